@@ -1,0 +1,34 @@
+"""Whom to trust: the check of a peer's certificate chain."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Sequence
+
+from cryptography import x509
+
+__all__ = ["TrustStore", "verify_client", "verify_server"]
+
+
+class TrustStore:
+    """The CAs that are trusted."""
+
+    def __init__(self, certificates: Iterable[x509.Certificate]) -> None:
+        self._certificates = tuple(certificates)
+
+
+def verify_server(
+    chain: Sequence[x509.Certificate],
+    server_name: str,
+    trust: TrustStore,
+    at: datetime.datetime,
+) -> None:
+    """Check a server's chain."""
+    raise NotImplementedError
+
+
+def verify_client(
+    chain: Sequence[x509.Certificate], trust: TrustStore, at: datetime.datetime
+) -> None:
+    """Check a client's chain."""
+    raise NotImplementedError
