@@ -1,0 +1,156 @@
+"""What a client or a server is willing to do: frozen, checked when made, shared by connections."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Protocol, TypeVar
+
+from .credentials import Credentials
+from .engine.groups import GROUPS, Group
+from .engine.signatures import CERTIFICATE_VERIFY_SCHEMES, SignatureScheme
+from .engine.suites import CIPHER_SUITES, CipherSuite
+from .errors import ConfigError
+from .verification import TrustStore
+
+__all__ = ["ClientConfig", "ServerConfig"]
+
+#: What people call the groups beside the names of the IANA registry.
+GROUP_ALIASES = {"p-256": "secp256r1", "p-384": "secp384r1", "prime256v1": "secp256r1"}
+
+#: RFC 8449 4: the smallest limit that a peer accepts, and the largest of TLS 1.3.
+MIN_RECORD_SIZE_LIMIT = 64
+MAX_RECORD_SIZE_LIMIT = 2**14 + 1
+
+MAX_ALPN_PROTOCOL_LENGTH = 255  # RFC 7301 3.1: a one-byte length
+MAX_ALPN_LIST_LENGTH = 2**16 - 1
+
+
+def utc_now() -> datetime.datetime:
+    """The time by which certificates are judged."""
+    return datetime.datetime.now(datetime.UTC)
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+_T = TypeVar("_T", bound=_Named)
+
+
+def _look_up(
+    what: str, names: Iterable[str], table: Iterable[_T], aliases: Mapping[str, str] | None = None
+) -> tuple[_T, ...]:
+    """The table's rows with these names, in this order, each once."""
+    rows = {row.name.lower(): row for row in table}
+    found: dict[str, _T] = {}
+    if isinstance(names, str):
+        raise ConfigError(f"{what}s is a sequence of names, not one string: {names!r}")
+    for name in names:
+        key = name.lower()
+        key = (aliases or {}).get(key, key)
+        if key not in rows:
+            known = ", ".join(row.name for row in rows.values())
+            raise ConfigError(f"unknown {what} {name!r}; known are {known}")
+        found[key] = rows[key]
+    if not found:
+        raise ConfigError(f"no {what} at all: nothing could be negotiated")
+    return tuple(found.values())
+
+
+def _encode_alpn(protocols: Sequence[str | bytes]) -> tuple[bytes, ...]:
+    if isinstance(protocols, str | bytes):
+        raise ConfigError(f"alpn_protocols is a sequence of names, not one: {protocols!r}")
+    encoded = tuple(p.encode("ascii") if isinstance(p, str) else bytes(p) for p in protocols)
+    for protocol in encoded:
+        if not 1 <= len(protocol) <= MAX_ALPN_PROTOCOL_LENGTH:
+            raise ConfigError(
+                f"ALPN protocol {protocol[:20]!r} has {len(protocol)} bytes; "
+                f"RFC 7301 allows 1 to {MAX_ALPN_PROTOCOL_LENGTH}"
+            )
+    if sum(len(protocol) + 1 for protocol in encoded) > MAX_ALPN_LIST_LENGTH:
+        raise ConfigError(f"the ALPN protocols together exceed {MAX_ALPN_LIST_LENGTH} bytes")
+    return encoded
+
+
+@dataclass(frozen=True)
+class _Config:
+    """What both roles have. The fields without a leading name are resolved from the others."""
+
+    _: KW_ONLY
+    alpn_protocols: Sequence[str | bytes] = ()
+    cipher_suites: Sequence[str] = tuple(suite.name for suite in CIPHER_SUITES.values())
+    groups: Sequence[str] = tuple(group.name for group in GROUPS.values())
+    signature_schemes: Sequence[str] = tuple(s.name for s in CERTIFICATE_VERIFY_SCHEMES)
+    record_size_limit: int = MAX_RECORD_SIZE_LIMIT
+    clock: Callable[[], datetime.datetime] = utc_now
+
+    alpn: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
+    suite_table: Mapping[int, CipherSuite] = field(init=False, repr=False, compare=False)
+    group_table: Mapping[int, Group] = field(init=False, repr=False, compare=False)
+    scheme_table: tuple[SignatureScheme, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        suites = _look_up("cipher suite", self.cipher_suites, CIPHER_SUITES.values())
+        groups = _look_up("group", self.groups, GROUPS.values(), GROUP_ALIASES)
+        schemes = _look_up(
+            "signature scheme", self.signature_schemes, CERTIFICATE_VERIFY_SCHEMES
+        )
+        if not MIN_RECORD_SIZE_LIMIT <= self.record_size_limit <= MAX_RECORD_SIZE_LIMIT:
+            raise ConfigError(
+                f"record_size_limit is {self.record_size_limit} bytes; RFC 8449 allows "
+                f"{MIN_RECORD_SIZE_LIMIT} to {MAX_RECORD_SIZE_LIMIT}"
+            )
+        resolve = object.__setattr__  # the dataclass is frozen for everyone else
+        resolve(self, "alpn", _encode_alpn(self.alpn_protocols))
+        resolve(self, "suite_table", {suite.code: suite for suite in suites})
+        resolve(self, "group_table", {group.code: group for group in groups})
+        resolve(self, "scheme_table", schemes)
+
+
+@dataclass(frozen=True)
+class ClientConfig(_Config):
+    """What a client offers and whom it trusts.
+
+    Args:
+        trust: the CAs that may have issued the server's certificate; the platform's by default.
+        alpn_protocols: application protocols (RFC 7301), most wanted first.
+        cipher_suites: names of the IANA registry, most wanted first.
+        groups: key exchanges, likewise; ``"P-256"`` is understood too. Key shares are sent for
+            the first of them and, if that is a post-quantum hybrid, for ``x25519`` as well.
+        signature_schemes: what the server may sign with, likewise.
+        record_size_limit: the largest plaintext record that the server may send, in bytes, with
+            its content type (RFC 8449): 64 to 16,385.
+        insecure_skip_verification: trust whoever answers. Such a connection is open to anyone in
+            the middle; it is for looking at servers, never for talking to them.
+        clock: gives the time by which certificates are judged.
+
+    Raises:
+        ConfigError: a name is unknown or a value out of range.
+    """
+
+    trust: TrustStore | None = None
+    insecure_skip_verification: bool = False
+
+
+@dataclass(frozen=True)
+class ServerConfig(_Config):
+    """What a server accepts and who it is.
+
+    Args:
+        credentials: its certificate chain and key.
+        alpn_protocols: application protocols (RFC 7301), most wanted first. A client that offers
+            ALPN and none of these is refused with ``no_application_protocol``.
+        cipher_suites: names of the IANA registry, most wanted first.
+        groups: key exchanges, likewise; ``"P-256"`` is understood too.
+        record_size_limit: the largest plaintext record that the client may send, in bytes, with
+            its content type (RFC 8449): 64 to 16,385.
+        clock: gives the time by which certificates are judged.
+
+    Raises:
+        ConfigError: a name is unknown or a value out of range.
+    """
+
+    credentials: Credentials

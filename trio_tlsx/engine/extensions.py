@@ -1,0 +1,273 @@
+"""The extensions, and which message may carry which (RFC 9846 4.3)."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
+
+from ..errors import AlertDescription, ProtocolError
+from .wire import Reader, opaque8, opaque16, uint8, uint16, uint16s
+
+__all__ = ["Context", "ExtensionType", "Extensions", "check_context"]
+
+#: Extension bodies by code point, in the order in which they are sent.
+Extensions: TypeAlias = Mapping[int, bytes]
+
+
+class ExtensionType(enum.IntEnum):
+    """The extensions that this implementation recognizes."""
+
+    server_name = 0
+    status_request = 5
+    supported_groups = 10
+    signature_algorithms = 13
+    application_layer_protocol_negotiation = 16
+    signed_certificate_timestamp = 18
+    client_certificate_type = 19
+    server_certificate_type = 20
+    padding = 21
+    compress_certificate = 27
+    record_size_limit = 28
+    pre_shared_key = 41
+    early_data = 42
+    supported_versions = 43
+    cookie = 44
+    psk_key_exchange_modes = 45
+    certificate_authorities = 47
+    oid_filters = 48
+    post_handshake_auth = 49
+    signature_algorithms_cert = 50
+    key_share = 51
+
+
+class Context(enum.Flag):
+    """The messages that carry extensions, under the abbreviations of RFC 9846 4.3."""
+
+    CH = enum.auto()
+    SH = enum.auto()
+    HRR = enum.auto()
+    EE = enum.auto()
+    CT = enum.auto()
+    CR = enum.auto()
+    NST = enum.auto()
+
+
+_E, _C = ExtensionType, Context
+
+_ALLOWED: dict[int, Context] = {
+    _E.server_name: _C.CH | _C.EE | _C.CR,
+    _E.status_request: _C.CH | _C.CR | _C.CT,
+    _E.supported_groups: _C.CH | _C.EE,
+    _E.signature_algorithms: _C.CH | _C.CR,
+    _E.application_layer_protocol_negotiation: _C.CH | _C.EE,
+    _E.signed_certificate_timestamp: _C.CH | _C.CR | _C.CT,
+    _E.client_certificate_type: _C.CH | _C.EE,
+    _E.server_certificate_type: _C.CH | _C.EE,
+    _E.padding: _C.CH,
+    _E.compress_certificate: _C.CH | _C.CR,
+    _E.record_size_limit: _C.CH | _C.EE,
+    _E.pre_shared_key: _C.CH | _C.SH,
+    _E.early_data: _C.CH | _C.EE | _C.NST,
+    _E.supported_versions: _C.CH | _C.SH | _C.HRR,
+    _E.cookie: _C.CH | _C.HRR,
+    _E.psk_key_exchange_modes: _C.CH,
+    _E.certificate_authorities: _C.CH | _C.CR,
+    _E.oid_filters: _C.CR,
+    _E.post_handshake_auth: _C.CH,
+    _E.signature_algorithms_cert: _C.CH | _C.CR,
+    _E.key_share: _C.CH | _C.SH | _C.HRR,
+}
+
+#: Answers to extensions of an earlier message of the peer's; the others may be unrecognized.
+_RESPONSES = _C.SH | _C.HRR | _C.EE | _C.CT
+
+
+def name_of(extension: int) -> str:
+    try:
+        return ExtensionType(extension).name
+    except ValueError:
+        return f"extension {extension}"
+
+
+def encode_extensions(extensions: Extensions) -> bytes:
+    return opaque16(
+        b"".join(uint16(code) + opaque16(body) for code, body in extensions.items())
+    )
+
+
+def decode_extensions(octets: bytes, what: str) -> dict[int, bytes]:
+    """An extension block, taken apart.
+
+    Raises:
+        ProtocolError: it is malformed, or an extension stands in it twice.
+    """
+    reader = Reader(octets, f"extensions of {what}")
+    extensions: dict[int, bytes] = {}
+    while reader:
+        code = reader.uint16()
+        body = reader.opaque16()
+        if code in extensions:
+            raise ProtocolError(f"the peer's {what} holds {name_of(code)} twice")
+        extensions[code] = body
+    return extensions
+
+
+def check_context(
+    extensions: Iterable[int], context: Context, requested: Iterable[int] = ()
+) -> None:
+    """Check that each extension may stand in this message (RFC 9846 4.3).
+
+    Args:
+        requested: the extensions that our own message asked for, where this is its answer.
+
+    Raises:
+        ProtocolError: ``illegal_parameter`` for an extension that belongs elsewhere,
+            ``unsupported_extension`` for an answer to what was never asked.
+    """
+    for extension in extensions:
+        allowed = _ALLOWED.get(extension)
+        if allowed is not None and not allowed & context:
+            raise ProtocolError(
+                f"the peer sent {name_of(extension)} in the wrong message ({context.name})"
+            )
+        if context & _RESPONSES and extension not in requested:
+            raise ProtocolError(
+                f"the peer answered {name_of(extension)}, which was not offered",
+                AlertDescription.unsupported_extension,
+            )
+
+
+# The bodies. Where a message is not named, the body is the same wherever the extension stands.
+
+
+def encode_server_name(host_name: bytes) -> bytes:
+    """RFC 6066 3."""
+    return opaque16(uint8(0) + opaque16(host_name))
+
+
+def decode_server_name(octets: bytes) -> bytes:
+    reader = Reader(octets, "server_name")
+    names = Reader(reader.opaque16(minimum=1), "server_name")
+    reader.finish()
+    # RFC 6066 3: one name of each type, and host_name is the only type there is.
+    if names.uint8() != 0:
+        raise names.error("holds a name that is not a host_name")
+    host_name = names.opaque16(minimum=1)
+    names.finish()
+    if b"\0" in host_name or not host_name.isascii():
+        raise ProtocolError("the peer's server_name is not a DNS name")
+    return host_name
+
+
+def encode_uint16_list(values: Iterable[int]) -> bytes:
+    """supported_groups, signature_algorithms, signature_algorithms_cert."""
+    return opaque16(uint16s(values))
+
+
+def decode_uint16_list(octets: bytes, what: str) -> tuple[int, ...]:
+    reader = Reader(octets, what)
+    values = reader.uint16s(reader.opaque16(minimum=2))
+    reader.finish()
+    return values
+
+
+def decode_uint16(octets: bytes, what: str) -> int:
+    """selected_version, selected_group, record_size_limit."""
+    reader = Reader(octets, what)
+    value = reader.uint16()
+    reader.finish()
+    return value
+
+
+def encode_supported_versions(versions: Iterable[int]) -> bytes:
+    """The ClientHello's."""
+    return opaque8(uint16s(versions))
+
+
+def decode_supported_versions(octets: bytes) -> tuple[int, ...]:
+    """The ClientHello's."""
+    reader = Reader(octets, "supported_versions")
+    versions = reader.uint16s(reader.opaque8(minimum=2))
+    reader.finish()
+    return versions
+
+
+def encode_alpn(protocols: Iterable[bytes]) -> bytes:
+    """RFC 7301 3.1."""
+    return opaque16(b"".join(opaque8(protocol) for protocol in protocols))
+
+
+def decode_alpn(octets: bytes) -> tuple[bytes, ...]:
+    reader = Reader(octets, "ALPN extension")
+    names = Reader(reader.opaque16(minimum=2), "ALPN extension")
+    reader.finish()
+    protocols: list[bytes] = []
+    while names:
+        protocols.append(names.opaque8(minimum=1))
+    return tuple(protocols)
+
+
+def encode_key_share_entry(group: int, key_exchange: bytes) -> bytes:
+    """One KeyShareEntry: the ServerHello's whole body."""
+    return uint16(group) + opaque16(key_exchange)
+
+
+def decode_key_share_entry(octets: bytes) -> tuple[int, bytes]:
+    """The ServerHello's."""
+    reader = Reader(octets, "key_share")
+    entry = reader.uint16(), reader.opaque16(minimum=1)
+    reader.finish()
+    return entry
+
+
+def encode_key_shares(shares: Mapping[int, bytes]) -> bytes:
+    """The ClientHello's."""
+    return opaque16(b"".join(encode_key_share_entry(*share) for share in shares.items()))
+
+
+def decode_key_shares(octets: bytes) -> dict[int, bytes]:
+    """The ClientHello's."""
+    reader = Reader(octets, "key_share")
+    entries = Reader(reader.opaque16(), "key_share")
+    reader.finish()
+    shares: dict[int, bytes] = {}
+    while entries:
+        group = entries.uint16()
+        if group in shares:
+            raise ProtocolError("the peer sent two key shares for one group")
+        shares[group] = entries.opaque16(minimum=1)
+    return shares
+
+
+def encode_cookie(cookie: bytes) -> bytes:
+    return opaque16(cookie)
+
+
+def decode_cookie(octets: bytes) -> bytes:
+    reader = Reader(octets, "cookie")
+    cookie = reader.opaque16(minimum=1)
+    reader.finish()
+    return cookie
+
+
+def decode_psk_key_exchange_modes(octets: bytes) -> bytes:
+    reader = Reader(octets, "psk_key_exchange_modes")
+    modes = reader.opaque8(minimum=1)
+    reader.finish()
+    return modes
+
+
+def encode_certificate_authorities(names: Iterable[bytes]) -> bytes:
+    """DER-encoded distinguished names (RFC 9846 4.3.4)."""
+    return opaque16(b"".join(opaque16(name) for name in names))
+
+
+def decode_certificate_authorities(octets: bytes) -> tuple[bytes, ...]:
+    reader = Reader(octets, "certificate_authorities")
+    names = Reader(reader.opaque16(minimum=3), "certificate_authorities")
+    reader.finish()
+    authorities: list[bytes] = []
+    while names:
+        authorities.append(names.opaque16(minimum=1))
+    return tuple(authorities)

@@ -1,0 +1,354 @@
+"""From ciphertext to content: collects, checks and opens what the peer sends."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..errors import AlertDescription, ProtocolError
+from . import buffers
+from .record import (
+    HEADER_LENGTH,
+    MAX_CIPHERTEXT_LENGTH,
+    MAX_INNER_PLAINTEXT_LENGTH,
+    MAX_PLAINTEXT_LENGTH,
+    MAX_RECORD_LENGTH,
+    TAG_LENGTH,
+    ContentType,
+    Opener,
+)
+from .wants import Buffer
+
+__all__ = ["Incoming", "Record"]
+
+#: Records in a row that carry nothing forward: empty ones, and dummy change_cipher_spec.
+MAX_EMPTY_RECORDS = 32
+
+CONTENT_TYPES = frozenset(ContentType)
+EMPTY = memoryview(b"")
+
+
+class Record(NamedTuple):
+    """The content of one record, opened."""
+
+    content_type: int
+    content: bytes
+
+
+class Frame(NamedTuple):
+    """One record as it came; views of the input, good until more comes."""
+
+    content_type: int
+    header: memoryview
+    payload: memoryview
+
+
+class Incoming:
+    """The receiving half of the record layer.
+
+    Attributes:
+        at_eof: the transport is at its end.
+        received_anything: some ciphertext came.
+        plaintext_limit: the largest TLSInnerPlaintext that the peer may send, in bytes: what our
+            ``record_size_limit`` said (RFC 8449).
+        accept_change_cipher_spec: one may be dropped here (RFC 9846 5).
+        accept_plaintext_alert: the peer may not have keys yet, so that its alert may come in the
+            clear although we have them.
+        early_data_to_skip: how many bytes of records that cannot be opened are to be dropped:
+            0-RTT data that this server did not accept (RFC 9846 4.3.10).
+    """
+
+    __slots__ = (
+        "_empty_records",
+        "_end",
+        "_failure",
+        "_is_borrowed",
+        "_opener",
+        "_pending",
+        "_start",
+        "_view",
+        "accept_change_cipher_spec",
+        "accept_plaintext_alert",
+        "at_eof",
+        "early_data_to_skip",
+        "plaintext_limit",
+        "received_anything",
+    )
+
+    def __init__(self) -> None:
+        self._view = EMPTY  # unread input is at _start:_end
+        self._start = 0
+        self._end = 0
+        self._is_borrowed = False  # whether _view is from the pool
+        self._opener: Opener | None = None
+        self._pending: Record | None = None  # opened already, and the next to be given
+        self._failure: ProtocolError | None = None  # met behind data that was still good
+        self._empty_records = 0
+        self.at_eof = False
+        self.received_anything = False
+        self.plaintext_limit = MAX_INNER_PLAINTEXT_LENGTH
+        self.accept_change_cipher_spec = False
+        self.accept_plaintext_alert = False
+        self.early_data_to_skip = 0
+
+    # Ciphertext in
+
+    def room(self) -> memoryview:
+        """Where ciphertext can be received into; enough for what the next record still lacks."""
+        if not self._is_borrowed or self._end > len(self._view) - MAX_RECORD_LENGTH:
+            unread = bytes(self._view[self._start : self._end])
+            if not self._is_borrowed:
+                self._view = buffers.borrow()
+                self._is_borrowed = True
+            self._view[: len(unread)] = unread
+            self._start, self._end = 0, len(unread)
+        return self._view[self._end :]
+
+    def filled(self, count: int) -> None:
+        """So much of :meth:`room` is ciphertext now; 0 is the end of the transport."""
+        self._end += count
+        self._note_arrival(count)
+
+    def feed(self, data: Buffer) -> None:
+        """Take ciphertext in; none is the end of the transport."""
+        self._keep(b"".join((self._view[self._start : self._end], data)))
+        self._note_arrival(len(data))
+
+    def _note_arrival(self, count: int) -> None:
+        if count:
+            self.received_anything = True
+        else:
+            self.at_eof = True
+
+    def _keep(self, unread: bytes) -> None:
+        if self._is_borrowed:
+            buffers.give_back(self._view)
+            self._is_borrowed = False
+        self._view = memoryview(unread)
+        self._start, self._end = 0, len(unread)
+
+    def release(self) -> None:
+        """Give the borrowed buffer back."""
+        if self._is_borrowed:
+            self._keep(bytes(self._view[self._start : self._end]))
+
+    def take_rest(self) -> bytes:
+        """Give up the unread input."""
+        rest = bytes(self._view[self._start : self._end])
+        self._keep(b"")
+        return rest
+
+    # Content out
+
+    def install(self, opener: Opener) -> None:
+        """Expect protected records from now on."""
+        self._opener = opener
+
+    def update_keys(self) -> None:
+        if self._opener is not None:
+            self._opener.update()
+
+    def next_record(self) -> Record | None:
+        """The content of the next record, or None where it is not complete.
+
+        Raises:
+            ProtocolError: no peer may send this record here.
+        """
+        if self._failure is not None:
+            raise self._failure
+        if self._pending is not None:
+            record, self._pending = self._pending, None
+            return record
+        while (frame := self._next_frame()) is not None:
+            if (record := self._open(frame)) is not None:
+                return record
+        return None
+
+    def _next_frame(self) -> Frame | None:
+        view, start = self._view, self._start
+        available = self._end - start
+        if not available:
+            return None
+        content_type = view[start]
+        if content_type not in CONTENT_TYPES:
+            raise self._not_a_record()
+        if available < HEADER_LENGTH:
+            return None
+        # legacy_record_version says nothing (RFC 9846 5.1).
+        length = view[start + 3] << 8 | view[start + 4]
+        protected = self._opener is not None and content_type == ContentType.application_data
+        if length > (MAX_CIPHERTEXT_LENGTH if protected else MAX_PLAINTEXT_LENGTH):
+            raise record_overflow(length)
+        body = start + HEADER_LENGTH
+        if available < HEADER_LENGTH + length:
+            return None
+        self._start = body + length
+        return Frame(content_type, view[start:body], view[body : body + length])
+
+    def _open(self, frame: Frame) -> Record | None:
+        """What is in the record; None where it is to be dropped."""
+        content_type, header, payload = frame
+        if content_type == ContentType.change_cipher_spec:
+            self._check_change_cipher_spec(payload)
+            return None
+        if self._opener is None:
+            return self._unprotected(content_type, payload)
+        if content_type == ContentType.alert and self.accept_plaintext_alert:
+            return Record(content_type, bytes(payload))
+        if content_type != ContentType.application_data:
+            raise unexpected_record(content_type)
+        try:
+            inner = self._opener.open(header, payload)
+        except ProtocolError:
+            if not self.early_data_to_skip:
+                raise
+            self._skip_early_data(len(payload))
+            return None
+        self._note_opened()
+        return self._inner_record(inner)
+
+    def _unprotected(self, content_type: int, payload: memoryview) -> Record | None:
+        if content_type == ContentType.application_data:
+            if self.early_data_to_skip:
+                self._skip_early_data(len(payload))
+                return None
+            raise unexpected_record(content_type)
+        if not payload:
+            # RFC 9846 5.1: only application data may come in empty records.
+            raise unexpected("sent an empty record")
+        return Record(content_type, bytes(payload))
+
+    def _inner_record(self, inner: bytes) -> Record | None:
+        """Take a TLSInnerPlaintext apart (RFC 9846 5.4)."""
+        if len(inner) > self.plaintext_limit:
+            raise record_overflow(len(inner))
+        unpadded = inner.rstrip(b"\0")
+        if not unpadded:
+            raise unexpected("sent a record that is nothing but padding")
+        content_type, content = unpadded[-1], unpadded[:-1]
+        if content_type == ContentType.application_data:
+            if not content:
+                self._count_empty_record()
+                return None
+        elif content_type not in (ContentType.alert, ContentType.handshake):
+            raise unexpected_record(content_type)
+        elif not content:
+            raise unexpected("sent an empty record")
+        self._empty_records = 0
+        return Record(content_type, content)
+
+    def take_application_data(self, limit: int) -> bytes:
+        """Application data from as many records as are there, up to about ``limit`` bytes.
+
+        Empty where the next record is of another type, or not complete. What is returned may
+        exceed ``limit`` by the length of a record.
+
+        Raises:
+            ProtocolError: as :meth:`next_record`.
+        """
+        if self._failure is not None:
+            raise self._failure
+        if self._pending is not None:
+            return b""
+        if (frame := self._next_frame()) is None:
+            return b""
+        if self._start == self._end:
+            # The only record that is there: what open() gives needs no buffer.
+            record = self._open(frame)
+            if record is not None and record.content_type == ContentType.application_data:
+                return record.content
+            self._pending = record
+            return b""
+        output = buffers.borrow()
+        limit = min(limit, len(output) - MAX_RECORD_LENGTH)
+        end = 0
+        try:
+            while frame is not None and self._pending is None:
+                end += self._open_into(frame, output[end:])
+                frame = self._next_frame() if end < limit else None
+        except ProtocolError as failure:
+            if not end:
+                raise
+            self._failure = failure
+        data = bytes(output[:end])
+        buffers.give_back(output)
+        return data
+
+    def _open_into(self, frame: Frame, output: memoryview) -> int:
+        """Open a record of application data at the start of ``output``; return its length.
+
+        A record of another type becomes the pending one.
+        """
+        content_type, header, payload = frame
+        length = len(payload) - TAG_LENGTH
+        is_plain = content_type == ContentType.application_data and length > 1
+        if is_plain and self._opener is not None and not self.early_data_to_skip:
+            inner = output[:length]
+            self._opener.open_into(header, payload, inner)
+            self._note_opened()
+            if inner[-1] == ContentType.application_data and length <= self.plaintext_limit:
+                # The usual case; the content type is where the next record's content will be.
+                self._empty_records = 0
+                return length - 1
+            record = self._inner_record(bytes(inner))
+        else:
+            record = self._open(frame)
+        if record is None:
+            return 0
+        if record.content_type != ContentType.application_data:
+            self._pending = record
+            return 0
+        output[: len(record.content)] = record.content
+        return len(record.content)
+
+    # What is not as it should be
+
+    def _check_change_cipher_spec(self, payload: memoryview) -> None:
+        if not self.accept_change_cipher_spec or payload != b"\x01":
+            raise unexpected_record(ContentType.change_cipher_spec)
+        self._count_empty_record()
+
+    def _count_empty_record(self) -> None:
+        self._empty_records += 1
+        if self._empty_records > MAX_EMPTY_RECORDS:
+            raise unexpected(f"sent more than {MAX_EMPTY_RECORDS} records in a row without content")
+
+    def _note_opened(self) -> None:
+        """A record was opened: from here on the peer has its keys and uses them."""
+        self.accept_plaintext_alert = False
+        self.early_data_to_skip = 0
+
+    def _skip_early_data(self, length: int) -> None:
+        """Drop a record of early data that was not accepted."""
+        if self._opener is not None:
+            self._opener.sequence_number = 0  # nothing was opened with it yet
+        if length > self.early_data_to_skip:
+            raise unexpected("sent more early data than any server would have allowed")
+        self.early_data_to_skip -= length
+
+    def _not_a_record(self) -> ProtocolError:
+        start = bytes(self._view[self._start : min(self._end, self._start + 40)])
+        if self._opener is None:
+            return unexpected(f"does not speak TLS: it sent {printable(start)}")
+        return unexpected(f"sent a record of the unknown type {start[0]}")
+
+
+def printable(octets: bytes) -> str:
+    """The first line of what a peer sent that speaks another protocol."""
+    line = octets.split(b"\r\n")[0].split(b"\n")[0]
+    return repr(line.decode("ascii", "backslashreplace"))
+
+
+def unexpected(fault: str) -> ProtocolError:
+    return ProtocolError(f"the other side {fault}", AlertDescription.unexpected_message)
+
+
+def unexpected_record(content_type: int) -> ProtocolError:
+    name = ContentType(content_type).name if content_type in CONTENT_TYPES else content_type
+    return unexpected(f"sent a record of type {name} where none may be")
+
+
+def record_overflow(length: int) -> ProtocolError:
+    return ProtocolError(
+        f"the other side sent a record of {length} bytes, more than is allowed here",
+        AlertDescription.record_overflow,
+    )

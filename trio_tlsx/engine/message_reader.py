@@ -1,0 +1,124 @@
+"""From records to handshake messages (RFC 9846 5.1): joins, splits, and bounds them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..errors import AlertDescription, HandshakeShutdown, ProtocolError, Truncated
+from .alerts import alert_received, decode_alert
+from .incoming import Incoming, unexpected, unexpected_record
+from .messages import HEADER_LENGTH, HandshakeType
+from .record import ContentType, Opener
+
+__all__ = ["CloseNotifyReceived", "MessageReader", "RawMessage"]
+
+#: Bytes of a handshake message, by its type: what no honest peer exceeds.
+MAX_CERTIFICATE_LENGTH = 2**17
+MAX_MESSAGE_LENGTH = 2**16
+MAX_FINISHED_LENGTH = 64
+_MAX_LENGTHS = {
+    HandshakeType.certificate: MAX_CERTIFICATE_LENGTH,
+    HandshakeType.finished: MAX_FINISHED_LENGTH,
+    HandshakeType.key_update: 1,
+    HandshakeType.end_of_early_data: 0,
+}
+
+#: user_canceled says nothing by itself; what follows it does (RFC 9846 6.1).
+MAX_USER_CANCELED = 4
+
+
+class CloseNotifyReceived(Exception):
+    """The peer sent ``close_notify``."""
+
+
+class RawMessage(NamedTuple):
+    """A handshake message that was not looked into yet; ``octets`` is all of it."""
+
+    handshake_type: int
+    octets: bytes
+
+    @property
+    def body(self) -> bytes:
+        return self.octets[HEADER_LENGTH:]
+
+
+class MessageReader:
+    """Reads handshake messages, and what else may stand between them."""
+
+    __slots__ = ("_buffer", "_incoming", "_user_canceled")
+
+    def __init__(self, incoming: Incoming) -> None:
+        self._incoming = incoming
+        self._buffer = bytearray()
+        self._user_canceled = 0
+
+    @property
+    def is_within_message(self) -> bool:
+        return bool(self._buffer)
+
+    def install(self, opener: Opener) -> None:
+        """Expect records under new keys from here on."""
+        self.check_key_change()
+        self._incoming.install(opener)
+
+    def check_key_change(self) -> None:
+        """Check that no message straddles a change of keys (RFC 9846 5.1)."""
+        if self._buffer:
+            raise unexpected("sent more handshake octets under keys that were at their end")
+
+    def next(self) -> RawMessage | None:
+        """The next handshake message, or None where more input is needed.
+
+        Raises:
+            CloseNotifyReceived: the peer ends its direction.
+            AlertReceived: it ends the connection.
+            ProtocolError: it sent what may not be there.
+            Truncated, HandshakeShutdown: the transport is at its end.
+        """
+        while (message := self._take_message()) is None:
+            record = self._incoming.next_record()
+            if record is None:
+                if self._incoming.at_eof:
+                    raise self._end_of_transport()
+                return None
+            if record.content_type == ContentType.handshake:
+                self._buffer += record.content
+            elif record.content_type == ContentType.alert:
+                self._handle_alert(record.content)
+            else:
+                raise unexpected_record(record.content_type)
+        return message
+
+    def _take_message(self) -> RawMessage | None:
+        buffer = self._buffer
+        if len(buffer) < HEADER_LENGTH:
+            return None
+        handshake_type = buffer[0]
+        length = int.from_bytes(buffer[1:HEADER_LENGTH])
+        limit = _MAX_LENGTHS.get(handshake_type, MAX_MESSAGE_LENGTH)
+        if length > limit:
+            raise ProtocolError(
+                f"the other side announced a handshake message of {length} bytes; "
+                f"at most {limit} are allowed"
+            )
+        end = HEADER_LENGTH + length
+        if len(buffer) < end:
+            return None
+        octets = bytes(buffer[:end])
+        del buffer[:end]
+        return RawMessage(handshake_type, octets)
+
+    def _handle_alert(self, content: bytes) -> None:
+        description = decode_alert(content)
+        if description == AlertDescription.close_notify:
+            raise CloseNotifyReceived
+        if description != AlertDescription.user_canceled:
+            raise alert_received(description)
+        self._user_canceled += 1
+        if self._user_canceled > MAX_USER_CANCELED:
+            raise unexpected("keeps saying that it cancels, and does not end")
+
+    def _end_of_transport(self) -> Truncated | HandshakeShutdown:
+        if not self._incoming.received_anything:
+            return HandshakeShutdown("the other side closed the connection before it said anything")
+        return Truncated("the connection ended without close_notify: data may be missing")

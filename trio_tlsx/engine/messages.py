@@ -1,0 +1,350 @@
+"""The handshake messages (RFC 9846 4): each knows how to read and to write its body."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, TypeVar
+
+from ..errors import ProtocolError
+from .extensions import Extensions, decode_extensions, encode_extensions
+from .wire import (
+    Reader,
+    opaque8,
+    opaque16,
+    opaque24,
+    uint8,
+    uint16,
+    uint16s,
+    uint32,
+)
+
+__all__ = [
+    "HELLO_RETRY_REQUEST_RANDOM",
+    "Certificate",
+    "CertificateRequest",
+    "CertificateVerify",
+    "ClientHello",
+    "EncryptedExtensions",
+    "Finished",
+    "HandshakeType",
+    "KeyUpdate",
+    "Message",
+    "NewSessionTicket",
+    "ServerHello",
+    "encode_message",
+]
+
+HEADER_LENGTH = 4
+RANDOM_LENGTH = 32
+MAX_SESSION_ID_LENGTH = 32
+
+#: RFC 9846 4.2.3: SHA-256 of "HelloRetryRequest".
+HELLO_RETRY_REQUEST_RANDOM = bytes.fromhex(
+    "cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c"
+)
+
+
+class HandshakeType(enum.IntEnum):
+    client_hello = 1
+    server_hello = 2
+    new_session_ticket = 4
+    end_of_early_data = 5
+    encrypted_extensions = 8
+    certificate = 11
+    certificate_request = 13
+    certificate_verify = 15
+    finished = 20
+    key_update = 24
+    message_hash = 254
+
+
+class Message(Protocol):
+    """What all messages have."""
+
+    handshake_type: ClassVar[HandshakeType]
+
+    @classmethod
+    def decode(cls, body: bytes) -> Message: ...
+
+    def encode(self) -> bytes:
+        """The body, without the header."""
+        ...
+
+
+M = TypeVar("M", bound=Message)
+
+
+def encode_message(message: Message) -> bytes:
+    """The message with its header (RFC 9846 4)."""
+    return uint8(message.handshake_type) + opaque24(message.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class ClientHello:
+    """RFC 9846 4.2.2."""
+
+    handshake_type: ClassVar = HandshakeType.client_hello
+
+    legacy_version: int
+    random: bytes
+    legacy_session_id: bytes
+    cipher_suites: tuple[int, ...]
+    legacy_compression_methods: bytes
+    extensions: Extensions
+
+    @classmethod
+    def decode(cls, body: bytes) -> ClientHello:
+        reader = Reader(body, "ClientHello")
+        legacy_version = reader.uint16()
+        random = reader.take(RANDOM_LENGTH)
+        legacy_session_id = _session_id(reader)
+        cipher_suites = reader.uint16s(reader.opaque16(minimum=2))
+        compression_methods = reader.opaque8(minimum=1)
+        # A client of TLS 1.2 or older may send no extensions at all.
+        extensions = reader.opaque16() if reader else b""
+        reader.finish()
+        return cls(
+            legacy_version,
+            random,
+            legacy_session_id,
+            cipher_suites,
+            compression_methods,
+            decode_extensions(extensions, "ClientHello"),
+        )
+
+    def encode(self) -> bytes:
+        return (
+            uint16(self.legacy_version)
+            + self.random
+            + opaque8(self.legacy_session_id)
+            + opaque16(uint16s(self.cipher_suites))
+            + opaque8(self.legacy_compression_methods)
+            + encode_extensions(self.extensions)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ServerHello:
+    """RFC 9846 4.2.3; HelloRetryRequest (4.2.4) is one with a certain ``random``."""
+
+    handshake_type: ClassVar = HandshakeType.server_hello
+
+    legacy_version: int
+    random: bytes
+    legacy_session_id_echo: bytes
+    cipher_suite: int
+    legacy_compression_method: int
+    extensions: Extensions
+
+    @property
+    def is_hello_retry_request(self) -> bool:
+        return self.random == HELLO_RETRY_REQUEST_RANDOM
+
+    @classmethod
+    def decode(cls, body: bytes) -> ServerHello:
+        reader = Reader(body, "ServerHello")
+        legacy_version = reader.uint16()
+        random = reader.take(RANDOM_LENGTH)
+        session_id = _session_id(reader)
+        cipher_suite = reader.uint16()
+        compression_method = reader.uint8()
+        # A server of TLS 1.2 or older may send no extensions at all.
+        extensions = reader.opaque16() if reader else b""
+        reader.finish()
+        return cls(
+            legacy_version,
+            random,
+            session_id,
+            cipher_suite,
+            compression_method,
+            decode_extensions(extensions, "ServerHello"),
+        )
+
+    def encode(self) -> bytes:
+        return (
+            uint16(self.legacy_version)
+            + self.random
+            + opaque8(self.legacy_session_id_echo)
+            + uint16(self.cipher_suite)
+            + uint8(self.legacy_compression_method)
+            + encode_extensions(self.extensions)
+        )
+
+
+def _session_id(reader: Reader) -> bytes:
+    session_id = reader.opaque8()
+    if len(session_id) > MAX_SESSION_ID_LENGTH:
+        raise reader.error("holds a legacy_session_id that is too long")
+    return session_id
+
+
+@dataclass(frozen=True, slots=True)
+class EncryptedExtensions:
+    """RFC 9846 4.4.1."""
+
+    handshake_type: ClassVar = HandshakeType.encrypted_extensions
+
+    extensions: Extensions
+
+    @classmethod
+    def decode(cls, body: bytes) -> EncryptedExtensions:
+        reader = Reader(body, "EncryptedExtensions")
+        extensions = reader.opaque16()
+        reader.finish()
+        return cls(decode_extensions(extensions, "EncryptedExtensions"))
+
+    def encode(self) -> bytes:
+        return encode_extensions(self.extensions)
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateRequest:
+    """RFC 9846 4.4.2."""
+
+    handshake_type: ClassVar = HandshakeType.certificate_request
+
+    certificate_request_context: bytes
+    extensions: Extensions
+
+    @classmethod
+    def decode(cls, body: bytes) -> CertificateRequest:
+        reader = Reader(body, "CertificateRequest")
+        context = reader.opaque8()
+        extensions = reader.opaque16()
+        reader.finish()
+        return cls(context, decode_extensions(extensions, "CertificateRequest"))
+
+    def encode(self) -> bytes:
+        return opaque8(self.certificate_request_context) + encode_extensions(self.extensions)
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateEntry:
+    """One certificate of a chain, in DER, with its extensions."""
+
+    cert_data: bytes
+    extensions: Extensions
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """RFC 9846 4.5.1."""
+
+    handshake_type: ClassVar = HandshakeType.certificate
+
+    certificate_request_context: bytes
+    certificate_list: tuple[CertificateEntry, ...]
+
+    @classmethod
+    def decode(cls, body: bytes) -> Certificate:
+        reader = Reader(body, "Certificate")
+        context = reader.opaque8()
+        entries = Reader(reader.opaque24(), "Certificate")
+        reader.finish()
+        certificate_list: list[CertificateEntry] = []
+        while entries:
+            cert_data = entries.opaque24(minimum=1)
+            extensions = decode_extensions(entries.opaque16(), "Certificate")
+            certificate_list.append(CertificateEntry(cert_data, extensions))
+        return cls(context, tuple(certificate_list))
+
+    def encode(self) -> bytes:
+        entries = b"".join(
+            opaque24(entry.cert_data) + encode_extensions(entry.extensions)
+            for entry in self.certificate_list
+        )
+        return opaque8(self.certificate_request_context) + opaque24(entries)
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateVerify:
+    """RFC 9846 4.5.2."""
+
+    handshake_type: ClassVar = HandshakeType.certificate_verify
+
+    algorithm: int
+    signature: bytes
+
+    @classmethod
+    def decode(cls, body: bytes) -> CertificateVerify:
+        reader = Reader(body, "CertificateVerify")
+        algorithm = reader.uint16()
+        signature = reader.opaque16()
+        reader.finish()
+        return cls(algorithm, signature)
+
+    def encode(self) -> bytes:
+        return uint16(self.algorithm) + opaque16(self.signature)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """RFC 9846 4.5.3."""
+
+    handshake_type: ClassVar = HandshakeType.finished
+
+    verify_data: bytes
+
+    @classmethod
+    def decode(cls, body: bytes) -> Finished:
+        return cls(body)
+
+    def encode(self) -> bytes:
+        return self.verify_data
+
+
+@dataclass(frozen=True, slots=True)
+class NewSessionTicket:
+    """RFC 9846 4.7.1; ``ticket_lifetime`` in seconds."""
+
+    handshake_type: ClassVar = HandshakeType.new_session_ticket
+
+    ticket_lifetime: int
+    ticket_age_add: int
+    ticket_nonce: bytes
+    ticket: bytes
+    extensions: Extensions
+
+    @classmethod
+    def decode(cls, body: bytes) -> NewSessionTicket:
+        reader = Reader(body, "NewSessionTicket")
+        lifetime = reader.uint32()
+        age_add = reader.uint32()
+        nonce = reader.opaque8()
+        ticket = reader.opaque16(minimum=1)
+        extensions = reader.opaque16()
+        reader.finish()
+        return cls(
+            lifetime, age_add, nonce, ticket, decode_extensions(extensions, "NewSessionTicket")
+        )
+
+    def encode(self) -> bytes:
+        return (
+            uint32(self.ticket_lifetime)
+            + uint32(self.ticket_age_add)
+            + opaque8(self.ticket_nonce)
+            + opaque16(self.ticket)
+            + encode_extensions(self.extensions)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUpdate:
+    """RFC 9846 4.7.3."""
+
+    handshake_type: ClassVar = HandshakeType.key_update
+
+    request_update: bool
+
+    @classmethod
+    def decode(cls, body: bytes) -> KeyUpdate:
+        reader = Reader(body, "KeyUpdate")
+        request_update = reader.uint8()
+        reader.finish()
+        if request_update > 1:
+            raise ProtocolError("the peer's KeyUpdate asks for something that does not exist")
+        return cls(bool(request_update))
+
+    def encode(self) -> bytes:
+        return uint8(self.request_update)

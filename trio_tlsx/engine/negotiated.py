@@ -1,0 +1,38 @@
+"""What a handshake settled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cryptography import x509
+
+__all__ = ["Negotiated"]
+
+
+@dataclass(frozen=True, slots=True)
+class Negotiated:
+    """What the handshake settled.
+
+    Names are those of the IANA registries. Over an ``ssl.SSLContext`` the fields that the stdlib
+    does not tell are None.
+
+    Attributes:
+        version: ``"TLSv1.3"``.
+        cipher_suite: such as ``"TLS_AES_128_GCM_SHA256"``.
+        group: the key exchange, such as ``"X25519MLKEM768"``; None where there was none.
+        alpn_protocol: the application protocol (RFC 7301), None if none was negotiated.
+        server_name: the name that the client asked for, None if it gave none.
+        peer_certificates: the chain as the peer sent it, its own certificate first.
+        signature_scheme: what the peer signed its CertificateVerify with, such as
+            ``"ecdsa_secp256r1_sha256"``; None if it sent no certificate.
+        resumed: whether the handshake resumed an earlier session.
+    """
+
+    version: str
+    cipher_suite: str
+    group: str | None
+    alpn_protocol: str | None
+    server_name: str | None
+    peer_certificates: tuple[x509.Certificate, ...]
+    signature_scheme: str | None
+    resumed: bool

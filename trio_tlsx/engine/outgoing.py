@@ -1,0 +1,153 @@
+"""From content to ciphertext: fragments, seals and queues what this side sends."""
+
+from __future__ import annotations
+
+from . import buffers
+from .buffers import BATCH_RECORDS, BUFFER_LENGTH
+from .record import (
+    LEGACY_RECORD_VERSION,
+    MAX_PLAINTEXT_LENGTH,
+    ContentType,
+    Sealer,
+    record_header,
+)
+
+__all__ = ["Outgoing"]
+
+#: No more application data is sealed while this much is waiting to leave, in bytes.
+MAX_QUEUED = BUFFER_LENGTH
+
+
+class Outgoing:
+    """The sending half of the record layer.
+
+    Attributes:
+        fragment_length: how many bytes of content one record may carry; smaller than the
+            protocol's limit where the peer sent ``record_size_limit`` (RFC 8449).
+        record_version: what unprotected records claim.
+    """
+
+    __slots__ = (
+        "_batch",
+        "_flight",
+        "_queue",
+        "_queued",
+        "fragment_length",
+        "record_version",
+        "sealer",
+    )
+
+    def __init__(self) -> None:
+        self.sealer: Sealer | None = None
+        self.fragment_length = MAX_PLAINTEXT_LENGTH
+        self.record_version = LEGACY_RECORD_VERSION
+        self._flight = bytearray()  # handshake messages that are not in a record yet
+        self._queue: list[bytes | memoryview] = []  # records, in order
+        self._queued = 0  # bytes in it
+        self._batch: memoryview | None = None  # the borrowed buffer that part of the queue is in
+
+    # Content in
+
+    def handshake(self, message: bytes) -> None:
+        """Send a handshake message; those of one flight share records."""
+        self._flight += message
+
+    def alert(self, level: int, description: int) -> None:
+        self.finish_flight()
+        self._append(ContentType.alert, bytes((level, description)))
+
+    def change_cipher_spec(self) -> None:
+        """RFC 9846 E.4; never protected."""
+        self.finish_flight()
+        self._enqueue(record_header(ContentType.change_cipher_spec, 1) + b"\x01")
+
+    def application_data(self, data: memoryview) -> int:
+        """Seal the head of ``data``: a batch of records at most; returns how much that was.
+
+        0 where so much is waiting to leave that more would only pile up.
+        """
+        sealer = self._sealer()
+        if self._queued >= MAX_QUEUED:
+            return 0
+        fragment_length = self.fragment_length
+        if len(data) <= fragment_length or self._batch is not None:
+            head = data[:fragment_length]
+            self._append(ContentType.application_data, head)
+            return len(head)
+        self.finish_flight()
+        self._batch = batch = buffers.borrow()
+        data = data[: BATCH_RECORDS * fragment_length]
+        end = 0
+        for start in range(0, len(data), fragment_length):
+            end += sealer.seal_into(data[start : start + fragment_length], batch[end:])
+        self._enqueue(batch[:end])
+        return len(data)
+
+    def install(self, sealer: Sealer) -> None:
+        """Protect what comes from now on."""
+        self.finish_flight()
+        self.sealer = sealer
+
+    def update_keys(self) -> None:
+        self.finish_flight()
+        self._sealer().update()
+
+    def is_worn_out(self) -> bool:
+        return self._sealer().is_worn_out
+
+    def _sealer(self) -> Sealer:
+        if self.sealer is None:
+            raise RuntimeError("there are no keys yet")
+        return self.sealer
+
+    def finish_flight(self) -> None:
+        """Put the handshake messages so far into records."""
+        if self._flight:
+            flight = bytes(self._flight)
+            self._flight.clear()
+            for start in range(0, len(flight), self.fragment_length):
+                self._append(ContentType.handshake, flight[start : start + self.fragment_length])
+
+    def _append(self, content_type: int, content: bytes | memoryview) -> None:
+        if self.sealer is None:
+            header = record_header(content_type, len(content), self.record_version)
+            self._enqueue(b"".join((header, content)))
+        else:
+            self._enqueue(self.sealer.seal(content_type, content))
+
+    def _enqueue(self, records: bytes | memoryview) -> None:
+        self._queue.append(records)
+        self._queued += len(records)
+
+    # Ciphertext out
+
+    def pending(self) -> memoryview:
+        """What leaves next; empty if nothing does."""
+        self.finish_flight()
+        if len(self._queue) > 1:
+            joined = b"".join(self._queue)
+            self._queue.clear()
+            self._give_batch_back()
+            self._queue.append(joined)
+        return memoryview(self._queue[0]) if self._queue else memoryview(b"")
+
+    def sent(self, count: int) -> None:
+        """Forget the first ``count`` bytes of what :meth:`pending` gave."""
+        if not count:
+            return
+        self._queued -= count
+        rest = memoryview(self._queue[0])[count:]
+        if rest:
+            self._queue[0] = rest
+        else:
+            del self._queue[0]
+            if not self._queue:
+                self._give_batch_back()
+
+    def __bool__(self) -> bool:
+        return bool(self._queue or self._flight)
+
+    def _give_batch_back(self) -> None:
+        if self._batch is not None:
+            buffers.give_back(self._batch)
+            self._batch = None

@@ -1,0 +1,181 @@
+"""What an engine may want of whoever drives it, and the contract between the two.
+
+It is the contract of OpenSSL's ``SSL_do_handshake(3)`` in Python's terms: run until the handshake
+is finished or something is wanted; see to that; call again. ``docs/contract.md`` maps one onto
+the other.
+"""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+    from ..credentials import Credentials
+    from ..verification import ServerName
+    from .negotiated import Negotiated
+    from .signatures import SignatureScheme
+
+__all__ = ["Buffer", "Engine", "Question", "SignatureWanted", "VerificationWanted", "Want"]
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+
+
+class Want(enum.Enum):
+    """What has to happen before the engine can go on."""
+
+    NOTHING = "nothing"  #: the handshake has finished
+    READ = "read"  #: feed ciphertext in, then call again
+    WRITE = "write"  #: take ciphertext out, then call again
+
+
+class Question(ABC):
+    """A want that carries a question to this side's own program.
+
+    The engine asks by itself, by calling :meth:`ask`. A plain result is the answer, and the
+    driver never hears of it. Where the result is awaitable, ``do_handshake`` returns the question
+    with ``awaitable`` set: the driver awaits it and hands the outcome to ``Engine.answer`` or
+    ``Engine.refuse``, then calls ``do_handshake`` again. A driver that was cancelled meanwhile
+    calls neither; the next ``do_handshake`` then asks anew.
+    """
+
+    awaitable: Awaitable[Any] | None
+
+    @abstractmethod
+    def ask(self) -> object:
+        """Call the hook that can answer; give its result, or an awaitable of it."""
+
+
+class Engine(Protocol):
+    """What a driver may rely on, whichever engine it has."""
+
+    server_side: bool
+    bytes_sealed: int  #: how much application data has become records since the connection began
+
+    @property
+    def error_types(self) -> tuple[type[Exception], ...]:
+        """What the methods raise when the connection failed; ``TLSError`` below stands for it."""
+
+    @property
+    def handshake_complete(self) -> bool:
+        """Whether application data can flow."""
+
+    @property
+    def negotiated(self) -> Negotiated:
+        """What the handshake settled; to be read only once it is complete."""
+
+    def do_handshake(self) -> Want | Question:
+        """Go on with the handshake.
+
+        ``Want.WRITE`` while output is pending (never ``READ`` then), ``Want.READ`` where input is
+        missing, ``Want.NOTHING`` once finished and flushed (calling again does nothing), or a
+        :class:`Question`.
+
+        Raises:
+            TLSError: it failed; the alert, if any, is in the output already. Calling again raises
+                the same error.
+        """
+
+    def answer(self, answer: object) -> None:
+        """Give the answer to the question that ``do_handshake`` returned last."""
+
+    def refuse(self, error: Exception) -> None:
+        """Say that the question could not be answered; the next ``do_handshake`` raises."""
+
+    # Ciphertext in
+
+    def receive_data(self, data: Buffer) -> None:
+        """Take ciphertext in; ``b""`` says that the transport is at its end."""
+
+    def receive_buffer(self) -> memoryview:
+        """Room for ciphertext, to ``recv_into``; good until the next call of any method."""
+
+    def bytes_received(self, count: int) -> None:
+        """Say how much of ``receive_buffer()`` was filled; 0 is the transport's end."""
+
+    def unread_ciphertext(self) -> bytes:
+        """Give up the input that no record was read from (what followed ``close_notify``)."""
+
+    # Ciphertext out
+
+    def data_to_send(self) -> bytes:
+        """Take all the output out."""
+
+    def pending_output(self) -> memoryview:
+        """Look at the output that leaves next; empty where there is none."""
+
+    def bytes_sent(self, count: int) -> None:
+        """Say how much of ``pending_output()`` has left."""
+
+    def release_buffers(self) -> None:
+        """Give big buffers back that hold nothing; to be called before every wait."""
+
+    # Application data
+
+    def read(self, max_bytes: int | None = None) -> bytes | Want:
+        """Give received application data, at most ``max_bytes``, or say what is missing.
+
+        ``b""`` says that the peer sent ``close_notify``. ``Want.READ`` asks for input, and
+        ``Want.WRITE`` for output to leave before the peer can go on (only in a renegotiation of
+        TLS 1.2, which is OpenSSL's; else what is queued may wait for the next send).
+
+        Raises:
+            Truncated: the transport ended without ``close_notify``.
+            TLSError: the connection failed; the alert, if any, is in the output already.
+        """
+
+    def write(self, data: memoryview) -> int | Want:
+        """Seal the head of ``data`` into the output, 256 KiB at most; return how much that was.
+
+        ``Want.READ`` instead, with nothing sealed, where input must come first (only in a
+        renegotiation of TLS 1.2). Nothing is sealed either while a lot of output is pending.
+        """
+
+    # The end
+
+    def shutdown(self) -> None:
+        """Queue ``close_notify``; nothing can be written afterwards. Twice does no harm."""
+
+    def cancel_handshake(self) -> None:
+        """Give an unfinished handshake up: queue ``user_canceled`` and ``close_notify``."""
+
+
+@dataclass(slots=True)
+class SignatureWanted(Question):
+    """Sign ``message`` with the key of ``credentials`` (RFC 9846 4.5.2).
+
+    The answer is the signature.
+    """
+
+    credentials: Credentials
+    scheme: SignatureScheme
+    message: bytes = field(repr=False)
+    awaitable: Awaitable[Any] | None = field(default=None, repr=False)
+
+    def ask(self) -> object:
+        return self.credentials.signer.sign(self.scheme, self.message)
+
+
+@dataclass(slots=True)
+class VerificationWanted(Question):
+    """Do we trust this peer, which has shown that it holds the key of its certificate?
+
+    The answer is nothing; a refusal is a CertificateError.
+
+    Attributes:
+        chain: what the peer sent, its own certificate first.
+        server_name: whom a client wanted to reach; None on a server.
+    """
+
+    chain: tuple[x509.Certificate, ...]
+    server_name: ServerName | None
+    check: Callable[[], object] = field(repr=False)
+    awaitable: Awaitable[Any] | None = field(default=None, repr=False)
+
+    def ask(self) -> object:
+        return self.check()

@@ -1,0 +1,118 @@
+"""Reading and writing the presentation language (RFC 9846 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..errors import AlertDescription, ProtocolError
+
+__all__ = [
+    "Reader",
+    "opaque8",
+    "opaque16",
+    "opaque24",
+    "uint8",
+    "uint16",
+    "uint16s",
+    "uint24",
+    "uint32",
+]
+
+
+class Reader:
+    """Takes a structure apart from its start.
+
+    Every method raises ProtocolError with ``decode_error`` where the octets do not fit, naming
+    the structure that was being read.
+    """
+
+    __slots__ = ("_data", "_position", "_what")
+
+    def __init__(self, data: bytes, what: str) -> None:
+        self._data = data
+        self._position = 0
+        self._what = what
+
+    def take(self, length: int) -> bytes:
+        start = self._position
+        end = start + length
+        if end > len(self._data):
+            raise self.error("is cut short")
+        self._position = end
+        return self._data[start:end]
+
+    def uint8(self) -> int:
+        return self.take(1)[0]
+
+    def uint16(self) -> int:
+        return int.from_bytes(self.take(2))
+
+    def uint24(self) -> int:
+        return int.from_bytes(self.take(3))
+
+    def uint32(self) -> int:
+        return int.from_bytes(self.take(4))
+
+    def opaque8(self, minimum: int = 0) -> bytes:
+        return self._vector(self.uint8(), minimum)
+
+    def opaque16(self, minimum: int = 0) -> bytes:
+        return self._vector(self.uint16(), minimum)
+
+    def opaque24(self, minimum: int = 0) -> bytes:
+        return self._vector(self.uint24(), minimum)
+
+    def _vector(self, length: int, minimum: int) -> bytes:
+        if length < minimum:
+            raise self.error("holds a vector that is too short")
+        return self.take(length)
+
+    def uint16s(self, octets: bytes) -> tuple[int, ...]:
+        """The octets of a vector of two-octet values, apart."""
+        if len(octets) % 2:
+            raise self.error("holds a vector of an odd length")
+        return tuple(int.from_bytes(octets[i : i + 2]) for i in range(0, len(octets), 2))
+
+    def __bool__(self) -> bool:
+        return self._position < len(self._data)
+
+    def finish(self) -> None:
+        """Check that nothing is left."""
+        if self:
+            raise self.error("has trailing octets")
+
+    def error(self, fault: str) -> ProtocolError:
+        return ProtocolError(f"the peer's {self._what} {fault}", AlertDescription.decode_error)
+
+
+def uint8(value: int) -> bytes:
+    return value.to_bytes(1)
+
+
+def uint16(value: int) -> bytes:
+    return value.to_bytes(2)
+
+
+def uint24(value: int) -> bytes:
+    return value.to_bytes(3)
+
+
+def uint32(value: int) -> bytes:
+    return value.to_bytes(4)
+
+
+def uint16s(values: Iterable[int]) -> bytes:
+    return b"".join(value.to_bytes(2) for value in values)
+
+
+def opaque8(octets: bytes) -> bytes:
+    """A vector with a one-octet length; OverflowError if it is too long."""
+    return len(octets).to_bytes(1) + octets
+
+
+def opaque16(octets: bytes) -> bytes:
+    return len(octets).to_bytes(2) + octets
+
+
+def opaque24(octets: bytes) -> bytes:
+    return len(octets).to_bytes(3) + octets

@@ -1,0 +1,156 @@
+"""What can go wrong, in terms of the protocol: alerts and the exceptions that carry them."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+__all__ = [
+    "AlertDescription",
+    "AlertReceived",
+    "CertificateError",
+    "ConfigError",
+    "HandshakeShutdown",
+    "InternalError",
+    "NegotiationError",
+    "ProtocolError",
+    "TLSError",
+    "Truncated",
+]
+
+
+class AlertDescription(enum.IntEnum):
+    """The alerts of RFC 9846 section 6, with those of older versions that a peer may still send."""
+
+    close_notify = 0
+    unexpected_message = 10
+    bad_record_mac = 20
+    decryption_failed_RESERVED = 21
+    record_overflow = 22
+    decompression_failure_RESERVED = 30
+    handshake_failure = 40
+    no_certificate_RESERVED = 41
+    bad_certificate = 42
+    unsupported_certificate = 43
+    certificate_revoked = 44
+    certificate_expired = 45
+    certificate_unknown = 46
+    illegal_parameter = 47
+    unknown_ca = 48
+    access_denied = 49
+    decode_error = 50
+    decrypt_error = 51
+    export_restriction_RESERVED = 60
+    protocol_version = 70
+    insufficient_security = 71
+    internal_error = 80
+    inappropriate_fallback = 86
+    user_canceled = 90
+    no_renegotiation_RESERVED = 100
+    missing_extension = 109
+    unsupported_extension = 110
+    certificate_unobtainable_RESERVED = 111
+    unrecognized_name = 112
+    bad_certificate_status_response = 113
+    bad_certificate_hash_value_RESERVED = 114
+    unknown_psk_identity = 115
+    certificate_required = 116
+    general_error = 117
+    no_application_protocol = 120
+    ech_required = 121
+
+
+class TLSError(Exception):
+    """The TLS connection failed.
+
+    Attributes:
+        alert: the alert that ended the connection, or None where none did (a bare EOF).
+        refused_by: ``"us"`` if this side found the fault (``alert`` is what the peer is sent),
+            ``"peer"`` if the other side did (``alert`` is what it sent), None where neither did.
+    """
+
+    alert: AlertDescription | None = None
+    refused_by: Literal["us", "peer"] | None = None
+
+
+class _Refusal(TLSError):
+    """This side ends the connection, and tells the peer so with ``alert``."""
+
+    default_alert: AlertDescription
+
+    def __init__(self, message: str, alert: AlertDescription | None = None) -> None:
+        super().__init__(message)
+        self.alert = self.default_alert if alert is None else alert
+        self.refused_by = "us"
+
+
+class ProtocolError(_Refusal):
+    """The peer sent what the protocol does not allow."""
+
+    default_alert = AlertDescription.illegal_parameter
+
+
+class NegotiationError(_Refusal):
+    """Both sides speak TLS, but have nothing in common that would let them go on."""
+
+    default_alert = AlertDescription.handshake_failure
+
+
+class CertificateError(_Refusal):
+    """We refuse the peer's certificate.
+
+    Attributes:
+        certificate: the certificate of the chain that the refusal is about, or None where it is
+            about the chain as a whole, or about there being none.
+    """
+
+    default_alert = AlertDescription.bad_certificate
+
+    def __init__(
+        self,
+        message: str,
+        alert: AlertDescription | None = None,
+        *,
+        certificate: x509.Certificate | None = None,
+    ) -> None:
+        super().__init__(message, alert)
+        self.certificate = certificate
+
+
+class InternalError(_Refusal):
+    """Something of our own failed (a hook, a signer); the fault is the ``__cause__``."""
+
+    default_alert = AlertDescription.internal_error
+
+
+class AlertReceived(TLSError):
+    """The peer ended the connection with a fatal alert."""
+
+    def __init__(self, message: str, alert: AlertDescription | None) -> None:
+        super().__init__(message)
+        self.alert = alert
+        self.refused_by = "peer"
+
+
+class Truncated(TLSError):
+    """The transport ended without ``close_notify``: data may be missing (RFC 9846 6.1)."""
+
+
+class HandshakeShutdown(TLSError):
+    """The handshake was not successful, but was shut down in the controlled way of the protocol.
+
+    The peer sent ``close_notify`` (with or without ``user_canceled`` before it), or closed the
+    transport before it had sent a single byte.
+    """
+
+    def __init__(self, message: str, alert: AlertDescription | None = None) -> None:
+        super().__init__(message)
+        self.alert = alert
+        self.refused_by = "peer"
+
+
+class ConfigError(ValueError):
+    """A configuration cannot work; raised where it is made, not at the first handshake."""
