@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from cryptography import x509
 
+from .trust import TrustStore
+
 __all__ = ["TrustStore", "verify_client", "verify_server"]
-
-
-class TrustStore:
-    """The CAs that are trusted."""
-
-    def __init__(self, certificates: Iterable[x509.Certificate]) -> None:
-        self._certificates = tuple(certificates)
 
 
 def verify_server(

@@ -1,0 +1,58 @@
+"""Certificates in PEM, from files and from memory."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from cryptography import x509
+
+from .errors import ConfigError
+
+__all__ = ["certificate_blocks", "load_certificates", "read_file"]
+
+CERTIFICATE_BLOCK = re.compile(
+    rb"-----BEGIN (X509 )?CERTIFICATE-----.+?-----END (X509 )?CERTIFICATE-----", re.DOTALL
+)
+
+
+def read_file(path: str | os.PathLike[str]) -> bytes:
+    """A file's content; ConfigError if it cannot be read."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"cannot read {os.fspath(path)!r}: {error.strerror}") from error
+
+
+def certificate_blocks(pem: bytes) -> Iterator[bytes]:
+    """The certificates' PEM blocks, without what stands around them (RFC 7468 2)."""
+    return (block[0] for block in CERTIFICATE_BLOCK.finditer(pem))
+
+
+def load_certificates(pem: bytes, what: str) -> list[x509.Certificate]:
+    """All the certificates.
+
+    Args:
+        pem: the certificates, with whatever stands around them.
+        what: names the PEM's origin in errors.
+
+    Raises:
+        ConfigError: there is none, or one cannot be parsed.
+    """
+    certificates: list[x509.Certificate] = []
+    for block in certificate_blocks(pem):
+        try:
+            certificates.append(x509.load_pem_x509_certificate(block))
+        except ValueError as error:
+            raise ConfigError(
+                f"certificate {len(certificates) + 1} of {what} is broken: {error}"
+            ) from error
+    if certificates:
+        return certificates
+    if pem.startswith(b"\x30"):
+        raise ConfigError(
+            f"{what} is in DER, not in PEM: convert it with 'openssl x509 -inform der'"
+        )
+    raise ConfigError(f"{what} holds no certificate in PEM (no '-----BEGIN CERTIFICATE-----')")

@@ -1,0 +1,333 @@
+"""What tests of TLS programs need: a throw-away CA, and a connection in memory."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import functools
+import os
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio.testing
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from .config import ClientConfig, ServerConfig
+from .credentials import Credentials, PrivateKeySigner
+from .engine.signatures import PrivateKey
+from .errors import ConfigError
+from .server_name import ServerName
+from .trust import TrustStore
+
+if TYPE_CHECKING:
+    from .stream import TLSStream
+
+__all__ = ["CA", "credentials_to_pem", "memory_tls_pair", "write_pem_files"]
+
+BACKDATED = datetime.timedelta(hours=1)  #: for clocks that do not quite agree
+VALIDITY = datetime.timedelta(days=30)
+
+MAX_COMMON_NAME_LENGTH = 64  # RFC 5280 appendix A, ub-common-name
+
+LEAF_KEY_USAGE = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=False,
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+CA_KEY_USAGE = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+SERVER_AND_CLIENT = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
+
+_CURVES: dict[str, type[ec.EllipticCurve]] = {
+    "P-256": ec.SECP256R1,
+    "P-384": ec.SECP384R1,
+    "P-521": ec.SECP521R1,
+}
+
+
+class CA:
+    """A certificate authority that lives as long as the test.
+
+    Args:
+        name: its common name.
+        key_type: of its key: ``"P-256"``, ``"P-384"``, ``"P-521"``, ``"ed25519"``, ``"ed448"``,
+            or ``"RSA-"`` with the number of bits. RSA keys take long to make, so each size is
+            made once per process and shared by all CAs, and once more for all leaves.
+        not_before: when it begins to be valid; an hour ago by default.
+        not_after: when it ends; in 30 days by default.
+        extensions: further extensions, each with whether it is critical; one that a CA has anyway
+            is replaced.
+        without: types of extensions that a CA has otherwise, to be left out.
+
+    Attributes:
+        certificate: its own certificate.
+        private_key: its key.
+        chain: its own certificate and those of the CAs above it, without the root.
+        root: the CA at the top, itself where it is self-signed.
+
+    Raises:
+        ConfigError: the key type is unknown.
+    """
+
+    def __init__(
+        self,
+        name: str = "trio-tlsx throw-away CA",
+        *,
+        key_type: str = "P-256",
+        not_before: datetime.datetime | None = None,
+        not_after: datetime.datetime | None = None,
+        extensions: Iterable[tuple[x509.ExtensionType, bool]] = (),
+        without: Collection[type[x509.ExtensionType]] = (),
+        _issuer: CA | None = None,
+    ) -> None:
+        self.private_key = _key(key_type, "CA")
+        self.certificate = _certificate(
+            name,
+            self.private_key,
+            _issuer,
+            (not_before, not_after),
+            [
+                (x509.BasicConstraints(ca=True, path_length=None), True),
+                (CA_KEY_USAGE, True),
+                *extensions,
+            ],
+            without,
+        )
+        self.root: CA = _issuer.root if _issuer else self
+        self.chain: tuple[x509.Certificate, ...] = (
+            (self.certificate, *_issuer.chain) if _issuer else ()
+        )
+
+    def intermediate(
+        self,
+        name: str = "trio-tlsx throw-away intermediate CA",
+        *,
+        key_type: str = "P-256",
+        not_before: datetime.datetime | None = None,
+        not_after: datetime.datetime | None = None,
+        extensions: Iterable[tuple[x509.ExtensionType, bool]] = (),
+        without: Collection[type[x509.ExtensionType]] = (),
+    ) -> CA:
+        """Make a CA below this one; the arguments are those of the class."""
+        return CA(
+            name,
+            key_type=key_type,
+            not_before=not_before,
+            not_after=not_after,
+            extensions=extensions,
+            without=without,
+            _issuer=self,
+        )
+
+    def issue(
+        self,
+        *names: str,
+        common_name: str | None = None,
+        key_type: str = "P-256",
+        not_before: datetime.datetime | None = None,
+        not_after: datetime.datetime | None = None,
+        extended_key_usage: Iterable[x509.ObjectIdentifier] = SERVER_AND_CLIENT,
+        extensions: Iterable[tuple[x509.ExtensionType, bool]] = (),
+        without: Collection[type[x509.ExtensionType]] = (),
+    ) -> Credentials:
+        """Issue a certificate with a new key.
+
+        Args:
+            names: the DNS names (wildcards too) and IP addresses that it is for.
+            common_name: of the subject; the first of ``names`` by default.
+            key_type: as for the class.
+            not_before: when it begins to be valid; an hour ago by default.
+            not_after: when it ends; in 30 days by default.
+            extended_key_usage: what it may be used for; servers and clients by default. Empty
+                leaves the extension out.
+            extensions: further extensions, each with whether it is critical; one that a leaf has
+                anyway is replaced.
+            without: types of extensions that a leaf has otherwise, to be left out.
+
+        Raises:
+            ConfigError: a name or the key type is not understood.
+        """
+        key = _key(key_type, "leaf")
+        usages = list(extended_key_usage)
+        leaf_extensions: list[tuple[x509.ExtensionType, bool]] = [(LEAF_KEY_USAGE, True)]
+        if names:
+            leaf_extensions.append((x509.SubjectAlternativeName(map(_general_name, names)), False))
+        if usages:
+            leaf_extensions.append((x509.ExtendedKeyUsage(usages), False))
+        leaf = _certificate(
+            common_name or "".join(names[:1]) or "nobody",
+            key,
+            self,
+            (not_before, not_after),
+            [*leaf_extensions, *extensions],
+            without,
+        )
+        return Credentials([leaf, *self.chain], PrivateKeySigner(key, leaf))
+
+    @functools.cached_property
+    def trust(self) -> TrustStore:
+        """A trust store with the root alone."""
+        return TrustStore.from_certificates([self.root.certificate])
+
+    @functools.cached_property
+    def pem(self) -> bytes:
+        """The root's certificate."""
+        return self.root.certificate.public_bytes(Encoding.PEM)
+
+    def __repr__(self) -> str:
+        return f"<CA {self.certificate.subject.rfc4514_string()!r}>"
+
+
+def credentials_to_pem(credentials: Credentials) -> tuple[bytes, bytes]:
+    """The certificate chain and the private key in PEM, the key not encrypted.
+
+    Raises:
+        ConfigError: the key is not in this process.
+    """
+    if not isinstance(credentials.signer, PrivateKeySigner):
+        raise ConfigError(f"{credentials!r} has no private key in this process")
+    key_pem = credentials.signer.private_key.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    return b"".join(c.public_bytes(Encoding.PEM) for c in credentials.chain), key_pem
+
+
+def write_pem_files(
+    credentials: Credentials, directory: str | os.PathLike[str]
+) -> tuple[Path, Path]:
+    """Write ``cert.pem`` and ``key.pem`` for programs that take files; give their paths.
+
+    Raises:
+        ConfigError: the key is not in this process.
+        OSError: a file cannot be written.
+    """
+    cert_pem, key_pem = credentials_to_pem(credentials)
+    cert, key = Path(directory, "cert.pem"), Path(directory, "key.pem")
+    cert.write_bytes(cert_pem)
+    key.touch(mode=0o600)
+    key.write_bytes(key_pem)
+    return cert, key
+
+
+def memory_tls_pair(
+    client_config: ClientConfig | None = None,
+    server_config: ServerConfig | None = None,
+    *,
+    server_hostname: str = "test.example",
+) -> tuple[TLSStream, TLSStream]:
+    """Connect a client and a server in memory; the handshake is still to be done.
+
+    Args:
+        client_config: the client's. Where it names no ``trust`` it gets the server's certificate:
+            the platform's CAs have no part in a test.
+        server_config: the server's; one with a throw-away certificate by default.
+        server_hostname: whom the client believes to talk to.
+
+    Returns:
+        The client's stream and the server's.
+    """
+    from .stream import TLSStream
+
+    if server_config is None:
+        server_config = ServerConfig(credentials=_throw_away_credentials(server_hostname))
+    client_config = client_config or ClientConfig()
+    if client_config.trust is None:
+        leaf = server_config.credentials.chain[0]
+        trust = TrustStore.from_certificates([leaf])
+        client_config = dataclasses.replace(client_config, trust=trust)
+    client, server = trio.testing.memory_stream_pair()
+    return (
+        TLSStream(client, client_config, server_hostname=server_hostname),
+        TLSStream(server, server_config),
+    )
+
+
+@functools.cache
+def _throw_away_credentials(name: str) -> Credentials:
+    return CA().issue(name)
+
+
+def _key(key_type: str, owner: str) -> PrivateKey:
+    if key_type in _CURVES:
+        return ec.generate_private_key(_CURVES[key_type]())
+    if key_type == "ed25519":
+        return ed25519.Ed25519PrivateKey.generate()
+    if key_type == "ed448":
+        return ed448.Ed448PrivateKey.generate()
+    kind, _, bits = key_type.partition("-")
+    if kind == "RSA" and bits.isdecimal():
+        return _rsa_key(int(bits), owner)
+    raise ConfigError(
+        f"unknown key type {key_type!r}; known are {', '.join(_CURVES)}, ed25519, ed448, RSA-2048"
+    )
+
+
+@functools.cache
+def _rsa_key(bits: int, owner: str) -> rsa.RSAPrivateKey:
+    # A CA and its leaves never share a key: who signed what would be told by luck.
+    return rsa.generate_private_key(public_exponent=65537, key_size=bits)
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    if name.startswith("*."):
+        return x509.DNSName("*." + ServerName.parse(name[2:]).host)
+    return ServerName.parse(name).subject
+
+
+def _certificate(
+    common_name: str,
+    key: PrivateKey,
+    issuer: CA | None,
+    validity: tuple[datetime.datetime | None, datetime.datetime | None],
+    extensions: Iterable[tuple[x509.ExtensionType, bool]],
+    without: Collection[type[x509.ExtensionType]],
+) -> x509.Certificate:
+    """Sign a certificate, with ``key`` itself where there is no issuer."""
+    now = datetime.datetime.now(datetime.UTC)
+    not_before, not_after = validity
+    subject = x509.Name(
+        [x509.NameAttribute(NameOID.COMMON_NAME, common_name[:MAX_COMMON_NAME_LENGTH])]
+    )
+    signing_key = issuer.private_key if issuer else key
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer.certificate.subject if issuer else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(not_before or min(now, not_after or now) - BACKDATED)
+        .not_valid_after(not_after or max(now, not_before or now) + VALIDITY)
+    )
+    identifiers: list[tuple[x509.ExtensionType, bool]] = [
+        (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
+        (x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()), False),
+    ]
+    # Of two with the same identifier the later stays.
+    chosen = {extension.oid: (extension, critical) for extension, critical in identifiers}
+    chosen |= {extension.oid: (extension, critical) for extension, critical in extensions}
+    for extension, critical in chosen.values():
+        if not isinstance(extension, tuple(without)):
+            builder = builder.add_extension(extension, critical)
+    # An Ed25519 or Ed448 signature has its hash within (RFC 8032 5).
+    plain = isinstance(signing_key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey)
+    return builder.sign(signing_key, None if plain else hashes.SHA256())

@@ -1,0 +1,51 @@
+"""How certificates and dates are named in messages for people."""
+
+from __future__ import annotations
+
+import datetime
+
+from cryptography import x509
+
+__all__ = ["date", "issuer_of", "name_of", "names_of", "subject_of"]
+
+#: Names come from the peer; a sentence is to stay one that can be read.
+MAX_NAME_SHOWN = 120
+MAX_NAMES_SHOWN = 5
+
+
+def name_of(name: x509.Name) -> str:
+    """A distinguished name in quotes, in one line whatever it holds."""
+    text = name.rfc4514_string()
+    if len(text) > MAX_NAME_SHOWN:
+        text = text[:MAX_NAME_SHOWN] + "..."
+    return repr(text)
+
+
+def subject_of(certificate: x509.Certificate) -> str:
+    """Whom a certificate is for: its subject, or else its alternative names."""
+    if list(certificate.subject):
+        return name_of(certificate.subject)
+    return names_of(certificate) or f"serial number {certificate.serial_number:x}"
+
+
+def issuer_of(certificate: x509.Certificate) -> str:
+    """Who signed a certificate, by its own account."""
+    return name_of(certificate.issuer)
+
+
+def names_of(certificate: x509.Certificate) -> str:
+    """The DNS names and IP addresses that a certificate is for, or ``""`` if there are none."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ""
+    hosts = [*names.get_values_for_type(x509.DNSName)]
+    hosts += map(str, names.get_values_for_type(x509.IPAddress))
+    shown = ", ".join(repr(host[:MAX_NAME_SHOWN]) for host in hosts[:MAX_NAMES_SHOWN])
+    left = len(hosts) - MAX_NAMES_SHOWN
+    return f"{shown} and {left} more" if left > 0 else shown
+
+
+def date(moment: datetime.datetime) -> str:
+    """A moment to the second, in UTC."""
+    return moment.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
