@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
+from .certificates import MALFORMED, load_certificates, read_file
 from .engine.signatures import PrivateKey, SignatureScheme, schemes_for, sign
 from .errors import ConfigError
-from .pem import load_certificates, read_file
 from .wording import date, issuer_of, subject_of
 
 __all__ = ["Credentials", "PrivateKeySigner", "Signer"]
@@ -170,7 +170,7 @@ class Credentials:
         """
         try:
             certificates = [x509.load_der_x509_certificate(der) for der in chain]
-        except ValueError as error:
+        except MALFORMED as error:
             raise ConfigError(f"a certificate of the chain is not DER: {error}") from error
         return cls._from_key(certificates, _load_key(load_der_private_key, key, password))
 
@@ -240,7 +240,7 @@ def _load_key(load: _Loader, data: bytes, password: str | bytes | None) -> objec
 def _fits(key: PrivateKey, certificate: x509.Certificate) -> bool:
     try:
         return key.public_key() == certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm):  # a certificate for a key of an unknown kind
+    except MALFORMED:  # a certificate for a key of an unknown kind
         return False
 
 
@@ -275,7 +275,7 @@ def _issued(issuer: x509.Certificate, child: x509.Certificate) -> bool:
         child.verify_directly_issued_by(issuer)
     except InvalidSignature:
         return False
-    except (TypeError, ValueError, UnsupportedAlgorithm):
+    except MALFORMED:
         return True  # a signature that we cannot check may still be one that the peer can
     return True
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.x509.verification import Store
 
+from .certificates import MALFORMED, certificate_blocks, load_certificates, read_file
 from .errors import ConfigError
-from .pem import certificate_blocks, load_certificates, read_file
 
 __all__ = ["TrustStore"]
 
@@ -206,7 +206,7 @@ def _readable(
         try:
             with warnings.catch_warnings(action="ignore"):
                 certificate = load(block)
-        except ValueError as error:
+        except MALFORMED as error:
             logger.debug("a certificate of the platform's trust store is skipped: %s", error)
         else:
             yield certificate

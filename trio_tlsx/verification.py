@@ -1,4 +1,4 @@
-"""Whom to trust: the check of a peer's certificate chain."""
+"""Whom to trust: the check of a peer's certificate chain (RFC 9846 4.4.2.4, RFC 5280 6)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,20 @@ import datetime
 from collections.abc import Sequence
 
 from cryptography import x509
+from cryptography.x509.verification import VerificationError
 
+from .diagnosis import find_fault, mismatch, unexplained
+from .errors import AlertDescription, CertificateError, InternalError
+from .policy import CLIENT, MAX_INTERMEDIATES, SERVER, Purpose, check_directory_names
+from .server_name import ServerName
 from .trust import TrustStore
 
-__all__ = ["TrustStore", "verify_client", "verify_server"]
+__all__ = ["verify_client", "verify_server"]
+
+#: What a peer may send: the leaf, the intermediates, and a root that it need not have sent.
+MAX_CHAIN_LENGTH = MAX_INTERMEDIATES + 2
+
+_BUILDERS = {purpose: purpose.policy_builder() for purpose in (SERVER, CLIENT)}
 
 
 def verify_server(
@@ -18,12 +28,96 @@ def verify_server(
     trust: TrustStore,
     at: datetime.datetime,
 ) -> None:
-    """Check a server's chain."""
-    raise NotImplementedError
+    """Check that a server's chain leads to a trusted certificate and that it is for this name.
+
+    Args:
+        chain: what the server sent: the leaf, then the others in any order.
+        server_name: the DNS name or IP address that the client wanted to reach.
+        trust: where the chain may end.
+        at: the time by which it is judged, with its time zone.
+
+    Raises:
+        CertificateError: it is refused; with the alert, the certificate that it is about, and a
+            sentence that says what is wrong.
+        ConfigError: ``server_name`` is not a name that a certificate could be for.
+        InternalError: ``at`` has no time zone.
+    """
+    _verify(chain, SERVER, ServerName.parse(server_name), trust, at)
 
 
 def verify_client(
     chain: Sequence[x509.Certificate], trust: TrustStore, at: datetime.datetime
 ) -> None:
-    """Check a client's chain."""
-    raise NotImplementedError
+    """Check that a client's chain leads to a trusted certificate, whatever its name.
+
+    Args:
+        chain: what the client sent: the leaf, then the others in any order.
+        trust: where the chain may end.
+        at: the time by which it is judged, with its time zone.
+
+    Raises:
+        CertificateError: as ``verify_server``.
+        InternalError: ``at`` has no time zone.
+    """
+    _verify(chain, CLIENT, None, trust, at)
+
+
+def _verify(
+    chain: Sequence[x509.Certificate],
+    purpose: Purpose,
+    name: ServerName | None,
+    trust: TrustStore,
+    at: datetime.datetime,
+) -> None:
+    if at.tzinfo is None:
+        raise InternalError("the clock gave a time without a time zone; use datetime.now(UTC)")
+    if not chain:
+        # RFC 9846 4.4.2.4: a server must not, a client may send none.
+        server = purpose is SERVER
+        alert = "decode_error" if server else "certificate_required"
+        raise CertificateError(f"the {purpose.role} sent no certificate", AlertDescription[alert])
+    if len(chain) > MAX_CHAIN_LENGTH:
+        raise CertificateError(
+            f"the {purpose.role} sent {len(chain)} certificates; {MAX_CHAIN_LENGTH} are accepted",
+            AlertDescription.unknown_ca,
+        )
+    try:
+        check_directory_names(_find_path(chain, purpose, name, trust, at))
+    except VerificationError as refusal:
+        raise _explain(chain, purpose, name, trust, at, refusal) from refusal
+
+
+def _explain(
+    chain: Sequence[x509.Certificate],
+    purpose: Purpose,
+    name: ServerName | None,
+    trust: TrustStore,
+    at: datetime.datetime,
+    refusal: VerificationError,
+) -> CertificateError:
+    fault = find_fault(chain, purpose, trust, at)
+    if fault is not None:
+        return fault
+    if name is not None:
+        try:
+            _find_path(chain, purpose, None, trust, at)
+        except VerificationError:
+            pass  # so it is not the name alone
+        else:
+            return mismatch(chain[0], name)
+    return unexplained(chain, purpose, trust, refusal)
+
+
+def _find_path(
+    chain: Sequence[x509.Certificate],
+    purpose: Purpose,
+    name: ServerName | None,
+    trust: TrustStore,
+    at: datetime.datetime,
+) -> Sequence[x509.Certificate]:
+    """The way from the leaf to a trusted certificate; VerificationError if there is none."""
+    builder = _BUILDERS[purpose].store(trust.store).time(at)
+    leaf, others = chain[0], list(chain[1:])
+    if name is None:
+        return builder.build_client_verifier().verify(leaf, others).chain
+    return builder.build_server_verifier(name.subject).verify(leaf, others)

@@ -1,4 +1,4 @@
-"""Certificates in PEM, from files and from memory."""
+"""Certificates from octets and files."""
 
 from __future__ import annotations
 
@@ -8,10 +8,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from .errors import ConfigError
 
-__all__ = ["certificate_blocks", "load_certificates", "read_file"]
+__all__ = ["MALFORMED", "certificate_blocks", "load_certificates", "read_file"]
+
+#: What ``cryptography`` raises where a certificate is malformed: some when it is loaded, some
+#: when the part in question is first looked at.
+MALFORMED = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 
 CERTIFICATE_BLOCK = re.compile(
     rb"-----BEGIN (X509 )?CERTIFICATE-----.+?-----END (X509 )?CERTIFICATE-----", re.DOTALL
@@ -45,7 +57,7 @@ def load_certificates(pem: bytes, what: str) -> list[x509.Certificate]:
     for block in certificate_blocks(pem):
         try:
             certificates.append(x509.load_pem_x509_certificate(block))
-        except ValueError as error:
+        except MALFORMED as error:
             raise ConfigError(
                 f"certificate {len(certificates) + 1} of {what} is broken: {error}"
             ) from error

@@ -1,0 +1,223 @@
+"""Which certificates are acceptable, apart from who issued them.
+
+``cryptography.x509.verification`` builds the chain, checks signatures, dates, path lengths, name
+constraints and the name, and refuses critical extensions that it does not know. Its own profile of
+extensions is the CA/B Forum's, which private PKIs do not follow; so that is opened up, and what it
+then no longer looks at is checked here. The alerts are those that OpenSSL and BoringSSL send.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
+from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy, PolicyBuilder
+
+from .errors import AlertDescription, CertificateError
+from .wording import name_of, subject_of
+
+__all__ = [
+    "CLIENT",
+    "MAX_INTERMEDIATES",
+    "SERVER",
+    "Purpose",
+    "check_ca",
+    "check_directory_names",
+    "check_leaf",
+    "extension_of",
+]
+
+#: Between the leaf and the trusted certificate. The signatures that the library checks in search
+#: of a path are bounded by itself (128); this keeps each search short.
+MAX_INTERMEDIATES = 8
+
+#: Below that OpenSSL's security level 2 refuses too (112 bits).
+MIN_RSA_BITS = 2048
+#: The work of a signature check grows with the square of the length, and the peer chooses it.
+MAX_RSA_BITS = 8192
+
+_T = TypeVar("_T", bound=x509.ExtensionType)
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What a certificate has to be good for.
+
+    Attributes:
+        role: whose certificate it is, ``"server"`` or ``"client"``.
+        usage: the extended key usage that says so.
+    """
+
+    role: str
+    usage: ObjectIdentifier
+
+    def policy_builder(self) -> PolicyBuilder:
+        """The library's policy; store, time and name are still to be given."""
+        leaf = ExtensionPolicy.permit_all()
+        if self.role == "server":
+            # RFC 9525 2: the name is in subjectAltName, never in the subject's common name.
+            san = x509.SubjectAlternativeName
+            leaf = leaf.require_present(san, Criticality.AGNOSTIC, None)
+        ca = ExtensionPolicy.permit_all().require_present(
+            x509.BasicConstraints, Criticality.AGNOSTIC, None
+        )
+        # Called for every certificate, with or without the extension that they are hung on.
+        leaf = leaf.may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, self._check_leaf)
+        ca = ca.may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, self._check_ca)
+        return (
+            PolicyBuilder()
+            .max_chain_depth(MAX_INTERMEDIATES)
+            .extension_policies(ca_policy=ca, ee_policy=leaf)
+        )
+
+    def _check_leaf(self, _: Policy, leaf: x509.Certificate, __: x509.KeyUsage | None) -> None:
+        check_leaf(leaf, self)
+
+    def _check_ca(self, _: Policy, ca: x509.Certificate, __: x509.KeyUsage | None) -> None:
+        check_ca(ca, self)
+
+
+SERVER = Purpose("server", ExtendedKeyUsageOID.SERVER_AUTH)
+CLIENT = Purpose("client", ExtendedKeyUsageOID.CLIENT_AUTH)
+
+
+def check_leaf(leaf: x509.Certificate, purpose: Purpose) -> None:
+    """Check what does not depend on the rest of the chain.
+
+    Raises:
+        CertificateError: the certificate may not do what it is used for, or its key is no good.
+    """
+    _check_key_size(leaf)
+    usage = extension_of(leaf, x509.KeyUsage)
+    # RFC 9846 4.4.2.2
+    if usage and not usage.digital_signature:
+        raise CertificateError(
+            f"the key usage of the certificate of {subject_of(leaf)} does not allow "
+            "digitalSignature, so it cannot sign a handshake: have it issued with that",
+            AlertDescription.unsupported_certificate,
+            certificate=leaf,
+        )
+    _check_extended_key_usage(leaf, purpose)
+
+
+def check_ca(ca: x509.Certificate, purpose: Purpose) -> None:
+    """Check that a certificate may stand above another one.
+
+    Raises:
+        CertificateError: it is no CA's, a CA's for other purposes, or its key is no good.
+    """
+    _check_key_size(ca)
+    constraints = extension_of(ca, x509.BasicConstraints)
+    if constraints is None or not constraints.ca:
+        # Without the extension (as in version 1) nothing tells a CA from any leaf that the same
+        # CA ever issued; RFC 5280 4.2.1.9 forbids to take it for one.
+        fault = "lacks basicConstraints" if constraints is None else "says CA:FALSE"
+        raise CertificateError(
+            f"the certificate of {subject_of(ca)} is not a CA's, for it {fault}, but issued "
+            "another one: reissue it with basicConstraints CA:TRUE",
+            AlertDescription.unknown_ca,
+            certificate=ca,
+        )
+    usage = extension_of(ca, x509.KeyUsage)
+    if usage and not usage.key_cert_sign:
+        raise CertificateError(
+            f"the key usage of the CA {subject_of(ca)} does not allow keyCertSign, so it may not "
+            "issue certificates: reissue it with that",
+            AlertDescription.unknown_ca,
+            certificate=ca,
+        )
+    _check_extended_key_usage(ca, purpose)
+
+
+def _check_key_size(certificate: x509.Certificate) -> None:
+    key = certificate.public_key()
+    if isinstance(key, rsa.RSAPublicKey) and not MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS:
+        raise CertificateError(
+            f"the certificate of {subject_of(certificate)} has an RSA key of {key.key_size} bits; "
+            f"{MIN_RSA_BITS} to {MAX_RSA_BITS} are accepted",
+            certificate=certificate,
+        )
+
+
+def _check_extended_key_usage(certificate: x509.Certificate, purpose: Purpose) -> None:
+    """RFC 5280 4.2.1.12. A CA's restricts what it issues, as all of OpenSSL, Go and NSS hold."""
+    usages = extension_of(certificate, x509.ExtendedKeyUsage)
+    if usages is None:
+        return
+    if purpose.usage not in usages and ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE not in usages:
+        raise CertificateError(
+            f"the certificate of {subject_of(certificate)} is not for TLS {purpose.role}s: its "
+            f"extended key usage lacks {purpose.role}Auth; have it issued with that",
+            AlertDescription.unsupported_certificate,
+            certificate=certificate,
+        )
+
+
+def check_directory_names(path: Sequence[x509.Certificate]) -> None:
+    """Check subjects against the name constraints above them (RFC 5280 4.2.1.10).
+
+    The library applies constraints to subjectAltName only.
+
+    Args:
+        path: from the leaf to the trusted certificate.
+
+    Raises:
+        CertificateError: a subject is outside of what a CA may name.
+    """
+    for depth, ca in enumerate(path[1:], start=1):
+        constraints = extension_of(ca, x509.NameConstraints)
+        if constraints is None:
+            continue
+        permitted = _directory_names(constraints.permitted_subtrees)
+        excluded = _directory_names(constraints.excluded_subtrees)
+        for below, certificate in enumerate(path[:depth]):
+            # A CA may reissue itself; only the leaf is held to its name even then.
+            if not below or certificate.subject != certificate.issuer:
+                _check_subject(certificate, ca, permitted, excluded)
+
+
+_Canonical: TypeAlias = tuple[frozenset[tuple[ObjectIdentifier, str]], ...]
+
+
+def _check_subject(
+    certificate: x509.Certificate,
+    ca: x509.Certificate,
+    permitted: Sequence[_Canonical],
+    excluded: Sequence[_Canonical],
+) -> None:
+    subject = _canonical(certificate.subject)
+    within = [subject[: len(base)] == base for base in permitted]
+    if subject and (
+        (within and not any(within)) or any(subject[: len(base)] == base for base in excluded)
+    ):
+        raise CertificateError(
+            f"the CA {subject_of(ca)} may not issue a certificate for "
+            f"{name_of(certificate.subject)}: its name constraints exclude it",
+            AlertDescription.certificate_unknown,
+            certificate=certificate,
+        )
+
+
+def _directory_names(subtrees: Sequence[x509.GeneralName] | None) -> list[_Canonical]:
+    names = (base.value for base in subtrees or () if isinstance(base, x509.DirectoryName))
+    return [_canonical(name) for name in names]
+
+
+def _canonical(name: x509.Name) -> _Canonical:
+    """RFC 5280 7.1: names compare without regard to case and to runs of white space."""
+    return tuple(
+        frozenset((part.oid, " ".join(str(part.value).casefold().split())) for part in rdn)
+        for rdn in name.rdns
+    )
+
+
+def extension_of(certificate: x509.Certificate, kind: type[_T]) -> _T | None:
+    """A certificate's extension of this type, or None."""
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
