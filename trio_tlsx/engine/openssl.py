@@ -1,0 +1,276 @@
+"""The engine's contract over :class:`ssl.SSLObject`, for an :class:`ssl.SSLContext`.
+
+OpenSSL reads from its memory BIO whenever it likes, and what it reads at the wrong moment is lost:
+``SSL_shutdown`` with application data in the BIO fails and drops it. So ciphertext is held back
+here and lies in the BIO only while ``do_handshake`` or ``read`` runs; what either left unread is
+taken out again. ``read`` opens every record that is complete, which leaves nothing inside OpenSSL
+but the beginning of a record.
+
+The end of the transport is never told to the BIO either. Whether OpenSSL takes a missing
+``close_notify`` for a truncation hangs on an option of the context
+(``ssl.OP_IGNORE_UNEXPECTED_EOF``); here it is one always, and the driver decides.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from typing import ParamSpec, TypeVar
+
+from cryptography import x509
+
+from ..server_name import ServerName
+from .negotiated import Negotiated
+from .wants import Buffer, Question, Want
+
+__all__ = ["OpenSSLConnection"]
+
+BATCH_BYTES = 2**18  # of application data sealed at a time
+RECEIVE_BYTES = 2**16  # of ciphertext received at a time
+RECORD_BYTES = 2**14  # OpenSSL gives no more than one record at a time
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class OpenSSLConnection:
+    """One connection, client or server, that OpenSSL speaks.
+
+    Args:
+        context: what OpenSSL may do; it is not changed.
+        server_side: which role this side has.
+        server_hostname: whom a client calls: sent as SNI, and compared with the certificate.
+
+    Raises:
+        ValueError: the context wants to check the server's name, and there is none.
+    """
+
+    error_types: tuple[type[Exception], ...] = (ssl.SSLError,)
+
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        *,
+        server_side: bool,
+        server_hostname: str | bytes | None,
+    ) -> None:
+        if isinstance(server_hostname, str) and not server_hostname.isascii():
+            # The stdlib would encode it by IDNA 2003, which is another name for some.
+            server_hostname = ServerName.parse(server_hostname).host
+        self.server_side = server_side
+        self.bytes_sealed = 0
+        self._into_ssl = ssl.MemoryBIO()
+        self._out_of_ssl = ssl.MemoryBIO()
+        self._ssl = context.wrap_bio(
+            self._into_ssl,
+            self._out_of_ssl,
+            server_side=server_side,
+            server_hostname=server_hostname,
+        )
+        self._input = b""  # ciphertext that OpenSSL has not read
+        self._at_eof = False
+        self._output = memoryview(b"")
+        self._buffer: memoryview | None = None
+        self._plaintext = b""  # opened, and not yet asked for
+        self._peer_closed = False
+        self._failure: ssl.SSLError | None = None
+        self._complete = False
+        self._flushed = False  # complete, and the peer has all it needs to be so too
+        self._answer_pending = False  # read() has queued what the peer waits for
+        self._negotiated: Negotiated | None = None
+
+    @property
+    def handshake_complete(self) -> bool:
+        return self._complete
+
+    @property
+    def negotiated(self) -> Negotiated:
+        if self._negotiated is None:
+            self._negotiated = self._describe()
+        return self._negotiated
+
+    def do_handshake(self) -> Want | Question:
+        if self._failure is not None:
+            raise self._failure
+        if self._flushed:
+            return Want.NOTHING
+        if self._output:
+            return Want.WRITE
+        if not self._complete:
+            try:
+                self._with_input(self._ssl.do_handshake)
+            except ssl.SSLWantReadError:
+                if self._output:
+                    return Want.WRITE
+                if self._at_eof:
+                    raise self._fail(_truncated()) from None
+                return Want.READ
+            except ssl.SSLError as error:
+                raise self._fail(error) from None
+            self._complete = True
+            # What an OpenSSL server adds when a handshake of TLS 1.3 is over are session tickets.
+            # The client need not be reading; they leave with whatever is sent first.
+            if self._output and not (self.server_side and self._ssl.version() == "TLSv1.3"):
+                return Want.WRITE
+        self._flushed = True
+        return Want.NOTHING
+
+    def answer(self, answer: object) -> None:
+        raise RuntimeError("OpenSSL asks no questions")
+
+    def refuse(self, error: Exception) -> None:
+        raise RuntimeError("OpenSSL asks no questions")
+
+    # Ciphertext in
+
+    def receive_data(self, data: Buffer) -> None:
+        self._input += data
+        self._at_eof = not data
+
+    def receive_buffer(self) -> memoryview:
+        if self._buffer is None:
+            self._buffer = memoryview(bytearray(RECEIVE_BYTES))
+        return self._buffer
+
+    def bytes_received(self, count: int) -> None:
+        self.receive_data(self.receive_buffer()[:count])
+
+    def unread_ciphertext(self) -> bytes:
+        rest, self._input = self._input, b""
+        return rest
+
+    # Ciphertext out
+
+    def data_to_send(self) -> bytes:
+        output, self._output = self._output, memoryview(b"")
+        return output.tobytes()
+
+    def pending_output(self) -> memoryview:
+        return self._output
+
+    def bytes_sent(self, count: int) -> None:
+        self._output = self._output[count:]
+
+    def release_buffers(self) -> None:
+        self._buffer = None
+
+    # Application data
+
+    def read(self, max_bytes: int | None = None) -> bytes | Want:
+        if not self._plaintext and not self._answer_pending:
+            self._open_records()
+        if self._plaintext:
+            end = len(self._plaintext) if max_bytes is None else max_bytes
+            data, self._plaintext = self._plaintext[:end], self._plaintext[end:]
+            return data
+        if self._answer_pending:
+            self._answer_pending = False
+            return Want.WRITE
+        if self._failure is not None:
+            raise self._failure
+        if self._peer_closed:
+            return b""
+        if self._at_eof:
+            raise self._fail(_truncated())
+        return Want.READ
+
+    def write(self, data: memoryview) -> int | Want:
+        if self._failure is not None:
+            raise self._failure
+        if len(self._output) >= BATCH_BYTES:
+            return 0
+        data = data[:BATCH_BYTES]
+        try:
+            try:
+                count = self._ssl.write(data)
+            except ssl.SSLWantReadError:  # a renegotiation is under way
+                count = self._with_input(self._ssl.write, data)
+        except ssl.SSLWantReadError:
+            if self._at_eof:
+                raise self._fail(_truncated()) from None
+            return Want.READ
+        except ssl.SSLError as error:
+            raise self._fail(error) from None
+        finally:
+            self._collect_output()
+        self.bytes_sealed += count
+        return count
+
+    # The end
+
+    def shutdown(self) -> None:
+        # It queues close_notify, then looks for the peer's in the BIO, where nothing is. Only
+        # during a handshake does it refuse altogether, and then there is no way to say it.
+        with suppress(ssl.SSLError):
+            self._ssl.unwrap()
+        self._collect_output()
+
+    def cancel_handshake(self) -> None:
+        """Do nothing: OpenSSL has no way to say it."""
+
+    def _with_input(self, step: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Take one step with all the input in the BIO."""
+        self._into_ssl.write(self._input)
+        try:
+            return step(*args, **kwargs)
+        finally:
+            self._input = self._into_ssl.read()
+            self._collect_output()
+
+    def _open_records(self) -> None:
+        if self._input and self._failure is None and not self._peer_closed:
+            queued = len(self._output)
+            self._plaintext = self._with_input(self._read_all)
+            # TLS 1.3 answers nothing that its peer would wait for.
+            self._answer_pending = (
+                len(self._output) > queued and self._ssl.version() != "TLSv1.3"
+            )
+
+    def _read_all(self) -> bytes:
+        chunks: list[bytes] = []
+        try:
+            while chunk := self._ssl.read(RECORD_BYTES):
+                chunks.append(chunk)
+            self._peer_closed = True
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLZeroReturnError:
+            self._peer_closed = True
+        except ssl.SSLError as error:
+            self._fail(error)  # what came before it is still good
+        return b"".join(chunks)
+
+    def _collect_output(self) -> None:
+        if self._out_of_ssl.pending:
+            self._output = memoryview(b"".join((self._output, self._out_of_ssl.read())))
+
+    def _fail(self, error: ssl.SSLError) -> ssl.SSLError:
+        self._failure = error
+        return error
+
+    def _describe(self) -> Negotiated:
+        cipher = self._ssl.cipher()
+        # The stdlib gained these late, or only its private part has them.
+        get_chain: Callable[[], list[bytes]] | None
+        get_chain = getattr(self._ssl, "get_unverified_chain", None)  # Python 3.13
+        group: Callable[[], str | None] | None = getattr(self._ssl, "group", None)  # Python 3.15
+        leaf = self._ssl.getpeercert(binary_form=True)
+        chain = get_chain() if get_chain is not None else [leaf] if leaf is not None else []
+        return Negotiated(
+            version=self._ssl.version() or "",
+            cipher_suite=cipher[0] if cipher is not None else "",
+            group=group() if group is not None else None,
+            alpn_protocol=self._ssl.selected_alpn_protocol(),
+            server_name=self._ssl.server_hostname,
+            peer_certificates=tuple(x509.load_der_x509_certificate(der) for der in chain),
+            signature_scheme=None,
+            resumed=bool(self._ssl.session_reused),
+        )
+
+
+def _truncated() -> ssl.SSLEOFError:
+    return ssl.SSLEOFError(
+        ssl.SSL_ERROR_EOF,
+        "the transport ended without close_notify: data may be missing",
+    )

@@ -1,0 +1,523 @@
+"""The trio stream: TLS over any other stream, by driving an engine.
+
+Theory of operation
+===================
+
+An engine (:mod:`trio_tlsx.engine.wants`) turns application data into ciphertext and back and
+never waits. A transport (:mod:`trio_tlsx.transport`) moves ciphertext between the engine and the
+stream below. What is here is the waiting: which task waits, for what, and what holds when it is
+cancelled there. There is no ``await`` between asking the engine and doing what it wanted, so that
+no other task finds it half way.
+
+Who may do what is a matter of turns. One task at a time sends and one receives; a second one is
+refused. Behind those, one task at a time moves ciphertext out, and one moves it in; who finds that
+taken waits for the other task to finish and then asks the engine again. Mostly nobody does:
+receiving never waits for sending, since two peers that both flushed before they read would
+deadlock. What the engine queues while it reads leaves at once if the transport takes it without
+waiting, and otherwise with the next send.
+
+The handshake is done by the first task that needs it, while the others queue for the same lock.
+A handshaking task that is cancelled leaves the lock to the next one, which resumes where the
+engine stands. Only if there is none is the handshake given up, and the peer told so.
+
+A connection ends in one of these ways, and every method asks for them in this order:
+
+- ``_closed``: by :meth:`TLSStream.aclose` or :meth:`TLSStream.unwrap`;
+- ``_failure``: the protocol, the transport or an abandoned handshake failed it, both ways;
+- ``_send_failure``: sending cannot go on, but receiving can;
+- ``_send_ended``: ``close_notify`` was queued; nothing can be sent behind it.
+
+An alert that the engine produced leaves before its exception does, unless another task is sending:
+then it leaves with that, and the exception does not wait. ``close_notify`` says that everything
+that was given to ``send_all`` has been sent. So it is never sent once a ``send_all`` was cut,
+nor by an ``aclose`` that is cancelled.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import ssl
+from contextlib import suppress
+from typing import Generic, TypeVar, cast
+
+import trio
+
+from .config import ClientConfig, ServerConfig
+from .engine.connection import Connection
+from .engine.negotiated import Negotiated
+from .engine.openssl import OpenSSLConnection
+from .engine.wants import Engine, Question, Want
+from .errors import ConfigError
+from .transport import transport_over
+from .turn import Turn
+
+__all__ = ["TLSStream"]
+
+T_Stream = TypeVar("T_Stream", bound=trio.abc.Stream)
+
+#: How long an exception waits for its alert to leave, in seconds.
+ALERT_SECONDS = 1
+
+
+class TLSStream(trio.abc.HalfCloseableStream, Generic[T_Stream]):
+    """TLS over another stream.
+
+    The handshake is done by whatever is called first: :meth:`do_handshake` or a method that needs
+    it. After it, one task may send while another receives.
+
+    Args:
+        transport_stream: the stream below. It belongs to this one from now on.
+        config: what to negotiate, and in which role: a :class:`ClientConfig`, a
+            :class:`ServerConfig`, or a stdlib :class:`ssl.SSLContext`, with which OpenSSL speaks
+            TLS.
+        server_hostname: whom a client calls: a DNS name or an IP address, against which the
+            server's certificate is verified.
+        server_side: the role, for an :class:`ssl.SSLContext`. The other two say it themselves.
+        https_compatible: neither send ``close_notify`` on :meth:`aclose` nor miss it at the end.
+            This is for protocols that say themselves where their messages end, as HTTP does: for
+            any other, whoever is in the middle can cut the connection and it looks like its end.
+        handshake_timeout: how long the handshake may take from its beginning, in seconds.
+
+    Raises:
+        ConfigError: role and name do not fit the configuration, or the name is none.
+
+    Attributes:
+        transport_stream: the stream below.
+
+    Every method raises:
+
+    - :exc:`trio.BrokenResourceError` when the connection failed: its message says why, and its
+      ``__cause__`` is the :exc:`TLSError` (with an :class:`ssl.SSLContext` the stdlib's
+      :exc:`ssl.SSLError`);
+    - :exc:`trio.ClosedResourceError` after this side closed it;
+    - :exc:`trio.BusyResourceError` while another task does the same.
+    """
+
+    def __init__(
+        self,
+        transport_stream: T_Stream,
+        config: ClientConfig | ServerConfig | ssl.SSLContext,
+        *,
+        server_hostname: str | bytes | None = None,
+        server_side: bool | None = None,
+        https_compatible: bool = False,
+        handshake_timeout: float = math.inf,
+    ) -> None:
+        self._engine = _make_engine(config, server_hostname, server_side)
+        self.transport_stream = transport_stream
+        self._transport = transport_over(transport_stream)
+        self._https_compatible = https_compatible
+
+        self._handshake_lock = trio.Lock()
+        self._handshake_timeout = handshake_timeout
+        self._handshake_deadline: float | None = None
+        self._handshake_done = False  # and flushed
+
+        self._sending = Turn("another task is currently sending data on this TLSStream")
+        self._receiving = Turn("another task is currently receiving data on this TLSStream")
+        self._output_moving = Turn("another task is moving ciphertext out")
+        self._input_moving = Turn("another task is moving ciphertext in")
+
+        self._closed = False
+        self._failure: Exception | None = None
+        self._send_failure: Exception | None = None
+        self._send_ended = False
+        self._send_cut = False  # a part of what was given to one send_all has left, or may have
+        self._alerted = False  # the last thing that we sent says why we end it
+        self._at_eof = False  # the transport is at its end
+
+    @property
+    def server_side(self) -> bool:
+        """Whether this side is the server."""
+        return self._engine.server_side
+
+    @property
+    def negotiated(self) -> Negotiated:
+        """What the handshake settled.
+
+        Raises:
+            trio.NeedHandshakeError: it is not over.
+        """
+        if not self._engine.handshake_complete:
+            raise trio.NeedHandshakeError("call do_handshake() before asking what it settled")
+        return self._engine.negotiated
+
+    @property
+    def bytes_sealed(self) -> int:
+        """How much application data has become records since the connection began, in bytes.
+
+        All of it has left or will leave with the next send: what this grew by during a
+        ``send_all`` that was cancelled is how much of its data belongs to the stream.
+        """
+        return self._engine.bytes_sealed
+
+    # The handshake
+
+    async def do_handshake(self) -> None:
+        """Do the handshake, or wait for the task that does; once done, do nothing.
+
+        If cancelled, another task that waits for the handshake takes it over. Without one, a
+        handshake from which nothing has been sent yet can be begun again; any other is given up,
+        the peer is told so (``user_canceled`` and ``close_notify``, RFC 9846 6.1) as far as that
+        needs no waiting, and the stream is broken.
+        """
+        self._check_usable()
+        if self._handshake_done:
+            await trio.lowlevel.checkpoint()
+        else:
+            await self._handshake()
+
+    async def _handshake(self) -> None:
+        async with self._handshake_lock:
+            if self._handshake_done:
+                return
+            self._check_usable()
+            if self._handshake_deadline is None:
+                self._handshake_deadline = trio.current_time() + self._handshake_timeout
+            try:
+                with trio.CancelScope(deadline=self._handshake_deadline):
+                    await self._drive_handshake()
+                    self._handshake_done = True
+            except trio.Cancelled:
+                if not self._handshake_can_resume():
+                    self._give_handshake_up(
+                        trio.BrokenResourceError("the handshake was cancelled half way")
+                    )
+                raise
+            if not self._handshake_done:
+                error = trio.TooSlowError(
+                    f"the handshake was not over within {self._handshake_timeout} seconds"
+                )
+                self._give_handshake_up(error)
+                raise await self._fail(error) from error
+
+    async def _drive_handshake(self) -> None:
+        engine = self._engine
+        try:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            while (want := engine.do_handshake()) is not Want.NOTHING:
+                if want is Want.READ:
+                    await self._move_input()
+                elif want is Want.WRITE:
+                    await self._move_output()
+                elif isinstance(want, Question):
+                    await self._answer(want)
+        except engine.error_types as error:
+            raise await self._fail(error) from error
+        except Exception as error:
+            self._failure = self._failure or error
+            raise
+
+    async def _answer(self, question: Question) -> None:
+        if question.awaitable is None:
+            raise RuntimeError(f"{question!r} has nothing to wait for")
+        try:
+            answer = await question.awaitable
+        except Exception as error:  # whatever a hook raises is its refusal
+            self._engine.refuse(error)
+        else:
+            self._engine.answer(answer)
+
+    def _handshake_can_resume(self) -> bool:
+        """Whether someone can still finish it after the task that did it was cancelled."""
+        if self._send_failure is not None:
+            return False
+        return (
+            not self._transport.started
+            or self._engine.handshake_complete
+            or self._handshake_lock.statistics().tasks_waiting > 0
+        )
+
+    def _give_handshake_up(self, error: Exception) -> None:
+        self._failure = error
+        self._engine.cancel_handshake()
+        self._alerted = bool(self._engine.pending_output())
+        self._transport.send_nowait(self._engine)
+
+    # Receiving
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Receive application data.
+
+        If cancelled, nothing is lost: the next call gives it.
+
+        Args:
+            max_bytes: how much at most; by default what is there.
+
+        Returns:
+            At least one byte, or ``b""`` once the peer has said ``close_notify``.
+        """
+        if max_bytes is not None:
+            max_bytes = operator.index(max_bytes)
+            if max_bytes < 1:
+                raise ValueError("max_bytes must be at least 1")
+        with self._receiving:
+            try:
+                self._check_usable()
+                if not self._handshake_done:
+                    await self._handshake()
+                return await self._receive(max_bytes)
+            except trio.BrokenResourceError:
+                if not (self._https_compatible and self._at_eof):
+                    raise
+                await trio.lowlevel.checkpoint()
+                return b""
+
+    async def _receive(self, max_bytes: int | None = None) -> bytes:
+        engine = self._engine
+        await trio.lowlevel.checkpoint_if_cancelled()
+        waited = False
+        try:
+            while isinstance(data := engine.read(max_bytes), Want):
+                if data is Want.WRITE:
+                    await self._move_output()
+                else:
+                    await self._move_input()
+                waited = True
+        except engine.error_types as error:
+            raise await self._fail(error) from error
+        except Exception as error:
+            self._failure = self._failure or error
+            raise
+        if engine.pending_output():
+            self._transport.send_nowait(engine)
+        if not waited:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        return data
+
+    # Sending
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send application data.
+
+        If cancelled over a socket, no record is cut: what was sealed (:attr:`bytes_sealed`) leaves
+        first with the next send, and the connection can be used on. Over any other stream it is
+        broken for sending, and receiving goes on.
+
+        Args:
+            data: what to send.
+        """
+        with self._sending:
+            self._check_sendable()
+            if not self._handshake_done:
+                await self._handshake()
+            await trio.lowlevel.checkpoint_if_cancelled()
+            await self._send(memoryview(data).cast("B"))
+
+    async def _send(self, data: memoryview) -> None:
+        engine = self._engine
+        sealed = engine.bytes_sealed
+        try:
+            if engine.pending_output() or not data:
+                await self._move_output()
+                self._check_sendable()
+            while data:
+                count = engine.write(data)
+                await self._move_output()
+                if isinstance(count, Want):
+                    await self._move_input()
+                else:
+                    data = data[count:]
+                self._check_sendable()
+                if data:
+                    await trio.lowlevel.checkpoint_if_cancelled()
+        except engine.error_types as error:
+            raise await self._fail(error) from error
+        except BaseException:
+            self._send_cut = self._send_cut or engine.bytes_sealed > sealed
+            raise
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait until :meth:`send_all` might not have to wait. Cancelling it changes nothing."""
+        with self._sending:
+            self._check_sendable()
+            while self._output_moving.taken:
+                await self._output_moving.over()
+                self._check_sendable()
+            with self._output_moving:
+                await self.transport_stream.wait_send_all_might_not_block()
+            if self._failure is not None:
+                raise await self._fail(self._failure) from self._failure
+
+    async def send_eof(self) -> None:
+        """Say ``close_notify``: nothing more will be sent; receiving goes on.
+
+        If cancelled, call it again, or :meth:`aclose`.
+        """
+        with self._sending:
+            if self._closed or not self._send_ended:
+                self._check_sendable()
+            if not self._handshake_done:
+                await self._handshake()
+            await trio.lowlevel.checkpoint_if_cancelled()
+            await self._send_close_notify()
+
+    async def _send_close_notify(self) -> None:
+        if self._send_cut:
+            raise trio.BrokenResourceError(
+                "close_notify would say that all data was sent, but a send was cut short"
+            )
+        self._engine.shutdown()
+        self._send_ended = True
+        await self._move_output()
+
+    # The end
+
+    async def unwrap(self) -> tuple[T_Stream, bytes]:
+        """End TLS, but not the stream below: exchange ``close_notify`` with the peer.
+
+        If cancelled, call it again, or :meth:`aclose`.
+
+        Returns:
+            The stream below, and what was received from it after the peer's ``close_notify``.
+
+        Raises:
+            trio.BrokenResourceError: also when the peer still sends application data; receive
+                until ``b""`` before.
+        """
+        with self._receiving, self._sending:
+            self._check_usable()
+            if not self._handshake_done:
+                await self._handshake()
+            await trio.lowlevel.checkpoint_if_cancelled()
+            await self._send_close_notify()
+            if await self._receive():
+                error = trio.BrokenResourceError(
+                    "the peer sent application data that nobody has received: "
+                    "receive it before unwrap()"
+                )
+                self._failure = error
+                raise error
+            self._closed = True
+            transport_stream = self.transport_stream
+            self.transport_stream = cast(T_Stream, None)
+            return transport_stream, self._engine.unread_ciphertext()
+
+    async def aclose(self) -> None:
+        """Say ``close_notify``, and close the stream below.
+
+        It does the handshake first if that has not been done. It does not wait for the peer's
+        ``close_notify``. With ``https_compatible``, after a failure, after a ``send_all`` that was
+        cut and while another task is sending, it only closes the stream below.
+
+        If cancelled, it closes all the same, and ``close_notify`` may be missing.
+        """
+        if self._closed:
+            await trio.lowlevel.checkpoint()
+            return
+        try:
+            try:
+                if not self._https_compatible and self._can_say_goodbye():
+                    await self._say_goodbye()
+            finally:
+                if self._alerted:
+                    await self._send_alert()
+                    await self._transport.linger()
+        except BaseException:
+            self._closed = True
+            await trio.aclose_forcefully(self.transport_stream)
+            raise
+        self._closed = True
+        await self.transport_stream.aclose()
+
+    def _can_say_goodbye(self) -> bool:
+        return not (self._failure or self._send_failure or self._send_cut or self._sending.taken)
+
+    async def _say_goodbye(self) -> None:
+        if not self._handshake_done:
+            await self._handshake()
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self._can_say_goodbye():
+            with self._sending, suppress(trio.BrokenResourceError):
+                # Two peers may well close at the same time.
+                await self._send_close_notify()
+            self._transport.discard_input()
+
+    # Moving ciphertext
+
+    async def _move_output(self) -> None:
+        """Send all that the engine has queued."""
+        while self._output_moving.taken:
+            await self._output_moving.over()
+        with self._output_moving:
+            try:
+                await self._transport.send(self._engine)
+            except trio.Cancelled:
+                if not self._transport.resumes:
+                    self._send_failure = trio.BrokenResourceError(
+                        "a send was cancelled half way: nothing can be sent behind it"
+                    )
+                raise
+            except Exception as error:
+                self._send_failure = error
+                raise
+
+    async def _move_input(self) -> None:
+        """Feed the engine once, or wait for the task that does."""
+        if self._input_moving.taken:
+            await self._input_moving.over()
+            return
+        with self._input_moving:
+            count = await self._transport.receive(self._engine)
+        if not count:
+            self._at_eof = True
+            self._engine.receive_data(b"")
+
+    # What has ended
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise trio.ClosedResourceError("this TLSStream was closed")
+        if self._failure is not None:
+            raise _broken(self._failure) from self._failure
+
+    def _check_sendable(self) -> None:
+        self._check_usable()
+        if self._send_failure is not None:
+            raise _broken(self._send_failure) from self._send_failure
+        if self._send_ended:
+            raise trio.ClosedResourceError("can't send data after sending EOF")
+
+    async def _fail(self, error: Exception) -> trio.BrokenResourceError:
+        """Note why the connection failed, let the alert leave, and give what to raise."""
+        self._failure = self._failure or error
+        self._alerted = self._alerted or bool(self._engine.pending_output())
+        await self._send_alert()
+        return _broken(error)
+
+    async def _send_alert(self) -> None:
+        """Send what says why we end it, unless a task is sending, which takes it along."""
+        possible = self._engine.pending_output() and self._send_failure is None
+        if possible and not self._output_moving.taken:
+            with trio.move_on_after(ALERT_SECONDS), suppress(Exception):
+                await self._move_output()
+
+
+def _broken(error: Exception) -> trio.BrokenResourceError:
+    return trio.BrokenResourceError(str(error) or type(error).__name__)
+
+
+def _make_engine(
+    config: ClientConfig | ServerConfig | ssl.SSLContext,
+    server_hostname: str | bytes | None,
+    server_side: bool | None,
+) -> Engine:
+    """The engine that this kind of configuration is for, in its role."""
+    if isinstance(config, ssl.SSLContext):
+        return OpenSSLConnection(
+            config, server_side=bool(server_side), server_hostname=server_hostname
+        )
+    if isinstance(config, ClientConfig):
+        if server_side:
+            raise ConfigError("a ClientConfig makes a client, and server_side says the opposite")
+        if server_hostname is None:
+            raise ConfigError("a client needs server_hostname: whom its certificate is to name")
+        if isinstance(server_hostname, bytes):
+            server_hostname = server_hostname.decode("ascii")
+        return Connection.client(config, server_hostname)
+    if server_side is False:
+        raise ConfigError("a ServerConfig makes a server, and server_side says the opposite")
+    if server_hostname is not None:
+        raise ConfigError("server_hostname is for clients; a server learns it from them")
+    return Connection.server(config)

@@ -1,0 +1,214 @@
+"""How ciphertext moves between an engine and the transport below it.
+
+The engine's buffers are filled from, and emptied into, the transport directly. Over a
+:class:`trio.SocketStream` on POSIX that is one system call on the descriptor, tried first and
+waited for only where the kernel says ``EAGAIN``: most of the time there is nothing to wait for.
+
+The descriptor stays the socket's own. Its number is read afresh before each call, with no
+``await`` in between, so that it cannot be one that the kernel has given to somebody else since.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from abc import ABC, abstractmethod
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import trio
+
+if TYPE_CHECKING:
+    from .engine.wants import Engine
+
+__all__ = ["Transport", "transport_over"]
+
+#: After an alert that ends the connection: how long, and for how much, input is thrown away so
+#: that it does not make the kernel answer with a reset, which can overtake the alert.
+LINGER_SECONDS = 1
+LINGER_BYTES = 2**20
+DISCARD_BYTES = 2**16  # at a time
+
+RECEIVE_BYTES = 2**16  # at a time, where the engine's own buffer cannot be received into
+
+
+class Transport(ABC):
+    """Moves ciphertext for one engine.
+
+    :meth:`receive` and :meth:`send` always let other tasks run, but a cancellation reaches them
+    only while they wait: they try once before. The caller checks for one beforehand, while it has
+    done nothing yet.
+
+    Attributes:
+        started: some output has gone out, or may have.
+        resumes: after a cancelled :meth:`send`, what has not left is still in the engine's output
+            and the next one goes on there.
+    """
+
+    resumes: bool
+
+    def __init__(self) -> None:
+        self.started = False
+
+    @abstractmethod
+    async def receive(self, engine: Engine) -> int:
+        """Feed the engine once; the number of bytes is returned, and 0, not fed, at the end.
+
+        Cancelled, it has lost nothing.
+        """
+
+    @abstractmethod
+    async def send(self, engine: Engine) -> None:
+        """Send all the output."""
+
+    def send_nowait(self, engine: Engine) -> None:  # noqa: B027 - most transports cannot
+        """Send as much of the output as leaves without waiting; errors are left to :meth:`send`."""
+
+    def discard_input(self) -> None:  # noqa: B027
+        """Throw away what has come, so that closing does not answer it with a reset."""
+
+    async def linger(self) -> None:  # noqa: B027
+        """Give the alert that was just sent time to arrive. The transport is only to be closed."""
+
+
+def transport_over(stream: trio.abc.Stream) -> Transport:
+    """The best way to move ciphertext over ``stream``."""
+    if not isinstance(stream, trio.SocketStream):
+        return StreamTransport(stream)
+    if os.name == "posix":
+        return DescriptorTransport(stream.socket)
+    return SocketTransport(stream.socket)
+
+
+class StreamTransport(Transport):
+    """Over any ``trio.abc.Stream``, whose cancelled ``send_all`` may have stopped anywhere."""
+
+    resumes = False
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        super().__init__()
+        self._stream = stream
+
+    async def receive(self, engine: Engine) -> int:
+        engine.release_buffers()
+        data = await self._stream.receive_some()
+        if data:
+            engine.receive_data(data)
+        return len(data)
+
+    async def send(self, engine: Engine) -> None:
+        if not engine.pending_output():
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        while data := engine.data_to_send():
+            self.started = True
+            await self._stream.send_all(data)
+
+
+class SocketTransport(Transport):
+    """Over a socket by trio's own methods, where a descriptor cannot be read from: Windows."""
+
+    resumes = True
+
+    def __init__(self, sock: trio.socket.SocketType) -> None:
+        super().__init__()
+        self._socket = sock
+
+    async def receive(self, engine: Engine) -> int:
+        engine.release_buffers()
+        try:
+            data = await self._socket.recv(RECEIVE_BYTES)
+        except OSError as error:
+            raise self._translated(error) from error
+        if data:
+            engine.receive_data(data)
+        return len(data)
+
+    async def send(self, engine: Engine) -> None:
+        if not engine.pending_output():
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        # A copy: during the wait another task may make the engine queue more.
+        while data := bytes(engine.pending_output()):
+            try:
+                count = await self._socket.send(data)
+            except OSError as error:
+                raise self._translated(error) from error
+            self.started = True
+            engine.bytes_sent(count)
+
+    def _translated(self, error: OSError) -> Exception:
+        """What a ``trio.abc.Stream`` raises for ``error``."""
+        if error.errno in (errno.EBADF, errno.ENOTSOCK) or self._socket.fileno() == -1:
+            return trio.ClosedResourceError("this socket was already closed")
+        return trio.BrokenResourceError(f"the connection broke: {error.strerror or error}")
+
+    async def linger(self) -> None:
+        with suppress(OSError):  # the peer may have gone before
+            self._socket.shutdown(socket.SHUT_WR)
+        self.discard_input()
+        with trio.move_on_after(LINGER_SECONDS), suppress(OSError):
+            left = LINGER_BYTES
+            while left > 0 and (data := await self._socket.recv(DISCARD_BYTES)):
+                left -= len(data)
+
+
+class DescriptorTransport(SocketTransport):
+    """Over a socket by system calls on its descriptor, between which nothing is copied."""
+
+    async def receive(self, engine: Engine) -> int:
+        waited = False
+        while True:
+            descriptor = self._descriptor()
+            try:
+                count = os.readv(descriptor, (engine.receive_buffer(),))
+            except BlockingIOError:
+                engine.release_buffers()
+                await trio.lowlevel.wait_readable(descriptor)
+                waited = True
+                continue
+            except OSError as error:
+                raise self._translated(error) from error
+            if count:
+                engine.bytes_received(count)
+            if not waited:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+            return count
+
+    async def send(self, engine: Engine) -> None:
+        waited = False
+        while pending := engine.pending_output():
+            descriptor = self._descriptor()
+            try:
+                count = os.write(descriptor, pending)
+            except BlockingIOError:
+                del pending
+                engine.release_buffers()
+                await trio.lowlevel.wait_writable(descriptor)
+                waited = True
+                continue
+            except OSError as error:
+                raise self._translated(error) from error
+            self.started = True
+            engine.bytes_sent(count)
+        if not waited:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+
+    def send_nowait(self, engine: Engine) -> None:
+        descriptor = self._socket.fileno()
+        with suppress(OSError):
+            while descriptor != -1 and (pending := engine.pending_output()):
+                engine.bytes_sent(os.write(descriptor, pending))
+                self.started = True
+
+    def discard_input(self) -> None:
+        descriptor = self._socket.fileno()
+        left = LINGER_BYTES if descriptor != -1 else 0
+        with suppress(OSError):
+            while left > 0 and (data := os.read(descriptor, DISCARD_BYTES)):
+                left -= len(data)
+
+    def _descriptor(self) -> int:
+        descriptor = self._socket.fileno()
+        if descriptor == -1:
+            raise trio.ClosedResourceError("this socket was already closed")
+        return descriptor

@@ -1,0 +1,45 @@
+"""What one task at a time may do."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+import trio
+
+__all__ = ["Turn"]
+
+
+class Turn:
+    """Held by ``with turn:``; who finds it taken is refused, or waits and looks again.
+
+    It costs less than a ``trio.Lock``: taking and giving back a free turn is no checkpoint.
+
+    Args:
+        complaint: the message of the ``trio.BusyResourceError`` of a second task.
+    """
+
+    __slots__ = ("_complaint", "_waiters", "taken")
+
+    def __init__(self, complaint: str) -> None:
+        self.taken = False
+        self._complaint = complaint
+        self._waiters = trio.lowlevel.ParkingLot()
+
+    def __enter__(self) -> None:
+        if self.taken:
+            raise trio.BusyResourceError(self._complaint)
+        self.taken = True
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.taken = False
+        if self._waiters:
+            self._waiters.unpark_all()
+
+    async def over(self) -> None:
+        """Wait until the task whose turn it is has finished; another may be quicker then."""
+        await self._waiters.park()
