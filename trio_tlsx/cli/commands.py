@@ -1,0 +1,166 @@
+"""The command line itself: what can be typed, and what becomes of a failure."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import click
+import trio
+
+from ..config import ClientConfig, ServerConfig
+from ..credentials import Credentials
+from ..trust import TrustStore
+from . import connect as connecting
+from . import demo as demonstration
+from . import serve as serving
+from .failures import FAILURES, describe, single
+from .self_signed import self_signed
+
+INTERRUPTED = 130  # what shells report for a command that Ctrl-C ended
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class NameList(click.ParamType[tuple[str, ...]]):
+    """``A,B,C``."""
+
+    name = "list"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Split at the commas."""
+        names = tuple(name.strip() for name in str(value).split(","))
+        if not all(names):
+            self.fail(f"{value!r} has an empty name between its commas", param, ctx)
+        return names
+
+
+class Target(click.ParamType[tuple[str, int]]):
+    """``HOST:PORT``, with an IPv6 address in brackets."""
+
+    name = "host:port"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, int]:
+        """Split at the last colon."""
+        host, colon, port = str(value).rpartition(":")
+        if not colon or not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+            self.fail(f"{value!r} is not HOST:PORT", param, ctx)
+        if host.startswith("[") and host.endswith("]"):
+            host = host[1:-1]
+        elif ":" in host:
+            self.fail(f"{value!r}: write an IPv6 address in brackets, [::1]:443", param, ctx)
+        return host, int(port)
+
+
+def run() -> int:
+    """Do what the process's arguments say.
+
+    Returns:
+        The exit status; what went wrong is on standard error by then, in one line.
+    """
+    try:
+        return trio_tlsx.main(prog_name="trio-tlsx", standalone_mode=False) or 0
+    except (*FAILURES, BaseExceptionGroup, click.Abort, KeyboardInterrupt) as error:
+        cause = single(error)
+        if isinstance(cause, click.Abort | KeyboardInterrupt):
+            return INTERRUPTED
+        if not isinstance(cause, FAILURES):
+            raise
+        click.echo(f"trio-tlsx: {describe(cause)}", err=True)
+        return cause.exit_code if isinstance(cause, click.ClickException) else 1
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="trio-tlsx")
+def trio_tlsx() -> None:
+    """TLS 1.3 for trio, on the command line."""
+
+
+@trio_tlsx.command()
+@click.option(
+    "--mebibytes",
+    default=256,
+    show_default=True,
+    type=click.IntRange(1, 65536),
+    help="How much the transfer at the end moves.",
+)
+def demo(mebibytes: int) -> None:
+    """Show a handshake message by message, an echo, a cancelled handshake, and a transfer."""
+    trio.run(demonstration.demo, mebibytes * 2**20)
+
+
+@trio_tlsx.command()
+@click.argument("target", type=Target(), metavar="HOST:PORT")
+@click.option("--ca", type=FILE, help="Trust the CAs in this PEM file, not the platform's.")
+@click.option("--server-name", metavar="NAME", help="The name to ask and check for.  [HOST]")
+@click.option("--alpn", type=NameList(), metavar="A,B", help="Protocols to offer.")
+@click.option("--groups", type=NameList(), metavar="A,B", help="Key exchanges to offer.")
+@click.option("--insecure", is_flag=True, help="Trust whoever answers. Only to look at it.")
+@click.option("--json", "as_json", is_flag=True, help="Describe the connection as JSON.")
+@click.option("--quiet", is_flag=True, help="Do not describe the connection.")
+def connect(
+    target: tuple[str, int],
+    ca: Path | None,
+    server_name: str | None,
+    alpn: tuple[str, ...] | None,
+    groups: tuple[str, ...] | None,
+    insecure: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Connect, describe the connection, then be a pipe.
+
+    What comes in on standard input goes to the peer, and what the peer sends goes to standard
+    output, until either ends.
+    """
+    if ca is not None and insecure:
+        raise click.UsageError("--ca and --insecure contradict each other")
+    if as_json and quiet:
+        raise click.UsageError("--json and --quiet contradict each other")
+    config = ClientConfig(
+        trust=None if ca is None else TrustStore.from_pem_file(ca),
+        alpn_protocols=alpn or (),
+        insecure_skip_verification=insecure,
+        groups=groups or ClientConfig.groups,
+    )
+    style: connecting.Style = "json" if as_json else "none" if quiet else "prose"
+    host, port = target
+    trio.run(connecting.connect, host, port, server_name or host, config, style)
+
+
+@trio_tlsx.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option(
+    "--port",
+    default=4433,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Where to listen; 0 picks a free one.",
+)
+@click.option("--cert", type=FILE, help="The certificate chain, in PEM.")
+@click.option("--key", type=FILE, help="Its private key, in PEM.")
+@click.option("--self-signed", "make", is_flag=True, help="Make a certificate for this run.")
+@click.option("--echo", "mode", flag_value="echo", default="echo", help="Send back what comes.")
+@click.option("--http", "mode", flag_value="http", help="Describe the connection on a page.")
+def serve(
+    host: str, port: int, cert: Path | None, key: Path | None, make: bool, mode: str
+) -> None:
+    """Serve, until Ctrl-C.
+
+    The first line of standard output is the address.
+    """
+    if make == (cert is not None) or (cert is None) != (key is None):
+        raise click.UsageError("give either --cert and --key, or --self-signed")
+    if cert is not None and key is not None:
+        credentials = Credentials.from_pem_files(cert, key)
+    else:
+        credentials = self_signed(host)
+    service = serving.HTTP if mode == "http" else serving.ECHO
+    config = ServerConfig(credentials=credentials, alpn_protocols=service.alpn_protocols)
+    trio.run(partial(serving.serve, service, config, host=host, port=port))
+    sys.stdout.flush()

@@ -1,0 +1,121 @@
+"""``trio-tlsx connect``: a pipe to a TLS server, as ``openssl s_client`` is."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from typing import Literal, TypeAlias
+
+import click
+import trio
+from rich.console import Console
+
+from ..config import ClientConfig
+from ..stream import TLSStream
+from .failures import describe
+from .report import certificate_facts, connection_facts, print_facts
+
+__all__ = ["Style", "connect"]
+
+Style: TypeAlias = Literal["prose", "json", "none"]
+
+CONNECT_TIMEOUT = 30  # seconds, for the connection and the handshake together
+CHUNK = 2**16
+
+#: After the end of our input the peer may still have something to say; for how long it may be
+#: silent, in seconds, before we take it that it has not.
+LINGER = 5
+
+
+async def connect(
+    host: str, port: int, server_name: str, config: ClientConfig, style: Style
+) -> None:
+    """Connect, describe the connection, and pass bytes both ways until either side ends."""
+    where = f"{host}:{port}"
+    try:
+        with trio.fail_after(CONNECT_TIMEOUT):
+            stream = TLSStream(
+                await trio.open_tcp_stream(host, port), config, server_hostname=server_name
+            )
+            await stream.do_handshake()
+    except OSError as error:
+        raise click.ClickException(f"cannot connect to {where}: {describe(error)}") from error
+    except trio.BrokenResourceError as error:
+        raise click.ClickException(f"handshake with {where} failed: {error}") from error
+    except trio.TooSlowError:
+        raise click.ClickException(
+            f"{where} did not finish a handshake in {CONNECT_TIMEOUT} s"
+        ) from None
+
+    async with stream:
+        _describe(stream, where, style, verified=not config.insecure_skip_verification)
+        await _pipe(stream)
+
+
+def _describe(
+    stream: TLSStream[trio.SocketStream], where: str, style: Style, *, verified: bool
+) -> None:
+    facts = connection_facts(stream.negotiated, verified=verified)
+    chain = [certificate_facts(c) for c in stream.negotiated.peer_certificates]
+    if style == "json":
+        click.echo(json.dumps({"peer": where, **facts, "certificates": chain}))
+    elif style == "prose":
+        console = Console(highlight=False)
+        console.print(f"connected to {where}", style="bold", markup=False)
+        print_facts(console, facts)
+        for index, certificate in enumerate(chain):
+            console.print(f"certificate {index}", style="bold")
+            print_facts(console, certificate)
+    sys.stdout.flush()
+
+
+async def _pipe(stream: TLSStream[trio.SocketStream]) -> None:
+    failure: trio.BrokenResourceError | None = None
+    async with trio.open_nursery() as nursery:
+        silence = trio.CancelScope()
+        nursery.start_soon(_send_input, stream, silence)
+        try:
+            with silence:
+                await _receive_output(stream, silence)
+        except trio.BrokenResourceError as error:
+            failure = error
+        nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+async def _send_input(stream: TLSStream[trio.SocketStream], silence: trio.CancelScope) -> None:
+    # A thread, since a file cannot be polled, and a terminal or pipe that were made non-blocking
+    # would be so for every process that shares it. An abandoned one ends with the process.
+    try:
+        while data := await trio.to_thread.run_sync(_read_input, abandon_on_cancel=True):
+            await stream.send_all(data)
+        await stream.send_eof()
+    except trio.BrokenResourceError:
+        return  # the receiving side sees it as well, and knows why
+    silence.deadline = trio.current_time() + LINGER
+
+
+def _read_input() -> bytes:
+    try:
+        return os.read(0, CHUNK)
+    except OSError:  # closed before we came
+        return b""
+
+
+async def _receive_output(stream: TLSStream[trio.SocketStream], silence: trio.CancelScope) -> None:
+    async for data in stream:
+        if silence.deadline != math.inf:
+            silence.deadline = trio.current_time() + LINGER
+        try:
+            await trio.to_thread.run_sync(_write_output, data, abandon_on_cancel=True)
+        except BrokenPipeError:
+            return  # nobody reads us any more: our output has ended
+
+
+def _write_output(data: bytes | bytearray) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(1, view) :]

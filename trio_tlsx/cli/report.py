@@ -1,0 +1,110 @@
+"""What a handshake settled, for people and for programs."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from rich.console import Console
+from rich.text import Text
+
+from ..engine.negotiated import Negotiated
+
+__all__ = ["certificate_facts", "connection_facts", "print_facts"]
+
+Fact: TypeAlias = str | bool | list[str] | None
+
+#: What is said of something, by the names that programs know it by; JSON as it stands.
+Facts: TypeAlias = dict[str, Fact]
+
+LABEL_WIDTH = 16
+
+#: What the facts are called in prose.
+LABELS = {
+    "server_name": "server name",
+    "version": "version",
+    "cipher_suite": "cipher suite",
+    "group": "key exchange",
+    "signature_scheme": "signature",
+    "alpn_protocol": "ALPN",
+    "resumed": "resumed",
+    "verified": "verified",
+    "subject": "subject",
+    "issuer": "issuer",
+    "names": "names",
+    "not_before": "not before",
+    "not_after": "not after",
+    "public_key": "public key",
+    "sha256": "SHA-256",
+}
+
+
+def connection_facts(negotiated: Negotiated, *, verified: bool) -> Facts:
+    """What is said of a connection; the peer's certificates have facts of their own."""
+    return {
+        "server_name": negotiated.server_name,
+        "version": negotiated.version,
+        "cipher_suite": negotiated.cipher_suite,
+        "group": negotiated.group,
+        "signature_scheme": negotiated.signature_scheme,
+        "alpn_protocol": negotiated.alpn_protocol,
+        "resumed": negotiated.resumed,
+        "verified": verified,
+    }
+
+
+def certificate_facts(certificate: x509.Certificate) -> Facts:
+    """What is said of a certificate."""
+    return {
+        "subject": certificate.subject.rfc4514_string(),
+        "issuer": certificate.issuer.rfc4514_string(),
+        "names": alternative_names(certificate),
+        "not_before": certificate.not_valid_before_utc.isoformat(),
+        "not_after": certificate.not_valid_after_utc.isoformat(),
+        "public_key": public_key(certificate),
+        "sha256": certificate.fingerprint(hashes.SHA256()).hex(),
+    }
+
+
+def alternative_names(certificate: x509.Certificate) -> list[str]:
+    """The DNS names and IP addresses that it is for."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):  # none, or one that cannot be read
+        return []
+    return [
+        *names.get_values_for_type(x509.DNSName),
+        *map(str, names.get_values_for_type(x509.IPAddress)),
+    ]
+
+
+def public_key(certificate: x509.Certificate) -> str:
+    """Its kind and size, such as ``RSA, 2048 bits``."""
+    key = certificate.public_key()
+    if isinstance(key, rsa.RSAPublicKey):
+        return f"RSA, {key.key_size} bits"
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return f"ECDSA, {key.curve.name}"
+    return type(key).__name__.removesuffix("PublicKey")
+
+
+def print_facts(console: Console, facts: Facts) -> None:
+    """Print aligned lines; the values may come from the peer and are made harmless."""
+    for name, value in facts.items():
+        label = (f"  {LABELS[name]:{LABEL_WIDTH}}", "dim")
+        console.print(Text.assemble(label, printable(_in_words(value))), soft_wrap=True)
+
+
+def _in_words(fact: Fact) -> str:
+    if isinstance(fact, bool):
+        return "yes" if fact else "no"
+    if isinstance(fact, list):
+        fact = ", ".join(fact)
+    return fact or "none"
+
+
+def printable(text: str) -> str:
+    """The text without what would steer a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

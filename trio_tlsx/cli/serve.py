@@ -1,0 +1,113 @@
+"""``trio-tlsx serve``: an echo server, or one page of HTTP."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import NamedTuple, cast
+
+import click
+import trio
+from cryptography import x509
+
+from ..config import ServerConfig
+from ..listener import TLSListener, serve_tls_over_tcp
+from ..stream import TLSStream
+from .failures import describe
+from .page import answer_request
+from .self_signed import spki_pin
+
+__all__ = ["ECHO", "HTTP", "Service", "address_of", "in_words", "serve"]
+
+
+class Service(NamedTuple):
+    """What is done with a connection.
+
+    Attributes:
+        handle: does it, given the stream and what to call the other side.
+        alpn_protocols: what that is called in ALPN.
+    """
+
+    handle: Callable[[TLSStream[trio.SocketStream], str], Awaitable[None]]
+    alpn_protocols: tuple[str, ...] = ()
+
+
+async def _echo(stream: TLSStream[trio.SocketStream], client: str) -> None:
+    async for data in stream:
+        await stream.send_all(data)
+
+
+ECHO = Service(_echo)
+HTTP = Service(answer_request, ("http/1.1",))
+
+
+async def serve(service: Service, config: ServerConfig, *, host: str, port: int) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    The address is the first line of standard output; what happens to connections goes to
+    standard error.
+    """
+    logging.basicConfig(stream=sys.stderr, format="%(message)s")
+
+    async def handle(stream: TLSStream[trio.SocketStream]) -> None:
+        client = _peer_of(stream)
+        try:
+            async with stream:
+                click.echo(f"{client}: {_summary(stream)}", err=True)
+                await service.handle(stream, client)
+        except trio.BrokenResourceError as error:
+            click.echo(f"{client}: {describe(error)}", err=True)
+
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            server = partial(serve_tls_over_tcp, handle, port, config, host=host)
+            try:
+                listeners = await nursery.start(server)
+            except OSError as error:
+                raise click.ClickException(
+                    f"cannot listen on {host}:{port}: {describe(error)}"
+                ) from error
+            _announce(listeners, config.credentials.chain[0])
+            async for _ in signals:
+                break
+            nursery.cancel_scope.cancel()
+
+
+def _announce(
+    listeners: Sequence[TLSListener[trio.SocketStream]], certificate: x509.Certificate
+) -> None:
+    click.echo(f"listening on {', '.join(in_words(address_of(one)) for one in listeners)}")
+    click.echo(f"public key pin sha256//{spki_pin(certificate)}")
+    sys.stdout.flush()
+
+
+def address_of(listener: TLSListener[trio.SocketStream]) -> tuple[str, int]:
+    """Where a listener of ``serve_tls_over_tcp`` listens: host and port."""
+    below = cast("trio.SocketListener", listener.transport_listener)
+    return below.socket.getsockname()[:2]
+
+
+def _peer_of(stream: TLSStream[trio.SocketStream]) -> str:
+    try:
+        return in_words(stream.transport_stream.socket.getpeername()[:2])
+    except OSError:  # it is gone already
+        return "a client"
+
+
+def in_words(address: tuple[str, int]) -> str:
+    """``host:port``, with an IPv6 address in brackets."""
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _summary(stream: TLSStream[trio.SocketStream]) -> str:
+    settled = stream.negotiated
+    facts = [settled.version, settled.cipher_suite, settled.group]
+    if settled.alpn_protocol:
+        facts.append(f"ALPN {settled.alpn_protocol}")
+    if settled.server_name:
+        facts.append(f"for {settled.server_name}")
+    return ", ".join(str(fact) for fact in facts if fact)
