@@ -5,23 +5,20 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from .credentials import Credentials
 from .engine.groups import GROUPS, Group
+from .engine.record import MAX_INNER_PLAINTEXT_LENGTH, MIN_RECORD_SIZE_LIMIT
 from .engine.signatures import CERTIFICATE_VERIFY_SCHEMES, SignatureScheme
 from .engine.suites import CIPHER_SUITES, CipherSuite
 from .errors import ConfigError
-from .verification import TrustStore
+from .trust import TrustStore
 
 __all__ = ["ClientConfig", "ServerConfig"]
 
 #: What people call the groups beside the names of the IANA registry.
 GROUP_ALIASES = {"p-256": "secp256r1", "p-384": "secp384r1", "prime256v1": "secp256r1"}
-
-#: RFC 8449 4: the smallest limit that a peer accepts, and the largest of TLS 1.3.
-MIN_RECORD_SIZE_LIMIT = 64
-MAX_RECORD_SIZE_LIMIT = 2**14 + 1
 
 MAX_ALPN_PROTOCOL_LENGTH = 255  # RFC 7301 3.1: a one-byte length
 MAX_ALPN_LIST_LENGTH = 2**16 - 1
@@ -84,7 +81,7 @@ class _Config:
     cipher_suites: Sequence[str] = tuple(suite.name for suite in CIPHER_SUITES.values())
     groups: Sequence[str] = tuple(group.name for group in GROUPS.values())
     signature_schemes: Sequence[str] = tuple(s.name for s in CERTIFICATE_VERIFY_SCHEMES)
-    record_size_limit: int = MAX_RECORD_SIZE_LIMIT
+    record_size_limit: int = MAX_INNER_PLAINTEXT_LENGTH
     clock: Callable[[], datetime.datetime] = utc_now
 
     alpn: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
@@ -95,13 +92,11 @@ class _Config:
     def __post_init__(self) -> None:
         suites = _look_up("cipher suite", self.cipher_suites, CIPHER_SUITES.values())
         groups = _look_up("group", self.groups, GROUPS.values(), GROUP_ALIASES)
-        schemes = _look_up(
-            "signature scheme", self.signature_schemes, CERTIFICATE_VERIFY_SCHEMES
-        )
-        if not MIN_RECORD_SIZE_LIMIT <= self.record_size_limit <= MAX_RECORD_SIZE_LIMIT:
+        schemes = _look_up("signature scheme", self.signature_schemes, CERTIFICATE_VERIFY_SCHEMES)
+        if not MIN_RECORD_SIZE_LIMIT <= self.record_size_limit <= MAX_INNER_PLAINTEXT_LENGTH:
             raise ConfigError(
                 f"record_size_limit is {self.record_size_limit} bytes; RFC 8449 allows "
-                f"{MIN_RECORD_SIZE_LIMIT} to {MAX_RECORD_SIZE_LIMIT}"
+                f"{MIN_RECORD_SIZE_LIMIT} to {MAX_INNER_PLAINTEXT_LENGTH}"
             )
         resolve = object.__setattr__  # the dataclass is frozen for everyone else
         resolve(self, "alpn", _encode_alpn(self.alpn_protocols))
@@ -123,6 +118,9 @@ class ClientConfig(_Config):
         signature_schemes: what the server may sign with, likewise.
         record_size_limit: the largest plaintext record that the server may send, in bytes, with
             its content type (RFC 8449): 64 to 16,385.
+        credentials: our certificate chain and key, for a server that asks for them.
+        middlebox_compatibility: make the handshake look like a resumption of TLS 1.2 to whatever
+            is in between (RFC 9846 E.4).
         insecure_skip_verification: trust whoever answers. Such a connection is open to anyone in
             the middle; it is for looking at servers, never for talking to them.
         clock: gives the time by which certificates are judged.
@@ -132,6 +130,8 @@ class ClientConfig(_Config):
     """
 
     trust: TrustStore | None = None
+    credentials: Credentials | None = None
+    middlebox_compatibility: bool = True
     insecure_skip_verification: bool = False
 
 
@@ -147,6 +147,11 @@ class ServerConfig(_Config):
         groups: key exchanges, likewise; ``"P-256"`` is understood too.
         record_size_limit: the largest plaintext record that the client may send, in bytes, with
             its content type (RFC 8449): 64 to 16,385.
+        client_auth: whether clients are asked for a certificate: ``"none"``, ``"optional"``
+            (those without one are let in) or ``"required"``.
+        client_trust: the CAs that may have issued their certificates.
+        require_cookie: have each client repeat a cookie (RFC 9846 4.3.2) before anything costs
+            more than a hash; it costs a round trip.
         clock: gives the time by which certificates are judged.
 
     Raises:
@@ -154,3 +159,15 @@ class ServerConfig(_Config):
     """
 
     credentials: Credentials
+    client_auth: Literal["none", "optional", "required"] = "none"
+    client_trust: TrustStore | None = None
+    require_cookie: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.client_auth not in ("none", "optional", "required"):
+            raise ConfigError(
+                f"client_auth is 'none', 'optional' or 'required', not {self.client_auth!r}"
+            )
+        if self.client_auth != "none" and self.client_trust is None:
+            raise ConfigError(f"client_auth={self.client_auth!r} needs client_trust")

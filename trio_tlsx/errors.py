@@ -23,7 +23,7 @@ __all__ = [
 
 
 class AlertDescription(enum.IntEnum):
-    """The alerts of RFC 9846 section 6, with those of older versions that a peer may still send."""
+    """The alerts of RFC 9846 6, with those of older versions that a peer may still send."""
 
     close_notify = 0
     unexpected_message = 10

@@ -91,9 +91,7 @@ def name_of(extension: int) -> str:
 
 
 def encode_extensions(extensions: Extensions) -> bytes:
-    return opaque16(
-        b"".join(uint16(code) + opaque16(body) for code, body in extensions.items())
-    )
+    return opaque16(b"".join(uint16(code) + opaque16(body) for code, body in extensions.items()))
 
 
 def decode_extensions(octets: bytes, what: str) -> dict[int, bytes]:

@@ -44,12 +44,14 @@ class Group:
         generate: make the client's half.
         respond: from the client's ``key_exchange`` make the server's and the shared secret;
             ValueError if the client's is no good.
+        classical_part: of a hybrid, the code point of the group that its classical half is.
     """
 
     code: int
     name: str
     generate: Callable[[], EphemeralKey]
     respond: Callable[[bytes], tuple[bytes, bytes]]
+    classical_part: int | None = None
 
 
 class X25519Key:
@@ -121,13 +123,16 @@ def _mlkem_is_available() -> bool:
         mlkem.MLKEM768PrivateKey.generate()
     except UnsupportedAlgorithm:
         logger.warning(
-            "this build of cryptography has no ML-KEM: X25519MLKEM768 is neither offered nor accepted"
+            "this build of cryptography has no ML-KEM: "
+            "X25519MLKEM768 is neither offered nor accepted"
         )
         return False
     return True
 
 
-_X25519MLKEM768 = Group(0x11EC, "X25519MLKEM768", X25519MLKEM768Key, _respond_x25519mlkem768)
+_X25519MLKEM768 = Group(
+    0x11EC, "X25519MLKEM768", X25519MLKEM768Key, _respond_x25519mlkem768, classical_part=0x001D
+)
 
 #: In order of preference, by code point.
 GROUPS = {

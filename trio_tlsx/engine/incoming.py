@@ -303,14 +303,14 @@ class Incoming:
     # What is not as it should be
 
     def _check_change_cipher_spec(self, payload: memoryview) -> None:
-        if not self.accept_change_cipher_spec or payload != b"\x01":
+        if not self.accept_change_cipher_spec or bytes(payload) != b"\x01":
             raise unexpected_record(ContentType.change_cipher_spec)
         self._count_empty_record()
 
     def _count_empty_record(self) -> None:
         self._empty_records += 1
         if self._empty_records > MAX_EMPTY_RECORDS:
-            raise unexpected(f"sent more than {MAX_EMPTY_RECORDS} records in a row without content")
+            raise unexpected(f"sent more than {MAX_EMPTY_RECORDS} empty records in a row")
 
     def _note_opened(self) -> None:
         """A record was opened: from here on the peer has its keys and uses them."""

@@ -16,7 +16,7 @@ __all__ = ["CloseNotifyReceived", "MessageReader", "RawMessage"]
 MAX_CERTIFICATE_LENGTH = 2**17
 MAX_MESSAGE_LENGTH = 2**16
 MAX_FINISHED_LENGTH = 64
-_MAX_LENGTHS = {
+_MAX_LENGTHS: dict[int, int] = {
     HandshakeType.certificate: MAX_CERTIFICATE_LENGTH,
     HandshakeType.finished: MAX_FINISHED_LENGTH,
     HandshakeType.key_update: 1,
@@ -120,5 +120,5 @@ class MessageReader:
 
     def _end_of_transport(self) -> Truncated | HandshakeShutdown:
         if not self._incoming.received_anything:
-            return HandshakeShutdown("the other side closed the connection before it said anything")
+            return HandshakeShutdown("the other side closed the connection without a word")
         return Truncated("the connection ended without close_notify: data may be missing")

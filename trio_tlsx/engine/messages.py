@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, TypeVar
+from typing import ClassVar, Protocol, Self
 
 from ..errors import ProtocolError
 from .extensions import Extensions, decode_extensions, encode_extensions
@@ -65,14 +65,11 @@ class Message(Protocol):
     handshake_type: ClassVar[HandshakeType]
 
     @classmethod
-    def decode(cls, body: bytes) -> Message: ...
+    def decode(cls, body: bytes) -> Self: ...
 
     def encode(self) -> bytes:
         """The body, without the header."""
         ...
-
-
-M = TypeVar("M", bound=Message)
 
 
 def encode_message(message: Message) -> bytes:
@@ -94,7 +91,7 @@ class ClientHello:
     extensions: Extensions
 
     @classmethod
-    def decode(cls, body: bytes) -> ClientHello:
+    def decode(cls, body: bytes) -> Self:
         reader = Reader(body, "ClientHello")
         legacy_version = reader.uint16()
         random = reader.take(RANDOM_LENGTH)
@@ -142,7 +139,7 @@ class ServerHello:
         return self.random == HELLO_RETRY_REQUEST_RANDOM
 
     @classmethod
-    def decode(cls, body: bytes) -> ServerHello:
+    def decode(cls, body: bytes) -> Self:
         reader = Reader(body, "ServerHello")
         legacy_version = reader.uint16()
         random = reader.take(RANDOM_LENGTH)
@@ -188,7 +185,7 @@ class EncryptedExtensions:
     extensions: Extensions
 
     @classmethod
-    def decode(cls, body: bytes) -> EncryptedExtensions:
+    def decode(cls, body: bytes) -> Self:
         reader = Reader(body, "EncryptedExtensions")
         extensions = reader.opaque16()
         reader.finish()
@@ -208,7 +205,7 @@ class CertificateRequest:
     extensions: Extensions
 
     @classmethod
-    def decode(cls, body: bytes) -> CertificateRequest:
+    def decode(cls, body: bytes) -> Self:
         reader = Reader(body, "CertificateRequest")
         context = reader.opaque8()
         extensions = reader.opaque16()
@@ -237,7 +234,7 @@ class Certificate:
     certificate_list: tuple[CertificateEntry, ...]
 
     @classmethod
-    def decode(cls, body: bytes) -> Certificate:
+    def decode(cls, body: bytes) -> Self:
         reader = Reader(body, "Certificate")
         context = reader.opaque8()
         entries = Reader(reader.opaque24(), "Certificate")
@@ -267,7 +264,7 @@ class CertificateVerify:
     signature: bytes
 
     @classmethod
-    def decode(cls, body: bytes) -> CertificateVerify:
+    def decode(cls, body: bytes) -> Self:
         reader = Reader(body, "CertificateVerify")
         algorithm = reader.uint16()
         signature = reader.opaque16()
@@ -287,7 +284,7 @@ class Finished:
     verify_data: bytes
 
     @classmethod
-    def decode(cls, body: bytes) -> Finished:
+    def decode(cls, body: bytes) -> Self:
         return cls(body)
 
     def encode(self) -> bytes:
@@ -307,7 +304,7 @@ class NewSessionTicket:
     extensions: Extensions
 
     @classmethod
-    def decode(cls, body: bytes) -> NewSessionTicket:
+    def decode(cls, body: bytes) -> Self:
         reader = Reader(body, "NewSessionTicket")
         lifetime = reader.uint32()
         age_add = reader.uint32()
@@ -338,7 +335,7 @@ class KeyUpdate:
     request_update: bool
 
     @classmethod
-    def decode(cls, body: bytes) -> KeyUpdate:
+    def decode(cls, body: bytes) -> Self:
         reader = Reader(body, "KeyUpdate")
         request_update = reader.uint8()
         reader.finish()

@@ -223,9 +223,7 @@ class OpenSSLConnection:
             queued = len(self._output)
             self._plaintext = self._with_input(self._read_all)
             # TLS 1.3 answers nothing that its peer would wait for.
-            self._answer_pending = (
-                len(self._output) > queued and self._ssl.version() != "TLSv1.3"
-            )
+            self._answer_pending = len(self._output) > queued and self._ssl.version() != "TLSv1.3"
 
     def _read_all(self) -> bytes:
         chunks: list[bytes] = []

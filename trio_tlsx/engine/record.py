@@ -17,6 +17,7 @@ HEADER_LENGTH = 5
 TAG_LENGTH = 16  # of every AEAD in suites.py
 MAX_PLAINTEXT_LENGTH = 2**14  # RFC 9846 5.1
 MAX_INNER_PLAINTEXT_LENGTH = MAX_PLAINTEXT_LENGTH + 1  # with the content type, RFC 9846 5.4
+MIN_RECORD_SIZE_LIMIT = 64  # RFC 8449 4
 MAX_CIPHERTEXT_LENGTH = MAX_PLAINTEXT_LENGTH + 256  # RFC 9846 5.2
 MAX_RECORD_LENGTH = HEADER_LENGTH + MAX_CIPHERTEXT_LENGTH
 
@@ -37,9 +38,7 @@ class ContentType(enum.IntEnum):
     application_data = 23
 
 
-def record_header(
-    content_type: int, length: int, version: int = LEGACY_RECORD_VERSION
-) -> bytes:
+def record_header(content_type: int, length: int, version: int = LEGACY_RECORD_VERSION) -> bytes:
     return bytes((content_type,)) + uint16(version) + uint16(length)
 
 
@@ -119,9 +118,7 @@ class Opener(_Protection):
         except InvalidTag:
             raise bad_record_mac() from None
 
-    def open_into(
-        self, header: memoryview, ciphertext: memoryview, output: memoryview
-    ) -> None:
+    def open_into(self, header: memoryview, ciphertext: memoryview, output: memoryview) -> None:
         """The same, into ``output``, whose length must be exact."""
         try:
             self._aead.decrypt_into(self._nonce(), ciphertext, header, output)

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAl
 from cryptography.x509.oid import PublicKeyAlgorithmOID
 
 __all__ = [
+    "CERTIFICATE_ONLY_SCHEMES",
     "CERTIFICATE_VERIFY_SCHEMES",
     "PrivateKey",
     "SignatureScheme",
@@ -70,6 +71,11 @@ _PSS = tuple(scheme for scheme in _RSA_PSS if "_pss_pss_" in scheme.name)
 #: The schemes that a CertificateVerify of TLS 1.3 may use, in order of preference.
 CERTIFICATE_VERIFY_SCHEMES = tuple(
     scheme for scheme in SignatureScheme if not scheme.name.startswith("rsa_pkcs1_")
+)
+
+#: What certificates, but not CertificateVerify, may still be signed with.
+CERTIFICATE_ONLY_SCHEMES = tuple(
+    scheme for scheme in SignatureScheme if scheme not in CERTIFICATE_VERIFY_SCHEMES
 )
 
 

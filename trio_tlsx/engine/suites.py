@@ -5,15 +5,28 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 from .wants import Buffer
 
-__all__ = ["AEAD", "CIPHER_SUITES", "CipherSuite", "Hash"]
+__all__ = ["AEAD", "CIPHER_SUITES", "CipherSuite", "Hash", "HashState"]
 
-Hash: TypeAlias = Callable[..., "hashlib._Hash"]
+
+class HashState(Protocol):
+    """A hash under way, as :mod:`hashlib` makes it."""
+
+    @property
+    def block_size(self) -> int: ...
+    def update(self, data: bytes, /) -> None: ...
+    def digest(self) -> bytes: ...
+
+
+class Hash(Protocol):
+    """A hash function, such as :func:`hashlib.sha256`."""
+
+    def __call__(self, data: bytes = b"", /) -> HashState: ...
 
 
 class AEAD(Protocol):

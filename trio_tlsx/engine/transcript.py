@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .messages import HandshakeType
-from .suites import CipherSuite, Hash
+from .suites import CipherSuite, HashState
 from .wire import opaque24, uint8
 
 __all__ = ["Transcript"]
@@ -15,34 +15,34 @@ class Transcript:
     Until the cipher suite is known the messages themselves are kept.
     """
 
-    __slots__ = ("_hash", "_octets", "_suite_hash")
+    __slots__ = ("_hash", "_messages")
 
     def __init__(self) -> None:
-        self._octets = b""
-        self._suite_hash: Hash | None = None
-        self._hash = None
+        self._messages: list[bytes] = []
+        self._hash: HashState | None = None
 
     def add(self, message: bytes) -> None:
         if self._hash is None:
-            self._octets += message
+            self._messages.append(message)
         else:
             self._hash.update(message)
 
-    def use(self, suite: CipherSuite) -> None:
-        """Hash with the suite's hash from here on; what came before counts."""
-        if self._hash is None:
-            self._suite_hash = suite.hash
-            self._hash = suite.hash(self._octets)
-            self._octets = b""
+    def start(self, suite: CipherSuite) -> None:
+        """Hash with the suite's hash from here on; the messages so far count."""
+        self._hash = suite.hash(b"".join(self._messages))
+        self._messages.clear()
+
+    def start_with_retry(self, suite: CipherSuite) -> None:
+        """The same, where the messages so far are a ClientHello and a HelloRetryRequest.
+
+        A synthetic message with its hash takes the ClientHello's place.
+        """
+        client_hello, *retry = self._messages
+        digest = suite.hash(client_hello).digest()
+        self._messages = [uint8(HandshakeType.message_hash) + opaque24(digest), *retry]
+        self.start(suite)
 
     def digest(self) -> bytes:
         if self._hash is None:
             raise RuntimeError("the cipher suite is not known yet")
         return self._hash.digest()
-
-    def replace_with_message_hash(self) -> None:
-        """Put a synthetic message in the place of the first ClientHello (RFC 9846 4.1)."""
-        if self._suite_hash is None:
-            raise RuntimeError("the cipher suite is not known yet")
-        synthetic = uint8(HandshakeType.message_hash) + opaque24(self.digest())
-        self._hash = self._suite_hash(synthetic)

@@ -60,14 +60,17 @@ class Engine(Protocol):
     @property
     def error_types(self) -> tuple[type[Exception], ...]:
         """What the methods raise when the connection failed; ``TLSError`` below stands for it."""
+        ...
 
     @property
     def handshake_complete(self) -> bool:
         """Whether application data can flow."""
+        ...
 
     @property
     def negotiated(self) -> Negotiated:
         """What the handshake settled; to be read only once it is complete."""
+        ...
 
     def do_handshake(self) -> Want | Question:
         """Go on with the handshake.
@@ -80,40 +83,51 @@ class Engine(Protocol):
             TLSError: it failed; the alert, if any, is in the output already. Calling again raises
                 the same error.
         """
+        ...
 
     def answer(self, answer: object) -> None:
         """Give the answer to the question that ``do_handshake`` returned last."""
+        ...
 
     def refuse(self, error: Exception) -> None:
         """Say that the question could not be answered; the next ``do_handshake`` raises."""
+        ...
 
     # Ciphertext in
 
     def receive_data(self, data: Buffer) -> None:
         """Take ciphertext in; ``b""`` says that the transport is at its end."""
+        ...
 
     def receive_buffer(self) -> memoryview:
         """Room for ciphertext, to ``recv_into``; good until the next call of any method."""
+        ...
 
     def bytes_received(self, count: int) -> None:
         """Say how much of ``receive_buffer()`` was filled; 0 is the transport's end."""
+        ...
 
     def unread_ciphertext(self) -> bytes:
         """Give up the input that no record was read from (what followed ``close_notify``)."""
+        ...
 
     # Ciphertext out
 
     def data_to_send(self) -> bytes:
         """Take all the output out."""
+        ...
 
     def pending_output(self) -> memoryview:
         """Look at the output that leaves next; empty where there is none."""
+        ...
 
     def bytes_sent(self, count: int) -> None:
         """Say how much of ``pending_output()`` has left."""
+        ...
 
     def release_buffers(self) -> None:
         """Give big buffers back that hold nothing; to be called before every wait."""
+        ...
 
     # Application data
 
@@ -128,6 +142,7 @@ class Engine(Protocol):
             Truncated: the transport ended without ``close_notify``.
             TLSError: the connection failed; the alert, if any, is in the output already.
         """
+        ...
 
     def write(self, data: memoryview) -> int | Want:
         """Seal the head of ``data`` into the output, 256 KiB at most; return how much that was.
@@ -135,14 +150,17 @@ class Engine(Protocol):
         ``Want.READ`` instead, with nothing sealed, where input must come first (only in a
         renegotiation of TLS 1.2). Nothing is sealed either while a lot of output is pending.
         """
+        ...
 
     # The end
 
     def shutdown(self) -> None:
         """Queue ``close_notify``; nothing can be written afterwards. Twice does no harm."""
+        ...
 
     def cancel_handshake(self) -> None:
         """Give an unfinished handshake up: queue ``user_canceled`` and ``close_notify``."""
+        ...
 
 
 @dataclass(slots=True)

@@ -1,0 +1,157 @@
+"""Certificate, CertificateVerify and Finished, which both sides send alike (RFC 9846 4.5)."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+
+from ..credentials import Credentials
+from ..errors import AlertDescription, CertificateError, ProtocolError
+from . import signatures
+from .extensions import Context, check_context
+from .handshake import Handshake, Steps
+from .key_schedule import finished_verify_data
+from .messages import Certificate, CertificateEntry, CertificateVerify, Finished
+from .signatures import SignatureScheme
+from .suites import CipherSuite
+from .wants import SignatureWanted
+
+__all__ = [
+    "PeerIdentity",
+    "common_scheme",
+    "expect_certificate_verify",
+    "expect_finished",
+    "parse_chain",
+    "send_certificate",
+    "send_finished",
+]
+
+#: Certificates in a chain that a peer may send.
+MAX_CHAIN_CERTIFICATES = 16
+
+SERVER_CONTEXT = b"TLS 1.3, server CertificateVerify"
+CLIENT_CONTEXT = b"TLS 1.3, client CertificateVerify"
+
+
+def _signed_content(context: bytes, transcript_hash: bytes) -> bytes:
+    return b"\x20" * 64 + context + b"\0" + transcript_hash
+
+
+# What this side sends
+
+
+def common_scheme(
+    credentials: Credentials, ours: Iterable[SignatureScheme], peers: Collection[int]
+) -> SignatureScheme | None:
+    """The first scheme of ours that the key can do and the peer understands; None without."""
+    able = credentials.signer.schemes
+    return next((scheme for scheme in ours if scheme in peers and scheme in able), None)
+
+
+def send_certificate(
+    hs: Handshake,
+    credentials: Credentials,
+    scheme: SignatureScheme,
+    context: bytes,
+    certificate_request_context: bytes = b"",
+) -> Steps[None]:
+    """Send Certificate and CertificateVerify."""
+    entries = tuple(CertificateEntry(der, {}) for der in credentials.der_chain)
+    hs.send(Certificate(certificate_request_context, entries))
+    content = _signed_content(context, hs.transcript.digest())
+    signature = yield from hs.ask(SignatureWanted(credentials, scheme, content))
+    hs.send(CertificateVerify(scheme, signature))
+
+
+def send_finished(hs: Handshake, suite: CipherSuite, base_key: bytes) -> None:
+    hs.send(Finished(finished_verify_data(suite, base_key, hs.transcript.digest())))
+
+
+# What the peer sends
+
+
+@dataclass(frozen=True, slots=True)
+class PeerIdentity:
+    """A chain whose key the peer holds, and what it signed with."""
+
+    chain: tuple[x509.Certificate, ...]
+    signature_scheme: SignatureScheme
+
+
+def parse_chain(
+    certificate: Certificate, requested: Iterable[int]
+) -> tuple[x509.Certificate, ...]:
+    """The certificates of a Certificate message.
+
+    Args:
+        requested: the extensions that our ClientHello or CertificateRequest held.
+    """
+    entries = certificate.certificate_list
+    if len(entries) > MAX_CHAIN_CERTIFICATES:
+        raise CertificateError(
+            f"the other side sent {len(entries)} certificates; "
+            f"at most {MAX_CHAIN_CERTIFICATES} are allowed"
+        )
+    requested = tuple(requested)
+    for entry in entries:
+        check_context(entry.extensions, Context.CT, requested)
+    try:
+        return tuple(x509.load_der_x509_certificate(entry.cert_data) for entry in entries)
+    except ValueError as error:
+        raise CertificateError("the other side's certificate cannot be parsed") from error
+
+
+def expect_certificate_verify(
+    hs: Handshake,
+    chain: tuple[x509.Certificate, ...],
+    accepted: Collection[SignatureScheme],
+    context: bytes,
+) -> Steps[PeerIdentity]:
+    """Have the peer show that it holds the key of ``chain[0]`` (RFC 9846 4.5.2)."""
+    content = _signed_content(context, hs.transcript.digest())
+    leaf = chain[0]
+    certificate_verify = yield from hs.expect(CertificateVerify)
+    scheme = next((s for s in accepted if s == certificate_verify.algorithm), None)
+    if scheme is None:
+        raise ProtocolError(
+            "the other side signed its CertificateVerify with a scheme "
+            f"({certificate_verify.algorithm:#06x}) that was not offered"
+        )
+    try:
+        possible = signatures.schemes_for(leaf)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise CertificateError(
+            "the key in the other side's certificate is of no use",
+            AlertDescription.unsupported_certificate,
+            certificate=leaf,
+        ) from error
+    if scheme not in possible:
+        raise ProtocolError(f"the key in the other side's certificate cannot sign {scheme.name}")
+    try:
+        signatures.verify(scheme, leaf, certificate_verify.signature, content)
+    except InvalidSignature:
+        raise ProtocolError(
+            "the other side does not hold the key of its certificate: "
+            "the signature of its CertificateVerify is wrong",
+            AlertDescription.decrypt_error,
+        ) from None
+    return PeerIdentity(chain, scheme)
+
+
+def expect_finished(hs: Handshake, suite: CipherSuite, base_key: bytes) -> Steps[None]:
+    """Have the peer confirm the whole handshake (RFC 9846 4.5.3)."""
+    expected = finished_verify_data(suite, base_key, hs.transcript.digest())
+    finished = yield from hs.expect(Finished)
+    if len(finished.verify_data) != len(expected):
+        raise ProtocolError(
+            "the other side's Finished is of the wrong length", AlertDescription.decode_error
+        )
+    if not hmac.compare_digest(finished.verify_data, expected):
+        raise ProtocolError(
+            "the other side's Finished is wrong: it saw another handshake than we did",
+            AlertDescription.decrypt_error,
+        )

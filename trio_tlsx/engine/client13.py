@@ -1,0 +1,169 @@
+"""The client's side of a TLS 1.3 handshake, from the ServerHello on (RFC 9846 2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cryptography import x509
+
+from ..config import ClientConfig
+from ..errors import AlertDescription, ProtocolError
+from ..server_name import ServerName
+from ..trust import TrustStore
+from ..verification import verify_server
+from . import authentication
+from . import extensions as ext
+from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
+from .extensions import Context, Extensions, ExtensionType, check_context
+from .groups import Group
+from .handshake import Established, Handshake, Steps
+from .key_schedule import KeySchedule
+from .messages import Certificate, CertificateRequest, EncryptedExtensions
+from .negotiated import Negotiated
+from .suites import CipherSuite
+from .wants import VerificationWanted
+
+__all__ = ["Offer", "run"]
+
+_E = ExtensionType
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What the ClientHello was made of, and the extensions that it held."""
+
+    config: ClientConfig
+    server_name: ServerName
+    extensions: Extensions
+
+
+def run(
+    hs: Handshake, offer: Offer, suite: CipherSuite, group: Group, shared_secret: bytes
+) -> Steps[Established]:
+    """From the ServerHello, which is in the transcript, to our Finished."""
+    keys = KeySchedule(suite)
+    keys.mix_shared_secret(shared_secret)
+    hello_hash = hs.transcript.digest()
+    client_secret = keys.derive("c hs traffic", hello_hash)
+    server_secret = keys.derive("s hs traffic", hello_hash)
+    hs.protect_incoming(suite, server_secret)
+    hs.protect_outgoing(suite, client_secret)
+
+    encrypted = yield from hs.expect(EncryptedExtensions)
+    check_context(encrypted.extensions, Context.EE, offer.extensions)
+    alpn_protocol = apply_extensions(hs, offer.config, encrypted.extensions)
+
+    request = None
+    message = yield from hs.expect_either(CertificateRequest, Certificate)
+    if isinstance(message, CertificateRequest):
+        request = message
+        check_request(request)
+        message = yield from hs.expect(Certificate)
+    server = yield from authenticate_server(hs, offer, message)
+    yield from authentication.expect_finished(hs, suite, server_secret)
+    hs.incoming.accept_change_cipher_spec = False
+
+    keys.mix_nothing()
+    finished_hash = hs.transcript.digest()
+    hs.protect_incoming(suite, keys.derive("s ap traffic", finished_hash))
+    if request is not None:
+        yield from answer_request(hs, offer.config, request)
+    authentication.send_finished(hs, suite, client_secret)
+    hs.protect_outgoing(suite, keys.derive("c ap traffic", finished_hash))
+    return Established(
+        suite,
+        Negotiated(
+            version="TLSv1.3",
+            cipher_suite=suite.name,
+            group=group.name,
+            alpn_protocol=alpn_protocol,
+            server_name=offer.server_name.host,
+            peer_certificates=server.chain,
+            signature_scheme=server.signature_scheme.name,
+            resumed=False,
+        ),
+    )
+
+
+def apply_extensions(hs: Handshake, config: ClientConfig, extensions: Extensions) -> str | None:
+    """Do what EncryptedExtensions says; give the application protocol."""
+    if (limit := extensions.get(_E.record_size_limit)) is not None:
+        hs.limit_records(config.record_size_limit, limit)
+    if extensions.get(_E.server_name):
+        raise ProtocolError(
+            "the other side's answer to server_name is not empty", AlertDescription.decode_error
+        )
+    if (groups := extensions.get(_E.supported_groups)) is not None:
+        # RFC 9846 4.3.7: what the server would rather have had; of no use to this handshake.
+        ext.decode_uint16_list(groups, "supported_groups")
+    if (alpn := extensions.get(_E.application_layer_protocol_negotiation)) is None:
+        return None
+    protocols = ext.decode_alpn(alpn)
+    if len(protocols) != 1:
+        raise ProtocolError(
+            "the other side chose several ALPN protocols", AlertDescription.decode_error
+        )
+    if protocols[0] not in config.alpn:
+        raise ProtocolError(
+            f"the other side chose the ALPN protocol {protocols[0]!r}, which was not offered"
+        )
+    return protocols[0].decode("latin-1")
+
+
+def authenticate_server(
+    hs: Handshake, offer: Offer, certificate: Certificate
+) -> Steps[PeerIdentity]:
+    """Learn who the server is, have it prove that, and ask whether it is the right one."""
+    if certificate.certificate_request_context:
+        raise ProtocolError("the server's Certificate has a context, but nobody asked for one")
+    chain = authentication.parse_chain(certificate, offer.extensions)
+    if not chain:
+        # RFC 9846 4.5.1.3
+        raise ProtocolError("the server sent no certificate at all", AlertDescription.decode_error)
+    server = yield from authentication.expect_certificate_verify(
+        hs, chain, offer.config.scheme_table, SERVER_CONTEXT
+    )
+    yield from hs.ask(
+        VerificationWanted(chain, offer.server_name, lambda: check_server(offer, chain))
+    )
+    return server
+
+
+def check_server(offer: Offer, chain: tuple[x509.Certificate, ...]) -> None:
+    config = offer.config
+    if not config.insecure_skip_verification:
+        trust = TrustStore.platform() if config.trust is None else config.trust
+        verify_server(chain, offer.server_name.host, trust, config.clock())
+
+
+def check_request(request: CertificateRequest) -> None:
+    if request.certificate_request_context:
+        # RFC 9846 4.4.2: only requests after the handshake have one.
+        raise ProtocolError("the server's CertificateRequest has a context")
+    check_context(request.extensions, Context.CR)
+    if _E.signature_algorithms not in request.extensions:
+        raise ProtocolError(
+            "the server's CertificateRequest lacks signature_algorithms",
+            AlertDescription.missing_extension,
+        )
+    accepted_schemes(request)
+
+
+def accepted_schemes(request: CertificateRequest) -> tuple[int, ...]:
+    body = request.extensions[_E.signature_algorithms]
+    return ext.decode_uint16_list(body, "signature_algorithms")
+
+
+def answer_request(
+    hs: Handshake, config: ClientConfig, request: CertificateRequest
+) -> Steps[None]:
+    """Send our certificate, or say that there is none for this server."""
+    context = request.certificate_request_context
+    credentials = config.credentials
+    scheme = credentials and authentication.common_scheme(
+        credentials, config.scheme_table, accepted_schemes(request)
+    )
+    if credentials is None or scheme is None:
+        hs.send(Certificate(context, ()))
+        return
+    yield from authentication.send_certificate(hs, credentials, scheme, CLIENT_CONTEXT, context)

@@ -1,0 +1,333 @@
+"""A TLS connection without a transport: bytes in, bytes out.
+
+It drives the handshake's generator, then moves application data, and keeps two promises: what
+ends the connection raises the same error ever after, and the alert that goes with the error is in
+the output before the error is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+from ..config import ClientConfig, ServerConfig
+from ..errors import (
+    AlertDescription,
+    HandshakeShutdown,
+    InternalError,
+    TLSError,
+    Truncated,
+)
+from ..server_name import ServerName
+from . import hello
+from .alerts import FATAL, WARNING
+from .buffers import BUFFER_LENGTH
+from .handshake import Established, Handshake, Observer, Steps
+from .incoming import Incoming, unexpected
+from .message_reader import CloseNotifyReceived, MessageReader, RawMessage
+from .messages import HandshakeType, KeyUpdate, NewSessionTicket, encode_message
+from .negotiated import Negotiated
+from .outgoing import Outgoing
+from .wants import Buffer, Question, Want
+
+__all__ = ["Connection"]
+
+#: KeyUpdates in a row, without any application data between them.
+MAX_KEY_UPDATES = 32
+#: Tickets that a server may send.
+MAX_TICKETS = 64
+
+
+class Connection:
+    """One side of a TLS connection; fulfils :class:`~trio_tlsx.engine.wants.Engine`.
+
+    Made by :meth:`client` or :meth:`server`, which fixes the role.
+    """
+
+    error_types: tuple[type[Exception], ...] = (TLSError,)
+
+    def __init__(
+        self,
+        server_side: bool,
+        start: Callable[[Handshake], Steps[Established]],
+        observer: Observer | None,
+    ) -> None:
+        self.server_side = server_side
+        self.bytes_sealed = 0
+        self._incoming = Incoming()
+        self._outgoing = Outgoing()
+        self._reader = MessageReader(self._incoming)
+        handshake = Handshake(self._incoming, self._outgoing, self._reader, observer)
+        self._steps: Steps[Established] | None = start(handshake)
+        self._question: Question | None = None  # put to the driver, not answered yet
+        self._answer: object = None  # to the question before
+        self._established: Established | None = None
+        self._failure: TLSError | None = None
+        self._surplus = memoryview(b"")  # opened, but more than the caller asked for
+        self._close_notify_sent = False
+        self._close_notify_received = False
+        self._key_update_queued = False
+        self._key_updates = 0
+        self._tickets = 0
+
+    @classmethod
+    def client(
+        cls, config: ClientConfig, server_hostname: str, *, observer: Observer | None = None
+    ) -> Connection:
+        """The side that speaks first.
+
+        Args:
+            server_hostname: whom to reach: a DNS name or an IP address; the server's certificate
+                must be for it.
+            observer: told of each handshake message.
+
+        Raises:
+            ConfigError: no certificate could be for ``server_hostname``.
+        """
+        server_name = ServerName.parse(server_hostname)
+        return cls(False, lambda hs: hello.client(hs, config, server_name), observer)
+
+    @classmethod
+    def server(cls, config: ServerConfig, *, observer: Observer | None = None) -> Connection:
+        """The side that is spoken to."""
+        return cls(True, lambda hs: hello.server(hs, config), observer)
+
+    # The handshake
+
+    @property
+    def error_types(self) -> tuple[type[Exception], ...]:
+        """What the methods raise when the connection failed."""
+        return (TLSError,)
+
+    @property
+    def handshake_complete(self) -> bool:
+        return self._established is not None
+
+    @property
+    def negotiated(self) -> Negotiated:
+        return self._complete().negotiated
+
+    def do_handshake(self) -> Want | Question:
+        """Go on with the handshake; see :meth:`Engine.do_handshake`."""
+        self._raise_failure()
+        try:
+            want = self._advance()
+        except CloseNotifyReceived:
+            self.shutdown()
+            raise self._fail(
+                HandshakeShutdown(
+                    "the other side gave the handshake up, in the orderly way (close_notify)",
+                    AlertDescription.close_notify,
+                )
+            ) from None
+        except Truncated as error:
+            error.args = ("the connection ended in the middle of the handshake",)
+            raise self._fail(error) from None
+        except TLSError as error:
+            self._fail(error)
+            raise
+        except Exception as error:
+            # A hook's fault or ours: the peer is told, and nothing goes on from here.
+            failure = InternalError(f"the handshake failed on our side: {type(error).__name__}")
+            raise self._fail(failure) from error
+        return Want.WRITE if self._outgoing else want
+
+    def _advance(self) -> Want | Question:
+        while self._steps is not None and self._question is None:
+            answer, self._answer = self._answer, None
+            try:
+                want = self._steps.send(answer)
+            except StopIteration as finished:
+                self._established = finished.value
+                self._steps = None
+                break
+            if isinstance(want, Want):
+                return want
+            answer = want.ask()
+            if isinstance(answer, Awaitable):
+                want.awaitable = cast("Awaitable[object]", answer)
+                self._question = want
+            else:
+                self._answer = answer
+        return self._question or Want.NOTHING
+
+    def answer(self, answer: object) -> None:
+        """Give the answer to the question that ``do_handshake`` returned last."""
+        if self._question is None:
+            raise RuntimeError("there is no open question")
+        self._question = None
+        self._answer = answer
+
+    def refuse(self, error: Exception) -> None:
+        """Say that the question could not be answered; the next ``do_handshake`` raises.
+
+        Args:
+            error: a TLSError ends the handshake with its alert; anything else is a fault of this
+                side, with ``internal_error``.
+        """
+        if self._question is None:
+            raise RuntimeError("there is no open question")
+        self._question = None
+        if not isinstance(error, TLSError):
+            failure = InternalError(f"the handshake failed on our side: {type(error).__name__}")
+            failure.__cause__ = error
+            error = failure
+        self._fail(error)
+
+    def cancel_handshake(self) -> None:
+        """Give an unfinished handshake up: queue ``user_canceled`` and ``close_notify``."""
+        if self._failure is None and self._established is None:
+            self._outgoing.alert(WARNING, AlertDescription.user_canceled)
+            self.shutdown()
+            failure = TLSError("the handshake was cancelled on our side")
+            failure.alert, failure.refused_by = AlertDescription.user_canceled, "us"
+            self._fail(failure)
+
+    def _fail(self, failure: TLSError) -> TLSError:
+        """Make ``failure`` final, with the alert that goes with it in the output."""
+        self._failure = failure
+        self._steps = None
+        self._question = None
+        ours = failure.refused_by == "us" and not self._close_notify_sent
+        if ours and failure.alert is not None:
+            self._outgoing.alert(FATAL, failure.alert)
+        return failure
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)
+
+    def _complete(self) -> Established:
+        if self._established is None:
+            raise RuntimeError("the handshake is not complete")
+        return self._established
+
+    # Ciphertext in and out
+
+    def receive_data(self, data: Buffer) -> None:
+        """Take ciphertext in; ``b""`` says that the transport is at its end."""
+        self._incoming.feed(data)
+
+    def receive_buffer(self) -> memoryview:
+        """Room for ciphertext, to ``recv_into``; good until the next call of any method."""
+        return self._incoming.room()
+
+    def bytes_received(self, count: int) -> None:
+        """Say how many bytes of ``receive_buffer()`` were filled; 0 is the transport's end."""
+        self._incoming.filled(count)
+
+    def unread_ciphertext(self) -> bytes:
+        """Give up the input that no record was read from (what followed ``close_notify``)."""
+        return self._incoming.take_rest()
+
+    def data_to_send(self) -> bytes:
+        """Take all the output out."""
+        output = bytes(self._outgoing.pending())
+        self._outgoing.sent(len(output))
+        return output
+
+    def pending_output(self) -> memoryview:
+        """Look at the output that leaves next; empty where there is none."""
+        return self._outgoing.pending()
+
+    def bytes_sent(self, count: int) -> None:
+        """Say how many bytes of ``pending_output()`` have left."""
+        self._outgoing.sent(count)
+
+    def release_buffers(self) -> None:
+        """Give big buffers back that hold nothing; to be called before every wait."""
+        self._incoming.release()
+
+    # Application data
+
+    def write(self, data: memoryview) -> int:
+        """Seal the head of ``data`` into the output; return how many bytes that was.
+
+        It is 256 KiB at most, and 0 while that much is waiting to be sent.
+
+        Raises:
+            RuntimeError: the handshake is not complete, or ``close_notify`` was sent.
+            TLSError: the connection failed before.
+        """
+        self._complete()
+        self._raise_failure()
+        if self._close_notify_sent:
+            raise RuntimeError("close_notify was sent: nothing may follow it")
+        if self._outgoing.is_worn_out():
+            self._update_sending_keys()
+        count = self._outgoing.application_data(data) if data else 0
+        self.bytes_sealed += count
+        return count
+
+    def read(self, max_bytes: int | None = None) -> bytes | Want:
+        """Give received application data, ``max_bytes`` at most; see :meth:`Engine.read`."""
+        self._complete()
+        limit = BUFFER_LENGTH if max_bytes is None else max_bytes
+        if self._surplus:
+            data, self._surplus = bytes(self._surplus[:limit]), self._surplus[limit:]
+            return data
+        self._raise_failure()
+        if self._close_notify_received:
+            return b""
+        try:
+            return self._read(limit)
+        except CloseNotifyReceived:
+            self._close_notify_received = True
+            return b""
+        except Truncated:
+            raise  # the other direction may still work
+        except TLSError as error:
+            self._fail(error)
+            raise
+
+    def _read(self, limit: int) -> bytes | Want:
+        while True:
+            if not self._reader.is_within_message:
+                data = self._incoming.take_application_data(limit)
+                if data:
+                    self._key_updates = 0
+                    if len(data) > limit:
+                        self._surplus = memoryview(data)[limit:]
+                        data = data[:limit]
+                    return data
+            message = self._reader.next()
+            if message is None:
+                return Want.READ
+            self._after_handshake(message)
+
+    # Messages after the handshake (RFC 9846 4.7)
+
+    def _after_handshake(self, message: RawMessage) -> None:
+        if message.handshake_type == HandshakeType.key_update:
+            self._handle_key_update(KeyUpdate.decode(message.body))
+        elif message.handshake_type == HandshakeType.new_session_ticket and not self.server_side:
+            NewSessionTicket.decode(message.body)
+            self._tickets += 1
+            if self._tickets > MAX_TICKETS:
+                raise unexpected(f"sent more than {MAX_TICKETS} session tickets")
+        else:
+            raise unexpected("sent a handshake message after the handshake")
+
+    def _handle_key_update(self, key_update: KeyUpdate) -> None:
+        self._reader.check_key_change()
+        self._incoming.update_keys()
+        self._key_updates += 1
+        if self._key_updates > MAX_KEY_UPDATES:
+            raise unexpected(f"sent more than {MAX_KEY_UPDATES} KeyUpdates without any data")
+        # An answer that has not left yet is an answer to this request too.
+        answered = self._key_update_queued and bool(self._outgoing)
+        if key_update.request_update and not answered and not self._close_notify_sent:
+            self._update_sending_keys()
+            self._key_update_queued = True
+
+    def _update_sending_keys(self) -> None:
+        self._outgoing.handshake(encode_message(KeyUpdate(request_update=False)))
+        self._outgoing.update_keys()
+
+    # The end
+
+    def shutdown(self) -> None:
+        """Queue ``close_notify``; nothing can be written afterwards. Twice does no harm."""
+        if not self._close_notify_sent and self._failure is None:
+            self._outgoing.alert(WARNING, AlertDescription.close_notify)
+            self._close_notify_sent = True

@@ -1,0 +1,130 @@
+"""What both handshakes are written in: expecting, sending, asking, changing keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from ..errors import AlertDescription, ProtocolError
+from .extensions import decode_uint16
+from .incoming import Incoming
+from .message_reader import MessageReader, RawMessage
+from .messages import HandshakeType, Message, encode_message
+from .negotiated import Negotiated
+from .outgoing import Outgoing
+from .record import MAX_PLAINTEXT_LENGTH, MIN_RECORD_SIZE_LIMIT, Opener, Sealer
+from .suites import CipherSuite
+from .transcript import Transcript
+from .wants import Question, Want
+
+__all__ = ["Established", "Handshake", "Observer", "Steps"]
+
+M = TypeVar("M", bound=Message)
+N = TypeVar("N", bound=Message)
+T = TypeVar("T")
+
+#: A piece of a handshake: it yields what it wants, is sent the answer, and returns its result.
+Steps: TypeAlias = Generator[Want | Question, Any, T]
+
+#: Told of each handshake message: which way, which one, its length in bytes.
+Observer: TypeAlias = Callable[[Literal["sent", "received"], str, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Established:
+    """What is left of a handshake when it is over; its secrets have moved into the keys."""
+
+    suite: CipherSuite
+    negotiated: Negotiated
+
+
+class Handshake:
+    """One side of a handshake in progress; dropped when it is over.
+
+    Attributes:
+        incoming, outgoing: the record layer.
+        transcript: everything sent and expected so far.
+    """
+
+    def __init__(
+        self,
+        incoming: Incoming,
+        outgoing: Outgoing,
+        reader: MessageReader,
+        observer: Observer | None,
+    ) -> None:
+        self.incoming = incoming
+        self.outgoing = outgoing
+        self.transcript = Transcript()
+        self._reader = reader
+        self._observer = observer
+
+    def expect(self, message_type: type[M]) -> Steps[M]:
+        """Wait for this message, and no other."""
+        raw = yield from self._next()
+        if raw.handshake_type != message_type.handshake_type:
+            raise unexpected_message(raw, message_type.handshake_type.name)
+        return self._decode(raw, message_type)
+
+    def expect_either(self, one: type[M], other: type[N]) -> Steps[M | N]:
+        """Wait for one of two messages."""
+        raw = yield from self._next()
+        if raw.handshake_type == one.handshake_type:
+            return self._decode(raw, one)
+        if raw.handshake_type == other.handshake_type:
+            return self._decode(raw, other)
+        names = f"{one.handshake_type.name} or {other.handshake_type.name}"
+        raise unexpected_message(raw, names)
+
+    def _next(self) -> Steps[RawMessage]:
+        # The one place where a handshake waits for the peer.
+        while (raw := self._reader.next()) is None:
+            yield Want.READ
+        if self._observer is not None:
+            self._observer("received", type_name(raw), len(raw.octets))
+        return raw
+
+    def _decode(self, raw: RawMessage, message_type: type[M]) -> M:
+        message = message_type.decode(raw.body)
+        self.transcript.add(raw.octets)
+        return message
+
+    def send(self, message: Message) -> None:
+        octets = encode_message(message)
+        self.transcript.add(octets)
+        self.outgoing.handshake(octets)
+        if self._observer is not None:
+            self._observer("sent", message.handshake_type.name, len(octets))
+
+    def ask(self, question: Question) -> Steps[Any]:
+        """Put a question to our own program; its refusal is raised here."""
+        return (yield question)
+
+    def limit_records(self, ours: int, theirs: bytes) -> None:
+        """Both sides said how large a record they take (RFC 8449 4); both keep to it from here."""
+        limit = decode_uint16(theirs, "record_size_limit")
+        if limit < MIN_RECORD_SIZE_LIMIT:
+            raise ProtocolError(f"the other side takes only records of {limit} bytes")
+        self.outgoing.fragment_length = min(limit - 1, MAX_PLAINTEXT_LENGTH)
+        self.incoming.plaintext_limit = ours
+
+    def protect_incoming(self, suite: CipherSuite, secret: bytes) -> None:
+        self._reader.install(Opener(suite, secret))
+
+    def protect_outgoing(self, suite: CipherSuite, secret: bytes) -> None:
+        self.outgoing.install(Sealer(suite, secret))
+
+
+def type_name(raw: RawMessage) -> str:
+    try:
+        return HandshakeType(raw.handshake_type).name
+    except ValueError:
+        return f"message {raw.handshake_type}"
+
+
+def unexpected_message(raw: RawMessage, wanted: str) -> ProtocolError:
+    return ProtocolError(
+        f"the other side sent {type_name(raw)} where {wanted} must come",
+        AlertDescription.unexpected_message,
+    )

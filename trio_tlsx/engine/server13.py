@@ -1,0 +1,155 @@
+"""The server's side of a TLS 1.3 handshake, from its ServerHello on (RFC 9846 2)."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from ..config import ServerConfig
+from ..errors import AlertDescription, CertificateError, NegotiationError
+from ..verification import verify_client
+from . import authentication
+from . import extensions as ext
+from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
+from .extensions import ExtensionType
+from .groups import Group
+from .handshake import Established, Handshake, Steps
+from .key_schedule import KeySchedule
+from .messages import Certificate, CertificateRequest, ClientHello, EncryptedExtensions
+from .negotiated import Negotiated
+from .signatures import CERTIFICATE_ONLY_SCHEMES
+from .suites import CipherSuite
+from .wants import VerificationWanted
+from .wire import uint16
+
+__all__ = ["run"]
+
+_E = ExtensionType
+
+
+def run(
+    hs: Handshake,
+    config: ServerConfig,
+    hello: ClientHello,
+    suite: CipherSuite,
+    group: Group,
+    shared_secret: bytes,
+) -> Steps[Established]:
+    """From our ServerHello, which is in the transcript, to the client's Finished."""
+    keys = KeySchedule(suite)
+    keys.mix_shared_secret(shared_secret)
+    hello_hash = hs.transcript.digest()
+    client_secret = keys.derive("c hs traffic", hello_hash)
+    server_secret = keys.derive("s hs traffic", hello_hash)
+    hs.protect_incoming(suite, client_secret)
+    hs.incoming.accept_plaintext_alert = True
+    hs.protect_outgoing(suite, server_secret)
+
+    alpn_protocol = choose_protocol(config, hello)
+    hs.send(encrypted_extensions(hs, config, hello, alpn_protocol))
+    request = certificate_request(config)
+    if request is not None:
+        hs.send(request)
+    scheme = authentication.common_scheme(
+        config.credentials,
+        config.scheme_table,
+        ext.decode_uint16_list(hello.extensions[_E.signature_algorithms], "signature_algorithms"),
+    )
+    if scheme is None:
+        able = ", ".join(scheme.name for scheme in config.credentials.signer.schemes)
+        raise NegotiationError(f"this peer accepts no signature that our key can make ({able})")
+    yield from authentication.send_certificate(hs, config.credentials, scheme, SERVER_CONTEXT)
+    authentication.send_finished(hs, suite, server_secret)
+
+    keys.mix_nothing()
+    finished_hash = hs.transcript.digest()
+    hs.protect_outgoing(suite, keys.derive("s ap traffic", finished_hash))
+    client = None
+    if request is not None:
+        client = yield from authenticate_client(hs, config, request)
+    yield from authentication.expect_finished(hs, suite, client_secret)
+    hs.incoming.accept_change_cipher_spec = False
+    hs.protect_incoming(suite, keys.derive("c ap traffic", finished_hash))
+    return Established(
+        suite,
+        Negotiated(
+            version="TLSv1.3",
+            cipher_suite=suite.name,
+            group=group.name,
+            alpn_protocol=None if alpn_protocol is None else alpn_protocol.decode("latin-1"),
+            server_name=requested_name(hello),
+            peer_certificates=client.chain if client else (),
+            signature_scheme=client.signature_scheme.name if client else None,
+            resumed=False,
+        ),
+    )
+
+
+def requested_name(hello: ClientHello) -> str | None:
+    body = hello.extensions.get(_E.server_name)
+    return None if body is None else ext.decode_server_name(body).decode("ascii")
+
+
+def choose_protocol(config: ServerConfig, hello: ClientHello) -> bytes | None:
+    """Our most wanted application protocol among those offered (RFC 7301 3.2)."""
+    body = hello.extensions.get(_E.application_layer_protocol_negotiation)
+    if body is None:
+        return None
+    offered = ext.decode_alpn(body)
+    if not config.alpn:
+        return None
+    for protocol in config.alpn:
+        if protocol in offered:
+            return protocol
+    raise NegotiationError(
+        f"this peer offers the ALPN protocols {list(offered)}, here are only {list(config.alpn)}",
+        AlertDescription.no_application_protocol,
+    )
+
+
+def encrypted_extensions(
+    hs: Handshake, config: ServerConfig, hello: ClientHello, alpn_protocol: bytes | None
+) -> EncryptedExtensions:
+    extensions: dict[int, bytes] = {}
+    if alpn_protocol is not None:
+        extensions[_E.application_layer_protocol_negotiation] = ext.encode_alpn([alpn_protocol])
+    if (limit := hello.extensions.get(_E.record_size_limit)) is not None:
+        extensions[_E.record_size_limit] = uint16(config.record_size_limit)
+        hs.limit_records(config.record_size_limit, limit)
+    if _E.server_name in hello.extensions:
+        extensions[_E.server_name] = b""
+    return EncryptedExtensions(extensions)
+
+
+def certificate_request(config: ServerConfig) -> CertificateRequest | None:
+    if config.client_auth == "none":
+        return None
+    schemes = (*config.scheme_table, *CERTIFICATE_ONLY_SCHEMES)
+    return CertificateRequest(b"", {_E.signature_algorithms: ext.encode_uint16_list(schemes)})
+
+
+def authenticate_client(
+    hs: Handshake, config: ServerConfig, request: CertificateRequest
+) -> Steps[PeerIdentity | None]:
+    """Learn who the client is, if it says so, have it prove that, and ask whether it may in."""
+    certificate = yield from hs.expect(Certificate)
+    if certificate.certificate_request_context != request.certificate_request_context:
+        raise CertificateError(
+            "the client's Certificate answers another request",
+            AlertDescription.illegal_parameter,
+        )
+    chain = authentication.parse_chain(certificate, request.extensions)
+    if not chain:
+        if config.client_auth == "required":
+            raise CertificateError(
+                "this client sent no certificate, and one is required",
+                AlertDescription.certificate_required,
+            )
+        return None
+    client = yield from authentication.expect_certificate_verify(
+        hs, chain, config.scheme_table, CLIENT_CONTEXT
+    )
+    trust = config.client_trust
+    if trust is not None:
+        check = partial(verify_client, chain, trust, config.clock())
+        yield from hs.ask(VerificationWanted(chain, None, check))
+    return client
