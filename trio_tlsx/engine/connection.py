@@ -95,11 +95,6 @@ class Connection:
     # The handshake
 
     @property
-    def error_types(self) -> tuple[type[Exception], ...]:
-        """What the methods raise when the connection failed."""
-        return (TLSError,)
-
-    @property
     def handshake_complete(self) -> bool:
         return self._established is not None
 

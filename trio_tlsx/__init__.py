@@ -1,0 +1,62 @@
+"""TLS for trio: a stream over a sans-IO engine of its own."""
+
+from trio import NeedHandshakeError
+
+from .config import ClientConfig, ServerConfig
+from .credentials import Credentials, PrivateKeySigner, Signer
+from .engine.connection import Connection
+from .engine.negotiated import Negotiated
+from .engine.signatures import SignatureScheme
+from .engine.wants import Question, SignatureWanted, VerificationWanted, Want
+from .errors import (
+    AlertDescription,
+    AlertReceived,
+    CertificateError,
+    ConfigError,
+    HandshakeShutdown,
+    InternalError,
+    NegotiationError,
+    ProtocolError,
+    TLSError,
+    Truncated,
+)
+from .listener import (
+    TLSListener,
+    open_tls_over_tcp_listeners,
+    open_tls_over_tcp_stream,
+    serve_tls_over_tcp,
+)
+from .stream import TLSStream
+from .trust import TrustStore
+
+__all__ = [
+    "AlertDescription",
+    "AlertReceived",
+    "CertificateError",
+    "ClientConfig",
+    "ConfigError",
+    "Connection",
+    "Credentials",
+    "HandshakeShutdown",
+    "InternalError",
+    "NeedHandshakeError",
+    "Negotiated",
+    "NegotiationError",
+    "PrivateKeySigner",
+    "ProtocolError",
+    "Question",
+    "ServerConfig",
+    "SignatureScheme",
+    "SignatureWanted",
+    "Signer",
+    "TLSError",
+    "TLSListener",
+    "TLSStream",
+    "TrustStore",
+    "Truncated",
+    "VerificationWanted",
+    "Want",
+    "open_tls_over_tcp_listeners",
+    "open_tls_over_tcp_stream",
+    "serve_tls_over_tcp",
+]
