@@ -45,7 +45,7 @@ class Signer(Protocol):
 
         Args:
             scheme: one of ``schemes``.
-            message: all that is to be signed, not its digest (RFC 9846 4.4.3).
+            message: all that is to be signed, not its digest (RFC 9846 4.5.2).
 
         Returns:
             The signature as the scheme encodes it, or an awaitable of it, which is awaited in the
@@ -247,7 +247,7 @@ def _fits(key: PrivateKey, certificate: x509.Certificate) -> bool:
 def _in_order(
     leaf: x509.Certificate, others: Sequence[x509.Certificate]
 ) -> tuple[x509.Certificate, ...]:
-    """The leaf, then each certificate after one that it issued (RFC 9846 4.4.2)."""
+    """The leaf, then each certificate after one that it issued (RFC 9846 4.5.1)."""
     ordered = [leaf]
     waiting = [other for other in dict.fromkeys(others) if other != leaf]
     for child in ordered:  # grows as issuers are found
@@ -296,7 +296,7 @@ def _check_leaf(leaf: x509.Certificate, signer: Signer) -> None:
         usage = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
     except x509.ExtensionNotFound:
         return
-    # RFC 9846 4.4.2.2: every peer that follows the RFC would refuse it.
+    # RFC 9846 4.5.1.2: every peer that follows the RFC would refuse it.
     if not usage.digital_signature:
         raise ConfigError(
             f"the key usage of the certificate of {subject_of(leaf)} does not allow "

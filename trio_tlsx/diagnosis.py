@@ -12,7 +12,7 @@ from cryptography.x509.oid import ExtensionOID, ObjectIdentifier, PublicKeyAlgor
 
 from .certificates import MALFORMED
 from .errors import AlertDescription, CertificateError
-from .policy import Purpose, check_ca, check_leaf, extension_of
+from .policy import MAX_INTERMEDIATES, Purpose, check_ca, check_leaf, extension_of
 from .server_name import ServerName
 from .trust import TrustStore
 from .wording import date, issuer_of, name_of, names_of, subject_of
@@ -25,6 +25,9 @@ MAX_SIGNATURE_CHECKS = 20
 # What the library accepts as a CA's key and as a signature (the CA/B Forum's lists).
 CURVES = ("secp256r1", "secp384r1", "secp521r1")
 HASHES = ("sha256", "sha384", "sha512")
+
+#: What the library can apply name constraints to.
+CONSTRAINABLE = (x509.DNSName, x509.IPAddress, x509.RFC822Name)
 
 #: The extensions that the library can judge; a critical one beside them is refused.
 UNDERSTOOD: frozenset[ObjectIdentifier] = frozenset(
@@ -64,6 +67,13 @@ def find_fault(
                 check_ca(certificate, purpose)
                 _check_path_length(certificate, depth - 1)
                 _check_algorithms(path[depth - 1], certificate)
+        if len(path) - 2 > MAX_INTERMEDIATES:
+            raise CertificateError(
+                f"the chain leads over {len(path) - 2} intermediate CAs; "
+                f"{MAX_INTERMEDIATES} are accepted",
+                AlertDescription.unknown_ca,
+                certificate=path[0],
+            )
     except CertificateError as fault:
         return fault
     except MALFORMED as error:
@@ -89,19 +99,32 @@ def unexplained(
     Name constraints are left to the library, so they are what is then suspected first.
     """
     for ca in _find_path(chain, trust):
-        if extension_of(ca, x509.NameConstraints):
-            return CertificateError(
+        constraints = extension_of(ca, x509.NameConstraints)
+        if constraints is None:
+            continue
+        if all(isinstance(base, CONSTRAINABLE) for base in _subtrees(constraints)):
+            sentence = (
                 f"the CA {subject_of(ca)} may not issue a certificate for "
-                f"{names_of(chain[0]) or subject_of(chain[0])}: its name constraints exclude it",
-                AlertDescription.certificate_unknown,
-                certificate=chain[0],
+                f"{names_of(chain[0]) or subject_of(chain[0])}: its name constraints exclude it"
             )
+        else:
+            sentence = (
+                f"the CA {subject_of(ca)} has name constraints of a kind that cannot be checked "
+                "here; DNS names, IP addresses and mail addresses can"
+            )
+        return CertificateError(
+            sentence, AlertDescription.certificate_unknown, certificate=chain[0]
+        )
     # The words are the library's, with names of the peer's in them: they stay in one line.
     return CertificateError(
         f"the {purpose.role}'s certificate chain is not acceptable: {str(refusal)!r}",
         AlertDescription.certificate_unknown,
         certificate=chain[0],
     )
+
+
+def _subtrees(constraints: x509.NameConstraints) -> list[x509.GeneralName]:
+    return [*(constraints.permitted_subtrees or ()), *(constraints.excluded_subtrees or ())]
 
 
 # The way from the leaf to a trusted certificate
@@ -239,7 +262,7 @@ def _check_path_length(ca: x509.Certificate, below: int) -> None:
 def _check_algorithms(child: x509.Certificate, issuer: x509.Certificate) -> None:
     digest = child.signature_hash_algorithm
     if digest and digest.name not in HASHES:
-        # RFC 9846 4.4.2.4 has this alert for MD5 and SHA-1.
+        # RFC 9846 4.5.1.3 has this alert for MD5 and SHA-1.
         raise CertificateError(
             f"the certificate of {subject_of(child)} is signed with {digest.name.upper()}, which "
             "is not accepted: have it issued with SHA-256",

@@ -93,7 +93,7 @@ def check_leaf(leaf: x509.Certificate, purpose: Purpose) -> None:
     """
     _check_key_size(leaf)
     usage = extension_of(leaf, x509.KeyUsage)
-    # RFC 9846 4.4.2.2
+    # RFC 9846 4.5.1.2
     if usage and not usage.digital_signature:
         raise CertificateError(
             f"the key usage of the certificate of {subject_of(leaf)} does not allow "
@@ -160,7 +160,8 @@ def _check_extended_key_usage(certificate: x509.Certificate, purpose: Purpose) -
 def check_directory_names(path: Sequence[x509.Certificate]) -> None:
     """Check subjects against the name constraints above them (RFC 5280 4.2.1.10).
 
-    The library applies constraints to subjectAltName only.
+    The library applies constraints to subjectAltName only. It refuses those on directory names
+    where they are critical, and leaves the others to us.
 
     Args:
         path: from the leaf to the trusted certificate.

@@ -8,8 +8,9 @@ import functools
 import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
+import trio
 import trio.testing
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -22,12 +23,14 @@ from .credentials import Credentials, PrivateKeySigner
 from .engine.signatures import PrivateKey
 from .errors import ConfigError
 from .server_name import ServerName
+from .stream import TLSStream
 from .trust import TrustStore
 
-if TYPE_CHECKING:
-    from .stream import TLSStream
-
 __all__ = ["CA", "credentials_to_pem", "memory_tls_pair", "write_pem_files"]
+
+MemoryTLSStream: TypeAlias = TLSStream[
+    trio.StapledStream[trio.testing.MemorySendStream, trio.testing.MemoryReceiveStream]
+]
 
 BACKDATED = datetime.timedelta(hours=1)  #: for clocks that do not quite agree
 VALIDITY = datetime.timedelta(days=30)
@@ -234,7 +237,7 @@ def memory_tls_pair(
     server_config: ServerConfig | None = None,
     *,
     server_hostname: str = "test.example",
-) -> tuple[TLSStream, TLSStream]:
+) -> tuple[MemoryTLSStream, MemoryTLSStream]:
     """Connect a client and a server in memory; the handshake is still to be done.
 
     Args:
@@ -246,8 +249,6 @@ def memory_tls_pair(
     Returns:
         The client's stream and the server's.
     """
-    from .stream import TLSStream
-
     if server_config is None:
         server_config = ServerConfig(credentials=_throw_away_credentials(server_hostname))
     client_config = client_config or ClientConfig()

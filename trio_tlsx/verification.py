@@ -1,4 +1,4 @@
-"""Whom to trust: the check of a peer's certificate chain (RFC 9846 4.4.2.4, RFC 5280 6)."""
+"""Whom to trust: the check of a peer's certificate chain (RFC 9846 4.5.1.3, RFC 5280 6)."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _verify(
     if at.tzinfo is None:
         raise InternalError("the clock gave a time without a time zone; use datetime.now(UTC)")
     if not chain:
-        # RFC 9846 4.4.2.4: a server must not, a client may send none.
+        # RFC 9846 4.5.1.3: a server must not, a client may send none.
         server = purpose is SERVER
         alert = "decode_error" if server else "certificate_required"
         raise CertificateError(f"the {purpose.role} sent no certificate", AlertDescription[alert])
