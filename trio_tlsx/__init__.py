@@ -22,6 +22,7 @@ from .errors import (
 )
 from .listener import (
     TLSListener,
+    handshake_first,
     open_tls_over_tcp_listeners,
     open_tls_over_tcp_stream,
     serve_tls_over_tcp,
@@ -56,6 +57,7 @@ __all__ = [
     "Truncated",
     "VerificationWanted",
     "Want",
+    "handshake_first",
     "open_tls_over_tcp_listeners",
     "open_tls_over_tcp_stream",
     "serve_tls_over_tcp",

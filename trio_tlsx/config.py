@@ -60,6 +60,9 @@ def _look_up(
 def _encode_alpn(protocols: Sequence[str | bytes]) -> tuple[bytes, ...]:
     if isinstance(protocols, str | bytes):
         raise ConfigError(f"alpn_protocols is a sequence of names, not one: {protocols!r}")
+    for protocol in protocols:
+        if isinstance(protocol, str) and not protocol.isascii():
+            raise ConfigError(f"ALPN protocol {protocol!r} is not ASCII: give it as bytes")
     encoded = tuple(p.encode("ascii") if isinstance(p, str) else bytes(p) for p in protocols)
     for protocol in encoded:
         if not 1 <= len(protocol) <= MAX_ALPN_PROTOCOL_LENGTH:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 
 __all__ = ["main"]
@@ -9,6 +11,7 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command with the process's arguments and end the process with its status."""
+    _fill_standard_descriptors()
     try:
         from .commands import run
     except ModuleNotFoundError as error:
@@ -19,3 +22,13 @@ def main() -> None:
             "pip install 'trio-tlsx[cli]'"
         )
     sys.exit(run())
+
+
+def _fill_standard_descriptors() -> None:
+    # One that we were started without would go to the next socket, and what is meant for
+    # standard output into it.
+    for descriptor in range(3):
+        with contextlib.suppress(OSError):
+            os.fstat(descriptor)
+            continue
+        os.open(os.devnull, os.O_RDWR)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -163,4 +162,3 @@ def serve(
     service = serving.HTTP if mode == "http" else serving.ECHO
     config = ServerConfig(credentials=credentials, alpn_protocols=service.alpn_protocols)
     trio.run(partial(serving.serve, service, config, host=host, port=port))
-    sys.stdout.flush()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import sys
 from typing import Literal, TypeAlias
 
 import click
@@ -13,6 +12,7 @@ import trio
 from rich.console import Console
 
 from ..config import ClientConfig
+from ..server_name import ServerName
 from ..stream import TLSStream
 from .failures import describe
 from .report import certificate_facts, connection_facts, print_facts
@@ -34,6 +34,7 @@ async def connect(
 ) -> None:
     """Connect, describe the connection, and pass bytes both ways until either side ends."""
     where = f"{host}:{port}"
+    ServerName.parse(server_name)  # a bad one is to be told before anybody is called
     try:
         with trio.fail_after(CONNECT_TIMEOUT):
             stream = TLSStream(
@@ -68,7 +69,6 @@ def _describe(
         for index, certificate in enumerate(chain):
             console.print(f"certificate {index}", style="bold")
             print_facts(console, certificate)
-    sys.stdout.flush()
 
 
 async def _pipe(stream: TLSStream[trio.SocketStream]) -> None:
@@ -99,10 +99,7 @@ async def _send_input(stream: TLSStream[trio.SocketStream], silence: trio.Cancel
 
 
 def _read_input() -> bytes:
-    try:
-        return os.read(0, CHUNK)
-    except OSError:  # closed before we came
-        return b""
+    return os.read(0, CHUNK)
 
 
 async def _receive_output(stream: TLSStream[trio.SocketStream], silence: trio.CancelScope) -> None:

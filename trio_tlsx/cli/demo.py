@@ -138,7 +138,7 @@ async def _show_cancellation(
         f"the server saw {refusal!r} instead of an orderly refusal",
     )
     console.print("  client sent its ClientHello, waited for the answer, and was cancelled")
-    console.print(f"  server saw: {refusal}", markup=False)
+    console.print(f"  server saw: {refusal}", markup=False, soft_wrap=True)
 
 
 async def _show_transfer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import cast
 
@@ -34,10 +35,10 @@ def _describe_os_error(error: OSError) -> str:
     attempts = [cause for cause in _members(error.__cause__) if isinstance(cause, OSError)]
     if attempts:
         return "; ".join(dict.fromkeys(map(_describe_os_error, attempts)))
-    reason = error.strerror or str(error)
-    if isinstance(error, socket.gaierror) or not error.filename:
-        return reason
-    return f"{error.filename}: {reason}"
+    if isinstance(error, socket.gaierror) or error.errno is None:
+        return error.strerror or str(error)
+    reason = os.strerror(error.errno)
+    return f"{error.filename}: {reason}" if error.filename else reason
 
 
 def single(error: BaseException) -> BaseException:

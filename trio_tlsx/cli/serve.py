@@ -81,7 +81,6 @@ def _announce(
 ) -> None:
     click.echo(f"listening on {', '.join(in_words(address_of(one)) for one in listeners)}")
     click.echo(f"public key pin sha256//{spki_pin(certificate)}")
-    sys.stdout.flush()
 
 
 def address_of(listener: TLSListener[trio.SocketStream]) -> tuple[str, int]:

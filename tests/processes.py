@@ -1,0 +1,108 @@
+"""Programs that the tests run: found, started, read, and ended."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import trio
+
+TIMEOUT = 60  # seconds: something hangs
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "docs" / "examples"
+
+CLI = (sys.executable, "-m", "trio_tlsx")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a program left behind."""
+
+    status: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def error_lines(self) -> list[str]:
+        return self.stderr.decode().splitlines()
+
+
+async def run_program(command: Sequence[str | Path], stdin: bytes = b"") -> Result:
+    """Run a program to its end, whatever its status is."""
+    with trio.fail_after(TIMEOUT):
+        done = await trio.run_process(
+            [str(word) for word in command],
+            stdin=stdin,
+            capture_stdout=True,
+            capture_stderr=True,
+            check=False,
+            cwd=ROOT,
+        )
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+class Server:
+    """A program that says where it listens on its first line and then serves."""
+
+    def __init__(self, process: trio.Process, first_line: str) -> None:
+        self.process = process
+        self.first_line = first_line
+        self.port = int(first_line.replace(":", " ").split()[-1])
+        self.output = b""
+
+    async def read_output(self) -> None:
+        """Read what is left of its output, up to its end."""
+        stdout = self.process.stdout
+        assert stdout is not None
+        async for data in stdout:
+            self.output += data
+
+
+@asynccontextmanager
+async def running(*command: str | Path, lines_before: int = 0) -> AsyncIterator[Server]:
+    """A server for as long as the block lasts; standard error goes with standard output.
+
+    Args:
+        command: what to run.
+        lines_before: how many lines come before the one that says where it listens.
+    """
+    async with trio.open_nursery() as nursery:
+        process: trio.Process = await nursery.start(
+            lambda task_status: trio.run_process(
+                [str(word) for word in command],
+                stdin=b"",
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                check=False,
+                cwd=ROOT,
+                task_status=task_status,
+            )
+        )
+        assert process.stdout is not None
+        text = b""
+        with trio.fail_after(TIMEOUT):
+            while text.count(b"\n") <= lines_before:
+                octet = await process.stdout.receive_some(1)
+                assert octet, f"{command} ended too early: {text!r}"
+                text += octet
+        yield Server(process, text.decode().splitlines()[-1])
+        nursery.cancel_scope.cancel()
+
+
+def peer_program(name: str, package: str | None = None) -> str:
+    """The path of a program of somebody else's; skips where there is none, fails in CI."""
+    path = shutil.which(name)
+    if path is None:
+        how = f"{name} is not installed: apt-get install {package or name}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(how)
+        pytest.skip(how)
+    return path

@@ -1,0 +1,449 @@
+"""The command ``trio-tlsx``, run as a user runs it, against itself and against other programs."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import trio
+from processes import CLI, Result, Server, peer_program, run_program, running
+
+from trio_tlsx.cli import demo
+from trio_tlsx.config import ServerConfig
+from trio_tlsx.credentials import Credentials
+from trio_tlsx.stream import TLSStream
+from trio_tlsx.testing import CA, write_pem_files
+
+SERVE = (*CLI, "serve", "--port", "0")
+CONNECT = (*CLI, "connect")
+SELF_SIGNED_ECHO = (*SERVE, "--self-signed", "--echo")
+SELF_SIGNED_HTTP = (*SERVE, "--self-signed", "--http")
+
+
+@pytest.fixture(scope="module")
+def ca() -> CA:
+    return CA()
+
+
+@pytest.fixture
+def ca_file(ca: CA, tmp_path: Path) -> Path:
+    path = tmp_path / "ca.pem"
+    path.write_bytes(ca.pem)
+    return path
+
+
+@pytest.fixture
+def files(ca: CA, tmp_path: Path) -> tuple[Path, Path]:
+    """A certificate for localhost, and its key."""
+    return write_pem_files(ca.issue("localhost", "127.0.0.1"), tmp_path)
+
+
+async def connect_to(server: Server, *options: str | Path, stdin: bytes = b"") -> Result:
+    return await run_program([*CONNECT, f"127.0.0.1:{server.port}", *options], stdin)
+
+
+def assert_one_error_line(result: Result, status: int = 1) -> str:
+    (line,) = result.error_lines
+    assert line.startswith("trio-tlsx: ")
+    assert result.status == status
+    return line
+
+
+# demo
+
+
+async def test_demo_shows_all_of_it() -> None:
+    result = await run_program([*CLI, "demo", "--mebibytes", "8"])
+    assert result.stderr == b""
+    assert result.status == 0
+    shown = result.stdout.decode()
+    for message in (
+        "ClientHello",
+        "ServerHello",
+        "{EncryptedExtensions}",
+        "{Certificate}",
+        "{CertificateVerify}",
+        "{Finished}",
+    ):
+        assert message in shown
+    assert shown.index("ClientHello") < shown.index("ServerHello") < shown.index("{Finished}")
+    assert "X25519MLKEM768" in shown
+    assert "Hello, world!" in shown
+    assert "close_notify" in shown
+    assert re.search(r"[1-9][\d,]* MB/s", shown)
+
+
+async def test_demo_fails_where_the_echo_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def serve_nonsense(stream: TLSStream[trio.SocketStream]) -> None:
+        async with stream:
+            async for data in stream:
+                await stream.send_all(data.upper())
+
+    monkeypatch.setattr(demo, "_serve_echo", serve_nonsense)
+    with pytest.RaisesGroup(pytest.RaisesExc(click.ClickException, match="the echo of")):
+        await demo.demo(0)
+
+
+async def test_demo_fails_where_the_refusal_is_not_clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unreachable(Exception):
+        pass
+
+    monkeypatch.setattr(demo, "HandshakeShutdown", Unreachable)
+    match = "instead of an orderly refusal"
+    with pytest.RaisesGroup(pytest.RaisesExc(click.ClickException, match=match)):
+        await demo.demo(0)
+
+
+# connect
+
+
+async def test_connect_describes_and_pipes(files: tuple[Path, Path], ca_file: Path) -> None:
+    cert, key = files
+    async with running(*SERVE, "--cert", cert, "--key", key) as server:
+        result = await connect_to(server, "--ca", ca_file, stdin=b"hello\n")
+    assert result.stderr == b""
+    assert result.status == 0
+    described, _, piped = result.stdout.decode().rpartition("SHA-256")
+    assert piped.endswith("\nhello\n")
+    for fact in ("TLSv1.3", "X25519MLKEM768", "CN=localhost", "ECDSA, secp256r1", "verified"):
+        assert fact in described
+
+
+async def test_connect_passes_everything_both_ways() -> None:
+    data = os.urandom(2**20)
+    async with running(*SELF_SIGNED_ECHO) as server:
+        result = await connect_to(server, "--insecure", "--quiet", stdin=data)
+    assert result.stderr == b""
+    assert result.stdout == data
+
+
+async def test_connect_json(files: tuple[Path, Path], ca_file: Path) -> None:
+    cert, key = files
+    async with running(*SERVE, "--cert", cert, "--key", key, "--http") as server:
+        result = await connect_to(
+            server, "--ca", ca_file, "--json", "--server-name", "localhost",
+            "--alpn", "h2,http/1.1", "--groups", "P-256,x25519",
+        )  # fmt: skip
+    first_line, _, rest = result.stdout.partition(b"\n")
+    assert rest.startswith(b"HTTP/1.1 400 ")
+    described = json.loads(first_line)
+    certificates = described.pop("certificates")
+    assert described == {
+        "peer": f"127.0.0.1:{server.port}",
+        "server_name": "localhost",
+        "version": "TLSv1.3",
+        "cipher_suite": "TLS_AES_128_GCM_SHA256",
+        "group": "secp256r1",
+        "signature_scheme": "ecdsa_secp256r1_sha256",
+        "alpn_protocol": "http/1.1",
+        "resumed": False,
+        "verified": True,
+    }
+    (leaf,) = certificates
+    assert leaf["names"] == ["localhost", "127.0.0.1"]
+    assert result.status == 0
+
+
+async def test_connect_ends_by_itself_with_standard_input_closed() -> None:
+    async with running(*SELF_SIGNED_ECHO) as server:
+        command = [*CONNECT, f"127.0.0.1:{server.port}", "--insecure"]
+        result = await run_program(["sh", "-c", 'exec "$@" <&-', "sh", *command])
+    assert result.stderr == b""
+    assert result.status == 0
+
+
+async def test_connect_never_writes_into_the_socket_for_want_of_standard_output() -> None:
+    async with running(*SELF_SIGNED_ECHO) as server:
+        command = [*CONNECT, f"127.0.0.1:{server.port}", "--insecure"]
+        result = await run_program(["sh", "-c", 'exec "$@" <&- >&-', "sh", *command], b"hello")
+    assert result.stderr == b""
+    assert result.status == 0
+
+
+async def end_with_close_notify(stream: TLSStream[trio.SocketStream]) -> None:
+    await stream.send_all(b"bye\n")
+    await stream.aclose()
+
+
+async def end_without_close_notify(stream: TLSStream[trio.SocketStream]) -> None:
+    await stream.send_all(b"by")
+    await trio.aclose_forcefully(stream)
+
+
+async def connect_to_handler(
+    handler: Callable[[TLSStream[trio.SocketStream]], Awaitable[None]],
+    credentials: Credentials,
+    *options: str | Path,
+) -> Result:
+    """Connect to one connection's server here; standard input has no end."""
+    config = ServerConfig(credentials=credentials)
+    results: list[Result] = []
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+
+    async def client() -> None:
+        # tail gives standard input that neither says anything nor ends.
+        port = listener.socket.getsockname()[1]
+        command = [*CONNECT, f"127.0.0.1:{port}", "--quiet", *map(str, options)]
+        pipe = 'mkfifo "$0" && { exec 3<>"$0"; exec "$@" <&3; }'
+        fifo = Path(str(options[-1])).with_name("fifo")
+        results.append(await run_program(["sh", "-c", pipe, fifo, *command]))
+
+    async with listener, trio.open_nursery() as nursery:
+        nursery.start_soon(client)
+        async with TLSStream(await listener.accept(), config) as stream:
+            await stream.do_handshake()
+            await handler(stream)
+    return results[0]
+
+
+async def test_connect_ends_when_the_peer_does(ca: CA, ca_file: Path) -> None:
+    result = await connect_to_handler(
+        end_with_close_notify, ca.issue("127.0.0.1"), "--ca", ca_file
+    )
+    assert result == Result(0, b"bye\n", b"")
+
+
+async def test_connect_says_that_the_end_is_missing(ca: CA, ca_file: Path) -> None:
+    result = await connect_to_handler(
+        end_without_close_notify, ca.issue("127.0.0.1"), "--ca", ca_file
+    )
+    assert result.stdout == b"by"
+    assert "close_notify" in assert_one_error_line(result)
+
+
+async def test_connect_refuses_an_unknown_ca_and_says_so_at_both_sides(
+    files: tuple[Path, Path], ca_file: Path
+) -> None:
+    ca_file.write_bytes(CA().pem)
+    cert, key = files
+    async with running(*SERVE, "--cert", cert, "--key", key) as server:
+        result = await connect_to(server, "--ca", ca_file)
+        server.process.send_signal(signal.SIGINT)
+        await server.read_output()
+    assert "handshake with 127.0.0.1" in assert_one_error_line(result)
+    assert b"unknown_ca" in server.output
+    assert await server.process.wait() == 0
+
+
+async def test_connect_refuses_a_wrong_name(files: tuple[Path, Path], ca_file: Path) -> None:
+    cert, key = files
+    async with running(*SERVE, "--cert", cert, "--key", key) as server:
+        result = await connect_to(server, "--ca", ca_file, "--server-name", "b.example")
+    line = assert_one_error_line(result)
+    assert "b.example" in line
+    assert "localhost" in line
+
+
+async def test_connect_trusts_only_the_platform_by_default() -> None:
+    async with running(*SELF_SIGNED_ECHO) as server:
+        assert "handshake" in assert_one_error_line(await connect_to(server))
+
+
+async def test_connect_to_what_does_not_speak_tls() -> None:
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    results: list[Result] = []
+
+    async def client() -> None:
+        port = listener.socket.getsockname()[1]
+        results.append(await run_program([*CONNECT, f"127.0.0.1:{port}"]))
+
+    async with listener, trio.open_nursery() as nursery:
+        nursery.start_soon(client)
+        async with await listener.accept() as stream:
+            await stream.send_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            await stream.send_eof()
+            async for _ in stream:  # up to the client's end
+                pass
+    line = assert_one_error_line(results[0])
+    assert "does not speak TLS" in line
+    assert "HTTP/1.1 400" in line
+
+
+# serve
+
+
+async def test_serve_survives_garbage_and_ends_cleanly() -> None:
+    async with running(*SELF_SIGNED_ECHO) as server:
+        async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
+            await stream.send_all(b"GET / HTTP/1.1\r\n\r\n")
+            async for _ in stream:  # the alert, then the end
+                pass
+        result = await connect_to(server, "--insecure", "--quiet", stdin=b"still there")
+        server.process.send_signal(signal.SIGINT)
+        await server.read_output()
+    assert result.stdout == b"still there"
+    failures = [line for line in server.output.splitlines() if b"failed" in line]
+    assert len(failures) == 1
+    assert b"Traceback" not in server.output
+    assert await server.process.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("request_head", "status"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"200 OK"),
+        (b"GET /anything HTTP/1.0\r\n\r\n", b"200 OK"),
+        (b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n", b"405 Method Not Allowed"),
+        (b"hello\r\n\r\n", b"400 Bad Request"),
+        (b"GET / HTTP/1.1\r\n", b"400 Bad Request"),
+        (b"GET / HTTP/1.1\r\nX: " + bytes(2**14) + b"\r\n\r\n", b"400 Bad Request"),
+    ],
+)
+async def test_serve_http_answers_one_request(request_head: bytes, status: bytes) -> None:
+    async with running(*SELF_SIGNED_HTTP) as server:
+        result = await connect_to(server, "--insecure", "--quiet", stdin=request_head)
+    assert result.stderr == b""
+    head, _, body = result.stdout.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 " + status + b"\r\n")
+    assert f"Content-Length: {len(body)}\r\n".encode() in head
+
+
+# What users do wrong
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ([], "command"),
+        (["frobnicate"], "frobnicate"),
+        (["demo", "--mebibytes", "0"], "mebibytes"),
+        (["connect"], "HOST:PORT"),
+        (["connect", "localhost"], "'localhost' is not HOST:PORT"),
+        (["connect", "localhost:http"], "not HOST:PORT"),
+        (["connect", "::1:443"], "brackets"),
+        (["connect", "localhost:1", "--ca", "no-such-file.pem"], "no-such-file.pem"),
+        (["connect", "localhost:1", "--ca", "README.md"], "README.md"),
+        (["connect", "localhost:1", "--ca", "README.md", "--insecure"], "--insecure"),
+        (["connect", "localhost:1", "--json", "--quiet"], "--quiet"),
+        (["connect", "localhost:1", "--groups", "X25519,frob"], "frob"),
+        (["connect", "localhost:1", "--alpn", "a,,b"], "a,,b"),
+        (["connect", "localhost:1", "--alpn", "x" * 256], "255"),
+        (["connect", "localhost:1", "--alpn", "é"], "ALPN"),
+        (["connect", "localhost:1", "--server-name", "a..b"], "a..b"),
+        (["serve"], "--self-signed"),
+        (["serve", "--self-signed", "--cert", "README.md", "--key", "README.md"], "--cert"),
+        (["serve", "--cert", "README.md"], "--key"),
+        (["serve", "--cert", "README.md", "--key", "README.md"], "certificate"),
+        (["serve", "--self-signed", "--port", "65536"], "65536"),
+        (["serve", "--self-signed", "--host", "no.such.host.invalid"], "no.such.host.invalid"),
+    ],
+)
+async def test_a_mistake_is_one_line(arguments: list[str], named: str) -> None:
+    result = await run_program([*CLI, *arguments])
+    assert named.lower() in assert_one_error_line(result, result.status).lower()
+    assert result.status in (1, 2)
+    assert result.stdout == b""
+
+
+async def test_refused_connection_and_taken_port() -> None:
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = str(listener.socket.getsockname()[1])
+    async with listener:
+        taken = await run_program([*CLI, "serve", "--self-signed", "--port", port])
+    refused = await run_program([*CONNECT, f"localhost:{port}"])
+    assert "Address already in use" in assert_one_error_line(taken)
+    assert "Connection refused" in assert_one_error_line(refused)
+
+
+@pytest.mark.parametrize("library", ["click", "rich"])
+async def test_without_the_extra_it_says_how_to_get_it(library: str) -> None:
+    program = f"import sys; sys.modules[{library!r}] = None; import trio_tlsx.cli as c; c.main()"
+    result = await run_program([sys.executable, "-c", program])
+    assert "pip install 'trio-tlsx[cli]'" in assert_one_error_line(result)
+
+
+async def test_help_and_version() -> None:
+    for arguments in (["--help"], ["connect", "--help"], ["--version"]):
+        result = await run_program([*CLI, *arguments])
+        assert result.status == 0
+        assert b"trio-tlsx" in result.stdout
+
+
+# Other people's clients
+
+
+def pin_of(server_output: bytes) -> str:
+    match = re.search(rb"sha256//(\S+)", server_output)
+    assert match is not None
+    return match[1].decode()
+
+
+def rows_of(page: str) -> dict[str, str]:
+    """The page's table."""
+    rows: list[Any] = re.findall(r"<th>(.*?)(?:</th>)?<td>(.*?)(?=<|\n)", page)
+    return {label: html.unescape(value) for label, value in rows}
+
+
+async def test_curl_reads_the_page(files: tuple[Path, Path], ca_file: Path) -> None:
+    curl = peer_program("curl")
+    cert, key = files
+    async with running(*SERVE, "--cert", cert, "--key", key, "--http") as server:
+        url = f"https://localhost:{server.port}/"
+        result = await run_program([curl, "-sS", "--noproxy", "*", "--cacert", ca_file, url])
+    assert result.stderr == b""
+    rows = rows_of(result.stdout.decode())
+    assert rows["Version"] == "TLSv1.3"
+    assert rows["ALPN"] == "http/1.1"
+    assert rows["Server name"] == "localhost"
+    assert rows["Client"].startswith("127.0.0.1:")
+
+
+async def test_openssl_reads_the_page(files: tuple[Path, Path], ca_file: Path) -> None:
+    openssl = peer_program("openssl")
+    cert, key = files
+    async with running(*SERVE, "--cert", cert, "--key", key, "--http") as server:
+        command = [
+            openssl, "s_client", "-connect", f"127.0.0.1:{server.port}", "-quiet",
+            "-servername", "localhost", "-verify_hostname", "localhost",
+            "-CAfile", str(ca_file), "-verify_return_error",
+        ]  # fmt: skip
+        result = await run_program(command, b"GET / HTTP/1.0\r\n\r\n")
+    assert result.status == 0
+    rows = rows_of(result.stdout.decode())
+    assert rows["Version"] == "TLSv1.3"
+    assert rows["ALPN"] == "none"
+    assert rows["Server name"] == "localhost"
+
+
+async def test_chromium_reads_the_page(tmp_path: Path) -> None:
+    chromium = peer_program("chromium")
+    async with running(*SELF_SIGNED_HTTP) as server:
+        stdout = server.process.stdout
+        assert stdout is not None
+        pin = pin_of(bytes(await stdout.receive_some()))
+        command = [
+            chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
+            "--no-first-run", "--disable-background-networking", "--disable-component-update",
+            "--disable-sync", f"--user-data-dir={tmp_path}",
+            f"--ignore-certificate-errors-spki-list={pin}", "--dump-dom",
+            f"https://localhost:{server.port}/",
+        ]  # fmt: skip
+        result = await run_program(command)
+    page = result.stdout.decode()
+    assert "<h1>Your connection</h1>" in page
+    rows = rows_of(page)
+    assert rows["Version"] == "TLSv1.3"
+    assert rows["Key exchange"] == "X25519MLKEM768"
+    assert rows["ALPN"] == "http/1.1"
+    assert rows["Server name"] == "localhost"
+
+
+async def test_connect_to_openssl(files: tuple[Path, Path], ca_file: Path) -> None:
+    openssl = peer_program("openssl")
+    cert, key = files
+    command = [openssl, "s_server", "-accept", "127.0.0.1:0", "-cert", cert, "-key", key, "-rev"]
+    async with running(*command, lines_before=1) as server:
+        result = await connect_to(
+            server, "--ca", ca_file, "--quiet", "--groups", "x25519,P-256", stdin=b"hello\n"
+        )
+    assert result.stderr == b""
+    assert result.stdout == b"olleh\n"

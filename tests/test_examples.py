@@ -1,0 +1,128 @@
+"""The programs in the README and in the documentation run, as they stand there."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from processes import EXAMPLES, ROOT, run_program, running
+
+from trio_tlsx.testing import CA, write_pem_files
+
+PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def pki(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """The files of a CA, and of a certificate and key for localhost."""
+    ca = CA()
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_bytes(ca.pem)
+    cert, key = write_pem_files(ca.issue("localhost", "127.0.0.1"), tmp_path)
+    return ca_file, cert, key
+
+
+def lines_of_code(source: str) -> int:
+    return len([line for line in source.splitlines() if line.strip()])
+
+
+def readme_programs() -> tuple[str, str]:
+    """The server's and the client's source."""
+    server, client = PYTHON_BLOCK.findall((ROOT / "README.md").read_text())
+    return server, client
+
+
+def test_readme_programs_have_ten_lines_each() -> None:
+    for source in readme_programs():
+        assert lines_of_code(source) <= 10
+
+
+async def test_readme_programs(
+    pki: tuple[Path, Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ca_file, cert, key = pki
+    # The file names are those that trustme gives; the programs look for them where they run.
+    monkeypatch.chdir(ca_file.parent)
+    ca_file.rename("client.pem")
+    cert.rename("server.pem")
+    key.rename("server.key")
+    server, client = readme_programs()
+
+    def main_of(source: str) -> tuple[Any, ...]:
+        """Execute a program up to its trio.run; give what that was asked to run."""
+        calls: list[tuple[Any, ...]] = []
+        with monkeypatch.context() as patch:
+            patch.setattr(trio, "run", lambda *arguments: calls.append(arguments))  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+            exec(compile(source, "README.md", "exec"), {"__name__": "__main__"})
+        (call,) = calls
+        return call
+
+    async with trio.open_nursery() as nursery:
+        serve, handler, port, config = main_of(server)
+        assert port == 4433
+        listeners = await nursery.start(partial(serve, handler, 0, config, host="127.0.0.1"))
+        free_port = listeners[0].transport_listener.socket.getsockname()[1]
+        (main,) = main_of(client.replace("4433", str(free_port)))
+        await main()
+        nursery.cancel_scope.cancel()
+    assert capsys.readouterr().out == "b'hello' X25519MLKEM768\n"
+
+
+async def test_echo_server_and_client(pki: tuple[Path, Path, Path]) -> None:
+    ca_file, cert, key = pki
+    async with running(sys.executable, EXAMPLES / "echo_server.py", cert, key, "0") as server:
+        client = [sys.executable, EXAMPLES / "echo_client.py", "localhost"]
+        result = await run_program([*client, str(server.port), ca_file])
+    assert result.stderr == b""
+    assert result.status == 0
+    assert result.stdout == b"TLSv1.3 TLS_AES_128_GCM_SHA256\nline 0\nline 1\nline 2\n"
+
+
+async def test_blocking_socket(pki: tuple[Path, Path, Path]) -> None:
+    ca_file, cert, key = pki
+    async with running(sys.executable, EXAMPLES / "echo_server.py", cert, key, "0") as server:
+        client = [sys.executable, EXAMPLES / "blocking_socket.py", "127.0.0.1"]
+        result = await run_program([*client, str(server.port), ca_file])
+    assert result.stderr == b""
+    assert result.status == 0
+    assert result.stdout == b"b'hello' X25519MLKEM768\n"
+
+
+async def test_blocking_socket_sends_its_alert(pki: tuple[Path, Path, Path]) -> None:
+    ca_file, cert, key = pki
+    ca_file.write_bytes(CA().pem)  # another CA
+    async with running(sys.executable, EXAMPLES / "echo_server.py", cert, key, "0") as server:
+        client = [sys.executable, EXAMPLES / "blocking_socket.py", "127.0.0.1"]
+        result = await run_program([*client, str(server.port), ca_file])
+        assert result.status == 1
+        assert b"CertificateError" in result.stderr
+        server.process.terminate()
+        await server.read_output()
+    assert b"unknown_ca" in server.output
+
+
+def test_blocking_driver_has_15_lines_and_no_trio() -> None:
+    source = (EXAMPLES / "blocking_socket.py").read_text()
+    tree = ast.parse(source)
+    imported = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    }
+    assert imported == {"socket", "sys"}
+    (driver,) = (
+        node
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and node.name == "do_handshake"
+    )
+    assert driver.end_lineno is not None
+    assert driver.end_lineno - driver.lineno + 1 <= 15
