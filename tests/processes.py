@@ -6,9 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ class Server:
 
 
 @asynccontextmanager
-async def running(*command: str | Path, lines_before: int = 0) -> AsyncIterator[Server]:
+async def running(*command: str | Path, lines_before: int = 0) -> AsyncGenerator[Server, None]:
     """A server for as long as the block lasts; standard error goes with standard output.
 
     Args:
@@ -76,14 +77,14 @@ async def running(*command: str | Path, lines_before: int = 0) -> AsyncIterator[
     """
     async with trio.open_nursery() as nursery:
         process: trio.Process = await nursery.start(
-            lambda task_status: trio.run_process(
+            partial(
+                trio.run_process,
                 [str(word) for word in command],
                 stdin=b"",
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 check=False,
                 cwd=ROOT,
-                task_status=task_status,
             )
         )
         assert process.stdout is not None
