@@ -12,7 +12,6 @@ from .record import (
     MAX_INNER_PLAINTEXT_LENGTH,
     MAX_PLAINTEXT_LENGTH,
     MAX_RECORD_LENGTH,
-    TAG_LENGTH,
     ContentType,
     Opener,
 )
@@ -22,6 +21,9 @@ __all__ = ["Incoming", "Record"]
 
 #: Records in a row that carry nothing forward: empty ones, and dummy change_cipher_spec.
 MAX_EMPTY_RECORDS = 32
+
+#: Bytes of ciphertext from which on opening several records at once pays.
+MIN_RUN_LENGTH = 2**12
 
 CONTENT_TYPES = frozenset(ContentType)
 EMPTY = memoryview(b"")
@@ -60,7 +62,6 @@ class Incoming:
     __slots__ = (
         "_empty_records",
         "_end",
-        "_failure",
         "_is_borrowed",
         "_opener",
         "_pending",
@@ -81,7 +82,6 @@ class Incoming:
         self._is_borrowed = False  # whether _view is from the pool
         self._opener: Opener | None = None
         self._pending: Record | None = None  # opened already, and the next to be given
-        self._failure: ProtocolError | None = None  # met behind data that was still good
         self._empty_records = 0
         self.at_eof = False
         self.received_anything = False
@@ -153,8 +153,6 @@ class Incoming:
         Raises:
             ProtocolError: no peer may send this record here.
         """
-        if self._failure is not None:
-            raise self._failure
         if self._pending is not None:
             record, self._pending = self._pending, None
             return record
@@ -245,60 +243,32 @@ class Incoming:
         Raises:
             ProtocolError: as :meth:`next_record`.
         """
-        if self._failure is not None:
-            raise self._failure
         if self._pending is not None:
             return b""
-        if (frame := self._next_frame()) is None:
-            return b""
-        if self._start == self._end:
-            # The only record that is there: what open() gives needs no buffer.
-            record = self._open(frame)
-            if record is not None and record.content_type == ContentType.application_data:
-                return record.content
-            self._pending = record
+        if data := self._open_run(limit):
+            return data
+        record = self.next_record()
+        if record is None or record.content_type == ContentType.application_data:
+            return record.content if record else b""
+        self._pending = record
+        return b""
+
+    def _open_run(self, limit: int) -> bytes:
+        """The content of the next records, if they are several and nothing but plain data."""
+        opener = self._opener
+        unread = self._view[self._start : self._end]
+        if opener is None or self.early_data_to_skip or len(unread) <= MIN_RUN_LENGTH:
             return b""
         output = buffers.borrow()
-        limit = min(limit, len(output) - MAX_RECORD_LENGTH)
-        end = 0
-        try:
-            while frame is not None and self._pending is None:
-                end += self._open_into(frame, output[end:])
-                frame = self._next_frame() if end < limit else None
-        except ProtocolError as failure:
-            if not end:
-                raise
-            self._failure = failure
+        records = unread[: min(limit, len(output))]
+        consumed, end = opener.open_run(records, output, self.plaintext_limit)
         data = bytes(output[:end])
         buffers.give_back(output)
+        if data:
+            self._start += consumed
+            self._empty_records = 0
+            self.accept_plaintext_alert = False
         return data
-
-    def _open_into(self, frame: Frame, output: memoryview) -> int:
-        """Open a record of application data at the start of ``output``; return its length.
-
-        A record of another type becomes the pending one.
-        """
-        content_type, header, payload = frame
-        length = len(payload) - TAG_LENGTH
-        is_plain = content_type == ContentType.application_data and length > 1
-        if is_plain and self._opener is not None and not self.early_data_to_skip:
-            inner = output[:length]
-            self._opener.open_into(header, payload, inner)
-            self._note_opened()
-            if inner[-1] == ContentType.application_data and length <= self.plaintext_limit:
-                # The usual case; the content type is where the next record's content will be.
-                self._empty_records = 0
-                return length - 1
-            record = self._inner_record(bytes(inner))
-        else:
-            record = self._open(frame)
-        if record is None:
-            return 0
-        if record.content_type != ContentType.application_data:
-            self._pending = record
-            return 0
-        output[: len(record.content)] = record.content
-        return len(record.content)
 
     # What is not as it should be
 

@@ -77,9 +77,7 @@ class Outgoing:
         self.finish_flight()
         self._batch = batch = buffers.borrow()
         data = data[: BATCH_RECORDS * fragment_length]
-        end = 0
-        for start in range(0, len(data), fragment_length):
-            end += sealer.seal_into(data[start : start + fragment_length], batch[end:])
+        end = sealer.seal_run(data, fragment_length, batch)
         self._enqueue(batch[:end])
         return len(data)
 

@@ -7,7 +7,7 @@ import enum
 from cryptography.exceptions import InvalidTag
 
 from ..errors import AlertDescription, ProtocolError
-from .key_schedule import next_traffic_secret, traffic_keys
+from .key_schedule import IV_LENGTH, next_traffic_secret, traffic_keys
 from .suites import CipherSuite
 from .wire import uint16
 
@@ -38,6 +38,9 @@ class ContentType(enum.IntEnum):
     application_data = 23
 
 
+APPLICATION_DATA = int(ContentType.application_data)  # a plain int compares twice as fast
+
+
 def record_header(content_type: int, length: int, version: int = LEGACY_RECORD_VERSION) -> bytes:
     return bytes((content_type,)) + uint16(version) + uint16(length)
 
@@ -66,7 +69,7 @@ class _Protection:
         # RFC 9846 5.3; a sequence number is used once, whatever becomes of the record.
         sequence_number = self.sequence_number
         self.sequence_number = sequence_number + 1
-        return (self._iv ^ sequence_number).to_bytes(12)
+        return (self._iv ^ sequence_number).to_bytes(IV_LENGTH)
 
 
 class Sealer(_Protection):
@@ -85,21 +88,33 @@ class Sealer(_Protection):
         header = record_header(ContentType.application_data, len(inner) + TAG_LENGTH)
         return header + self._aead.encrypt(self._nonce(), inner, header)
 
-    def seal_into(self, content: memoryview, output: memoryview) -> int:
-        """One whole TLSCiphertext of application data, at the start of ``output``.
+    def seal_run(self, data: memoryview, fragment_length: int, output: memoryview) -> int:
+        """Application data as a run of TLSCiphertexts, from the start of ``output``.
 
-        It is encrypted in place: the input and the output of the AEAD are the same octets, which
-        a test holds ``cryptography`` to. Returns its length.
+        Each is encrypted in place: the input and the output of the AEAD are the same octets,
+        which a test holds ``cryptography`` to. Returns the length of the run.
+
+        This is where bulk data goes through: what can be outside the loop is.
         """
-        length = len(content)
-        end = HEADER_LENGTH + length + 1
-        header = record_header(ContentType.application_data, length + 1 + TAG_LENGTH)
-        output[:HEADER_LENGTH] = header
-        output[HEADER_LENGTH : end - 1] = content
-        output[end - 1] = ContentType.application_data
-        sealed = output[HEADER_LENGTH : end + TAG_LENGTH]
-        self._aead.encrypt_into(self._nonce(), output[HEADER_LENGTH:end], header, sealed)
-        return end + TAG_LENGTH
+        encrypt_into, iv = self._aead.encrypt_into, self._iv
+        total, end = len(data), 0
+        header = record_header(ContentType.application_data, fragment_length + 1 + TAG_LENGTH)
+        for start in range(0, total, fragment_length):
+            stop = start + fragment_length
+            if stop > total:
+                stop = total
+                length = stop - start + 1 + TAG_LENGTH
+                header = record_header(ContentType.application_data, length)
+            body = end + HEADER_LENGTH
+            output[end:body] = header
+            inner_end = body + stop - start + 1
+            output[body : inner_end - 1] = data[start:stop]
+            output[inner_end - 1] = APPLICATION_DATA
+            end = inner_end + TAG_LENGTH
+            nonce = (iv ^ self.sequence_number).to_bytes(IV_LENGTH)
+            self.sequence_number += 1
+            encrypt_into(nonce, output[body:inner_end], header, output[body:end])
+        return end
 
 
 class Opener(_Protection):
@@ -118,14 +133,47 @@ class Opener(_Protection):
         except InvalidTag:
             raise bad_record_mac() from None
 
-    def open_into(self, header: memoryview, ciphertext: memoryview, output: memoryview) -> None:
-        """The same, into ``output``, whose length must be exact."""
-        try:
-            self._aead.decrypt_into(self._nonce(), ciphertext, header, output)
-        except InvalidTag:
-            # What was decrypted is there although it is not authentic.
-            output[:] = bytes(len(output))
-            raise bad_record_mac() from None
+    def open_run(
+        self, records: memoryview, output: memoryview, plaintext_limit: int
+    ) -> tuple[int, int]:
+        """Open a run of records of application data, from the start of ``records``.
+
+        The content of one comes to lie over the content type of the one before it. The run ends
+        before the first record that is not complete, cannot be opened, is not plainly application
+        data, or is larger than ``plaintext_limit`` with its content type; what is wrong with it
+        is for :meth:`open` to find. ``output`` has room for all of ``records``.
+
+        Returns how many octets of ``records`` were opened, and how many of ``output`` are content.
+
+        This is where bulk data goes through: what can be outside the loop is.
+        """
+        decrypt_into, iv = self._aead.decrypt_into, self._iv
+        available, start, end = len(records), 0, 0
+        while available - start > HEADER_LENGTH:
+            body = start + HEADER_LENGTH
+            length = records[start + 3] << 8 | records[start + 4]
+            inner_end = end + length - TAG_LENGTH
+            stop = body + length
+            if (
+                records[start] != APPLICATION_DATA
+                or stop > available
+                or not 1 < inner_end - end <= plaintext_limit
+            ):
+                break
+            inner = output[end:inner_end]
+            nonce = (iv ^ self.sequence_number).to_bytes(IV_LENGTH)
+            try:
+                decrypt_into(nonce, records[body:stop], records[start:body], inner)
+                is_plain = inner[-1] == APPLICATION_DATA
+            except InvalidTag:
+                is_plain = False
+            if not is_plain:
+                # What was decrypted is there, even where it is not authentic.
+                inner[:] = bytes(len(inner))
+                break
+            self.sequence_number += 1
+            start, end = stop, inner_end - 1
+        return start, end
 
 
 def bad_record_mac() -> ProtocolError:
