@@ -12,7 +12,14 @@ from cryptography.x509.oid import ExtensionOID, ObjectIdentifier, PublicKeyAlgor
 
 from .certificates import MALFORMED
 from .errors import AlertDescription, CertificateError
-from .policy import MAX_INTERMEDIATES, Purpose, check_ca, check_leaf, extension_of
+from .policy import (
+    MAX_INTERMEDIATES,
+    Purpose,
+    check_ca_key,
+    check_extended_key_usage,
+    check_leaf_key,
+    extension_of,
+)
 from .server_name import ServerName
 from .trust import TrustStore
 from .wording import date, issuer_of, name_of, names_of, subject_of
@@ -60,11 +67,14 @@ def find_fault(
         for depth, certificate in enumerate(path):
             _check_dates(certificate, at)
             _check_critical_extensions(certificate)
+            usages = extension_of(certificate, x509.ExtendedKeyUsage)
+            check_extended_key_usage(certificate, usages, purpose)
             if depth == 0:
                 _check_form_of_leaf(certificate, purpose)
-                check_leaf(certificate, purpose)
+                check_leaf_key(certificate, extension_of(certificate, x509.KeyUsage))
             else:
-                check_ca(certificate, purpose)
+                _check_is_ca(certificate)
+                check_ca_key(certificate, extension_of(certificate, x509.KeyUsage))
                 _check_path_length(certificate, depth - 1)
                 _check_algorithms(path[depth - 1], certificate)
         if len(path) - 2 > MAX_INTERMEDIATES:
@@ -244,6 +254,20 @@ def _check_critical_extensions(certificate: x509.Certificate) -> None:
                 AlertDescription.certificate_unknown,
                 certificate=certificate,
             )
+
+
+def _check_is_ca(ca: x509.Certificate) -> None:
+    constraints = extension_of(ca, x509.BasicConstraints)
+    if constraints is None or not constraints.ca:
+        # Without the extension (as in version 1) nothing tells a CA from any leaf that the same
+        # CA ever issued; RFC 5280 4.2.1.9 forbids to take it for one.
+        fault = "lacks basicConstraints" if constraints is None else "says CA:FALSE"
+        raise CertificateError(
+            f"the certificate of {subject_of(ca)} is not a CA's, for it {fault}, but issued "
+            "another one: reissue it with basicConstraints CA:TRUE",
+            AlertDescription.unknown_ca,
+            certificate=ca,
+        )
 
 
 def _check_path_length(ca: x509.Certificate, below: int) -> None:

@@ -25,9 +25,10 @@ __all__ = [
     "MAX_INTERMEDIATES",
     "SERVER",
     "Purpose",
-    "check_ca",
+    "check_ca_key",
     "check_directory_names",
-    "check_leaf",
+    "check_extended_key_usage",
+    "check_leaf_key",
     "extension_of",
 ]
 
@@ -65,35 +66,39 @@ class Purpose:
         ca = ExtensionPolicy.permit_all().require_present(
             x509.BasicConstraints, Criticality.AGNOSTIC, None
         )
-        # Called for every certificate, with or without the extension that they are hung on.
-        leaf = leaf.may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, self._check_leaf)
-        ca = ca.may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, self._check_ca)
+        # The callbacks are called for every certificate; without the extension they get None.
+        leaf = leaf.may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _check_leaf_key)
+        ca = ca.may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _check_ca_key)
+        eku = x509.ExtendedKeyUsage
+        leaf = leaf.may_be_present(eku, Criticality.AGNOSTIC, self._check_extended_key_usage)
+        ca = ca.may_be_present(eku, Criticality.AGNOSTIC, self._check_extended_key_usage)
         return (
             PolicyBuilder()
             .max_chain_depth(MAX_INTERMEDIATES)
             .extension_policies(ca_policy=ca, ee_policy=leaf)
         )
 
-    def _check_leaf(self, _: Policy, leaf: x509.Certificate, __: x509.KeyUsage | None) -> None:
-        check_leaf(leaf, self)
-
-    def _check_ca(self, _: Policy, ca: x509.Certificate, __: x509.KeyUsage | None) -> None:
-        check_ca(ca, self)
+    def _check_extended_key_usage(
+        self, _: Policy, certificate: x509.Certificate, usages: x509.ExtendedKeyUsage | None
+    ) -> None:
+        check_extended_key_usage(certificate, usages, self)
 
 
 SERVER = Purpose("server", ExtendedKeyUsageOID.SERVER_AUTH)
 CLIENT = Purpose("client", ExtendedKeyUsageOID.CLIENT_AUTH)
 
 
-def check_leaf(leaf: x509.Certificate, purpose: Purpose) -> None:
-    """Check what does not depend on the rest of the chain.
+def _check_leaf_key(_: Policy, leaf: x509.Certificate, usage: x509.KeyUsage | None) -> None:
+    check_leaf_key(leaf, usage)
 
-    Raises:
-        CertificateError: the certificate may not do what it is used for, or its key is no good.
-    """
+
+def _check_ca_key(_: Policy, ca: x509.Certificate, usage: x509.KeyUsage | None) -> None:
+    check_ca_key(ca, usage)
+
+
+def check_leaf_key(leaf: x509.Certificate, usage: x509.KeyUsage | None) -> None:
+    """CertificateError unless a leaf's key may and can sign a handshake (RFC 9846 4.5.1.2)."""
     _check_key_size(leaf)
-    usage = extension_of(leaf, x509.KeyUsage)
-    # RFC 9846 4.5.1.2
     if usage and not usage.digital_signature:
         raise CertificateError(
             f"the key usage of the certificate of {subject_of(leaf)} does not allow "
@@ -101,28 +106,11 @@ def check_leaf(leaf: x509.Certificate, purpose: Purpose) -> None:
             AlertDescription.unsupported_certificate,
             certificate=leaf,
         )
-    _check_extended_key_usage(leaf, purpose)
 
 
-def check_ca(ca: x509.Certificate, purpose: Purpose) -> None:
-    """Check that a certificate may stand above another one.
-
-    Raises:
-        CertificateError: it is no CA's, a CA's for other purposes, or its key is no good.
-    """
+def check_ca_key(ca: x509.Certificate, usage: x509.KeyUsage | None) -> None:
+    """CertificateError unless a CA's key may and can sign certificates (RFC 5280 4.2.1.3)."""
     _check_key_size(ca)
-    constraints = extension_of(ca, x509.BasicConstraints)
-    if constraints is None or not constraints.ca:
-        # Without the extension (as in version 1) nothing tells a CA from any leaf that the same
-        # CA ever issued; RFC 5280 4.2.1.9 forbids to take it for one.
-        fault = "lacks basicConstraints" if constraints is None else "says CA:FALSE"
-        raise CertificateError(
-            f"the certificate of {subject_of(ca)} is not a CA's, for it {fault}, but issued "
-            "another one: reissue it with basicConstraints CA:TRUE",
-            AlertDescription.unknown_ca,
-            certificate=ca,
-        )
-    usage = extension_of(ca, x509.KeyUsage)
     if usage and not usage.key_cert_sign:
         raise CertificateError(
             f"the key usage of the CA {subject_of(ca)} does not allow keyCertSign, so it may not "
@@ -130,7 +118,6 @@ def check_ca(ca: x509.Certificate, purpose: Purpose) -> None:
             AlertDescription.unknown_ca,
             certificate=ca,
         )
-    _check_extended_key_usage(ca, purpose)
 
 
 def _check_key_size(certificate: x509.Certificate) -> None:
@@ -143,9 +130,13 @@ def _check_key_size(certificate: x509.Certificate) -> None:
         )
 
 
-def _check_extended_key_usage(certificate: x509.Certificate, purpose: Purpose) -> None:
-    """RFC 5280 4.2.1.12. A CA's restricts what it issues, as all of OpenSSL, Go and NSS hold."""
-    usages = extension_of(certificate, x509.ExtendedKeyUsage)
+def check_extended_key_usage(
+    certificate: x509.Certificate, usages: x509.ExtendedKeyUsage | None, purpose: Purpose
+) -> None:
+    """CertificateError unless a certificate may be used so (RFC 5280 4.2.1.12).
+
+    A CA's restricts what it issues, which is what OpenSSL, Go and NSS make of it.
+    """
     if usages is None:
         return
     if purpose.usage not in usages and ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE not in usages:

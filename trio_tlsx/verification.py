@@ -24,7 +24,7 @@ _BUILDERS = {purpose: purpose.policy_builder() for purpose in (SERVER, CLIENT)}
 
 def verify_server(
     chain: Sequence[x509.Certificate],
-    server_name: str,
+    server_name: ServerName | str,
     trust: TrustStore,
     at: datetime.datetime,
 ) -> None:
@@ -42,7 +42,9 @@ def verify_server(
         ConfigError: ``server_name`` is not a name that a certificate could be for.
         InternalError: ``at`` has no time zone.
     """
-    _verify(chain, SERVER, ServerName.parse(server_name), trust, at)
+    if isinstance(server_name, str):
+        server_name = ServerName.parse(server_name)
+    _verify(chain, SERVER, server_name, trust, at)
 
 
 def verify_client(
