@@ -201,7 +201,7 @@ class TLSStream(trio.abc.HalfCloseableStream, Generic[T_Stream]):
                     await self._move_input()
                 elif want is Want.WRITE:
                     await self._move_output()
-                elif isinstance(want, Question):
+                else:
                     await self._answer(want)
         except engine.error_types as error:
             raise await self._fail(error) from error
@@ -214,7 +214,7 @@ class TLSStream(trio.abc.HalfCloseableStream, Generic[T_Stream]):
             raise RuntimeError(f"{question!r} has nothing to wait for")
         try:
             answer = await question.awaitable
-        except Exception as error:  # whatever a hook raises is its refusal
+        except Exception as error:  # noqa: BLE001 - whatever a hook raises is its refusal
             self._engine.refuse(error)
         else:
             self._engine.answer(answer)
@@ -419,6 +419,7 @@ class TLSStream(trio.abc.HalfCloseableStream, Generic[T_Stream]):
             await trio.aclose_forcefully(self.transport_stream)
             raise
         self._closed = True
+        self._transport.discard_input()
         await self.transport_stream.aclose()
 
     def _can_say_goodbye(self) -> bool:
@@ -432,7 +433,6 @@ class TLSStream(trio.abc.HalfCloseableStream, Generic[T_Stream]):
             with self._sending, suppress(trio.BrokenResourceError):
                 # Two peers may well close at the same time.
                 await self._send_close_notify()
-            self._transport.discard_input()
 
     # Moving ciphertext
 

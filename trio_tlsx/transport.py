@@ -63,7 +63,7 @@ class Transport(ABC):
         """Send all the output."""
 
     def send_nowait(self, engine: Engine) -> None:  # noqa: B027 - most transports cannot
-        """Send as much of the output as leaves without waiting; errors are left to :meth:`send`."""
+        """Send what leaves without waiting; errors are left to :meth:`send`."""
 
     def discard_input(self) -> None:  # noqa: B027
         """Throw away what has come, so that closing does not answer it with a reset."""

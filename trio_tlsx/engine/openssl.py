@@ -71,6 +71,7 @@ class OpenSSLConnection:
         self._input = b""  # ciphertext that OpenSSL has not read
         self._at_eof = False
         self._output = memoryview(b"")
+        self._tickets = memoryview(b"")
         self._buffer: memoryview | None = None
         self._plaintext = b""  # opened, and not yet asked for
         self._peer_closed = False
@@ -110,8 +111,11 @@ class OpenSSLConnection:
                 raise self._fail(error) from None
             self._complete = True
             # What an OpenSSL server adds when a handshake of TLS 1.3 is over are session tickets.
-            # The client need not be reading; they leave with whatever is sent first.
-            if self._output and not (self.server_side and self._ssl.version() == "TLSv1.3"):
+            # The client need not be reading, and if it has closed already, then tickets get a
+            # reset for an answer, which would hide how it closed. So they wait for company.
+            if self.server_side and self._ssl.version() == "TLSv1.3":
+                self._tickets, self._output = self._output, self._tickets
+            if self._output:
                 return Want.WRITE
         self._flushed = True
         return Want.NOTHING
@@ -241,7 +245,9 @@ class OpenSSLConnection:
 
     def _collect_output(self) -> None:
         if self._out_of_ssl.pending:
-            self._output = memoryview(b"".join((self._output, self._out_of_ssl.read())))
+            output = (self._tickets, self._output, self._out_of_ssl.read())
+            self._output = memoryview(b"".join(output))
+            self._tickets = memoryview(b"")
 
     def _fail(self, error: ssl.SSLError) -> ssl.SSLError:
         self._failure = error

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import ssl
+
+import pytest
+from tls_pairs import MEMORY, SERVER_NAME, SOCKET, Engine, Transports
+
+from trio_tlsx.config import ClientConfig, ServerConfig
+from trio_tlsx.testing import CA, write_pem_files
+
+
+@pytest.fixture(scope="session")
+def ca() -> CA:
+    return CA()
+
+
+def openssl_contexts(
+    ca: CA, directory: str, maximum_version: ssl.TLSVersion
+) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    certificate, key = write_pem_files(ca.issue(SERVER_NAME), directory)
+    client = ssl.create_default_context(cadata=ca.pem.decode())
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(certificate, key)
+    client.maximum_version = maximum_version
+    return client, server
+
+
+@pytest.fixture(scope="session")
+def engines(ca: CA, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Engine]:
+    directory = str(tmp_path_factory.mktemp("openssl"))
+    return {
+        "native": Engine(
+            "native",
+            ClientConfig(trust=ca.trust),
+            ServerConfig(credentials=ca.issue(SERVER_NAME)),
+        ),
+        "openssl": Engine(
+            "openssl", *openssl_contexts(ca, directory, ssl.TLSVersion.MAXIMUM_SUPPORTED)
+        ),
+        "openssl-tls12": Engine(
+            "openssl-tls12", *openssl_contexts(ca, directory, ssl.TLSVersion.TLSv1_2)
+        ),
+    }
+
+
+@pytest.fixture(params=["native", "openssl"])
+def engine(request: pytest.FixtureRequest, engines: dict[str, Engine]) -> Engine:
+    """Each engine, at TLS 1.3."""
+    return engines[request.param]
+
+
+@pytest.fixture
+def native(engines: dict[str, Engine]) -> Engine:
+    return engines["native"]
+
+
+@pytest.fixture
+def openssl(engines: dict[str, Engine]) -> Engine:
+    return engines["openssl"]
+
+
+@pytest.fixture(params=[MEMORY, SOCKET], ids=lambda transports: transports.name)
+def transports(request: pytest.FixtureRequest) -> Transports:
+    return request.param

@@ -1,0 +1,125 @@
+"""Connected pairs for the tests of the stream: over each engine, over each transport."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import trio
+import trio.testing
+
+from trio_tlsx.config import ClientConfig, ServerConfig
+from trio_tlsx.stream import TLSStream
+
+SERVER_NAME = "test.example"
+
+AnyStream: TypeAlias = "TLSStream[trio.abc.Stream]"
+TransportPair: TypeAlias = tuple[trio.abc.Stream, trio.abc.Stream]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One engine, with configurations for both sides that trust each other."""
+
+    name: str
+    client_config: ClientConfig | ssl.SSLContext
+    server_config: ServerConfig | ssl.SSLContext
+
+    def client(self, transport: trio.abc.Stream, **options: Any) -> AnyStream:
+        options.setdefault("server_hostname", SERVER_NAME)
+        return TLSStream(transport, self.client_config, **options)
+
+    def server(self, transport: trio.abc.Stream, **options: Any) -> AnyStream:
+        return TLSStream(transport, self.server_config, server_side=True, **options)
+
+    def pair(self, transports: TransportPair, **options: Any) -> tuple[AnyStream, AnyStream]:
+        return self.client(transports[0], **options), self.server(transports[1], **options)
+
+    @property
+    def is_openssl(self) -> bool:
+        return self.name.startswith("openssl")
+
+
+@dataclass(frozen=True)
+class Transports:
+    """One kind of transport, and how to get a connected pair of it."""
+
+    name: str
+    connect: Callable[[], Awaitable[TransportPair]]
+
+    @property
+    def is_socket(self) -> bool:
+        return self.name == "socket"
+
+
+async def memory_transports() -> TransportPair:
+    return trio.testing.memory_stream_pair()
+
+
+async def lockstep_transports() -> TransportPair:
+    return trio.testing.lockstep_stream_pair()
+
+
+async def socket_transports() -> tuple[trio.SocketStream, trio.SocketStream]:
+    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with listener:
+        client = await trio.open_tcp_stream("127.0.0.1", listener.socket.getsockname()[1])
+        return client, await listener.accept()
+
+
+async def unix_transports() -> tuple[trio.SocketStream, trio.SocketStream]:
+    """Sockets whose buffers never change by themselves."""
+    client, server = trio.socket.socketpair()
+    return trio.SocketStream(client), trio.SocketStream(server)
+
+
+MEMORY = Transports("memory", memory_transports)
+SOCKET = Transports("socket", socket_transports)
+
+
+async def handshake(client: AnyStream, server: AnyStream) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(client.do_handshake)
+        nursery.start_soon(server.do_handshake)
+
+
+@asynccontextmanager
+async def connected(
+    engine: Engine, transports: Transports, **options: Any
+) -> AsyncGenerator[tuple[AnyStream, AnyStream], None]:
+    """A pair after its handshake, which is closed by force at the end."""
+    client, server = engine.pair(await transports.connect(), **options)
+    try:
+        await handshake(client, server)
+        yield client, server
+    finally:
+        await trio.aclose_forcefully(client)
+        await trio.aclose_forcefully(server)
+
+
+async def clog(stream: AnyStream) -> None:
+    """Send until nothing more goes. Over TCP the kernel may find room later nevertheless."""
+    await stays_blocked(send_forever, stream)
+
+
+async def send_forever(stream: AnyStream) -> None:
+    while True:
+        await stream.send_all(bytes(2**16))
+
+
+async def stays_blocked(function: Callable[..., Awaitable[object]], *args: Any) -> bool:
+    """Whether it waits for something that nobody else does; it is cancelled then."""
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+
+            async def watch() -> None:
+                await trio.testing.wait_all_tasks_blocked()
+                scope.cancel()
+
+            nursery.start_soon(watch)
+            await function(*args)
+            nursery.cancel_scope.cancel()
+    return scope.cancelled_caught
