@@ -1,0 +1,20 @@
+"""How Sphinx builds the documentation: ``nox -s docs``."""
+
+from importlib.metadata import version as version_of
+
+project = "trio-tlsx"
+author = "The trio-tlsx contributors"
+version = release = version_of("trio-tlsx")
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"trio-tlsx {release}"
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_default_options = {"members": True}
+napoleon_use_ivar = True

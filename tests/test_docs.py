@@ -1,0 +1,56 @@
+"""What the documentation names exists."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+from processes import CLI, ROOT, run_program
+
+import trio_tlsx
+
+DOTTED_NAME = re.compile(r"`~?(trio_tlsx(?:\.\w+)+)`")
+REPOSITORY_PATH = re.compile(r"`((?:docs|tests|trio_tlsx)/[\w./]+)`")
+OPTION = re.compile(r"--[a-z][a-z-]+")
+
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+
+
+def resolve(name: str) -> object:
+    """Import the longest module there is, and look the rest up in it."""
+    parts = name.split(".")
+    for end in range(len(parts), 0, -1):
+        try:
+            found: object = importlib.import_module(".".join(parts[:end]))
+        except ModuleNotFoundError:
+            continue
+        for attribute in parts[end:]:
+            found = getattr(found, attribute)
+        return found
+    raise LookupError(name)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_names_and_paths_exist(page: Path) -> None:
+    text = page.read_text()
+    assert [path for path in REPOSITORY_PATH.findall(text) if not (ROOT / path).exists()] == []
+    for name in DOTTED_NAME.findall(text):
+        resolve(name)
+
+
+def test_the_reference_has_every_public_name() -> None:
+    text = (ROOT / "docs" / "api.md").read_text()
+    assert [name for name in trio_tlsx.__all__ if not re.search(rf"\b{name}\b", text)] == []
+
+
+@pytest.mark.parametrize("command", ["demo", "connect", "serve"])
+async def test_the_page_has_every_option(command: str) -> None:
+    page = (ROOT / "docs" / "cli.md").read_text()
+    _, _, section = page.partition(f"## `trio-tlsx {command}")
+    section = section.partition("\n## ")[0]
+    shown = (await run_program([*CLI, command, "--help"])).stdout.decode()
+    options = set(OPTION.findall(shown)) - {"--help"}
+    assert options
+    assert [option for option in options if option not in section] == []
