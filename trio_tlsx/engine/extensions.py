@@ -79,8 +79,14 @@ _ALLOWED: dict[int, Context] = {
     _E.key_share: _C.CH | _C.SH | _C.HRR,
 }
 
+#: The same, the other way round; and in a form that is quick to ask.
+_ALLOWED_IN = {
+    context: frozenset(code for code, contexts in _ALLOWED.items() if context in contexts)
+    for context in Context
+}
+
 #: Answers to extensions of an earlier message of the peer's; the others may be unrecognized.
-_RESPONSES = _C.SH | _C.HRR | _C.EE | _C.CT
+_RESPONSES = frozenset({_C.SH, _C.HRR, _C.EE, _C.CT})
 
 
 def name_of(extension: int) -> str:
@@ -123,13 +129,14 @@ def check_context(
         ProtocolError: ``illegal_parameter`` for an extension that belongs elsewhere,
             ``unsupported_extension`` for an answer to what was never asked.
     """
+    allowed = _ALLOWED_IN[context]
+    is_response = context in _RESPONSES
     for extension in extensions:
-        allowed = _ALLOWED.get(extension)
-        if allowed is not None and not allowed & context:
+        if extension not in allowed and extension in _ALLOWED:
             raise ProtocolError(
                 f"the peer sent {name_of(extension)} in the wrong message ({context.name})"
             )
-        if context & _RESPONSES and extension not in requested:
+        if is_response and extension not in requested:
             raise ProtocolError(
                 f"the peer answered {name_of(extension)}, which was not offered",
                 AlertDescription.unsupported_extension,
