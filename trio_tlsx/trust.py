@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import logging
 import os
 import re
@@ -135,8 +136,8 @@ def _files(path: str | os.PathLike[str]) -> list[Path]:
         raise ConfigError(f"cannot read {os.fspath(path)!r}: {error.strerror}") from error
 
 
-@functools.cache
-def _platform() -> TrustStore:
+def load_platform() -> TrustStore:
+    """Read what this machine trusts; ConfigError if that is nothing."""
     # Imported here because nothing else needs OpenSSL's own TLS in the process.
     import ssl
 
@@ -157,6 +158,9 @@ def _platform() -> TrustStore:
         sources += " (nor is certifi installed, which would do instead)"
         certificates = [*_readable(_certifi_blocks(), load_pem)]
     return _trust(sources, certificates)
+
+
+_platform = functools.cache(load_platform)
 
 
 def _trust(sources: str, certificates: Iterable[x509.Certificate]) -> TrustStore:
@@ -181,7 +185,7 @@ def _unix_blocks(file: str, directories: str) -> Iterator[bytes]:
 
 def _certifi_blocks() -> Iterator[bytes]:
     try:
-        import certifi
+        certifi = importlib.import_module("certifi")
     except ImportError:
         return
     yield from certificate_blocks(Path(certifi.where()).read_bytes())
