@@ -66,6 +66,7 @@ def run(
     keys.mix_nothing()
     finished_hash = hs.transcript.digest()
     hs.protect_incoming(suite, keys.derive("s ap traffic", finished_hash))
+    exporter_secret = keys.derive("exp master", finished_hash)
     if request is not None:
         yield from answer_request(hs, offer.config, request)
     authentication.send_finished(hs, suite, client_secret)
@@ -82,6 +83,8 @@ def run(
             signature_scheme=server.signature_scheme.name,
             resumed=False,
         ),
+        server_certificate=server.chain[0],
+        exporter_secret=exporter_secret,
     )
 
 

@@ -19,7 +19,7 @@ from ..errors import (
     Truncated,
 )
 from ..server_name import ServerName
-from . import hello
+from . import exporters, hello
 from .alerts import FATAL, WARNING
 from .buffers import BUFFER_LENGTH
 from .handshake import Established, Handshake, Observer, Steps
@@ -289,6 +289,52 @@ class Connection:
             if message is None:
                 return Want.READ
             self._after_handshake(message)
+
+    # What the two sides of this connection know, and nobody else
+
+    def export_keying_material(self, label: str, length: int, context: bytes = b"") -> bytes:
+        """Keying material that both sides can derive from this connection (RFC 9846 7.5).
+
+        Args:
+            label: what it is for, 1 to 249 ASCII characters; the registered ones begin with
+                ``EXPORTER``, one's own with ``EXPERIMENTAL``.
+            length: how much of it, in bytes.
+            context: what else it shall depend on.
+
+        Raises:
+            RuntimeError: the handshake is not complete.
+            ValueError: there can be no such label, or not so much keying material.
+        """
+        done = self._complete()
+        return exporters.export(done.suite, done.exporter_secret, label, context, length)
+
+    def channel_binding(self, kind: str) -> bytes | None:
+        """What names this connection to a protocol above that authenticates somebody.
+
+        Args:
+            kind: ``"tls-exporter"`` (RFC 9266) or ``"tls-server-end-point"`` (RFC 5929 4).
+
+        Returns:
+            The binding; None where it is not defined, which is ``tls-server-end-point`` for a
+            certificate that is signed with Ed25519 or Ed448.
+
+        Raises:
+            RuntimeError: the handshake is not complete.
+            ValueError: there is no such binding in TLS 1.3.
+        """
+        done = self._complete()
+        if kind == "tls-exporter":
+            return exporters.tls_exporter(done.suite, done.exporter_secret)
+        if kind == "tls-server-end-point":
+            return exporters.tls_server_end_point(done.server_certificate)
+        if kind == "tls-unique":
+            raise ValueError(
+                "tls-unique is not defined for TLS 1.3, where a Finished message no longer names "
+                "the connection (RFC 9846 C.5): ask for tls-exporter"
+            )
+        raise ValueError(
+            f"unknown channel binding {kind!r}: known are tls-exporter and tls-server-end-point"
+        )
 
     # Messages after the handshake (RFC 9846 4.7)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, TypeVar
+
+from cryptography import x509
 
 from ..errors import AlertDescription, ProtocolError
 from .extensions import decode_uint16
@@ -33,10 +35,17 @@ Observer: TypeAlias = Callable[[Literal["sent", "received"], str, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Established:
-    """What is left of a handshake when it is over; its secrets have moved into the keys."""
+    """What is left of a handshake when it is over; its other secrets have moved into the keys.
+
+    Attributes:
+        server_certificate: the server's own, whichever side this is.
+        exporter_secret: what keying material is exported from (RFC 9846 7.5).
+    """
 
     suite: CipherSuite
     negotiated: Negotiated
+    server_certificate: x509.Certificate
+    exporter_secret: bytes = field(repr=False)
 
 
 class Handshake:

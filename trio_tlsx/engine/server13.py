@@ -63,6 +63,7 @@ def run(
     keys.mix_nothing()
     finished_hash = hs.transcript.digest()
     hs.protect_outgoing(suite, keys.derive("s ap traffic", finished_hash))
+    exporter_secret = keys.derive("exp master", finished_hash)
     client = None
     if request is not None:
         client = yield from authenticate_client(hs, config, request)
@@ -81,6 +82,8 @@ def run(
             signature_scheme=client.signature_scheme.name if client else None,
             resumed=False,
         ),
+        server_certificate=config.credentials.chain[0],
+        exporter_secret=exporter_secret,
     )
 
 

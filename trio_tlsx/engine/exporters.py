@@ -1,0 +1,59 @@
+"""Keying material for what runs inside TLS, and channel bindings (RFC 9846 7.5)."""
+
+from __future__ import annotations
+
+import hashlib
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from .key_schedule import expand_label
+from .suites import CipherSuite
+
+__all__ = ["export", "tls_exporter", "tls_server_end_point"]
+
+MAX_LABEL_LENGTH = 255 - len(b"tls13 ")  # RFC 9846 7.1: a one-byte length
+MAX_EXPORT_HASHES = 255  # RFC 5869 2.3: HKDF-Expand gives that many times the hash's length
+
+TLS_EXPORTER_LABEL = "EXPORTER-Channel-Binding"  # RFC 9266 4.1
+TLS_EXPORTER_LENGTH = 32
+
+
+def export(suite: CipherSuite, secret: bytes, label: str, context: bytes, length: int) -> bytes:
+    """TLS-Exporter(label, context, length) from an exporter secret; ``length`` in bytes.
+
+    Raises:
+        ValueError: there is no such label, or HKDF cannot give that much.
+    """
+    if not (label.isascii() and 1 <= len(label) <= MAX_LABEL_LENGTH):
+        raise ValueError(f"an exporter's label is 1 to {MAX_LABEL_LENGTH} ASCII characters")
+    longest = MAX_EXPORT_HASHES * suite.hash_length
+    if not 1 <= length <= longest:
+        raise ValueError(f"{suite.name} can export 1 to {longest} bytes, not {length}")
+    no_messages = suite.hash().digest()
+    derived = expand_label(suite.hash, secret, label, no_messages, suite.hash_length)
+    return expand_label(suite.hash, derived, "exporter", suite.hash(context).digest(), length)
+
+
+def tls_exporter(suite: CipherSuite, secret: bytes) -> bytes:
+    """The channel binding ``tls-exporter`` (RFC 9266)."""
+    return export(suite, secret, TLS_EXPORTER_LABEL, b"", TLS_EXPORTER_LENGTH)
+
+
+def tls_server_end_point(certificate: x509.Certificate) -> bytes | None:
+    """The channel binding ``tls-server-end-point`` (RFC 5929 4.1).
+
+    None for a certificate whose signature has no hash function of its own (Ed25519, Ed448): the
+    RFC does not define the binding for it.
+    """
+    try:
+        algorithm = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return None
+    if algorithm is None:
+        return None
+    # RFC 5929 4.1: too weak a hash function gives way to SHA-256.
+    name = "sha256" if algorithm.name in ("md5", "sha1") else algorithm.name
+    der = certificate.public_bytes(Encoding.DER)
+    return hashlib.new(name, der).digest()
