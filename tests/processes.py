@@ -36,8 +36,16 @@ class Result:
         return self.stderr.decode().splitlines()
 
 
-async def run_program(command: Sequence[str | Path], stdin: bytes = b"") -> Result:
-    """Run a program to its end, whatever its status is."""
+async def run_program(
+    command: Sequence[str | Path], stdin: bytes = b"", **environment: str | Path
+) -> Result:
+    """Run a program to its end, whatever its status is.
+
+    Args:
+        command: what to run.
+        stdin: its standard input.
+        environment: variables that are set for it beside those that are anyway.
+    """
     with trio.fail_after(TIMEOUT):
         done = await trio.run_process(
             [str(word) for word in command],
@@ -46,6 +54,7 @@ async def run_program(command: Sequence[str | Path], stdin: bytes = b"") -> Resu
             capture_stderr=True,
             check=False,
             cwd=ROOT,
+            env=os.environ | {name: str(value) for name, value in environment.items()},
         )
     return Result(done.returncode, done.stdout, done.stderr)
 

@@ -243,9 +243,17 @@ async def test_connect_refuses_a_wrong_name(files: tuple[Path, Path], ca_file: P
     assert "localhost" in line
 
 
-async def test_connect_trusts_only_the_platform_by_default() -> None:
-    async with running(*SELF_SIGNED_ECHO) as server:
-        assert "handshake" in assert_one_error_line(await connect_to(server))
+async def test_connect_trusts_the_platform_by_default(
+    files: tuple[Path, Path], ca_file: Path
+) -> None:
+    cert, key = files
+    async with running(*SERVE, "--cert", cert, "--key", key) as server:
+        command = [*CONNECT, f"127.0.0.1:{server.port}", "--json"]
+        trusted = await run_program(command, SSL_CERT_FILE=ca_file, SSL_CERT_DIR="")
+        ca_file.write_bytes(CA().pem)
+        refused = await run_program(command, SSL_CERT_FILE=ca_file, SSL_CERT_DIR="")
+    assert json.loads(trusted.stdout)["verified"] is True
+    assert "handshake" in assert_one_error_line(refused)
 
 
 async def test_connect_to_what_does_not_speak_tls() -> None:
