@@ -15,9 +15,9 @@ from typing import Any
 import click
 import pytest
 import trio
-from processes import CLI, Result, Server, peer_program, run_program, running
+from processes import CLI, ROOT, Result, Server, peer_program, run_program, running
 
-from trio_tlsx.cli import demo
+from trio_tlsx.cli import commands, demo
 from trio_tlsx.config import ServerConfig
 from trio_tlsx.credentials import Credentials
 from trio_tlsx.stream import TLSStream
@@ -345,11 +345,20 @@ async def test_serve_http_answers_one_request(request_head: bytes, status: bytes
         (["serve", "--self-signed", "--host", "no.such.host.invalid"], "no.such.host.invalid"),
     ],
 )
-async def test_a_mistake_is_one_line(arguments: list[str], named: str) -> None:
-    result = await run_program([*CLI, *arguments])
-    assert named.lower() in assert_one_error_line(result, result.status).lower()
-    assert result.status in (1, 2)
-    assert result.stdout == b""
+def test_a_mistake_is_one_line(
+    arguments: list[str],
+    named: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["trio-tlsx", *arguments])
+    monkeypatch.chdir(ROOT)
+    status = commands.run()
+    output, errors = capsys.readouterr()
+    line = assert_one_error_line(Result(status, b"", errors.encode()), status)
+    assert named.lower() in line.lower()
+    assert status in (1, 2)
+    assert output == ""
 
 
 async def test_refused_connection_and_taken_port() -> None:
