@@ -14,7 +14,7 @@ from .policy import CLIENT, MAX_INTERMEDIATES, SERVER, Purpose, check_directory_
 from .server_name import ServerName
 from .trust import TrustStore
 
-__all__ = ["verify_client", "verify_server"]
+__all__ = ["MAX_CHAIN_LENGTH", "verify_client", "verify_server"]
 
 #: What a peer may send: the leaf, the intermediates, and a root that it need not have sent.
 MAX_CHAIN_LENGTH = MAX_INTERMEDIATES + 2

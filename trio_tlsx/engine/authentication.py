@@ -11,6 +11,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from ..credentials import Credentials
 from ..errors import AlertDescription, CertificateError, ProtocolError
+from ..verification import MAX_CHAIN_LENGTH
 from . import signatures
 from .extensions import Context, check_context
 from .handshake import Handshake, Steps
@@ -29,9 +30,6 @@ __all__ = [
     "send_certificate",
     "send_finished",
 ]
-
-#: Certificates in a chain that a peer may send.
-MAX_CHAIN_CERTIFICATES = 16
 
 SERVER_CONTEXT = b"TLS 1.3, server CertificateVerify"
 CLIENT_CONTEXT = b"TLS 1.3, client CertificateVerify"
@@ -91,10 +89,10 @@ def parse_chain(
         requested: the extensions that our ClientHello or CertificateRequest held.
     """
     entries = certificate.certificate_list
-    if len(entries) > MAX_CHAIN_CERTIFICATES:
+    if len(entries) > MAX_CHAIN_LENGTH:
         raise CertificateError(
             f"the other side sent {len(entries)} certificates; "
-            f"at most {MAX_CHAIN_CERTIFICATES} are allowed"
+            f"at most {MAX_CHAIN_LENGTH} are allowed"
         )
     requested = tuple(requested)
     for entry in entries:
