@@ -1,0 +1,164 @@
+"""Engines without a transport, connected by hand."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TypeVar
+
+from trio_tlsx.config import ClientConfig, ServerConfig
+from trio_tlsx.credentials import Credentials
+from trio_tlsx.engine.connection import Connection
+from trio_tlsx.engine.groups import GROUPS, EphemeralKey, Group
+from trio_tlsx.engine.incoming import Incoming
+from trio_tlsx.engine.outgoing import Outgoing
+from trio_tlsx.engine.record import ContentType, Sealer, record_header
+from trio_tlsx.engine.wants import Want
+from trio_tlsx.errors import TLSError
+from trio_tlsx.testing import CA
+
+SERVER_NAME = "test.example"
+MAX_TURNS = 10
+
+AnyConfig = TypeVar("AnyConfig", ClientConfig, ServerConfig)
+
+authority = CA()
+
+
+@functools.cache
+def credentials(key_type: str = "P-256") -> Credentials:
+    return authority.issue(SERVER_NAME, key_type=key_type)
+
+
+# X25519 alone: what these tests are about is not the key exchange.
+CLIENT = ClientConfig(trust=authority.trust, groups=["x25519"])
+SERVER = ServerConfig(credentials=credentials(), groups=["x25519"])
+ASKING_SERVER = replace(SERVER, client_auth="required", client_trust=authority.trust)
+
+
+def connections(
+    client: ClientConfig = CLIENT, server: ServerConfig = SERVER
+) -> tuple[Connection, Connection]:
+    """A client and a server that have not spoken yet."""
+    return Connection.client(client, SERVER_NAME), Connection.server(server)
+
+
+def shake_hands(client: Connection, server: Connection) -> None:
+    """Carry everything over until both have finished; raise what either raises."""
+    for _ in range(MAX_TURNS):
+        wants = [turn(client, server), turn(server, client)]
+        if wants == [Want.NOTHING, Want.NOTHING]:
+            return
+    raise AssertionError(f"the handshake does not end: {wants}")
+
+
+def turn(one: Connection, other: Connection) -> object:
+    """Let ``one`` go on; carry its output over, also where it fails."""
+    try:
+        return one.do_handshake()
+    finally:
+        carry(one, other)
+
+
+def carry(one: Connection, other: Connection) -> None:
+    if output := one.data_to_send():
+        other.receive_data(output)
+
+
+def established(
+    client: ClientConfig = CLIENT, server: ServerConfig = SERVER
+) -> tuple[Connection, Connection]:
+    """A client and a server that can exchange application data."""
+    pair = connections(client, server)
+    shake_hands(*pair)
+    return pair
+
+
+def failure_of(call: Callable[[], object]) -> TLSError:
+    """What ``call`` raises."""
+    try:
+        call()
+    except TLSError as error:
+        return error
+    raise AssertionError("it did not fail")
+
+
+def read_all(connection: Connection) -> bytes:
+    """Everything that can be read now, up to ``close_notify`` at the most."""
+    data = bytearray()
+    while (piece := connection.read()) and isinstance(piece, bytes):
+        data += piece
+    return bytes(data)
+
+
+def send(one: Connection, other: Connection, data: bytes) -> None:
+    """Have ``one`` write all of ``data``, and carry it over."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[one.write(rest) :]
+        carry(one, other)
+
+
+# What no honest peer does
+
+
+def outgoing(connection: Connection) -> Outgoing:
+    return connection._outgoing  # pyright: ignore[reportPrivateUsage]
+
+
+def incoming(connection: Connection) -> Incoming:
+    return connection._incoming  # pyright: ignore[reportPrivateUsage]
+
+
+def sealer(connection: Connection) -> Sealer:
+    found = outgoing(connection).sealer
+    if found is None:
+        raise AssertionError("there are no keys yet")
+    return found
+
+
+def sealed(
+    connection: Connection,
+    content: bytes,
+    content_type: int = ContentType.application_data,
+    padding: int = 0,
+) -> bytes:
+    """A record that ``connection`` could have sent next, with whatever content."""
+    if not padding:
+        return sealer(connection).seal(content_type, content)
+    return sealer(connection).seal(0, content + bytes((content_type,)) + bytes(padding - 1))
+
+
+def plain(content: bytes, content_type: int = ContentType.handshake) -> bytes:
+    """A record without protection."""
+    return record_header(content_type, len(content)) + content
+
+
+def records(stream: bytes) -> Iterator[tuple[int, bytes]]:
+    """The records of a stream: the offset of each, and its octets."""
+    offset = 0
+    while offset < len(stream):
+        end = offset + 5 + int.from_bytes(stream[offset + 3 : offset + 5])
+        yield offset, stream[offset:end]
+        offset = end
+
+
+# What makes a handshake come out the same each time
+
+
+def fixed_group(code: int, generate: Callable[[], EphemeralKey]) -> Group:
+    """The group with this code, whose keys on both sides are those that ``generate`` gives."""
+
+    def respond(peer: bytes) -> tuple[bytes, bytes]:
+        own = generate()
+        return own.public, own.exchange(peer)
+
+    return Group(code, GROUPS[code].name, generate, respond)
+
+
+def with_groups(config: AnyConfig, *groups: Group) -> AnyConfig:
+    """A copy of ``config`` that has these groups and no others."""
+    copy = replace(config)
+    object.__setattr__(copy, "group_table", {group.code: group for group in groups})
+    return copy
