@@ -13,6 +13,7 @@ import trio_tlsx
 
 DOTTED_NAME = re.compile(r"`~?(trio_tlsx(?:\.\w+)+)`")
 REPOSITORY_PATH = re.compile(r"`((?:docs|tests|trio_tlsx)/[\w./]+)`")
+NAMES_IN_FILE = re.compile(r"((?:`[\w.]+`(?:, )?)+) in `([\w/]+\.py)`")
 OPTION = re.compile(r"--[a-z][a-z-]+")
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -38,6 +39,16 @@ def test_names_and_paths_exist(page: Path) -> None:
     assert [path for path in REPOSITORY_PATH.findall(text) if not (ROOT / path).exists()] == []
     for name in DOTTED_NAME.findall(text):
         resolve(name)
+
+
+def test_the_contract_is_fulfilled_where_the_page_says() -> None:
+    text = (ROOT / "docs" / "contract.md").read_text()
+    places = NAMES_IN_FILE.findall(text)
+    assert len(places) > 10
+    for names, file in places:
+        module = "trio_tlsx." + file.removesuffix(".py").replace("/", ".")
+        for name in re.findall(r"[\w.]+", names):
+            resolve(f"{module}.{name}")
 
 
 def test_the_reference_has_every_public_name() -> None:
