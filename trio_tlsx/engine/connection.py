@@ -285,10 +285,10 @@ class Connection:
                         self._surplus = memoryview(data)[limit:]
                         data = data[:limit]
                     return data
-            message = self._reader.next()
-            if message is None:
+            if (message := self._reader.take_message()) is not None:
+                self._after_handshake(message)
+            elif not self._reader.read_record():
                 return Want.READ
-            self._after_handshake(message)
 
     # What the two sides of this connection know, and nobody else
 

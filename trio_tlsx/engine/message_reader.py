@@ -75,21 +75,28 @@ class MessageReader:
             ProtocolError: it sent what may not be there.
             Truncated, HandshakeShutdown: the transport is at its end.
         """
-        while (message := self._take_message()) is None:
-            record = self._incoming.next_record()
-            if record is None:
-                if self._incoming.at_eof:
-                    raise self._end_of_transport()
+        while (message := self.take_message()) is None:
+            if not self.read_record():
                 return None
-            if record.content_type == ContentType.handshake:
-                self._buffer += record.content
-            elif record.content_type == ContentType.alert:
-                self._handle_alert(record.content)
-            else:
-                raise unexpected_record(record.content_type)
         return message
 
-    def _take_message(self) -> RawMessage | None:
+    def read_record(self) -> bool:
+        """Take one record in; False where it is not complete. Raises as :meth:`next`."""
+        record = self._incoming.next_record()
+        if record is None:
+            if self._incoming.at_eof:
+                raise self._end_of_transport()
+            return False
+        if record.content_type == ContentType.handshake:
+            self._buffer += record.content
+        elif record.content_type == ContentType.alert:
+            self._handle_alert(record.content)
+        else:
+            raise unexpected_record(record.content_type)
+        return True
+
+    def take_message(self) -> RawMessage | None:
+        """The next message of the records so far, or None where they hold no whole one."""
         buffer = self._buffer
         if len(buffer) < HEADER_LENGTH:
             return None
