@@ -139,6 +139,11 @@ class Incoming:
 
     # Content out
 
+    @property
+    def is_protected(self) -> bool:
+        """Whether records come under keys."""
+        return self._opener is not None
+
     def install(self, opener: Opener) -> None:
         """Expect protected records from now on."""
         self._opener = opener

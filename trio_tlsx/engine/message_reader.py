@@ -12,16 +12,11 @@ from .record import ContentType, Opener
 
 __all__ = ["CloseNotifyReceived", "MessageReader", "RawMessage"]
 
-#: Bytes of a handshake message, by its type: what no honest peer exceeds.
+#: Bytes of a handshake message: what no honest peer exceeds. In the clear there are only hellos,
+#: from anybody; what comes after them cost the peer a key exchange.
+MAX_HELLO_LENGTH = 2**15
 MAX_CERTIFICATE_LENGTH = 2**17
 MAX_MESSAGE_LENGTH = 2**16
-MAX_FINISHED_LENGTH = 64
-_MAX_LENGTHS: dict[int, int] = {
-    HandshakeType.certificate: MAX_CERTIFICATE_LENGTH,
-    HandshakeType.finished: MAX_FINISHED_LENGTH,
-    HandshakeType.key_update: 1,
-    HandshakeType.end_of_early_data: 0,
-}
 
 #: user_canceled says nothing by itself; what follows it does (RFC 9846 6.1).
 MAX_USER_CANCELED = 4
@@ -102,7 +97,7 @@ class MessageReader:
             return None
         handshake_type = buffer[0]
         length = int.from_bytes(buffer[1:HEADER_LENGTH])
-        limit = _MAX_LENGTHS.get(handshake_type, MAX_MESSAGE_LENGTH)
+        limit = self._limit(handshake_type)
         if length > limit:
             raise ProtocolError(
                 f"the other side announced a handshake message of {length} bytes; "
@@ -114,6 +109,13 @@ class MessageReader:
         octets = bytes(buffer[:end])
         del buffer[:end]
         return RawMessage(handshake_type, octets)
+
+    def _limit(self, handshake_type: int) -> int:
+        if not self._incoming.is_protected:
+            return MAX_HELLO_LENGTH
+        if handshake_type == HandshakeType.certificate:
+            return MAX_CERTIFICATE_LENGTH
+        return MAX_MESSAGE_LENGTH
 
     def _handle_alert(self, content: bytes) -> None:
         description = decode_alert(content)
