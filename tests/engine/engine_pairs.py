@@ -50,7 +50,7 @@ def shake_hands(client: Connection, server: Connection) -> None:
         wants = [turn(client, server), turn(server, client)]
         if wants == [Want.NOTHING, Want.NOTHING]:
             return
-    raise AssertionError(f"the handshake does not end: {wants}")
+    raise AssertionError("the handshake does not end")
 
 
 def turn(one: Connection, other: Connection) -> object:

@@ -1,0 +1,248 @@
+"""Connections cut short at every byte, and with every byte altered.
+
+Whole connections are recorded once, from the first ClientHello to both ``close_notify``, with
+randomness and keys that are always the same. Each side is then played what the other one said,
+cut or altered. It may refuse or wait for more; nothing else.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, x25519
+from engine_pairs import (
+    CLIENT,
+    SERVER,
+    SERVER_NAME,
+    authority,
+    carry,
+    credentials,
+    fixed_group,
+    read_all,
+    records,
+    shake_hands,
+    with_groups,
+)
+
+from trio_tlsx.config import ClientConfig, ServerConfig
+from trio_tlsx.engine import hello
+from trio_tlsx.engine.connection import Connection
+from trio_tlsx.engine.groups import ECDHKey, Group, X25519Key
+from trio_tlsx.engine.record import ContentType
+from trio_tlsx.engine.wants import Want
+from trio_tlsx.errors import HandshakeShutdown, InternalError, TLSError, Truncated
+
+SAID = {"client": b"said by the client", "server": b"said by the server"}
+OTHER = {"client": "server", "server": "client"}
+
+MASKS = (0x01, 0xFF)
+#: In plaintext every bit counts for itself; of what is sealed the AEAD sees any change alike.
+EVERY_BIT = (0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0xFF)
+
+
+def fixed_x25519(octet: int) -> Group:
+    private_key = x25519.X25519PrivateKey.from_private_bytes(bytes((octet,)) * 32)
+    return fixed_group(0x001D, lambda: X25519Key(private_key))
+
+
+def fixed_p256(number: int) -> Group:
+    private_key = ec.derive_private_key(number, ec.SECP256R1())
+    return fixed_group(0x0017, lambda: ECDHKey(ec.SECP256R1(), private_key))
+
+
+# Ed25519 signs the same each time.
+SIGNING_CLIENT = replace(CLIENT, alpn_protocols=["one", "two"], credentials=credentials("ed25519"))
+SIGNING_SERVER = replace(SERVER, alpn_protocols=["two"], credentials=credentials("ed25519"))
+RETRYING_CLIENT = with_groups(SIGNING_CLIENT, fixed_x25519(1), fixed_p256(2))
+RETRYING_SERVER = with_groups(replace(SIGNING_SERVER, require_cookie=True), fixed_p256(3))
+CLIENT_AUTH = replace(SIGNING_SERVER, client_auth="required", client_trust=authority.trust)
+
+SCENARIOS: dict[str, tuple[ClientConfig, ServerConfig]] = {
+    "1-rtt": (
+        with_groups(SIGNING_CLIENT, fixed_x25519(1)),
+        with_groups(SIGNING_SERVER, fixed_x25519(2)),
+    ),
+    "retry": (RETRYING_CLIENT, RETRYING_SERVER),
+    "client-auth": (
+        with_groups(
+            replace(SIGNING_CLIENT, middlebox_compatibility=False, record_size_limit=200),
+            fixed_x25519(1),
+        ),
+        with_groups(CLIENT_AUTH, fixed_x25519(2)),
+    ),
+}
+
+SIDES = [(scenario, role) for scenario in SCENARIOS for role in ("client", "server")]
+
+
+@pytest.fixture(autouse=True)
+def randomness(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
+    monkeypatch.setattr(hello, "urandom", same_random)
+
+
+def same_random(length: int) -> bytes:
+    return b"\x5a" * length
+
+
+def new_connection(scenario: str, role: str) -> Connection:
+    client, server = SCENARIOS[scenario]
+    if role == "client":
+        return Connection.client(client, SERVER_NAME)
+    return Connection.server(server)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What one side said, and how much of that is the handshake."""
+
+    stream: bytes
+    handshake_length: int
+
+    @functools.cached_property
+    def ignored(self) -> frozenset[int]:
+        """The bytes that RFC 9846 5.1 has a receiver ignore: legacy_record_version.
+
+        That of a sealed record is authenticated with it, so it may not be altered either.
+        """
+        return frozenset(
+            offset + i
+            for offset, record in records(self.stream)
+            if record[0] != ContentType.application_data
+            for i in (1, 2)
+        )
+
+    @functools.cached_property
+    def sealed(self) -> frozenset[int]:
+        return frozenset(
+            offset + i
+            for offset, record in records(self.stream)
+            if record[0] == ContentType.application_data
+            for i in range(5, len(record))
+        )
+
+    def alterations(self, plaintext_masks: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+        for position in range(len(self.stream)):
+            masks = MASKS if position in self.sealed else plaintext_masks
+            yield from ((position, mask) for mask in masks)
+
+
+@functools.cache
+def recording(scenario: str, role: str) -> Recording:
+    """What ``role`` says to the other side."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hello, "urandom", same_random)
+        one = new_connection(scenario, role)
+        other = new_connection(scenario, OTHER[role])
+        stream = bytearray()
+        receive = other.receive_data
+
+        def noted_receive_data(data: bytes | bytearray | memoryview) -> None:
+            stream.extend(data)
+            receive(data)
+
+        patch.setattr(other, "receive_data", noted_receive_data)
+        shake_hands(one, other) if role == "client" else shake_hands(other, one)
+        handshake_length = len(stream)
+        one.write(memoryview(SAID[role]))
+        one.shutdown()
+        carry(one, other)
+    return Recording(bytes(stream), handshake_length)
+
+
+@dataclass
+class Outcome:
+    """How a connection went that was played a stream, and then its end."""
+
+    finished: bool = False
+    data: bytes = b""
+    closed: bool = False
+    error: TLSError | None = None
+
+    @property
+    def is_good(self) -> bool:
+        return self.finished and self.closed
+
+
+def play(connection: Connection, stream: bytes) -> Outcome:
+    """Play a stream to a connection, and end it; only a TLSError may come out."""
+    outcome = Outcome()
+    connection.receive_data(stream)
+    try:
+        if not go_on(connection):
+            connection.receive_data(b"")
+            go_on(connection)
+            raise AssertionError("the end of the input went unnoticed")
+        outcome.finished = True
+        connection.receive_data(b"")
+        outcome.data = read_all(connection)
+        outcome.closed = True
+    except InternalError as error:  # the engine's way to say that it was not prepared for this
+        raise AssertionError from error
+    except TLSError as error:
+        outcome.error = error
+    return outcome
+
+
+def go_on(connection: Connection) -> bool:
+    """Go on with the handshake as far as it comes; whether it is over."""
+    while (want := connection.do_handshake()) is Want.WRITE:
+        connection.data_to_send()
+    return want is Want.NOTHING
+
+
+def altered(stream: bytes, position: int, mask: int) -> bytes:
+    copy = bytearray(stream)
+    copy[position] ^= mask
+    return bytes(copy)
+
+
+@pytest.mark.parametrize(("scenario", "role"), SIDES)
+def test_recordings_can_be_played(scenario: str, role: str) -> None:
+    """Unaltered they give a good connection, so that what is tested below is the alteration."""
+    outcome = play(new_connection(scenario, OTHER[role]), recording(scenario, role).stream)
+    assert outcome == Outcome(finished=True, data=SAID[role], closed=True)
+
+
+@pytest.mark.parametrize(("scenario", "role"), SIDES)
+def test_every_alteration_is_noticed(scenario: str, role: str) -> None:
+    recorded = recording(scenario, role)
+    for position, mask in recorded.alterations(EVERY_BIT if scenario == "1-rtt" else MASKS):
+        stream = altered(recorded.stream, position, mask)
+        outcome = play(new_connection(scenario, OTHER[role]), stream)
+        where = f"byte {position} ^ {mask:#04x}: {outcome}"
+        if position in recorded.ignored:
+            assert outcome.is_good, where
+            assert outcome.data == SAID[role]
+            continue
+        assert outcome.error is not None, where
+        assert outcome.finished == (position >= recorded.handshake_length), where
+
+
+@pytest.mark.parametrize(("scenario", "role"), SIDES)
+def test_every_truncation_is_noticed(scenario: str, role: str) -> None:
+    recorded = recording(scenario, role)
+    for length in range(len(recorded.stream)):
+        outcome = play(new_connection(scenario, OTHER[role]), recorded.stream[:length])
+        where = f"{length} bytes: {outcome}"
+        assert outcome.finished == (length >= recorded.handshake_length), where
+        expected = Truncated if length else HandshakeShutdown
+        assert type(outcome.error) is expected, where
+
+
+@pytest.mark.parametrize(("scenario", "role"), SIDES)
+def test_byte_by_byte(scenario: str, role: str) -> None:
+    """Until the transport ends, what is missing is waited for; once it is there, all is well."""
+    recorded = recording(scenario, role)
+    connection = new_connection(scenario, OTHER[role])
+    data = b""
+    for length in range(len(recorded.stream)):
+        finished = go_on(connection)
+        assert finished == (length >= recorded.handshake_length)
+        if finished:
+            data += read_all(connection)
+        connection.receive_data(recorded.stream[length : length + 1])
+    assert data == SAID[role]
+    assert connection.read() == b""
