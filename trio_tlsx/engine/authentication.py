@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 
+from ..certificates import MALFORMED
 from ..credentials import Credentials
 from ..errors import AlertDescription, CertificateError, ProtocolError
 from ..verification import MAX_CHAIN_LENGTH
@@ -99,7 +100,7 @@ def parse_chain(
         check_context(entry.extensions, Context.CT, requested)
     try:
         return tuple(x509.load_der_x509_certificate(entry.cert_data) for entry in entries)
-    except ValueError as error:
+    except MALFORMED as error:
         raise CertificateError("the other side's certificate cannot be parsed") from error
 
 
@@ -121,7 +122,7 @@ def expect_certificate_verify(
         )
     try:
         possible = signatures.schemes_for(leaf)
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except MALFORMED as error:
         raise CertificateError(
             "the key in the other side's certificate is of no use",
             AlertDescription.unsupported_certificate,
