@@ -77,7 +77,9 @@ async def unix_transports() -> tuple[trio.SocketStream, trio.SocketStream]:
 
 
 MEMORY = Transports("memory", memory_transports)
+LOCKSTEP = Transports("lockstep", lockstep_transports)
 SOCKET = Transports("socket", socket_transports)
+UNIX = Transports("unix", unix_transports)
 
 
 async def handshake(client: AnyStream, server: AnyStream) -> None:
@@ -87,17 +89,46 @@ async def handshake(client: AnyStream, server: AnyStream) -> None:
 
 
 @asynccontextmanager
+async def paired(
+    engine: Engine, transports: Transports, **options: Any
+) -> AsyncGenerator[tuple[AnyStream, AnyStream], None]:
+    """A client and a server whose handshake is to be done; closed by force at the end."""
+    pair = await transports.connect()
+    try:
+        yield engine.pair(pair, **options)
+    finally:
+        for transport in pair:
+            await trio.aclose_forcefully(transport)
+
+
+@asynccontextmanager
 async def connected(
     engine: Engine, transports: Transports, **options: Any
 ) -> AsyncGenerator[tuple[AnyStream, AnyStream], None]:
-    """A pair after its handshake, which is closed by force at the end."""
-    client, server = engine.pair(await transports.connect(), **options)
-    try:
+    """The same after their handshake."""
+    async with paired(engine, transports, **options) as (client, server):
         await handshake(client, server)
         yield client, server
-    finally:
-        await trio.aclose_forcefully(client)
-        await trio.aclose_forcefully(server)
+
+
+def socket_of(stream: AnyStream) -> trio.socket.SocketType:
+    """The socket below a stream."""
+    assert isinstance(stream.transport_stream, trio.SocketStream)
+    return stream.transport_stream.socket
+
+
+def memory_of(
+    stream: AnyStream,
+) -> tuple[trio.testing.MemorySendStream, trio.testing.MemoryReceiveStream]:
+    """The ends of memory below a stream."""
+    stapled: Any = stream.transport_stream
+    return stapled.send_stream, stapled.receive_stream
+
+
+async def close_both(client: AnyStream, server: AnyStream) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(client.aclose)
+        nursery.start_soon(server.aclose)
 
 
 async def clog(stream: AnyStream) -> None:

@@ -20,6 +20,7 @@ from typing import ParamSpec, TypeVar
 
 from cryptography import x509
 
+from ..errors import ConfigError
 from ..server_name import ServerName
 from .negotiated import Negotiated
 from .wants import Buffer, Question, Want
@@ -43,7 +44,8 @@ class OpenSSLConnection:
         server_hostname: whom a client calls: sent as SNI, and compared with the certificate.
 
     Raises:
-        ValueError: the context wants to check the server's name, and there is none.
+        ConfigError: the context is to check the server's name, and none is given.
+        ValueError: what :meth:`ssl.SSLContext.wrap_bio` raises.
     """
 
     error_types: tuple[type[Exception], ...] = (ssl.SSLError,)
@@ -55,6 +57,9 @@ class OpenSSLConnection:
         server_side: bool,
         server_hostname: str | bytes | None,
     ) -> None:
+        if context.check_hostname and not server_side and not server_hostname:
+            # ssl.SSLContext.wrap_bio would leave the check out without a word.
+            raise ConfigError("this context checks names: a client needs server_hostname")
         if isinstance(server_hostname, str) and not server_hostname.isascii():
             # The stdlib would encode it by IDNA 2003, which is another name for some.
             server_hostname = ServerName.parse(server_hostname).host
