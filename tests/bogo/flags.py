@@ -1,0 +1,89 @@
+"""The command line of BoringSSL's shim: which flags there are, and for which connection."""
+
+from __future__ import annotations
+
+import os
+
+__all__ = ["Flags", "Unimplemented", "parse"]
+
+# Flags that stand alone; "-on-initial-", "-on-resume-" or "-on-retry-" before one limits it to
+# those connections.
+SWITCHES = frozenset(
+    """
+    -server -ipv6 -async -implicit-handshake -no-tls13 -no-tls12 -no-tls11 -no-tls1
+    -require-any-client-certificate -verify-peer -verify-fail -use-custom-verify-callback
+    -expect-verify-result -expect-no-peer-cert -expect-hrr -expect-no-hrr -decline-alpn
+    -reject-alpn -shim-writes-first -shim-shuts-down -check-close-notify
+    -read-with-unfinished-write -no-op-extra-handshake -handshake-twice -server-preference
+    -expect-extended-master-secret -expect-secure-renegotiation -use-early-callback
+    -use-old-client-cert-callback -permute-extensions -renegotiate-ignore -use-export-context
+    -forbid-renegotiation-after-handshake -expect-no-session-id -is-handshaker-supported
+    """.split()
+)
+
+# Flags that a value follows; some may come several times.
+VALUED = frozenset(
+    """
+    -port -shim-id -resume-count -cert-file -key-file -trust-cert -min-version -max-version
+    -expect-version -curves -expect-curve-id -signing-prefs -verify-prefs -expect-cipher-aes
+    -expect-peer-signature-algorithm -expect-cipher -expect-cipher-no-aes
+    -expect-peer-cert-file -host-name -expect-server-name -advertise-alpn -select-alpn
+    -expect-alpn -shim-initial-write -repeat-shim-initial-write -read-size -handshaker-path
+    -expect-msg-callback -export-keying-material -export-label -export-context
+    """.split()
+)
+
+SCOPES = ("initial", "resume", "retry")
+
+
+class Unimplemented(Exception):
+    """The test is about something that this implementation does not have."""
+
+
+class Flags:
+    """What the flags say of one connection."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, list[str]] = {}
+
+    def add(self, name: str, value: str) -> None:
+        self._values.setdefault(name, []).append(value)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
+
+    def text(self, name: str) -> str | None:
+        values = self._values.get(name)
+        return values[-1] if values else None
+
+    def octets(self, name: str) -> bytes:
+        """The value as the runner passed it, which need not be text."""
+        return os.fsencode(self.text(name) or "")
+
+    def number(self, name: str, default: int = 0) -> int:
+        value = self.text(name)
+        return default if value is None else int(value)
+
+    def numbers(self, name: str) -> list[int]:
+        return [int(value) for value in self._values.get(name, ())]
+
+
+def parse(arguments: list[str]) -> dict[str, Flags]:
+    """The flags of each connection, by its scope."""
+    flags = {scope: Flags() for scope in SCOPES}
+    rest = iter(arguments)
+    for argument in rest:
+        name, scopes = argument, SCOPES
+        for scope in (*SCOPES, "shim"):
+            if argument.startswith(prefix := f"-on-{scope}-"):
+                name = "-" + argument.removeprefix(prefix)
+                scopes = (scope,) if scope in SCOPES else SCOPES
+        if name in SWITCHES:
+            value = ""
+        elif name in VALUED:
+            value = next(rest)
+        else:
+            raise Unimplemented(name)
+        for scope in scopes:
+            flags[scope].add(name, value)
+    return flags
