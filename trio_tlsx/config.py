@@ -148,6 +148,7 @@ class ServerConfig(_Config):
             ALPN and none of these is refused with ``no_application_protocol``.
         cipher_suites: names of the IANA registry, most wanted first.
         groups: key exchanges, likewise; ``"P-256"`` is understood too.
+        signature_schemes: what clients may sign with, likewise.
         record_size_limit: the largest plaintext record that the client may send, in bytes, with
             its content type (RFC 8449): 64 to 16,385.
         client_auth: whether clients are asked for a certificate: ``"none"``, ``"optional"``

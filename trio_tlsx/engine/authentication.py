@@ -43,12 +43,9 @@ def _signed_content(context: bytes, transcript_hash: bytes) -> bytes:
 # What this side sends
 
 
-def common_scheme(
-    credentials: Credentials, ours: Iterable[SignatureScheme], peers: Collection[int]
-) -> SignatureScheme | None:
-    """The first scheme of ours that the key can do and the peer understands; None without."""
-    able = credentials.signer.schemes
-    return next((scheme for scheme in ours if scheme in peers and scheme in able), None)
+def common_scheme(credentials: Credentials, peers: Collection[int]) -> SignatureScheme | None:
+    """The signer's most wanted scheme among those that the peer understands; None without."""
+    return next((scheme for scheme in credentials.signer.schemes if scheme in peers), None)
 
 
 def send_certificate(

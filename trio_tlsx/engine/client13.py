@@ -163,9 +163,7 @@ def answer_request(
     """Send our certificate, or say that there is none for this server."""
     context = request.certificate_request_context
     credentials = config.credentials
-    scheme = credentials and authentication.common_scheme(
-        credentials, config.scheme_table, accepted_schemes(request)
-    )
+    scheme = credentials and authentication.common_scheme(credentials, accepted_schemes(request))
     if credentials is None or scheme is None:
         hs.send(Certificate(context, ()))
         return

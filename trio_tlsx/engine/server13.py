@@ -51,7 +51,6 @@ def run(
         hs.send(request)
     scheme = authentication.common_scheme(
         config.credentials,
-        config.scheme_table,
         ext.decode_uint16_list(hello.extensions[_E.signature_algorithms], "signature_algorithms"),
     )
     if scheme is None:
