@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from trio_tlsx.config import ClientConfig, ServerConfig
 from trio_tlsx.credentials import Credentials
@@ -14,6 +14,7 @@ from trio_tlsx.engine.groups import GROUPS, EphemeralKey, Group
 from trio_tlsx.engine.incoming import Incoming
 from trio_tlsx.engine.outgoing import Outgoing
 from trio_tlsx.engine.record import ContentType, Sealer, record_header
+from trio_tlsx.engine.signatures import SignatureScheme
 from trio_tlsx.engine.wants import Want
 from trio_tlsx.errors import TLSError
 from trio_tlsx.testing import CA
@@ -142,6 +143,27 @@ def records(stream: bytes) -> Iterator[tuple[int, bytes]]:
         end = offset + 5 + int.from_bytes(stream[offset + 3 : offset + 5])
         yield offset, stream[offset:end]
         offset = end
+
+
+class Never:
+    """What a signer gives that will answer later."""
+
+    def __await__(self) -> Generator[Any, Any, bytes]:
+        raise AssertionError("the test answers by itself")
+
+
+class AbsentSigner:
+    """A signer far away, in one scheme; notes what it is asked."""
+
+    def __init__(self, scheme: SignatureScheme) -> None:
+        self.schemes = (scheme,)
+        self.asked: list[bytes] = []
+
+    def sign(self, scheme: SignatureScheme, message: bytes) -> Awaitable[bytes]:
+        if scheme not in self.schemes:
+            raise ValueError(scheme)
+        self.asked.append(message)
+        return Never()
 
 
 # What makes a handshake come out the same each time

@@ -14,8 +14,8 @@ was compared with it:
 - CertificateRequest: the RFC's has signature algorithms that have gone;
 - CertificateVerify: the salt of a PSS signature and the nonce of an ECDSA one cannot be injected.
   The recorded signature is the answer to ``SignatureWanted``;
-- NewSessionTicket: there are none yet. Likewise the exporter and resumption secrets: they are
-  computed with the engine's functions, from the secrets that it made.
+- NewSessionTicket: there are none yet. Likewise the resumption secrets: they are computed with
+  the engine's functions, from the secrets that it made.
 
 The certificates are for a key of 1,024 bits or have no names, and have expired: verification is
 skipped. That the signatures are theirs is verified nevertheless.
@@ -27,7 +27,7 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -35,7 +35,7 @@ from typing import Any, cast
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
-from engine_pairs import authority, fixed_group, outgoing, records, with_groups
+from engine_pairs import AbsentSigner, authority, fixed_group, outgoing, records, with_groups
 
 from trio_tlsx.config import ClientConfig, ServerConfig
 from trio_tlsx.credentials import Credentials
@@ -170,27 +170,6 @@ def key_of(step: Step) -> EphemeralKey:
 # The engine
 
 
-class Never:
-    """What a signer gives that will answer later."""
-
-    def __await__(self) -> Generator[Any, Any, bytes]:
-        raise AssertionError("the test answers by itself")
-
-
-class RecordedSigner:
-    """A signer far away, in one scheme, which notes what it is asked."""
-
-    def __init__(self, scheme: SignatureScheme) -> None:
-        self.schemes = (scheme,)
-        self.asked: list[bytes] = []
-
-    def sign(self, scheme: SignatureScheme, message: bytes) -> Awaitable[bytes]:
-        if scheme not in self.schemes:
-            raise ValueError(scheme)
-        self.asked.append(message)
-        return Never()
-
-
 @dataclass
 class Replay:
     """What one side did in a trace."""
@@ -300,7 +279,7 @@ def recorded_credentials(section: Section, role: str) -> tuple[Credentials, byte
     (certificate,) = section.messages(role, "Certificate")
     (verify,) = section.messages(role, "CertificateVerify")
     chain = [x509.load_der_x509_certificate(e.cert_data) for e in certificate.certificate_list]
-    signer = RecordedSigner(SignatureScheme(verify.algorithm))
+    signer = AbsentSigner(SignatureScheme(verify.algorithm))
     return Credentials(chain, signer), verify.signature
 
 
@@ -447,7 +426,7 @@ def test_step(section: Section, step: Step) -> None:
         check_record(section, step, replay)
     elif what.startswith("extract secret"):
         assert replay.made(fields["salt"], fields["IKM"], fields["secret"])
-    elif re.search('"tls13 (exp master|res master|resumption)"', what):
+    elif re.search('"tls13 (res master|resumption)"', what):
         check_secret_that_is_not_used_yet(fields, replay)
     elif what.startswith("derive secret"):
         assert fields["info"].endswith(fields["hash"])
