@@ -44,7 +44,7 @@ NO_COMPRESSION = b"\0"
 COOKIE_LENGTH = 32
 
 #: Bytes of 0-RTT records that a server drops: what common servers let a client send at the most.
-MAX_SKIPPED_EARLY_DATA = 2**14 + 256
+MAX_SKIPPED_EARLY_DATA = 2**14
 
 _E = ExtensionType
 
@@ -76,6 +76,8 @@ def client(hs: Handshake, config: ClientConfig, server_name: ServerName) -> Step
         answer = yield from hs.expect(ServerHello)
         if answer.is_hello_retry_request:
             raise unexpected("sent a second HelloRetryRequest")
+        if _E.supported_versions not in answer.extensions:
+            raise ProtocolError("the other side changed its mind about the version")
         if chosen_suite(config, hello, answer) is not suite:
             raise ProtocolError("the other side changed its mind about the cipher suite")
     else:
@@ -240,7 +242,6 @@ def server(hs: Handshake, config: ServerConfig) -> Steps[Established]:
         if _E.early_data in hello.extensions:
             hs.incoming.early_data_to_skip = MAX_SKIPPED_EARLY_DATA
         first, hello = hello, (yield from hs.expect(ClientHello))
-        hs.incoming.early_data_to_skip = 0
         check_client_hello(hello)
         check_second_client_hello(first, hello, retry)
         choice = replace(choice, peer_share=only_key_share(hello, choice.group))

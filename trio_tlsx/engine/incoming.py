@@ -218,6 +218,8 @@ class Incoming:
         if not payload:
             # RFC 9846 5.1: only application data may come in empty records.
             raise unexpected("sent an empty record")
+        if content_type == ContentType.handshake:
+            self.early_data_to_skip = 0  # the second ClientHello, behind which none may come
         return Record(content_type, bytes(payload))
 
     def _inner_record(self, inner: bytes) -> Record | None:
