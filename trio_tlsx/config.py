@@ -23,6 +23,8 @@ GROUP_ALIASES = {"p-256": "secp256r1", "p-384": "secp384r1", "prime256v1": "secp
 MAX_ALPN_PROTOCOL_LENGTH = 255  # RFC 7301 3.1: a one-byte length
 MAX_ALPN_LIST_LENGTH = 2**16 - 1
 
+MIN_KEY_UPDATE_BYTES = 2**14
+
 
 def utc_now() -> datetime.datetime:
     """The time by which certificates are judged."""
@@ -85,6 +87,7 @@ class _Config:
     groups: Sequence[str] = tuple(group.name for group in GROUPS.values())
     signature_schemes: Sequence[str] = tuple(s.name for s in CERTIFICATE_VERIFY_SCHEMES)
     record_size_limit: int = MAX_INNER_PLAINTEXT_LENGTH
+    key_update_bytes: int | None = None
     clock: Callable[[], datetime.datetime] = utc_now
 
     alpn: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
@@ -100,6 +103,11 @@ class _Config:
             raise ConfigError(
                 f"record_size_limit is {self.record_size_limit} bytes; RFC 8449 allows "
                 f"{MIN_RECORD_SIZE_LIMIT} to {MAX_INNER_PLAINTEXT_LENGTH}"
+            )
+        if self.key_update_bytes is not None and self.key_update_bytes < MIN_KEY_UPDATE_BYTES:
+            raise ConfigError(
+                f"key_update_bytes is {self.key_update_bytes}; below {MIN_KEY_UPDATE_BYTES} "
+                "the updates would cost more than the data"
             )
         resolve = object.__setattr__  # the dataclass is frozen for everyone else
         resolve(self, "alpn", _encode_alpn(self.alpn_protocols))
@@ -121,6 +129,8 @@ class ClientConfig(_Config):
         signature_schemes: what the server may sign with, likewise.
         record_size_limit: the largest plaintext record that the server may send, in bytes, with
             its content type (RFC 8449): 64 to 16,385.
+        key_update_bytes: go on to new keys (KeyUpdate) whenever about so many bytes of application
+            data were sent, 16,384 at least; by default only when the cipher suite needs it.
         credentials: our certificate chain and key, for a server that asks for them.
         middlebox_compatibility: make the handshake look like a resumption of TLS 1.2 to whatever
             is in between (RFC 9846 E.4).
@@ -151,6 +161,8 @@ class ServerConfig(_Config):
         signature_schemes: what clients may sign with, likewise.
         record_size_limit: the largest plaintext record that the client may send, in bytes, with
             its content type (RFC 8449): 64 to 16,385.
+        key_update_bytes: go on to new keys (KeyUpdate) whenever about so many bytes of application
+            data were sent, 16,384 at least; by default only when the cipher suite needs it.
         client_auth: whether clients are asked for a certificate: ``"none"``, ``"optional"``
             (those without one are let in) or ``"required"``.
         client_trust: the CAs that may have issued their certificates.

@@ -328,6 +328,27 @@ class TLSStream(trio.abc.HalfCloseableStream, Generic[T_Stream]):
             self._send_cut = self._send_cut or engine.bytes_sealed > sealed
             raise
 
+    async def update_keys(self, *, request_peer: bool = False) -> None:
+        """Go on to new keys for what this side sends (KeyUpdate, RFC 9846 4.7.3).
+
+        Other tasks may be sending and receiving meanwhile. If cancelled, it is as with
+        :meth:`send_all`, and what is sent next is under the new keys all the same.
+
+        Args:
+            request_peer: ask the peer to do so too, unless it was asked and has not answered yet.
+                Its answer is taken in by whoever receives.
+
+        Raises:
+            NotImplementedError: with an :class:`ssl.SSLContext`; the stdlib cannot.
+        """
+        self._check_sendable()
+        if not self._handshake_done:
+            await self._handshake()
+            self._check_sendable()
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self._engine.update_keys(request_peer=request_peer)
+        await self._move_output()
+
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until :meth:`send_all` might not have to wait. Cancelling it changes nothing."""
         with self._sending:

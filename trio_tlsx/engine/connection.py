@@ -24,16 +24,15 @@ from .alerts import FATAL, WARNING
 from .buffers import BUFFER_LENGTH
 from .handshake import Established, Handshake, Observer, Steps
 from .incoming import Incoming, unexpected
+from .key_updates import KeyUpdates
 from .message_reader import CloseNotifyReceived, MessageReader, RawMessage
-from .messages import HandshakeType, KeyUpdate, NewSessionTicket, encode_message
+from .messages import HandshakeType, KeyUpdate, NewSessionTicket
 from .negotiated import Negotiated
 from .outgoing import Outgoing
 from .wants import Buffer, Question, Want
 
 __all__ = ["Connection"]
 
-#: KeyUpdates in a row, without any application data between them.
-MAX_KEY_UPDATES = 32
 #: Tickets that a server may send.
 MAX_TICKETS = 64
 
@@ -51,6 +50,7 @@ class Connection:
         server_side: bool,
         start: Callable[[Handshake], Steps[Established]],
         observer: Observer | None,
+        key_update_bytes: int | None,
     ) -> None:
         self.server_side = server_side
         self.bytes_sealed = 0
@@ -58,6 +58,9 @@ class Connection:
         self._outgoing = Outgoing()
         self._reader = MessageReader(self._incoming)
         handshake = Handshake(self._incoming, self._outgoing, self._reader, observer)
+        self._key_updates = KeyUpdates(
+            self._incoming, self._outgoing, self._reader, key_update_bytes
+        )
         self._steps: Steps[Established] | None = start(handshake)
         self._question: Question | None = None  # put to the driver, not answered yet
         self._answer: object = None  # to the question before
@@ -66,8 +69,6 @@ class Connection:
         self._surplus = memoryview(b"")  # opened, but more than the caller asked for
         self._close_notify_sent = False
         self._close_notify_received = False
-        self._key_update_queued = False
-        self._key_updates = 0
         self._tickets = 0
 
     @classmethod
@@ -85,12 +86,17 @@ class Connection:
             ConfigError: no certificate could be for ``server_hostname``.
         """
         server_name = ServerName.parse(server_hostname)
-        return cls(False, lambda hs: hello.client(hs, config, server_name), observer)
+        return cls(
+            False,
+            lambda hs: hello.client(hs, config, server_name),
+            observer,
+            config.key_update_bytes,
+        )
 
     @classmethod
     def server(cls, config: ServerConfig, *, observer: Observer | None = None) -> Connection:
         """The side that is spoken to."""
-        return cls(True, lambda hs: hello.server(hs, config), observer)
+        return cls(True, lambda hs: hello.server(hs, config), observer, config.key_update_bytes)
 
     # The handshake
 
@@ -244,15 +250,17 @@ class Connection:
             RuntimeError: the handshake is not complete, or ``close_notify`` was sent.
             TLSError: the connection failed before.
         """
+        self._check_writable()
+        self._key_updates.send_if_due(self.bytes_sealed)
+        count = self._outgoing.application_data(data) if data else 0
+        self.bytes_sealed += count
+        return count
+
+    def _check_writable(self) -> None:
         self._complete()
         self._raise_failure()
         if self._close_notify_sent:
             raise RuntimeError("close_notify was sent: nothing may follow it")
-        if self._outgoing.is_worn_out():
-            self._update_sending_keys()
-        count = self._outgoing.application_data(data) if data else 0
-        self.bytes_sealed += count
-        return count
 
     def read(self, max_bytes: int | None = None) -> bytes | Want:
         """Give received application data, ``max_bytes`` at most; see :meth:`Engine.read`."""
@@ -280,7 +288,7 @@ class Connection:
             if not self._reader.is_within_message:
                 data = self._incoming.take_application_data(limit)
                 if data:
-                    self._key_updates = 0
+                    self._key_updates.received_in_a_row = 0
                     if len(data) > limit:
                         self._surplus = memoryview(data)[limit:]
                         data = data[:limit]
@@ -289,6 +297,11 @@ class Connection:
                 self._after_handshake(message)
             elif not self._reader.read_record():
                 return Want.READ
+
+    def update_keys(self, *, request_peer: bool = False) -> None:
+        """Go on to new keys for what this side sends; see :meth:`Engine.update_keys`."""
+        self._check_writable()
+        self._key_updates.send(request_peer=request_peer)
 
     # What the two sides of this connection know, and nobody else
 
@@ -340,7 +353,9 @@ class Connection:
 
     def _after_handshake(self, message: RawMessage) -> None:
         if message.handshake_type == HandshakeType.key_update:
-            self._handle_key_update(KeyUpdate.decode(message.body))
+            self._key_updates.receive(
+                KeyUpdate.decode(message.body), may_answer=not self._close_notify_sent
+            )
         elif message.handshake_type == HandshakeType.new_session_ticket and not self.server_side:
             NewSessionTicket.decode(message.body)
             self._tickets += 1
@@ -348,22 +363,6 @@ class Connection:
                 raise unexpected(f"sent more than {MAX_TICKETS} session tickets")
         else:
             raise unexpected("sent a handshake message after the handshake")
-
-    def _handle_key_update(self, key_update: KeyUpdate) -> None:
-        self._reader.check_key_change()
-        self._incoming.update_keys()
-        self._key_updates += 1
-        if self._key_updates > MAX_KEY_UPDATES:
-            raise unexpected(f"sent more than {MAX_KEY_UPDATES} KeyUpdates without any data")
-        # An answer that has not left yet is an answer to this request too.
-        answered = self._key_update_queued and bool(self._outgoing)
-        if key_update.request_update and not answered and not self._close_notify_sent:
-            self._update_sending_keys()
-            self._key_update_queued = True
-
-    def _update_sending_keys(self) -> None:
-        self._outgoing.handshake(encode_message(KeyUpdate(request_update=False)))
-        self._outgoing.update_keys()
 
     # The end
 

@@ -227,6 +227,9 @@ class OpenSSLConnection:
             self._input = self._into_ssl.read()
             self._collect_output()
 
+    def update_keys(self, *, request_peer: bool = False) -> None:
+        raise NotImplementedError("the stdlib's ssl cannot send a KeyUpdate")
+
     def _open_records(self) -> None:
         if self._input and self._failure is None and not self._peer_closed:
             queued = len(self._output)

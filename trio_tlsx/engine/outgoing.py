@@ -30,6 +30,7 @@ class Outgoing:
     __slots__ = (
         "_batch",
         "_flight",
+        "_key_update_left",
         "_queue",
         "_queued",
         "fragment_length",
@@ -44,6 +45,7 @@ class Outgoing:
         self._flight = bytearray()  # handshake messages that are not in a record yet
         self._queue: list[bytes | memoryview] = []  # records, in order
         self._queued = 0  # bytes in it
+        self._key_update_left = 0  # bytes until the last KeyUpdate has left; none if below 1
         self._batch: memoryview | None = None  # the borrowed buffer that part of the queue is in
 
     # Content in
@@ -87,8 +89,15 @@ class Outgoing:
         self.sealer = sealer
 
     def update_keys(self) -> None:
+        """Go on to the next keys, behind the KeyUpdate that was just queued."""
         self.finish_flight()
         self._sealer().update()
+        self._key_update_left = self._queued
+
+    @property
+    def key_update_queued(self) -> bool:
+        """Whether a KeyUpdate is waiting to leave."""
+        return self._key_update_left > 0
 
     def is_worn_out(self) -> bool:
         return self._sealer().is_worn_out
@@ -134,6 +143,7 @@ class Outgoing:
         if not count:
             return
         self._queued -= count
+        self._key_update_left -= count
         rest = memoryview(self._queue[0])[count:]
         if rest:
             self._queue[0] = rest

@@ -152,6 +152,17 @@ class Engine(Protocol):
         """
         ...
 
+    def update_keys(self, *, request_peer: bool = False) -> None:
+        """Queue a KeyUpdate: what follows is sealed under new keys (RFC 9846 4.7.3).
+
+        Args:
+            request_peer: ask the peer to do so too, unless it was asked and has not answered yet.
+
+        Raises:
+            NotImplementedError: this engine cannot.
+        """
+        ...
+
     # The end
 
     def shutdown(self) -> None:

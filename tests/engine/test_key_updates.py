@@ -1,0 +1,205 @@
+"""KeyUpdate on request, by the amount of data, and in answer to the peer's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from engine_pairs import CLIENT, SERVER, carry, established, failure_of, read_all, sealer, send
+
+from trio_tlsx.config import ServerConfig
+from trio_tlsx.engine.connection import Connection
+from trio_tlsx.engine.key_updates import MAX_KEY_UPDATES
+from trio_tlsx.engine.record import KEY_UPDATE_MARGIN
+from trio_tlsx.engine.wants import Want
+from trio_tlsx.errors import AlertDescription, ConfigError
+
+INTERVAL = 2**15
+
+
+def secret(connection: Connection) -> bytes:
+    return sealer(connection)._secret  # pyright: ignore[reportPrivateUsage]
+
+
+def exchange(client: Connection, server: Connection) -> None:
+    """Show that data still flows both ways."""
+    for one, other in [(client, server), (server, client)]:
+        send(one, other, b"still here")
+        assert read_all(other) == b"still here"
+
+
+def test_new_keys_for_one_direction() -> None:
+    client, server = established()
+    ours, theirs = secret(client), secret(server)
+    client.update_keys()
+    assert secret(client) != ours
+    exchange(client, server)
+    assert secret(server) == theirs
+
+
+def test_new_keys_for_both_directions() -> None:
+    client, server = established()
+    theirs = secret(server)
+    client.update_keys(request_peer=True)
+    exchange(client, server)
+    assert secret(server) != theirs
+
+
+def test_data_already_sealed_stays_under_the_old_keys() -> None:
+    client, server = established()
+    client.write(memoryview(b"before "))
+    client.update_keys()
+    client.write(memoryview(b"after"))
+    carry(client, server)
+    assert read_all(server) == b"before after"
+
+
+def test_asks_the_peer_once_until_it_has_answered() -> None:
+    client, server = established()
+    first = secret(server)
+    client.update_keys(request_peer=True)
+    carry(client, server)
+    assert server.read() is Want.READ
+    second = secret(server)
+    assert second != first
+    client.update_keys(request_peer=True)  # the answer is still on its way
+    carry(client, server)
+    assert server.read() is Want.READ
+    server.data_to_send()
+    assert secret(server) == second
+
+
+def test_asks_again_once_the_peer_has_answered() -> None:
+    client, server = established()
+    seen = {secret(server)}
+    for _ in range(3):
+        client.update_keys(request_peer=True)
+        exchange(client, server)
+        seen.add(secret(server))
+    assert len(seen) == 4
+
+
+def test_one_answer_to_the_requests_that_came_before_it_could_leave() -> None:
+    client, server = established()
+    client.update_keys(request_peer=True)
+    carry(client, server)
+    assert server.read() is Want.READ
+    answered = secret(server)
+    for _ in range(3):
+        # A peer that asks without waiting, which the RFC forbids it.
+        client._key_updates._request_open = False  # pyright: ignore[reportPrivateUsage]
+        client.update_keys(request_peer=True)
+    carry(client, server)
+    assert server.read() is Want.READ
+    assert secret(server) == answered
+    exchange(client, server)
+
+
+def test_answers_again_once_the_answer_has_left_though_data_is_still_queued() -> None:
+    client, server = established()
+    client.update_keys(request_peer=True)
+    carry(client, server)
+    assert server.read() is Want.READ
+    answer = bytes(server.pending_output())
+    client.receive_data(answer)
+    server.bytes_sent(len(answer) - 1)
+    server.write(memoryview(b"queued"))
+    server.bytes_sent(1)  # the answer is out, the data is not
+    assert client.read() is Want.READ
+    answered = secret(server)
+    client.update_keys(request_peer=True)
+    carry(client, server)
+    assert server.read() is Want.READ
+    assert secret(server) != answered
+    carry(server, client)
+    assert read_all(client) == b"queued"
+    exchange(client, server)
+
+
+def test_no_answer_behind_our_close_notify() -> None:
+    client, server = established()
+    server.shutdown()
+    server.data_to_send()
+    client.update_keys(request_peer=True)
+    send(client, server, b"late")
+    assert read_all(server) == b"late"
+    assert not server.pending_output()
+
+
+def test_nothing_is_updated_behind_our_close_notify() -> None:
+    client, _ = established()
+    client.shutdown()
+    with pytest.raises(RuntimeError, match="close_notify"):
+        client.update_keys()
+
+
+def test_requests_that_cross_update_each_side_twice() -> None:
+    client, server = established()
+    before = secret(client), secret(server)
+    client.update_keys(request_peer=True)
+    server.update_keys(request_peer=True)
+    carried = client.data_to_send(), server.data_to_send()
+    after_own = secret(client), secret(server)
+    server.receive_data(carried[0])
+    client.receive_data(carried[1])
+    exchange(client, server)
+    exchange(client, server)
+    after = secret(client), secret(server)
+    for generations in zip(before, after_own, after, strict=True):
+        assert len(set(generations)) == 3
+
+
+def test_a_flood_is_refused() -> None:
+    client, server = established()
+    for _ in range(MAX_KEY_UPDATES):
+        client.update_keys()
+    carry(client, server)
+    assert server.read() is Want.READ
+    client.update_keys()
+    carry(client, server)
+    assert failure_of(server.read).alert == AlertDescription.unexpected_message
+
+
+def test_data_between_them_makes_it_no_flood() -> None:
+    client, server = established()
+    for _ in range(2 * MAX_KEY_UPDATES):
+        client.update_keys()
+        send(client, server, b"x")
+        assert read_all(server) == b"x"
+
+
+@pytest.mark.parametrize("side", ["client", "server"])
+def test_updates_by_itself_after_so_many_bytes(side: str) -> None:
+    client, server = established(
+        replace(CLIENT, key_update_bytes=INTERVAL), replace(SERVER, key_update_bytes=INTERVAL)
+    )
+    one, other = (client, server) if side == "client" else (server, client)
+    generations = [secret(one)]
+    chunk = bytes(INTERVAL // 4)
+    for _ in range(13):
+        send(one, other, chunk)
+        assert read_all(other) == chunk
+        if secret(one) != generations[-1]:
+            generations.append(secret(one))
+    assert len(generations) == 4
+
+
+def test_updates_by_itself_before_the_keys_are_worn_out() -> None:
+    client, server = established()
+    limit = sealer(client).suite.records_per_key - KEY_UPDATE_MARGIN
+    for connection in (sealer(client), server._incoming._opener):  # pyright: ignore[reportPrivateUsage]
+        assert connection is not None
+        connection.sequence_number = limit - 1
+    before = secret(client)
+    send(client, server, b"last")
+    assert secret(client) == before
+    send(client, server, b"first")
+    assert secret(client) != before
+    assert read_all(server) == b"lastfirst"
+
+
+def test_refuses_to_update_more_often_than_makes_sense() -> None:
+    with pytest.raises(ConfigError, match="key_update_bytes"):
+        replace(CLIENT, key_update_bytes=1)
+    with pytest.raises(ConfigError, match="key_update_bytes"):
+        ServerConfig(credentials=SERVER.credentials, key_update_bytes=0)

@@ -1,0 +1,109 @@
+"""KeyUpdate through the stream, beside sends and receives, and against OpenSSL."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+import trio
+import trio.testing
+from tls_pairs import MEMORY, SOCKET, Engine, clog, connected, handshake
+
+from trio_tlsx.engine.connection import Connection
+
+CHUNK = bytes(range(256)) * 64
+ROUNDS = 20
+
+
+async def test_both_directions_go_on_while_keys_change(native: Engine) -> None:
+    async with connected(native, SOCKET) as (client, server):
+
+        async def send(stream: trio.abc.SendStream) -> None:
+            for _ in range(ROUNDS):
+                await stream.send_all(CHUNK)
+
+        async def receive(stream: trio.abc.ReceiveStream) -> None:
+            received = bytearray()
+            while len(received) < ROUNDS * len(CHUNK):
+                received += await stream.receive_some()
+            assert received == ROUNDS * CHUNK
+
+        async with trio.open_nursery() as nursery:
+            for stream in (client, server):
+                nursery.start_soon(send, stream)
+                nursery.start_soon(receive, stream)
+            for _ in range(ROUNDS):
+                await client.update_keys(request_peer=True)
+                await server.update_keys()
+
+
+async def test_does_the_handshake_first(native: Engine) -> None:
+    client, server = native.pair(await MEMORY.connect())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.do_handshake)
+        await client.update_keys()
+    await client.send_all(b"x")
+    assert await server.receive_some() == b"x"
+
+
+async def test_a_receiver_is_not_blocked_by_a_peer_that_does_not_read(native: Engine) -> None:
+    async with connected(native, SOCKET) as (client, server):
+        await clog(client)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.update_keys)
+            await trio.testing.wait_all_tasks_blocked()
+            await server.send_all(b"x")
+            assert await client.receive_some() == b"x"
+            nursery.cancel_scope.cancel()
+
+
+async def test_after_the_end_of_sending_there_are_no_new_keys(native: Engine) -> None:
+    async with connected(native, MEMORY) as (client, _):
+        await client.send_eof()
+        with pytest.raises(trio.ClosedResourceError):
+            await client.update_keys()
+        await trio.aclose_forcefully(client)
+        with pytest.raises(trio.ClosedResourceError):
+            await client.update_keys()
+
+
+async def test_is_a_checkpoint(native: Engine) -> None:
+    async with connected(native, SOCKET) as (client, server):
+        with trio.testing.assert_checkpoints():
+            await client.update_keys()
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await client.update_keys()
+        assert scope.cancelled_caught
+        await client.send_all(b"x")
+        assert await server.receive_some() == b"x"
+
+
+@pytest.mark.parametrize("native_side", ["client", "server"])
+async def test_openssl_follows_and_answers(
+    native: Engine, openssl: Engine, native_side: str
+) -> None:
+    transports = await SOCKET.connect()
+    if native_side == "client":
+        ours, peer = native.client(transports[0]), openssl.server(transports[1])
+    else:
+        peer, ours = openssl.client(transports[0]), native.server(transports[1])
+    async with ours, peer:
+        await handshake(ours, peer)
+        for _ in range(3):
+            await ours.update_keys(request_peer=True)
+            await ours.send_all(b"ping")
+            assert await peer.receive_some() == b"ping"
+            await peer.send_all(b"pong")
+            assert await ours.receive_some() == b"pong"
+        # OpenSSL's keys are new each time: one record was opened under the last ones.
+        engine = cast("Connection", ours._engine)  # pyright: ignore[reportPrivateUsage]
+        opener = engine._incoming._opener  # pyright: ignore[reportPrivateUsage]
+        assert opener is not None
+        assert opener.sequence_number == 1
+
+
+async def test_openssl_under_us_cannot(openssl: Engine) -> None:
+    async with connected(openssl, MEMORY) as (client, _):
+        with pytest.raises(NotImplementedError, match="KeyUpdate"):
+            await client.update_keys()
