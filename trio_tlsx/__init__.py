@@ -20,6 +20,7 @@ from .errors import (
     TLSError,
     Truncated,
 )
+from .key_log import key_log_from_environment
 from .listener import (
     TLSListener,
     handshake_first,
@@ -58,6 +59,7 @@ __all__ = [
     "VerificationWanted",
     "Want",
     "handshake_first",
+    "key_log_from_environment",
     "open_tls_over_tcp_listeners",
     "open_tls_over_tcp_stream",
     "serve_tls_over_tcp",

@@ -13,6 +13,7 @@ from .engine.record import MAX_INNER_PLAINTEXT_LENGTH, MIN_RECORD_SIZE_LIMIT
 from .engine.signatures import CERTIFICATE_VERIFY_SCHEMES, SignatureScheme
 from .engine.suites import CIPHER_SUITES, CipherSuite
 from .errors import ConfigError
+from .key_log import KeyLog, key_log_writer
 from .trust import TrustStore
 
 __all__ = ["ClientConfig", "ServerConfig"]
@@ -88,12 +89,14 @@ class _Config:
     signature_schemes: Sequence[str] = tuple(s.name for s in CERTIFICATE_VERIFY_SCHEMES)
     record_size_limit: int = MAX_INNER_PLAINTEXT_LENGTH
     key_update_bytes: int | None = None
+    key_log: KeyLog | None = None
     clock: Callable[[], datetime.datetime] = utc_now
 
     alpn: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
     suite_table: Mapping[int, CipherSuite] = field(init=False, repr=False, compare=False)
     group_table: Mapping[int, Group] = field(init=False, repr=False, compare=False)
     scheme_table: tuple[SignatureScheme, ...] = field(init=False, repr=False, compare=False)
+    write_key_log: Callable[[str], object] | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         suites = _look_up("cipher suite", self.cipher_suites, CIPHER_SUITES.values())
@@ -114,6 +117,8 @@ class _Config:
         resolve(self, "suite_table", {suite.code: suite for suite in suites})
         resolve(self, "group_table", {group.code: group for group in groups})
         resolve(self, "scheme_table", schemes)
+        log = None if self.key_log is None else key_log_writer(self.key_log)
+        resolve(self, "write_key_log", log)
 
 
 @dataclass(frozen=True)
@@ -131,6 +136,9 @@ class ClientConfig(_Config):
             its content type (RFC 8449): 64 to 16,385.
         key_update_bytes: go on to new keys (KeyUpdate) whenever about so many bytes of application
             data were sent, 16,384 at least; by default only when the cipher suite needs it.
+        key_log: where the secrets of each connection are written (RFC 9850), so that Wireshark
+            can read a recording: a path, a function that is given each line, or
+            :func:`key_log_from_environment`. Whoever has the log can read the connections.
         credentials: our certificate chain and key, for a server that asks for them.
         middlebox_compatibility: make the handshake look like a resumption of TLS 1.2 to whatever
             is in between (RFC 9846 E.4).
@@ -163,6 +171,9 @@ class ServerConfig(_Config):
             its content type (RFC 8449): 64 to 16,385.
         key_update_bytes: go on to new keys (KeyUpdate) whenever about so many bytes of application
             data were sent, 16,384 at least; by default only when the cipher suite needs it.
+        key_log: where the secrets of each connection are written (RFC 9850), so that Wireshark
+            can read a recording: a path, a function that is given each line, or
+            :func:`key_log_from_environment`. Whoever has the log can read the connections.
         client_auth: whether clients are asked for a certificate: ``"none"``, ``"optional"``
             (those without one are let in) or ``"required"``.
         client_trust: the CAs that may have issued their certificates.

@@ -41,7 +41,7 @@ def run(
     hs: Handshake, offer: Offer, suite: CipherSuite, group: Group, shared_secret: bytes
 ) -> Steps[Established]:
     """From the ServerHello, which is in the transcript, to our Finished."""
-    keys = KeySchedule(suite)
+    keys = KeySchedule(suite, key_log=hs.key_log)
     keys.mix_shared_secret(shared_secret)
     hello_hash = hs.transcript.digest()
     client_secret = keys.derive("c hs traffic", hello_hash)

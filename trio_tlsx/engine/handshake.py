@@ -11,6 +11,7 @@ from cryptography import x509
 from ..errors import AlertDescription, ProtocolError
 from .extensions import decode_uint16
 from .incoming import Incoming
+from .key_schedule import KeyLog
 from .message_reader import MessageReader, RawMessage
 from .messages import HandshakeType, Message, encode_message
 from .negotiated import Negotiated
@@ -54,6 +55,7 @@ class Handshake:
     Attributes:
         incoming, outgoing: the record layer.
         transcript: everything sent and expected so far.
+        key_log: what logs the secrets, for the key schedule.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Handshake:
         self.incoming = incoming
         self.outgoing = outgoing
         self.transcript = Transcript()
+        self.key_log: KeyLog | None = None
         self._reader = reader
         self._observer = observer
 
@@ -109,6 +112,13 @@ class Handshake:
     def ask(self, question: Question) -> Steps[Any]:
         """Put a question to our own program; its refusal is raised here."""
         return (yield question)
+
+    def log_keys(self, write: Callable[[str], object] | None, client_random: bytes) -> None:
+        """Log the secrets of this handshake as lines of RFC 9850, where someone wants them."""
+        if write is not None:
+            self.key_log = lambda label, secret: write(
+                f"{label} {client_random.hex()} {secret.hex()}"
+            )
 
     def limit_records(self, ours: int, theirs: bytes) -> None:
         """Both sides said how large a record they take (RFC 8449 4); both keep to it from here."""

@@ -56,6 +56,7 @@ def client(hs: Handshake, config: ClientConfig, server_name: ServerName) -> Step
     """Offer; do what a HelloRetryRequest asks for; go on with what the server chose."""
     shares = {group.code: group.generate() for group in initial_groups(config)}
     hello = client_hello(config, server_name, shares)
+    hs.log_keys(config.write_key_log, hello.random)
     hs.outgoing.record_version = INITIAL_RECORD_VERSION
     hs.send(hello)
     hs.outgoing.finish_flight()
@@ -229,6 +230,7 @@ class Choice:
 def server(hs: Handshake, config: ServerConfig) -> Steps[Established]:
     """Choose from what is offered; ask for another key share if need be; go on."""
     hello = yield from hs.expect(ClientHello)
+    hs.log_keys(config.write_key_log, hello.random)
     hs.incoming.accept_change_cipher_spec = True
     check_client_hello(hello)
     choice = choose(config, hello)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
+from typing import TypeAlias
 
 from .suites import CipherSuite, Hash
 from .wire import opaque8, uint16
 
 __all__ = [
+    "KeyLog",
     "KeySchedule",
     "expand_label",
     "finished_verify_data",
@@ -16,6 +19,19 @@ __all__ = [
 ]
 
 IV_LENGTH = 12
+
+#: Told of the secrets that may be logged: under which name (RFC 9850 2.1), and what it is.
+KeyLog: TypeAlias = Callable[[str, bytes], object]
+
+KEY_LOG_LABELS = {
+    "c e traffic": "CLIENT_EARLY_TRAFFIC_SECRET",
+    "e exp master": "EARLY_EXPORTER_SECRET",
+    "c hs traffic": "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
+    "s hs traffic": "SERVER_HANDSHAKE_TRAFFIC_SECRET",
+    "c ap traffic": "CLIENT_TRAFFIC_SECRET_0",
+    "s ap traffic": "SERVER_TRAFFIC_SECRET_0",
+    "exp master": "EXPORTER_SECRET",
+}
 
 _INNER_PAD = bytes(octet ^ 0x36 for octet in range(256))
 _OUTER_PAD = bytes(octet ^ 0x5C for octet in range(256))
@@ -74,10 +90,13 @@ class KeySchedule:
     :meth:`mix_nothing` are called in the RFC's order.
     """
 
-    __slots__ = ("_empty_hash", "_secret", "_suite")
+    __slots__ = ("_empty_hash", "_key_log", "_secret", "_suite")
 
-    def __init__(self, suite: CipherSuite, psk: bytes | None = None) -> None:
+    def __init__(
+        self, suite: CipherSuite, psk: bytes | None = None, key_log: KeyLog | None = None
+    ) -> None:
         self._suite = suite
+        self._key_log = key_log
         self._empty_hash = suite.hash().digest()
         zeros = bytes(suite.hash_length)
         self._secret = hmac(suite.hash, zeros, zeros if psk is None else psk)
@@ -94,4 +113,7 @@ class KeySchedule:
         """Derive-Secret; without a transcript, over no messages."""
         context = self._empty_hash if transcript_hash is None else transcript_hash
         suite = self._suite
-        return expand_label(suite.hash, self._secret, label, context, suite.hash_length)
+        secret = expand_label(suite.hash, self._secret, label, context, suite.hash_length)
+        if self._key_log is not None and label in KEY_LOG_LABELS:
+            self._key_log(KEY_LOG_LABELS[label], secret)
+        return secret

@@ -35,7 +35,7 @@ def run(
     shared_secret: bytes,
 ) -> Steps[Established]:
     """From our ServerHello, which is in the transcript, to the client's Finished."""
-    keys = KeySchedule(suite)
+    keys = KeySchedule(suite, key_log=hs.key_log)
     keys.mix_shared_secret(shared_secret)
     hello_hash = hs.transcript.digest()
     client_secret = keys.derive("c hs traffic", hello_hash)
