@@ -1,0 +1,322 @@
+"""Any way to cut the ciphertext gives the same plaintext; any octets only give a TLSError."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain, repeat
+from typing import Literal
+
+from engine_pairs import (
+    ASKING_SERVER,
+    CLIENT,
+    SERVER,
+    AbsentSigner,
+    connections,
+    credentials,
+    established,
+    outgoing,
+    plain,
+    sealed,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trio_tlsx.credentials import Credentials
+from trio_tlsx.engine.connection import Connection
+from trio_tlsx.engine.messages import (
+    HandshakeType,
+    KeyUpdate,
+    NewSessionTicket,
+    encode_message,
+)
+from trio_tlsx.engine.record import MAX_INNER_PLAINTEXT_LENGTH, ContentType
+from trio_tlsx.engine.signatures import SignatureScheme
+from trio_tlsx.engine.wants import Want
+from trio_tlsx.engine.wire import opaque24, uint8
+from trio_tlsx.errors import InternalError, TLSError
+
+KIB = 2**10
+
+# What the sender does
+
+
+@dataclass(frozen=True)
+class Write:
+    """Application data, as the engine itself makes records of it."""
+
+    length: int
+
+
+@dataclass(frozen=True)
+class OneRecord:
+    """A record of application data, empty perhaps, with padding."""
+
+    length: int
+    padding: int
+
+
+@dataclass(frozen=True)
+class Update:
+    """New keys."""
+
+    request_update: bool
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """What a server may send at any time, in several records perhaps."""
+
+    length: int
+    fragment: int
+
+
+Action = Write | OneRecord | Update | Ticket
+
+actions = st.lists(
+    st.one_of(
+        st.builds(Write, st.integers(1, 300)),
+        st.builds(Write, st.integers(1, 300 * KIB)),
+        st.builds(OneRecord, st.integers(0, 50), st.integers(0, 100)),
+        st.builds(Update, st.booleans()),
+        st.builds(Ticket, st.integers(1, 300), st.integers(1, 100)),
+    ),
+    max_size=8,
+)
+limits = st.sampled_from([64, 65, 300, 2**12, 2**14, MAX_INNER_PLAINTEXT_LENGTH])
+
+#: How much comes at a time, again and again.
+cuts = st.lists(
+    st.one_of(st.integers(1, 40), st.integers(1, 20 * KIB), st.integers(1, 300 * KIB)),
+    min_size=1,
+    max_size=6,
+)
+
+
+def perform(sender: Connection, script: Iterable[Action], limit: int) -> tuple[bytes, bytes]:
+    """The plaintext that a script sends, and the ciphertext that this is."""
+    plaintext, ciphertext = bytearray(), bytearray()
+    for i, action in enumerate(script):
+        match action:
+            case Write(length):
+                data = bytes((i,)) * length
+                plaintext += data
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[sender.write(rest) :]
+                    ciphertext += sender.data_to_send()
+            case OneRecord(length, padding):
+                data = bytes((i,)) * min(length, limit - 1)
+                plaintext += data
+                ciphertext += sealed(sender, data, padding=min(padding, limit - 1 - len(data)))
+            case Update(request_update):
+                outgoing(sender).handshake(encode_message(KeyUpdate(request_update)))
+                outgoing(sender).update_keys()
+                ciphertext += sender.data_to_send()
+            case Ticket(length, fragment):
+                message = encode_message(NewSessionTicket(1, 2, b"", b"t" * length, {}))
+                for start in range(0, len(message), min(fragment, limit - 1)):
+                    piece = message[start : start + min(fragment, limit - 1)]
+                    ciphertext += sealed(sender, piece, ContentType.handshake)
+    return bytes(plaintext), bytes(ciphertext)
+
+
+# What the receiver does
+
+How = Literal["receive_data", "receive_buffer", "released"]
+
+
+def deliver(receiver: Connection, ciphertext: bytes, how: How) -> None:
+    """Give all of it to the receiver, in one of the ways that drivers have."""
+    rest = memoryview(ciphertext)
+    while rest:
+        if how == "receive_data":
+            receiver.receive_data(rest)
+            return
+        buffer = receiver.receive_buffer()
+        count = min(len(buffer), len(rest))
+        buffer[:count] = rest[:count]
+        receiver.bytes_received(count)
+        rest = rest[count:]
+        if how == "released":
+            receiver.release_buffers()
+
+
+def pieces(ciphertext: bytes, lengths: list[int]) -> Iterator[bytes]:
+    start = 0
+    for length in chain.from_iterable(repeat(lengths)):
+        if start >= len(ciphertext):
+            return
+        yield ciphertext[start : start + length]
+        start += length
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    script=actions,
+    lengths=cuts,
+    ways=st.lists(st.sampled_from(["receive_data", "receive_buffer", "released"]), min_size=1),
+    reads=st.lists(st.none() | st.integers(1, 100) | st.integers(1, 300 * KIB), min_size=1),
+    limit=limits,
+)
+def test_any_cut_gives_the_same_plaintext(
+    script: list[Action],
+    lengths: list[int],
+    ways: list[How],
+    reads: list[int | None],
+    limit: int,
+) -> None:
+    receiver, sender = established(replace(CLIENT, record_size_limit=limit))
+    expected, ciphertext = perform(sender, script, limit)
+    sender.shutdown()
+    ciphertext += sender.data_to_send()
+    # Small pieces of a lot of data would take long, and would show nothing new.
+    lengths = [max(length, len(ciphertext) // 500) for length in lengths]
+
+    data = bytearray()
+    max_bytes = chain.from_iterable(repeat(reads))
+    next_way = chain.from_iterable(repeat(ways))
+    for piece in pieces(ciphertext, lengths):
+        deliver(receiver, piece, next(next_way))
+        while isinstance(read := receiver.read(at_most := next(max_bytes)), bytes) and read:
+            assert at_most is None or len(read) <= at_most
+            data += read
+        receiver.release_buffers()
+    assert bytes(data) == expected
+    assert receiver.read() == b""
+    assert receiver.unread_ciphertext() == b""
+
+    # The answers to its KeyUpdates are all that the receiver has sent, and they are good.
+    if output := receiver.data_to_send():
+        sender.receive_data(output)
+    assert sender.read() is Want.READ
+
+
+@settings(deadline=None, max_examples=40)
+@given(lengths=cuts, fragment=st.integers(1, 2000), client_auth=st.booleans())
+def test_any_cut_of_the_handshake_gives_the_same_connection(
+    lengths: list[int], fragment: int, client_auth: bool
+) -> None:
+    """Messages in records of any length, which come in pieces of any length."""
+    client, server = connections(
+        replace(CLIENT, credentials=credentials()), ASKING_SERVER if client_auth else SERVER
+    )
+    outgoing(client).fragment_length = outgoing(server).fragment_length = fragment
+    for _ in range(4):
+        for one, other in ((client, server), (server, client)):
+            one.do_handshake()
+            for piece in pieces(one.data_to_send(), lengths):
+                other.receive_data(piece)
+                other.do_handshake()
+    assert client.do_handshake() is server.do_handshake() is Want.NOTHING
+    assert bool(server.negotiated.peer_certificates) == client_auth
+
+
+# Random octets
+
+
+def refuse_or_wait(connection: Connection, octets: bytes) -> None:
+    """Feed ``octets``, then the end of the transport; only a TLSError may come out."""
+    try:
+        for data in filter(None, (octets, None)):
+            connection.receive_data(data)
+            go_on(connection)
+        connection.receive_data(b"")
+        go_on(connection)
+    except InternalError as error:
+        raise AssertionError("the engine was not prepared for this") from error
+    except TLSError:
+        return
+    assert connection.handshake_complete
+
+
+def go_on(connection: Connection) -> None:
+    while connection.do_handshake() is Want.WRITE:
+        connection.data_to_send()
+    if connection.handshake_complete:
+        while isinstance(data := connection.read(), bytes) and data:
+            pass
+
+
+content_types = st.sampled_from(list(ContentType)) | st.integers(0, 255)
+
+
+def handshake_message(handshake_type: int, body: bytes) -> bytes:
+    return uint8(handshake_type) + opaque24(body)
+
+
+handshake_messages = st.builds(
+    handshake_message,
+    st.sampled_from(list(HandshakeType)) | st.integers(0, 255),
+    st.binary(max_size=80),
+)
+contents = st.one_of(
+    st.binary(max_size=80),
+    handshake_messages,
+    st.lists(handshake_messages, max_size=4).map(b"".join),
+    st.sampled_from([b"\1\0", b"\2\x28", b"\1\x5a", b"\1", b"\2\xff"]),
+)
+random_records = st.lists(st.tuples(content_types, contents, st.integers(0, 3)), max_size=6)
+CLIENT_SIDE, SERVER_SIDE = 0, 1
+either_side = st.sampled_from([CLIENT_SIDE, SERVER_SIDE])
+
+
+@settings(deadline=None, max_examples=100)
+@given(octets=st.binary(max_size=300), side=either_side)
+def test_random_octets(octets: bytes, side: int) -> None:
+    for connection in (connections()[side], halfway(side)[side], established()[side]):
+        refuse_or_wait(connection, octets)
+
+
+@settings(deadline=None, max_examples=100)
+@given(script=random_records, side=either_side)
+def test_random_records_in_the_clear(script: list[tuple[int, bytes, int]], side: int) -> None:
+    octets = b"".join(plain(content, content_type) for content_type, content, _ in script)
+    for connection in (connections()[side], halfway(side)[side], established()[side]):
+        refuse_or_wait(connection, octets)
+
+
+@settings(deadline=None, max_examples=100)
+@given(script=random_records, side=either_side)
+def test_random_records_that_are_sealed(script: list[tuple[int, bytes, int]], side: int) -> None:
+    for pair in (halfway(side), established()):
+        octets = b"".join(
+            sealed(pair[1 - side], content, content_type, padding)
+            for content_type, content, padding in script
+        )
+        refuse_or_wait(pair[side], octets)
+
+
+@settings(deadline=None, max_examples=30)
+@given(edits=st.lists(st.tuples(st.integers(0, 10**4), st.binary(max_size=3)), max_size=4))
+def test_random_edits_of_a_client_hello(edits: list[tuple[int, bytes]]) -> None:
+    client, server = connections()
+    client.do_handshake()
+    octets = client.data_to_send()
+    for position, replacement in edits:
+        start = position % len(octets)
+        octets = octets[:start] + replacement + octets[start + 1 :]
+    refuse_or_wait(server, octets)
+
+
+def halfway(attacked: int) -> tuple[Connection, Connection]:
+    """A client and a server in the middle of the handshake, both with handshake keys.
+
+    The client waits for CertificateVerify. The server waits for the client's Certificate if it is
+    the one to be attacked, else for its own signer.
+    """
+    leaf = credentials().chain[0]
+    signer = AbsentSigner(SignatureScheme.ecdsa_secp256r1_sha256)
+    absent = Credentials([leaf], signer)
+    client, server = connections(CLIENT, replace(ASKING_SERVER, credentials=absent))
+    for one, other in ((client, server), (server, client), (client, server)):
+        assert one.do_handshake() is Want.WRITE
+        other.receive_data(one.data_to_send())
+    if attacked == SERVER_SIDE:
+        server.answer(b"a signature that nobody will see")
+        assert server.do_handshake() is Want.WRITE
+        server.data_to_send()
+        assert server.do_handshake() is Want.READ
+    else:
+        assert client.do_handshake() is Want.READ
+    return client, server
