@@ -19,6 +19,7 @@ __all__ = ["MALFORMED", "certificate_blocks", "load_certificates", "read_file"]
 MALFORMED = (
     ValueError,
     TypeError,
+    KeyError,  # cryptography 49, for a string of a type that names do not have
     UnsupportedAlgorithm,
     x509.DuplicateExtension,
     x509.InvalidVersion,
