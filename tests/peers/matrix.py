@@ -1,0 +1,58 @@
+"""Every peer, in every role, with everything that it may be asked to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+from meeting import Opposite
+from openssl_peer import OpenSSLPeer
+from peer import Peer, Role
+from pyopenssl_peer import PyOpenSSLPeer
+from stdlib_peer import StdlibPeer
+from tlslite_peer import TLSLitePeer
+
+PEERS: tuple[Peer, ...] = (OpenSSLPeer(), StdlibPeer(), PyOpenSSLPeer(), TLSLitePeer())
+
+
+def opposite(*roles: Role, needs: str = "") -> pytest.MarkDecorator:
+    """Run a test against each peer in these roles.
+
+    Args:
+        needs: what the peer must be able to do, by the name that its ``cannot`` has for it.
+    """
+    cells = [
+        pytest.param(
+            Opposite(peer, role), id=f"{peer.name}-{role}", marks=_marks(peer, role, needs)
+        )
+        for peer in PEERS
+        for role in roles
+    ]
+    return pytest.mark.parametrize("opposite", cells)
+
+
+def opposite_and(feature: str, values: Iterable[str]) -> pytest.MarkDecorator:
+    """Run a test against each peer in both roles, with each value of a feature."""
+    roles: tuple[Role, ...] = ("client", "server")
+    cells = [
+        pytest.param(
+            Opposite(peer, role),
+            value,
+            id=f"{peer.name}-{role}-{value}",
+            marks=_marks(peer, role, value),
+        )
+        for peer in PEERS
+        for role in roles
+        for value in values
+    ]
+    return pytest.mark.parametrize(("opposite", feature), cells)
+
+
+def _marks(peer: Peer, role: Role, needed: str) -> tuple[pytest.MarkDecorator, ...]:
+    """What a peer cannot do is tried all the same, so that the day is noticed when it can."""
+    inability = peer.cannot.get((role, needed))
+    if inability is None:
+        return ()
+    # Nurseries wrap it.
+    raises = pytest.RaisesGroup(inability.shows_as, flatten_subgroups=True)
+    return (pytest.mark.xfail(strict=True, reason=inability.why, raises=raises),)

@@ -1,0 +1,169 @@
+"""One of our streams and a peer, connected over loopback."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+import trio
+from authority import SERVER_NAME, Authority
+from peer import SAFETY_NET, Part, Peer, Role, Saw
+
+from trio_tlsx.config import ClientConfig, ServerConfig
+from trio_tlsx.engine.messages import HELLO_RETRY_REQUEST_RANDOM
+from trio_tlsx.errors import TLSError
+from trio_tlsx.stream import TLSStream
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Meeting:
+    """A connection of ours to a peer.
+
+    Attributes:
+        stream: our side.
+        saw: what the peer saw; there once the connection is over.
+    """
+
+    saw: Saw
+
+    def __init__(self, stream: TLSStream[Any], part: Part) -> None:
+        self.stream = stream
+        self._part = part
+
+    async def converse(self) -> None:
+        """Have data sent back, and close in the order that the peer's part says."""
+        data = payload(self._part.echo)
+        await self.stream.send_all(data)
+        echo = b""
+        while len(echo) < len(data):
+            more = await self.stream.receive_some()
+            assert more, "the end came before the data"
+            echo += more
+        assert echo == data
+        if not self._part.closes_first:
+            await self.stream.send_eof()
+        assert await self.stream.receive_some() == b""
+        await self.stream.aclose()
+
+    async def fail(self) -> TLSError:
+        """Handshake and read up to the error that ends it; give that."""
+        with pytest.raises(trio.BrokenResourceError) as caught:
+            await self.stream.receive_some()
+        await self.stream.aclose()
+        assert isinstance(caught.value.__cause__, TLSError)
+        return caught.value.__cause__
+
+
+@dataclass(frozen=True)
+class Opposite:
+    """A peer in one role; our side has the other one."""
+
+    peer: Peer
+    role: Role
+
+    def __str__(self) -> str:
+        return f"{self.peer.name}-{self.role}"
+
+    @asynccontextmanager
+    async def meet(
+        self,
+        authority: Authority,
+        *,
+        key_type: str = "P-256",
+        ours: Mapping[str, Any] = NOTHING,
+        theirs: Mapping[str, Any] = NOTHING,
+        tap: Tap | None = None,
+    ) -> AsyncGenerator[Meeting, None]:
+        """Connect; both sides are at their end when the block is.
+
+        Args:
+            authority: which server certificate there is, and whom the client trusts.
+            key_type: of the server's certificate.
+            ours: what is different in our configuration, beside ``server_hostname``.
+            theirs: what is different in the peer's part.
+            tap: what is to listen in.
+        """
+        hostname = None
+        config: ClientConfig | ServerConfig
+        if self.role == "server":
+            usual = {"trust": authority.ca.trust, "server_hostname": SERVER_NAME}
+            changed: dict[str, Any] = {**usual, **ours}
+            hostname = changed.pop("server_hostname")
+            config = ClientConfig(**changed)
+            known: dict[str, Any] = {"credentials": authority.files(key_type)}
+        else:
+            changed = {"credentials": authority.credentials(key_type), **ours}
+            config = ServerConfig(**changed)
+            known = {"trust": authority.ca_file, "server_name": SERVER_NAME}
+        part = Part(**{**known, **theirs})
+        saw: list[Saw] = []
+        with trio.fail_after(SAFETY_NET):
+            async with trio.open_nursery() as nursery:
+                transport = await self._connect(nursery, part, saw)
+                if tap is not None:
+                    transport = tap.over(transport)
+                stream = TLSStream(transport, config, server_hostname=hostname)
+                meeting = Meeting(stream, part)
+                try:
+                    yield meeting
+                finally:
+                    await trio.aclose_forcefully(stream)
+        [meeting.saw] = saw
+
+    async def _connect(self, nursery: trio.Nursery, part: Part, saw: list[Saw]) -> trio.abc.Stream:
+        """Have the peer play its part in the nursery, with this stream at our end."""
+        if self.role == "server":
+
+            async def serve(task_status: trio.TaskStatus[int]) -> None:
+                saw.append(await self.peer.serve(part, task_status))
+
+            return await trio.open_tcp_stream("127.0.0.1", await nursery.start(serve))
+
+        async def call(port: int) -> None:
+            saw.append(await self.peer.call(part, port))
+
+        [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        with listener.socket:  # without a checkpoint, at which a stream could be lost
+            nursery.start_soon(call, listener.socket.getsockname()[1])
+            return await listener.accept()
+
+
+class Tap(trio.abc.Stream):
+    """Listens in: passes everything on, and keeps it."""
+
+    recorded = b""
+
+    def over(self, stream: trio.abc.Stream) -> Tap:
+        self._stream = stream
+        return self
+
+    @property
+    def retried(self) -> bool:
+        """Whether a HelloRetryRequest went over the wire."""
+        return HELLO_RETRY_REQUEST_RANDOM in self.recorded
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        self.recorded += data
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        data = await self._stream.receive_some(max_bytes)
+        self.recorded += data
+        return data
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+def payload(length: int) -> bytes:
+    """Data of bytes from 128 on, as OpenSSL's programs need it."""
+    return bytes(octet | 0x80 for octet in random.Random(length).randbytes(length))

@@ -1,0 +1,151 @@
+"""OpenSSL's own programs: ``openssl s_client`` and ``openssl s_server``.
+
+What they receive they print, and what they read they send. Both are bytes of 128 and more here,
+which is how data is told from all the rest that they print.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+import trio
+from peer import (
+    CannotDoThat,
+    Inabilities,
+    Inability,
+    Part,
+    Peer,
+    Saw,
+    inabilities_of_openssl,
+)
+from processes import peer_program
+
+from trio_tlsx.errors import AlertDescription
+
+TEXT = bytes(range(128))
+DATA = bytes(range(128, 256))
+
+LISTENING = re.compile(rb"^ACCEPT .*:(\d+)$", re.MULTILINE)
+
+#: What ``-msg`` prints of an alert that has come: a title, and its two bytes on the next line.
+ALERT = re.compile(rb"^<<< [^\n]*\bAlert\b[^\n]*\n +[0-9a-f]{2} ([0-9a-f]{2})", re.MULTILINE)
+
+ONLY_BEHIND_A_PAGE = Inability("it sends close_notify first only behind a page", CannotDoThat)
+
+
+def installed_version() -> tuple[int, ...]:
+    """The program's version; the empty one where it is not installed."""
+    program = shutil.which("openssl")
+    if program is None:
+        return ()
+    output = subprocess.run([program, "version"], capture_output=True, text=True, check=True)
+    return tuple(map(int, output.stdout.split()[1].split(".")[:2]))
+
+
+class OpenSSLPeer(Peer):
+    name = "openssl"
+    cannot: ClassVar[Inabilities] = {
+        ("client", "hear our answer"): Inability("it does not read on", AssertionError),
+        ("server", "close first"): ONLY_BEHIND_A_PAGE,
+        ("server", "hear our answer"): ONLY_BEHIND_A_PAGE,
+        **inabilities_of_openssl(installed_version()),
+    }
+
+    def require(self) -> None:
+        peer_program("openssl")
+
+    async def serve(
+        self, part: Part, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED
+    ) -> Saw:
+        arguments = ["s_server", "-accept", "127.0.0.1:0", "-naccept", "1", *common(part)]
+        if part.trust:
+            arguments += ["-Verify", "1"]
+        if part.cookie:
+            arguments += ["-stateless"]
+        if part.http:
+            arguments += ["-www"]
+        if part.closes_first:
+            raise CannotDoThat
+        return await run(arguments, part, task_status)
+
+    async def call(self, part: Part, port: int) -> Saw:
+        arguments = ["s_client", "-brief", "-connect", f"127.0.0.1:{port}", *common(part)]
+        if part.server_name:
+            arguments += ["-servername", part.server_name, "-verify_hostname", part.server_name]
+        return await run(arguments, part)
+
+
+def common(part: Part) -> list[str | Path]:
+    """The arguments that both programs understand."""
+    arguments: list[str | Path] = ["-msg"]
+    if part.credentials:
+        chain, key = part.credentials
+        arguments += ["-cert", chain, "-key", key]
+    if part.trust:
+        arguments += ["-CAfile", part.trust, "-verify_return_error"]
+    if part.group:
+        arguments += ["-groups", part.group]
+    if part.alpn_protocols:
+        arguments += ["-alpn", ",".join(part.alpn_protocols)]
+    if part.tls12_only:
+        arguments += ["-no_tls1_3"]
+    return arguments
+
+
+async def run(
+    arguments: Sequence[str | Path],
+    part: Part,
+    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
+) -> Saw:
+    """Run the program to its end; a server's port is what it starts with."""
+    printed, received = bytearray(), bytearray()
+    is_listening = is_answering = False
+    async with started(arguments) as (stdin, stdout), trio.open_nursery() as nursery:
+        async for chunk in stdout:
+            printed += chunk.translate(None, DATA)
+            received += chunk.translate(None, TEXT)
+            if not is_listening and (match := LISTENING.search(printed)):
+                is_listening = True
+                task_status.started(int(match[1]))
+            if not is_answering and len(received) >= part.echo:
+                is_answering = True
+                nursery.start_soon(answer, stdin, bytes(received), part)
+        nursery.cancel_scope.cancel()
+    alerts = ALERT.findall(printed)
+    return Saw(AlertDescription(int(alerts[-1], 16)) if alerts else None, printed.decode())
+
+
+@asynccontextmanager
+async def started(
+    arguments: Sequence[str | Path],
+) -> AsyncGenerator[tuple[trio.abc.SendStream, trio.abc.ReceiveStream], None]:
+    """The program while it runs: its standard input, and its output and errors together."""
+    command = [peer_program("openssl"), *map(str, arguments)]
+    pipe = subprocess.PIPE
+    async with trio.open_nursery() as nursery:
+        start = partial(
+            trio.run_process,
+            command,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        process: trio.Process = await nursery.start(start)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        async with process.stdin, process.stdout:
+            yield process.stdin, process.stdout
+
+
+async def answer(stdin: trio.abc.SendStream, data: bytes, part: Part) -> None:
+    await stdin.send_all(data)
+    if part.closes_first:
+        await stdin.aclose()

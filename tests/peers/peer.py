@@ -1,0 +1,124 @@
+"""What a peer is asked to do in one conversation, and what it tells afterwards."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import ClassVar, Literal, TypeAlias
+
+import trio
+
+from trio_tlsx.errors import AlertDescription
+
+Role: TypeAlias = Literal["client", "server"]
+
+#: Nothing here takes this long: something hangs, in seconds.
+SAFETY_NET = 30
+
+
+@dataclass(frozen=True)
+class Part:
+    """What the peer does: handshake, send back what it gets, close.
+
+    Attributes:
+        credentials: the files of its certificate chain and key; a client's are for servers that
+            ask.
+        trust: the file of the CAs that it trusts; a server that has one asks for a certificate.
+        server_name: whom a client expects to talk to.
+        group: the only group that it knows, by the name of the IANA registry.
+        alpn_protocols: its application protocols.
+        tls12_only: it knows nothing newer.
+        refuses: what it gets to see is not to its liking.
+        cookie: a server has its client repeat a cookie.
+        echo: how many bytes it waits for, and sends back.
+        closes_first: it sends ``close_notify`` first, and not in answer to ours.
+        http: a server answers one request with a page, and closes first.
+    """
+
+    _: KW_ONLY
+    credentials: tuple[Path, Path] | None = None
+    trust: Path | None = None
+    server_name: str | None = None
+    group: str | None = None
+    alpn_protocols: tuple[str, ...] = ()
+    tls12_only: bool = False
+    refuses: bool = False
+    cookie: bool = False
+    echo: int = 0
+    closes_first: bool = False
+    http: bool = False
+
+
+@dataclass(frozen=True)
+class Saw:
+    """What a peer tells of a conversation.
+
+    Attributes:
+        alert: the last alert that it got, ``close_notify`` among them; None without any.
+        story: what else it said, for whoever reads a failed test.
+    """
+
+    alert: AlertDescription | None
+    story: str = ""
+
+
+class CannotDoThat(Exception):
+    """The peer has no way to play this part."""
+
+
+@dataclass(frozen=True)
+class Inability:
+    """Something that a peer cannot do.
+
+    Attributes:
+        why: the reason.
+        shows_as: what its test then ends with.
+    """
+
+    why: str
+    shows_as: type[BaseException]
+
+
+#: What it is that a peer cannot do, in which role: the name of a group, or what a test calls it.
+Inabilities: TypeAlias = Mapping[tuple[Role, str], Inability]
+
+
+FIRST_OPENSSL_WITH_MLKEM = (3, 5)
+
+
+def inabilities_of_openssl(version: tuple[int, ...]) -> Inabilities:
+    """What an OpenSSL of this version cannot do."""
+    if version >= FIRST_OPENSSL_WITH_MLKEM:
+        return {}
+    number = ".".join(map(str, version[:2]))
+    inability = Inability(
+        f"OpenSSL {number} has no X25519MLKEM768; 3.5 is the first", trio.BrokenResourceError
+    )
+    return {("client", "X25519MLKEM768"): inability, ("server", "X25519MLKEM768"): inability}
+
+
+class Peer(ABC):
+    """Another implementation of TLS.
+
+    Attributes:
+        name: for the test's name.
+        cannot: what it cannot do. Those tests run all the same, and have to fail.
+    """
+
+    name: ClassVar[str]
+    cannot: ClassVar[Inabilities]
+
+    def require(self) -> None:  # noqa: B027 - what is a Python package is there
+        """Skip the test, or in CI fail it, where this peer is not installed."""
+
+    @abstractmethod
+    async def serve(
+        self, part: Part, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED
+    ) -> Saw:
+        """Be the server of one connection; the port is what it starts with."""
+
+    @abstractmethod
+    async def call(self, part: Part, port: int) -> Saw:
+        """Be the client of one connection."""

@@ -1,0 +1,95 @@
+"""OpenSSL 4, as it comes with ``cryptography``, through pyOpenSSL."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import Any, ClassVar
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from library_peer import LibraryPeer
+from OpenSSL import SSL, _util
+from peer import SAFETY_NET, CannotDoThat, Inabilities, Inability, Part, Role
+
+from trio_tlsx.errors import AlertDescription
+
+CURVES: dict[str, ec.EllipticCurve] = {"secp256r1": ec.SECP256R1(), "secp384r1": ec.SECP384R1()}
+
+# What pyOpenSSL itself calls; it has no name of its own for the check of a host name.
+_lib: Any = _util.lib
+
+
+class PyOpenSSLSession:
+    errors = (SSL.Error,)
+
+    def __init__(self, sock: socket.socket, role: Role, part: Part) -> None:
+        if part.cookie:
+            raise CannotDoThat
+        context = SSL.Context(SSL.TLS_METHOD)
+        context.set_info_callback(self._note)
+        if part.credentials:
+            chain, key = part.credentials
+            context.use_certificate_chain_file(chain)
+            context.use_privatekey_file(key)
+        if part.trust:
+            context.load_verify_locations(part.trust)
+            mode = SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT
+            context.set_verify(mode, lambda _, __, ___, ____, ok: bool(ok))
+        if part.group:
+            context.set_tmp_ecdh(CURVES[part.group])
+        if part.alpn_protocols:
+            protocols = [name.encode() for name in part.alpn_protocols]
+            context.set_alpn_protos(protocols)
+            context.set_alpn_select_callback(
+                lambda _, offered: next((p for p in protocols if p in offered), b"")
+            )
+        if part.tls12_only:
+            context.set_max_proto_version(SSL.TLS1_2_VERSION)
+        self.socket = sock
+        self._alert: AlertDescription | None = None
+        # A timeout of Python's makes the descriptor non-blocking, which OpenSSL would see.
+        sock.settimeout(None)
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", SAFETY_NET, 0))
+        self._tls = SSL.Connection(context, sock)
+        if role == "server":
+            self._tls.set_accept_state()
+        else:
+            self._tls.set_connect_state()
+        if part.server_name:
+            name = part.server_name.encode()
+            self._tls.set_tlsext_host_name(name)
+            parameters = _lib.SSL_get0_param(self._tls._ssl)  # pyright: ignore
+            _lib.X509_VERIFY_PARAM_set1_host(parameters, name, len(name))
+
+    def _note(self, _: SSL.Connection, where: int, value: int) -> None:
+        if where == SSL.SSL_CB_READ_ALERT:
+            self._alert = AlertDescription(value & 0xFF)
+
+    def handshake(self) -> None:
+        self._tls.do_handshake()
+
+    def receive(self, max_bytes: int) -> bytes:
+        try:
+            return self._tls.recv(max_bytes)
+        except SSL.ZeroReturnError:
+            return b""
+
+    def send(self, data: bytes) -> None:
+        self._tls.sendall(data)
+
+    def close(self) -> bool:
+        return self._tls.shutdown() or self._tls.shutdown()
+
+    def alert_in(self, error: Exception) -> AlertDescription | None:
+        return self._alert
+
+
+class PyOpenSSLPeer(LibraryPeer):
+    name = "pyopenssl"
+    cannot: ClassVar[Inabilities] = {
+        ("server", "cookie"): Inability("pyOpenSSL has cookies for DTLS only", CannotDoThat),
+    }
+
+    def session(self, sock: socket.socket, role: Role, part: Part) -> PyOpenSSLSession:
+        return PyOpenSSLSession(sock, role, part)

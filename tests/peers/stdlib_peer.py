@@ -1,0 +1,82 @@
+"""Python's ``ssl``: the OpenSSL that Python was built with."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+from typing import ClassVar
+
+from library_peer import LibraryPeer
+from peer import (
+    CannotDoThat,
+    Inabilities,
+    Inability,
+    Part,
+    Role,
+    inabilities_of_openssl,
+)
+
+from trio_tlsx.errors import AlertDescription
+
+#: What OpenSSL says of an alert that it got; the prefix depends on the alert's age. The stdlib's
+#: own ``reason`` is None for newer ones.
+ALERT = re.compile(r"(?:sslv3|tlsv1|tlsv13|ssl/tls)(?: alert)? ([a-z ]+) \(")
+
+
+class StdlibSession:
+    errors = (OSError,)  # ssl.SSLError is one
+
+    def __init__(self, sock: socket.socket, role: Role, part: Part) -> None:
+        if part.cookie:
+            raise CannotDoThat
+        context = ssl.SSLContext(
+            ssl.PROTOCOL_TLS_SERVER if role == "server" else ssl.PROTOCOL_TLS_CLIENT
+        )
+        if part.credentials:
+            context.load_cert_chain(*part.credentials)
+        if part.trust:
+            context.load_verify_locations(part.trust)
+            context.verify_mode = ssl.CERT_REQUIRED
+        if part.group:
+            context.set_ecdh_curve(part.group)
+        if part.alpn_protocols:
+            context.set_alpn_protocols(list(part.alpn_protocols))
+        if part.tls12_only:
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
+        self.socket = self._tls = context.wrap_socket(
+            sock,
+            server_side=role == "server",
+            server_hostname=part.server_name,
+            do_handshake_on_connect=False,
+            suppress_ragged_eofs=False,  # so that only close_notify looks like the end
+        )
+
+    def handshake(self) -> None:
+        self._tls.do_handshake()
+
+    def receive(self, max_bytes: int) -> bytes:
+        return self._tls.recv(max_bytes)
+
+    def send(self, data: bytes) -> None:
+        self._tls.sendall(data)
+
+    def close(self) -> bool:
+        self._tls.unwrap()
+        return True
+
+    def alert_in(self, error: Exception) -> AlertDescription | None:
+        match = ALERT.search(str(error))
+        return AlertDescription[match[1].replace(" ", "_")] if match else None
+
+
+class StdlibPeer(LibraryPeer):
+    name = "ssl"
+
+    cannot: ClassVar[Inabilities] = {
+        ("server", "cookie"): Inability("it has no API for a server's cookies", CannotDoThat),
+        **inabilities_of_openssl(ssl.OPENSSL_VERSION_INFO),
+    }
+
+    def session(self, sock: socket.socket, role: Role, part: Part) -> StdlibSession:
+        return StdlibSession(sock, role, part)

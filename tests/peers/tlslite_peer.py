@@ -1,0 +1,96 @@
+"""tlslite-ng: TLS in nothing but Python, ML-KEM by kyber-py."""
+
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import socket
+from typing import Any, ClassVar
+
+from library_peer import LibraryPeer
+from peer import CannotDoThat, Inabilities, Inability, Part, Role
+from tlslite.api import HandshakeSettings, TLSConnection, X509CertChain, parsePEMKey
+from tlslite.errors import TLSError, TLSRemoteAlert
+
+from trio_tlsx.errors import AlertDescription
+
+TLS12 = (3, 3)
+
+DOES_NOT_TELL = Inability("its close() takes any end for a close_notify", AssertionError)
+
+
+class TLSLiteSession:
+    errors = (TLSError, OSError)
+
+    def __init__(self, sock: socket.socket, role: Role, part: Part) -> None:
+        if part.cookie or part.refuses:
+            raise CannotDoThat
+        self._settings: Any = HandshakeSettings()
+        # Its client compresses its certificate without having been offered that.
+        self._settings.certificate_compression_send = []
+        if part.group:
+            self._settings.eccCurves = [part.group]
+            self._settings.keyShares = [part.group]
+            self._settings.dhGroups = []
+        if part.tls12_only:
+            self._settings.maxVersion = TLS12
+        self.socket = sock
+        self._role = role
+        self._part = part
+        self._chain, self._key = None, None
+        if part.credentials:
+            chain, key = part.credentials
+            self._chain = X509CertChain()
+            self._chain.parsePemList(chain.read_text())
+            self._key = parsePEMKey(key.read_text(), private=True)
+        self._tls: Any = TLSConnection(sock)
+        self._tls.closeSocket = False  # close() then waits for the other side's close_notify
+
+    def handshake(self) -> None:
+        alpn = [bytearray(name.encode()) for name in self._part.alpn_protocols] or None
+        if self._role == "server":
+            self._tls.handshakeServer(
+                certChain=self._chain,
+                privateKey=self._key,
+                reqCert=self._part.trust is not None,
+                settings=self._settings,
+                alpn=alpn,
+            )
+        else:
+            self._tls.handshakeClientCert(
+                self._chain,
+                self._key,
+                settings=self._settings,
+                serverName=self._part.server_name,
+                alpn=alpn,
+            )
+
+    def receive(self, max_bytes: int) -> bytes:
+        return self._tls.read(max_bytes, min=1)
+
+    def send(self, data: bytes) -> None:
+        self._tls.write(data)
+
+    def close(self) -> bool:
+        ended = self._tls.closed  # it has answered the other side's close_notify by itself
+        self._tls.close()
+        return ended
+
+    def alert_in(self, error: Exception) -> AlertDescription | None:
+        return AlertDescription(error.description) if isinstance(error, TLSRemoteAlert) else None
+
+
+class TLSLitePeer(LibraryPeer):
+    name = "tlslite"
+    cannot: ClassVar[Inabilities] = {
+        ("server", "cookie"): Inability("its server sends no cookies", CannotDoThat),
+        ("client", "wrong CA"): Inability("it checks no chain", CannotDoThat),
+        ("server", "wrong CA"): Inability("it checks no chain", CannotDoThat),
+        ("client", "wrong name"): Inability("it checks no name", CannotDoThat),
+        ("client", "hear our answer"): DOES_NOT_TELL,
+        ("server", "hear our answer"): DOES_NOT_TELL,
+    }
+
+    def session(self, sock: socket.socket, role: Role, part: Part) -> TLSLiteSession:
+        return TLSLiteSession(sock, role, part)
