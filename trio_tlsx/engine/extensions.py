@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from typing import TypeAlias
 
 from ..errors import AlertDescription, ProtocolError
 from .wire import Reader, opaque8, opaque16, uint8, uint16, uint16s
 
 __all__ = ["Context", "ExtensionType", "Extensions", "check_context"]
+
+OCSP = 1  # CertificateStatusType, RFC 6066 8
 
 #: Extension bodies by code point, in the order in which they are sent.
 Extensions: TypeAlias = Mapping[int, bytes]
@@ -118,20 +121,22 @@ def decode_extensions(octets: bytes, what: str) -> dict[int, bytes]:
 
 
 def check_context(
-    extensions: Iterable[int], context: Context, requested: Iterable[int] = ()
+    extensions: Extensions, context: Context, requested: Collection[int] = ()
 ) -> None:
-    """Check that each extension may stand in this message (RFC 9846 4.3).
+    """Check that each extension may stand in this message (RFC 9846 4.3), and is well-formed.
 
     Args:
         requested: the extensions that our own message asked for, where this is its answer.
 
     Raises:
         ProtocolError: ``illegal_parameter`` for an extension that belongs elsewhere,
-            ``unsupported_extension`` for an answer to what was never asked.
+            ``unsupported_extension`` for an answer to what was never asked, ``decode_error`` for
+            one that cannot be parsed, although nothing here may ask for what it says.
     """
     allowed = _ALLOWED_IN[context]
     is_response = context in _RESPONSES
-    for extension in extensions:
+    decoders = _DECODERS.get(context, {})
+    for extension, body in extensions.items():
         if extension not in allowed and extension in _ALLOWED:
             raise ProtocolError(
                 f"the peer sent {name_of(extension)} in the wrong message ({context.name})"
@@ -141,6 +146,8 @@ def check_context(
                 f"the peer answered {name_of(extension)}, which was not offered",
                 AlertDescription.unsupported_extension,
             )
+        if (decode := decoders.get(extension)) is not None:
+            decode(body)
 
 
 # The bodies. Where a message is not named, the body is the same wherever the extension stands.
@@ -276,3 +283,42 @@ def decode_certificate_authorities(octets: bytes) -> tuple[bytes, ...]:
     while names:
         authorities.append(names.opaque16(minimum=1))
     return tuple(authorities)
+
+
+def check_status_request(octets: bytes) -> None:
+    """A CertificateStatusRequest (RFC 6066 8); a request of another type says nothing to us."""
+    reader = Reader(octets, "status_request")
+    if reader.uint8() == OCSP:
+        reader.opaque16()
+        reader.opaque16()
+        reader.finish()
+
+
+def check_empty(octets: bytes, what: str) -> None:
+    Reader(octets, what).finish()
+
+
+_Decoders: TypeAlias = Mapping[int, Callable[[bytes], object]]
+
+_IN_CERTIFICATE_REQUEST: _Decoders = {
+    # RFC 9846 4.5.1.1: empty in this direction.
+    _E.status_request: partial(check_empty, what="status_request"),
+    _E.signed_certificate_timestamp: partial(check_empty, what="signed_certificate_timestamp"),
+    _E.certificate_authorities: decode_certificate_authorities,
+    _E.signature_algorithms_cert: partial(decode_uint16_list, what="signature_algorithms_cert"),
+}
+
+#: How the bodies of requests are read that a handshake may have no need to read.
+_DECODERS: Mapping[Context, _Decoders] = {
+    _C.CR: _IN_CERTIFICATE_REQUEST,
+    _C.CH: {
+        **_IN_CERTIFICATE_REQUEST,
+        _E.server_name: decode_server_name,
+        _E.status_request: check_status_request,
+        _E.application_layer_protocol_negotiation: decode_alpn,
+        _E.record_size_limit: partial(decode_uint16, what="record_size_limit"),
+        _E.cookie: decode_cookie,
+        _E.psk_key_exchange_modes: decode_psk_key_exchange_modes,
+        _E.post_handshake_auth: partial(check_empty, what="post_handshake_auth"),
+    },
+}
