@@ -22,38 +22,30 @@ INTERRUPTED = 130  # what shells report for a command that Ctrl-C ended
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-class NameList(click.ParamType[tuple[str, ...]]):
-    """``A,B,C``."""
-
-    name = "list"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, ...]:
-        """Split at the commas."""
-        names = tuple(name.strip() for name in str(value).split(","))
-        if not all(names):
-            self.fail(f"{value!r} has an empty name between its commas", param, ctx)
-        return names
+def split_names(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[str, ...] | None:
+    """Read ``A,B,C``."""
+    if value is None:
+        return None
+    names = tuple(name.strip() for name in value.split(","))
+    if not all(names):
+        raise click.BadParameter(f"{value!r} has an empty name between its commas")
+    return names
 
 
-class Target(click.ParamType[tuple[str, int]]):
-    """``HOST:PORT``, with an IPv6 address in brackets."""
-
-    name = "host:port"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, int]:
-        """Split at the last colon."""
-        host, colon, port = str(value).rpartition(":")
-        if not colon or not host or not port.isdecimal() or not 0 < int(port) < 2**16:
-            self.fail(f"{value!r} is not HOST:PORT", param, ctx)
-        if host.startswith("[") and host.endswith("]"):
-            host = host[1:-1]
-        elif ":" in host:
-            self.fail(f"{value!r}: write an IPv6 address in brackets, [::1]:443", param, ctx)
-        return host, int(port)
+def split_target(
+    context: click.Context, parameter: click.Parameter, value: str
+) -> tuple[str, int]:
+    """Read ``HOST:PORT``, with an IPv6 address in brackets."""
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+        raise click.BadParameter(f"{value!r} is not HOST:PORT")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise click.BadParameter(f"{value!r}: write an IPv6 address in brackets, [::1]:443")
+    return host, int(port)
 
 
 def run() -> int:
@@ -94,11 +86,11 @@ def demo(mebibytes: int) -> None:
 
 
 @trio_tlsx.command()
-@click.argument("target", type=Target(), metavar="HOST:PORT")
+@click.argument("target", callback=split_target, metavar="HOST:PORT")
 @click.option("--ca", type=FILE, help="Trust the CAs in this PEM file, not the platform's.")
 @click.option("--server-name", metavar="NAME", help="The name to ask and check for.  [HOST]")
-@click.option("--alpn", type=NameList(), metavar="A,B", help="Protocols to offer.")
-@click.option("--groups", type=NameList(), metavar="A,B", help="Key exchanges to offer.")
+@click.option("--alpn", callback=split_names, metavar="A,B", help="Protocols to offer.")
+@click.option("--groups", callback=split_names, metavar="A,B", help="Key exchanges to offer.")
 @click.option("--insecure", is_flag=True, help="Trust whoever answers. Only to look at it.")
 @click.option("--json", "as_json", is_flag=True, help="Describe the connection as JSON.")
 @click.option("--quiet", is_flag=True, help="Do not describe the connection.")
