@@ -66,7 +66,10 @@ def run() -> int:
         return cause.exit_code if isinstance(cause, click.ClickException) else 1
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=False,  # a mistake is one line, this one too
+)
 @click.version_option(package_name="trio-tlsx")
 def trio_tlsx() -> None:
     """TLS 1.3 for trio, on the command line."""
