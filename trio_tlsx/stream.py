@@ -43,12 +43,10 @@ from typing import Generic, TypeVar, cast
 
 import trio
 
+from .choice import engine_for
 from .config import ClientConfig, ServerConfig
-from .engine.connection import Connection
 from .engine.negotiated import Negotiated
-from .engine.openssl import OpenSSLConnection
-from .engine.wants import Engine, Question, Want
-from .errors import ConfigError
+from .engine.wants import Question, Want
 from .transport import transport_over
 from .turn import Turn
 
@@ -104,7 +102,7 @@ class TLSStream(trio.abc.HalfCloseableStream, Generic[T_Stream]):
         https_compatible: bool = False,
         handshake_timeout: float = math.inf,
     ) -> None:
-        self._engine = _make_engine(config, server_hostname, server_side)
+        self._engine = engine_for(config, server_hostname, server_side)
         self.transport_stream = transport_stream
         self._transport = transport_over(transport_stream)
         self._https_compatible = https_compatible
@@ -210,10 +208,11 @@ class TLSStream(trio.abc.HalfCloseableStream, Generic[T_Stream]):
             raise
 
     async def _answer(self, question: Question) -> None:
-        if question.awaitable is None:
+        awaitable, question.awaitable = question.awaitable, None
+        if awaitable is None:
             raise RuntimeError(f"{question!r} has nothing to wait for")
         try:
-            answer = await question.awaitable
+            answer = await awaitable
         except Exception as error:  # noqa: BLE001 - whatever a hook raises is its refusal
             self._engine.refuse(error)
         else:
@@ -517,28 +516,3 @@ class TLSStream(trio.abc.HalfCloseableStream, Generic[T_Stream]):
 
 def _broken(error: Exception) -> trio.BrokenResourceError:
     return trio.BrokenResourceError(str(error) or type(error).__name__)
-
-
-def _make_engine(
-    config: ClientConfig | ServerConfig | ssl.SSLContext,
-    server_hostname: str | bytes | None,
-    server_side: bool | None,
-) -> Engine:
-    """The engine that this kind of configuration is for, in its role."""
-    if isinstance(config, ssl.SSLContext):
-        return OpenSSLConnection(
-            config, server_side=bool(server_side), server_hostname=server_hostname
-        )
-    if isinstance(config, ClientConfig):
-        if server_side:
-            raise ConfigError("a ClientConfig makes a client, and server_side says the opposite")
-        if server_hostname is None:
-            raise ConfigError("a client needs server_hostname: whom its certificate is to name")
-        if isinstance(server_hostname, bytes):
-            server_hostname = server_hostname.decode("ascii")
-        return Connection.client(config, server_hostname)
-    if server_side is False:
-        raise ConfigError("a ServerConfig makes a server, and server_side says the opposite")
-    if server_hostname is not None:
-        raise ConfigError("server_hostname is for clients; a server learns it from them")
-    return Connection.server(config)

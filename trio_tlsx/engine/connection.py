@@ -69,6 +69,7 @@ class Connection:
         self._surplus = memoryview(b"")  # opened, but more than the caller asked for
         self._close_notify_sent = False
         self._close_notify_received = False
+        self._data_received = False
         self._tickets = 0
 
     @classmethod
@@ -115,12 +116,7 @@ class Connection:
             want = self._advance()
         except CloseNotifyReceived:
             self.shutdown()
-            raise self._fail(
-                HandshakeShutdown(
-                    "the other side gave the handshake up, in the orderly way (close_notify)",
-                    AlertDescription.close_notify,
-                )
-            ) from None
+            raise self._fail(_given_up()) from None
         except Truncated as error:
             error.args = ("the connection ended in the middle of the handshake",)
             raise self._fail(error) from None
@@ -134,6 +130,8 @@ class Connection:
         return Want.WRITE if self._outgoing else want
 
     def _advance(self) -> Want | Question:
+        if self._question is not None and self._question.awaitable is None:
+            self._ask(self._question)  # the task that took the awaitable was cancelled
         while self._steps is not None and self._question is None:
             answer, self._answer = self._answer, None
             try:
@@ -144,13 +142,17 @@ class Connection:
                 break
             if isinstance(want, Want):
                 return want
-            answer = want.ask()
-            if isinstance(answer, Awaitable):
-                want.awaitable = cast("Awaitable[object]", answer)
-                self._question = want
-            else:
-                self._answer = answer
+            self._ask(want)
         return self._question or Want.NOTHING
+
+    def _ask(self, question: Question) -> None:
+        self._question = None
+        answer = question.ask()
+        if isinstance(answer, Awaitable):
+            question.awaitable = cast("Awaitable[object]", answer)
+            self._question = question
+        else:
+            self._answer = answer
 
     def answer(self, answer: object) -> None:
         """Give the answer to the question that ``do_handshake`` returned last."""
@@ -275,6 +277,8 @@ class Connection:
         try:
             return self._read(limit)
         except CloseNotifyReceived:
+            if self._reader.canceled and not self._data_received:
+                raise self._fail(_given_up()) from None
             self._close_notify_received = True
             return b""
         except Truncated:
@@ -288,6 +292,7 @@ class Connection:
             if not self._reader.is_within_message:
                 data = self._incoming.take_application_data(limit)
                 if data:
+                    self._data_received = True
                     self._key_updates.received_in_a_row = 0
                     if len(data) > limit:
                         self._surplus = memoryview(data)[limit:]
@@ -371,3 +376,10 @@ class Connection:
         if not self._close_notify_sent and self._failure is None:
             self._outgoing.alert(WARNING, AlertDescription.close_notify)
             self._close_notify_sent = True
+
+
+def _given_up() -> HandshakeShutdown:
+    return HandshakeShutdown(
+        "the other side gave the handshake up, in the orderly way (close_notify)",
+        AlertDescription.close_notify,
+    )

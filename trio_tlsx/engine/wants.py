@@ -39,9 +39,9 @@ class Question(ABC):
 
     The engine asks by itself, by calling :meth:`ask`. A plain result is the answer, and the
     driver never hears of it. Where the result is awaitable, ``do_handshake`` returns the question
-    with ``awaitable`` set: the driver awaits it and hands the outcome to ``Engine.answer`` or
-    ``Engine.refuse``, then calls ``do_handshake`` again. A driver that was cancelled meanwhile
-    calls neither; the next ``do_handshake`` then asks anew.
+    with ``awaitable`` set: the driver takes it, leaving None, awaits it and hands the outcome to
+    ``Engine.answer`` or ``Engine.refuse``, then calls ``do_handshake`` again. A driver that was
+    cancelled meanwhile calls neither; the next ``do_handshake`` then asks anew.
     """
 
     awaitable: Awaitable[Any] | None

@@ -1,0 +1,135 @@
+"""A handshake that waits for this side's own program."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import pytest
+import trio
+import trio.testing
+from tls_pairs import MEMORY, SERVER_NAME, SOCKET, AnyStream, Engine, Transports, handshake, paired
+
+from trio_tlsx.config import ServerConfig
+from trio_tlsx.credentials import Credentials
+from trio_tlsx.engine.signatures import SignatureScheme
+from trio_tlsx.errors import AlertDescription, AlertReceived, HandshakeShutdown, InternalError
+from trio_tlsx.testing import CA
+
+
+class SlowSigner:
+    """Signs when it is let; ``asked`` counts how often it was called, ``waiting`` who waits."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._signer = credentials.signer
+        self.schemes: Sequence[SignatureScheme] = credentials.signer.schemes
+        self.go = trio.Event()
+        self.error: Exception | None = None
+        self.asked = 0
+        self.waiting = 0
+
+    def sign(self, scheme: SignatureScheme, message: bytes) -> Awaitable[bytes]:
+        self.asked += 1
+        return self._sign(scheme, message)
+
+    async def _sign(self, scheme: SignatureScheme, message: bytes) -> bytes:
+        self.waiting += 1
+        try:
+            await self.go.wait()
+        finally:
+            self.waiting -= 1
+        if self.error is not None:
+            raise self.error
+        signature = self._signer.sign(scheme, message)
+        assert isinstance(signature, bytes)
+        return signature
+
+
+@pytest.fixture
+def credentials(ca: CA) -> Credentials:
+    return ca.issue(SERVER_NAME)
+
+
+@pytest.fixture
+def signer(credentials: Credentials) -> SlowSigner:
+    return SlowSigner(credentials)
+
+
+@pytest.fixture
+def slow(native: Engine, credentials: Credentials, signer: SlowSigner) -> Engine:
+    config = ServerConfig(credentials=Credentials(credentials.chain, signer))
+    return Engine("native", native.client_config, config)
+
+
+async def test_a_signer_may_take_its_time(
+    slow: Engine, signer: SlowSigner, transports: Transports
+) -> None:
+    async with paired(slow, transports) as (client, server):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(handshake, client, server)
+            await trio.testing.wait_all_tasks_blocked()
+            assert signer.waiting == 1
+            signer.go.set()
+        assert signer.asked == 1
+
+
+async def test_a_signer_that_fails(slow: Engine, signer: SlowSigner) -> None:
+    signer.error = KeyError("no such key")
+    signer.go.set()
+    async with paired(slow, MEMORY) as (client, server):
+        errors: list[BaseException | None] = []
+
+        async def shake(stream: AnyStream) -> None:
+            with pytest.raises(trio.BrokenResourceError) as caught:
+                await stream.do_handshake()
+            errors.append(caught.value.__cause__)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(shake, client)
+            nursery.start_soon(shake, server)
+        [ours] = [error for error in errors if isinstance(error, InternalError)]
+        [theirs] = [error for error in errors if isinstance(error, AlertReceived)]
+        assert ours.__cause__ is signer.error
+        assert theirs.alert is AlertDescription.internal_error
+
+
+async def test_a_cancelled_hook_is_asked_again_by_who_takes_over(
+    slow: Engine, signer: SlowSigner
+) -> None:
+    async with paired(slow, SOCKET) as (client, server), trio.open_nursery() as nursery:
+        nursery.start_soon(client.do_handshake)
+        first = trio.CancelScope()
+
+        async def shake(scope: trio.CancelScope) -> None:
+            with scope:
+                await server.do_handshake()
+
+        nursery.start_soon(shake, first)
+        await trio.testing.wait_all_tasks_blocked()
+        assert signer.waiting == 1
+        nursery.start_soon(shake, trio.CancelScope())
+        await trio.testing.wait_all_tasks_blocked()
+        first.cancel()
+        await trio.testing.wait_all_tasks_blocked()
+        assert signer.waiting == 1
+        assert signer.asked == 2
+        signer.go.set()
+
+
+async def cancel_in_hook(function: Callable[[], Awaitable[object]]) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(function)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_hook_is_cancelled_with_its_handshake(slow: Engine, signer: SlowSigner) -> None:
+    async with paired(slow, SOCKET) as (client, server), trio.open_nursery() as nursery:
+
+        async def expect_refusal() -> None:
+            with pytest.raises(trio.BrokenResourceError) as caught:
+                await client.do_handshake()
+            assert isinstance(caught.value.__cause__, HandshakeShutdown)
+
+        nursery.start_soon(expect_refusal)
+        await cancel_in_hook(server.do_handshake)
+        assert signer.waiting == 0

@@ -1,0 +1,38 @@
+"""Which engine a configuration is for: the only place that knows them all."""
+
+from __future__ import annotations
+
+import ssl
+
+from .config import ClientConfig, ServerConfig
+from .engine.connection import Connection
+from .engine.openssl import OpenSSLConnection
+from .engine.wants import Engine
+from .errors import ConfigError
+
+__all__ = ["engine_for"]
+
+
+def engine_for(
+    config: ClientConfig | ServerConfig | ssl.SSLContext,
+    server_hostname: str | bytes | None,
+    server_side: bool | None,
+) -> Engine:
+    """The engine that this kind of configuration is for, in its role."""
+    if isinstance(config, ssl.SSLContext):
+        return OpenSSLConnection(
+            config, server_side=bool(server_side), server_hostname=server_hostname
+        )
+    if isinstance(config, ClientConfig):
+        if server_side:
+            raise ConfigError("a ClientConfig makes a client, and server_side says the opposite")
+        if server_hostname is None:
+            raise ConfigError("a client needs server_hostname: whom its certificate is to name")
+        if isinstance(server_hostname, bytes):
+            server_hostname = server_hostname.decode("ascii")
+        return Connection.client(config, server_hostname)
+    if server_side is False:
+        raise ConfigError("a ServerConfig makes a server, and server_side says the opposite")
+    if server_hostname is not None:
+        raise ConfigError("server_hostname is for clients; a server learns it from them")
+    return Connection.server(config)
