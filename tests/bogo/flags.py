@@ -8,8 +8,7 @@ __all__ = ["Flags", "Unimplemented", "parse"]
 
 # Flags that stand alone; "-on-initial-", "-on-resume-" or "-on-retry-" before one limits it to
 # those connections.
-SWITCHES = frozenset(
-    """
+_SWITCHES = """
     -server -ipv6 -async -implicit-handshake -no-tls13 -no-tls12 -no-tls11 -no-tls1
     -require-any-client-certificate -verify-peer -verify-fail -use-custom-verify-callback
     -expect-verify-result -expect-no-peer-cert -expect-hrr -expect-no-hrr -decline-alpn
@@ -18,21 +17,20 @@ SWITCHES = frozenset(
     -expect-extended-master-secret -expect-secure-renegotiation -use-early-callback
     -use-old-client-cert-callback -permute-extensions -renegotiate-ignore -use-export-context
     -forbid-renegotiation-after-handshake -expect-no-session-id -is-handshaker-supported
-    """.split()
-)
+"""
 
 # Flags that a value follows; some may come several times.
-VALUED = frozenset(
-    """
+_VALUED = """
     -port -shim-id -resume-count -cert-file -key-file -trust-cert -min-version -max-version
     -expect-version -curves -expect-curve-id -signing-prefs -verify-prefs -expect-cipher-aes
     -expect-peer-signature-algorithm -expect-cipher -expect-cipher-no-aes
     -expect-peer-cert-file -host-name -expect-server-name -advertise-alpn -select-alpn
     -expect-alpn -shim-initial-write -repeat-shim-initial-write -read-size -handshaker-path
     -expect-msg-callback -export-keying-material -export-label -export-context
-    """.split()
-)
+"""
 
+SWITCHES = frozenset(_SWITCHES.split())
+VALUED = frozenset(_VALUED.split())
 SCOPES = ("initial", "resume", "retry")
 
 
