@@ -1,0 +1,361 @@
+"""Every limit: what is just within it works, what is just beyond it is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+from engine_pairs import (
+    ASKING_SERVER,
+    CLIENT,
+    SERVER,
+    authority,
+    carry,
+    connections,
+    established,
+    failure_of,
+    outgoing,
+    plain,
+    read_all,
+    records,
+    sealed,
+    send,
+    shake_hands,
+)
+
+from trio_tlsx.config import ClientConfig
+from trio_tlsx.engine import hello
+from trio_tlsx.engine.buffers import BATCH_RECORDS
+from trio_tlsx.engine.connection import MAX_TICKETS, Connection
+from trio_tlsx.engine.extensions import ExtensionType
+from trio_tlsx.engine.hello import MAX_SKIPPED_EARLY_DATA
+from trio_tlsx.engine.incoming import MAX_EMPTY_RECORDS
+from trio_tlsx.engine.message_reader import (
+    MAX_CERTIFICATE_LENGTH,
+    MAX_HELLO_LENGTH,
+    MAX_MESSAGE_LENGTH,
+    MAX_USER_CANCELED,
+)
+from trio_tlsx.engine.messages import (
+    ClientHello,
+    HandshakeType,
+    NewSessionTicket,
+    encode_message,
+)
+from trio_tlsx.engine.outgoing import MAX_QUEUED
+from trio_tlsx.engine.record import (
+    MAX_CIPHERTEXT_LENGTH,
+    MAX_INNER_PLAINTEXT_LENGTH,
+    MAX_PLAINTEXT_LENGTH,
+    MIN_RECORD_SIZE_LIMIT,
+    TAG_LENGTH,
+    ContentType,
+    record_header,
+)
+from trio_tlsx.engine.wants import Want
+from trio_tlsx.errors import AlertDescription, HandshakeShutdown
+from trio_tlsx.verification import MAX_CHAIN_LENGTH
+
+A = AlertDescription
+CHANGE_CIPHER_SPEC = plain(b"\1", ContentType.change_cipher_spec)
+
+
+def alert_of(call: Callable[[], object]) -> AlertDescription | None:
+    error = failure_of(call)
+    assert error.refused_by == "us"
+    return error.alert
+
+
+def announced(handshake_type: int, length: int) -> bytes:
+    """The header of a handshake message, and not a byte of it."""
+    return bytes((handshake_type,)) + length.to_bytes(3)
+
+
+def with_handshake_keys() -> tuple[Connection, Connection]:
+    """A client that has handshake keys, and a server that waits for what it sends with them."""
+    client, server = connections(replace(CLIENT, middlebox_compatibility=False), ASKING_SERVER)
+    client.do_handshake()
+    carry(client, server)
+    server.do_handshake()
+    # Of the server's flight the client gets the ServerHello alone, so that it has no other keys.
+    (_, server_hello), *_ = records(server.data_to_send())
+    client.receive_data(server_hello)
+    client.do_handshake()
+    assert server.do_handshake() is Want.READ
+    return client, server
+
+
+# Handshake messages
+
+
+def test_length_of_hellos() -> None:
+    for length, refused in [(MAX_HELLO_LENGTH, False), (MAX_HELLO_LENGTH + 1, True)]:
+        _, server = connections()
+        server.receive_data(plain(announced(HandshakeType.client_hello, length)))
+        if refused:
+            assert alert_of(server.do_handshake) is A.illegal_parameter
+        else:
+            assert server.do_handshake() is Want.READ
+
+
+@pytest.mark.parametrize(
+    ("handshake_type", "limit"),
+    [
+        (HandshakeType.certificate, MAX_CERTIFICATE_LENGTH),
+        (HandshakeType.finished, MAX_MESSAGE_LENGTH),
+        (HandshakeType.key_update, MAX_MESSAGE_LENGTH),
+        (77, MAX_MESSAGE_LENGTH),
+    ],
+)
+def test_length_of_messages(handshake_type: int, limit: int) -> None:
+    for length, refused in [(limit, False), (limit + 1, True)]:
+        client, server = with_handshake_keys()
+        header = announced(handshake_type, length)
+        server.receive_data(sealed(client, header, ContentType.handshake))
+        if refused:
+            assert alert_of(server.do_handshake) is A.illegal_parameter
+        else:
+            assert server.do_handshake() is Want.READ
+
+
+@pytest.mark.parametrize("from_client", [False, True])
+def test_length_of_chains(from_client: bool) -> None:
+    for length, refused in [(MAX_CHAIN_LENGTH, False), (MAX_CHAIN_LENGTH + 1, True)]:
+        own = authority.issue("test.example")
+        issuer = authority.certificate.public_bytes(Encoding.DER)
+        own.der_chain = (*own.der_chain, *[issuer] * (length - 1))
+        if from_client:
+            pair = connections(replace(CLIENT, credentials=own), ASKING_SERVER)
+        else:
+            pair = connections(CLIENT, replace(SERVER, credentials=own))
+        if refused:
+            assert alert_of(lambda pair=pair: shake_hands(*pair)) is A.bad_certificate
+        else:
+            shake_hands(*pair)
+
+
+def test_tickets() -> None:
+    client, server = established()
+    ticket = encode_message(NewSessionTicket(1, 2, b"", b"ticket", {}))
+    for _ in range(MAX_TICKETS):
+        client.receive_data(sealed(server, ticket, ContentType.handshake))
+    assert client.read() is Want.READ
+    client.receive_data(sealed(server, ticket, ContentType.handshake))
+    assert alert_of(client.read) is A.unexpected_message
+
+
+# Records that carry nothing forward
+
+
+def test_empty_records_in_a_row() -> None:
+    client, server = established()
+    for _ in range(3):  # data in between makes them harmless
+        for _ in range(MAX_EMPTY_RECORDS):
+            server.receive_data(sealed(client, b""))
+            assert server.read() is Want.READ
+        send(client, server, b"data")
+        assert read_all(server) == b"data"
+    for _ in range(MAX_EMPTY_RECORDS + 1):
+        server.receive_data(sealed(client, b"", padding=9))
+    assert alert_of(server.read) is A.unexpected_message
+
+
+def test_empty_records_in_one_piece() -> None:
+    """A driver that hands over a lot at once is no way around it."""
+    client, server = established()
+    empty = b"".join(sealed(client, b"") for _ in range(1000))
+    server.receive_data(empty + sealed(client, b"data"))
+    assert alert_of(server.read) is A.unexpected_message
+
+
+def test_change_cipher_spec_in_a_row() -> None:
+    client, server = connections()
+    client.do_handshake()
+    carry(client, server)
+    server.do_handshake()
+    server.data_to_send()
+    for _ in range(MAX_EMPTY_RECORDS):
+        server.receive_data(CHANGE_CIPHER_SPEC)
+        assert server.do_handshake() is Want.READ
+    server.receive_data(CHANGE_CIPHER_SPEC)
+    assert alert_of(server.do_handshake) is A.unexpected_message
+
+
+def test_user_canceled_in_a_row() -> None:
+    user_canceled = plain(bytes((1, A.user_canceled)), ContentType.alert)
+    close_notify = plain(bytes((1, A.close_notify)), ContentType.alert)
+    _, server = connections()
+    server.receive_data(user_canceled * MAX_USER_CANCELED + close_notify)
+    assert isinstance(failure_of(server.do_handshake), HandshakeShutdown)
+    _, server = connections()
+    server.receive_data(user_canceled * (MAX_USER_CANCELED + 1) + close_notify)
+    assert alert_of(server.do_handshake) is A.unexpected_message
+
+
+@pytest.mark.parametrize("retried", [False, True])
+def test_early_data_that_is_skipped(retried: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which a server does that has no use for it: RFC 9846 4.3.10."""
+    make = hello.client_hello
+
+    def with_early_data(*args: object) -> ClientHello:
+        made = make(*args)  # pyright: ignore[reportArgumentType]
+        return replace(made, extensions={**made.extensions, ExtensionType.early_data: b""})
+
+    make_second = hello.second_client_hello
+
+    def without_early_data(*args: object) -> ClientHello:
+        made = make_second(*args)  # pyright: ignore[reportArgumentType]
+        extensions = dict(made.extensions)
+        del extensions[ExtensionType.early_data]
+        return replace(made, extensions=extensions)
+
+    monkeypatch.setattr(hello, "client_hello", with_early_data)
+    monkeypatch.setattr(hello, "second_client_hello", without_early_data)
+    for length, refused in [(MAX_SKIPPED_EARLY_DATA, False), (MAX_SKIPPED_EARLY_DATA + 1, True)]:
+        client, server = connections(CLIENT, replace(SERVER, require_cookie=retried))
+        client.do_handshake()
+        carry(client, server)
+        half = length // 2
+        for content in (bytes(half), bytes(length - half)):
+            server.receive_data(plain(content, ContentType.application_data))
+        if refused:
+            assert alert_of(lambda server=server: go_on(server)) is A.unexpected_message
+        else:
+            shake_hands(client, server)
+            send(client, server, b"data")
+            assert read_all(server) == b"data"
+
+
+def go_on(connection: Connection) -> None:
+    while connection.do_handshake() is Want.WRITE:
+        connection.data_to_send()
+
+
+# The length of records
+
+
+def test_length_of_records_in_the_clear() -> None:
+    for length, refused in [(MAX_PLAINTEXT_LENGTH, False), (MAX_PLAINTEXT_LENGTH + 1, True)]:
+        _, server = connections()
+        server.receive_data(record_header(ContentType.handshake, length))
+        if refused:
+            assert alert_of(server.do_handshake) is A.record_overflow
+        else:
+            assert server.do_handshake() is Want.READ
+
+
+def test_length_of_sealed_records() -> None:
+    for length, refused in [(MAX_CIPHERTEXT_LENGTH, False), (MAX_CIPHERTEXT_LENGTH + 1, True)]:
+        _, server = established()
+        server.receive_data(record_header(ContentType.application_data, length))
+        if refused:
+            assert alert_of(server.read) is A.record_overflow
+        else:
+            assert server.read() is Want.READ
+
+
+@pytest.mark.parametrize("padding", [0, 100])
+def test_length_of_what_is_in_sealed_records(padding: int) -> None:
+    for length, refused in [(MAX_PLAINTEXT_LENGTH, False), (MAX_PLAINTEXT_LENGTH + 1, True)]:
+        client, server = established()
+        data = bytes(length - padding)
+        # More of them are opened in another way than one.
+        server.receive_data(sealed(client, b"x") + sealed(client, data, padding=padding))
+        if refused:
+            assert server.read() == b"x"
+            assert alert_of(server.read) is A.record_overflow
+        else:
+            assert read_all(server) == b"x" + data
+
+
+@pytest.mark.parametrize("limit", [MIN_RECORD_SIZE_LIMIT, 1000, MAX_INNER_PLAINTEXT_LENGTH])
+@pytest.mark.parametrize("limited", ["client", "server"])
+def test_record_size_limit(limit: int, limited: str) -> None:
+    """RFC 8449: the peer keeps to it, and is held to it; the other direction has its own."""
+    small = {"record_size_limit": limit}
+    if limited == "client":
+        one, other = established(replace(CLIENT, **small))
+    else:
+        other, one = established(CLIENT, replace(SERVER, **small))
+
+    data = bytes(3 * MAX_PLAINTEXT_LENGTH + 7)
+    longest = 0
+    while len(data) > other.bytes_sealed:
+        other.write(memoryview(data)[other.bytes_sealed :])
+        output = other.data_to_send()
+        longest = max(longest, *(len(record) for _, record in records(output)))
+        one.receive_data(output)
+    assert longest == 5 + limit + TAG_LENGTH
+    assert read_all(one) == data
+
+    one.write(memoryview(data))
+    output = one.data_to_send()
+    _, longest_back = next(records(output))
+    assert len(longest_back) == 5 + MAX_INNER_PLAINTEXT_LENGTH + TAG_LENGTH
+
+    for length, refused in [(limit - 1, False), (limit, True)]:
+        one.receive_data(sealed(other, bytes(length)))
+        if refused:
+            assert alert_of(one.read) is A.record_overflow
+        else:
+            assert read_all(one) == bytes(length)
+
+
+def test_record_size_limit_of_the_handshake() -> None:
+    """It holds for the server's protected flight too, and for the client's."""
+    own = authority.issue("test.example")
+    pair = connections(
+        replace(CLIENT, record_size_limit=100, credentials=own),
+        replace(ASKING_SERVER, record_size_limit=200),
+    )
+    limits = {0: 200, 1: 100}
+    for _ in range(3):
+        for side in (0, 1):
+            pair[side].do_handshake()
+            output = pair[side].data_to_send()
+            for _, record in records(output):
+                if record[0] == ContentType.application_data:
+                    assert len(record) - 5 - TAG_LENGTH <= limits[side]
+            if output:
+                pair[1 - side].receive_data(output)
+    assert pair[0].do_handshake() is pair[1].do_handshake() is Want.NOTHING
+
+
+def test_record_size_limit_that_nobody_can_keep(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_small(*args: object) -> ClientHello:
+        made = make(*args)  # pyright: ignore[reportArgumentType]
+        limit = (MIN_RECORD_SIZE_LIMIT - 1).to_bytes(2)
+        return replace(
+            made, extensions={**made.extensions, ExtensionType.record_size_limit: limit}
+        )
+
+    make = hello.client_hello
+    monkeypatch.setattr(hello, "client_hello", too_small)
+    assert alert_of(lambda: shake_hands(*connections())) is A.illegal_parameter
+
+
+# What is buffered
+
+
+def test_queued_output() -> None:
+    client, server = established()
+    data = memoryview(bytes(3 * MAX_QUEUED))
+    assert client.write(data) == BATCH_RECORDS * MAX_PLAINTEXT_LENGTH
+    sealed_so_far = client.bytes_sealed
+    while client.write(data):
+        assert client.bytes_sealed <= 2 * MAX_QUEUED
+    assert client.bytes_sealed >= sealed_so_far
+    queued = len(client.pending_output())
+    assert MAX_QUEUED <= queued <= 2 * MAX_QUEUED
+    assert client.write(data) == 0
+    # Once that has left it goes on.
+    server.receive_data(client.data_to_send())
+    assert client.write(data)
+
+
+def test_one_write_seals_a_batch_at_most() -> None:
+    client, _ = established(ClientConfig(trust=authority.trust, groups=["x25519"]))
+    outgoing(client).fragment_length = 100
+    assert client.write(memoryview(bytes(10**6))) == BATCH_RECORDS * 100
