@@ -15,10 +15,12 @@ from engine_pairs import (
     outgoing,
     plain,
     read_all,
+    records,
     send,
 )
 
 from trio_tlsx.engine.alerts import WARNING
+from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.extensions import ExtensionType
 from trio_tlsx.engine.messages import HEADER_LENGTH, ClientHello, ServerHello, encode_message
 from trio_tlsx.engine.record import ContentType
@@ -87,3 +89,45 @@ def test_the_version_does_not_change_between_two_server_hellos() -> None:
     hello = ServerHello(0x0303, bytes(32), bytes(32), 0x1301, 0, {})
     client.receive_data(plain(encode_message(hello)))
     assert failure_of(client.do_handshake).alert is AlertDescription.illegal_parameter
+
+
+def retrying_server_and_hello() -> tuple[Connection, bytes]:
+    """A server that will send a HelloRetryRequest, and a whole ClientHello."""
+    server = connections(CLIENT, replace(SERVER, groups=["P-256"]))[1]
+    return server, encode_message(first_hello())
+
+
+def test_a_client_cannot_begin_its_second_hello_before_the_retry() -> None:
+    server, hello = retrying_server_and_hello()
+    server.receive_data(plain(hello + hello[:1]))
+    assert failure_of(server.do_handshake).alert is AlertDescription.unexpected_message
+
+
+def test_a_server_cannot_begin_its_hello_along_with_the_retry() -> None:
+    client, server = connections(CLIENT, replace(SERVER, require_cookie=True))
+    client.do_handshake()
+    carry(client, server)
+    server.do_handshake()
+    ((_, retry), *_) = records(server.data_to_send())
+    client.receive_data(plain(retry[5:] + retry[5:6]))
+    assert failure_of(client.do_handshake).alert is AlertDescription.unexpected_message
+
+
+@pytest.mark.parametrize("legacy_version", [0x0303, 0x0304, 0x0400])
+def test_without_supported_versions_nobody_asks_for_tls_1_3(legacy_version: int) -> None:
+    # RFC 9846 4.3.1
+    hello = first_hello()
+    extensions = dict(hello.extensions)
+    del extensions[ExtensionType.supported_versions]
+    server = connections()[1]
+    changed = replace(hello, legacy_version=legacy_version, extensions=extensions)
+    server.receive_data(plain(encode_message(changed)))
+    assert failure_of(server.do_handshake).alert is AlertDescription.protocol_version
+
+
+def test_supported_versions_may_not_be_empty() -> None:
+    hello = first_hello()
+    extensions = {**hello.extensions, ExtensionType.supported_versions: b""}
+    server = connections()[1]
+    server.receive_data(plain(encode_message(replace(hello, extensions=extensions))))
+    assert failure_of(server.do_handshake).alert is AlertDescription.decode_error

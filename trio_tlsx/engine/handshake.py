@@ -128,6 +128,10 @@ class Handshake:
         self.outgoing.fragment_length = min(limit - 1, MAX_PLAINTEXT_LENGTH)
         self.incoming.plaintext_limit = ours
 
+    def check_end_of_flight(self) -> None:
+        """Check that the peer sent nothing yet that depends on what it has not heard from us."""
+        self._reader.check_boundary()
+
     def protect_incoming(self, suite: CipherSuite, secret: bytes) -> None:
         self._reader.install(Opener(suite, secret))
 

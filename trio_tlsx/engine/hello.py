@@ -66,6 +66,7 @@ def client(hs: Handshake, config: ClientConfig, server_name: ServerName) -> Step
     answer = yield from hs.expect(ServerHello)
     suite = chosen_suite(config, hello, answer)
     if answer.is_hello_retry_request:
+        hs.check_end_of_flight()
         check_context(answer.extensions, Context.HRR, {*hello.extensions, _E.cookie})
         hs.transcript.start_with_retry(suite)
         shares = retry_shares(config, shares, answer)
@@ -236,6 +237,7 @@ def server(hs: Handshake, config: ServerConfig) -> Steps[Established]:
     choice = choose(config, hello)
     retried = choice.peer_share is None or config.require_cookie
     if retried:
+        hs.check_end_of_flight()
         retry = hello_retry_request(config, hello, choice)
         hs.send(retry)
         hs.transcript.start_with_retry(choice.suite)
@@ -275,7 +277,11 @@ def check_client_hello(hello: ClientHello) -> None:
     """Check what any ClientHello of TLS 1.3 must have (RFC 9846 4.2.2, 9.2)."""
     extensions = hello.extensions
     versions = extensions.get(_E.supported_versions)
-    offered = ext.decode_supported_versions(versions) if versions else (hello.legacy_version,)
+    if versions is not None:
+        offered = ext.decode_supported_versions(versions)
+    else:
+        # RFC 9846 4.3.1: it is TLS 1.2 at the most, whatever legacy_version says.
+        offered = (min(hello.legacy_version, TLS12),)
     if TLS13 not in offered:
         # What GREASE put among the versions (RFC 8701) is nothing to tell people about.
         best = max((v for v in offered if v in VERSION_NAMES), default=None)

@@ -66,7 +66,7 @@ class KeyUpdates:
 
     def receive(self, key_update: KeyUpdate, *, may_answer: bool) -> None:
         """The peer has updated its own, and may want ours to be."""
-        self._reader.check_key_change()
+        self._reader.check_boundary()
         self._incoming.update_keys()
         self._request_open = False
         self.received_in_a_row += 1

@@ -58,13 +58,13 @@ class MessageReader:
 
     def install(self, opener: Opener) -> None:
         """Expect records under new keys from here on."""
-        self.check_key_change()
+        self.check_boundary()
         self._incoming.install(opener)
 
-    def check_key_change(self) -> None:
-        """Check that no message straddles a change of keys (RFC 9846 5.1)."""
+    def check_boundary(self) -> None:
+        """Check that no message straddles a change of keys (RFC 9846 5.1), or of turns."""
         if self._buffer:
-            raise unexpected("sent more handshake octets under keys that were at their end")
+            raise unexpected("sent more handshake octets where others must come first")
 
     def next(self) -> RawMessage | None:
         """The next handshake message, or None where more input is needed.
