@@ -6,13 +6,14 @@ import logging
 import math
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 import trio
 
 from .config import ClientConfig, ServerConfig
 from .errors import TLSError
 from .stream import TLSStream
+from .wording import socket_address
 
 __all__ = [
     "TLSListener",
@@ -101,7 +102,7 @@ def handshake_first(
     """
 
     async def handle(stream: TLSStream[T_Stream]) -> None:
-        peer = _peer_of(stream.transport_stream)
+        peer = peer_of(stream.transport_stream)
         try:
             await stream.do_handshake()
         except trio.BrokenResourceError as error:
@@ -113,21 +114,14 @@ def handshake_first(
     return handle
 
 
-def _peer_of(stream: trio.abc.Stream) -> str:
+def peer_of(stream: trio.abc.Stream) -> str:
     """Where a connection comes from; to be asked while it is there."""
     if not isinstance(stream, trio.SocketStream):
         return f"a {type(stream).__name__}"
     try:
-        address: Any = stream.socket.getpeername()
+        return socket_address(stream.socket.getpeername())
     except OSError:
         return "a peer that has gone"
-    match address:
-        case (str(host), int(port)):
-            return f"{host}:{port}"
-        case (str(host), int(port), *_):
-            return f"[{host}]:{port}"
-        case _:
-            return "a local peer"
 
 
 def _explained(error: trio.BrokenResourceError) -> str:

@@ -1,12 +1,21 @@
-"""How certificates and dates are named in messages for people."""
+"""How certificates, dates and addresses are named in messages for people."""
 
 from __future__ import annotations
 
 import datetime
+from typing import Any
 
 from cryptography import x509
 
-__all__ = ["date", "issuer_of", "name_of", "names_of", "subject_of"]
+__all__ = [
+    "date",
+    "issuer_of",
+    "name_of",
+    "names_of",
+    "printable",
+    "socket_address",
+    "subject_of",
+]
 
 #: Names come from the peer; a sentence is to stay one that can be read.
 MAX_NAME_SHOWN = 120
@@ -49,3 +58,19 @@ def names_of(certificate: x509.Certificate) -> str:
 def date(moment: datetime.datetime) -> str:
     """A moment to the second, in UTC."""
     return moment.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def socket_address(address: Any) -> str:
+    """What ``getpeername`` and ``getsockname`` give: ``host:port``, IPv6 in brackets."""
+    match address:
+        case (str(host), int(port)):
+            return f"{host}:{port}"
+        case (str(host), int(port), *_):
+            return f"[{host}]:{port}"
+        case _:
+            return "a local socket"
+
+
+def printable(text: str) -> str:
+    """The text without what would steer a terminal, which may have come from the peer."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -10,6 +10,7 @@ import click
 import trio
 
 from ..errors import ConfigError, TLSError
+from ..wording import printable
 
 __all__ = ["FAILURES", "describe", "single"]
 
@@ -27,7 +28,7 @@ def describe(error: Exception) -> str:
         text = _describe_os_error(error)
     else:
         text = str(error)
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))
 
 
 def _describe_os_error(error: OSError) -> str:

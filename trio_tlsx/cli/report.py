@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ..engine.negotiated import Negotiated
+from ..wording import printable
 
 __all__ = ["certificate_facts", "connection_facts", "print_facts"]
 
@@ -103,8 +104,3 @@ def _in_words(fact: Fact) -> str:
     if isinstance(fact, list):
         fact = ", ".join(fact)
     return fact or "none"
-
-
-def printable(text: str) -> str:
-    """The text without what would steer a terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

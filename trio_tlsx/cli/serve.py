@@ -14,13 +14,14 @@ import trio
 from cryptography import x509
 
 from ..config import ServerConfig
-from ..listener import TLSListener, serve_tls_over_tcp
+from ..listener import TLSListener, peer_of, serve_tls_over_tcp
 from ..stream import TLSStream
+from ..wording import printable, socket_address
 from .failures import describe
 from .page import answer_request
 from .self_signed import spki_pin
 
-__all__ = ["ECHO", "HTTP", "Service", "address_of", "in_words", "serve"]
+__all__ = ["ECHO", "HTTP", "Service", "address_of", "serve"]
 
 
 class Service(NamedTuple):
@@ -53,7 +54,7 @@ async def serve(service: Service, config: ServerConfig, *, host: str, port: int)
     logging.basicConfig(stream=sys.stderr, format="%(message)s")
 
     async def handle(stream: TLSStream[trio.SocketStream]) -> None:
-        client = _peer_of(stream)
+        client = peer_of(stream.transport_stream)
         try:
             async with stream:
                 click.echo(f"{client}: {_summary(stream)}", err=True)
@@ -79,27 +80,14 @@ async def serve(service: Service, config: ServerConfig, *, host: str, port: int)
 def _announce(
     listeners: Sequence[TLSListener[trio.SocketStream]], certificate: x509.Certificate
 ) -> None:
-    click.echo(f"listening on {', '.join(in_words(address_of(one)) for one in listeners)}")
+    click.echo(f"listening on {', '.join(socket_address(address_of(one)) for one in listeners)}")
     click.echo(f"public key pin sha256//{spki_pin(certificate)}")
 
 
 def address_of(listener: TLSListener[trio.SocketStream]) -> tuple[str, int]:
-    """Where a listener of ``serve_tls_over_tcp`` listens: host and port."""
+    """Where a listener of ``serve_tls_over_tcp`` listens: host and port, and more for IPv6."""
     below = cast("trio.SocketListener", listener.transport_listener)
-    return below.socket.getsockname()[:2]
-
-
-def _peer_of(stream: TLSStream[trio.SocketStream]) -> str:
-    try:
-        return in_words(stream.transport_stream.socket.getpeername()[:2])
-    except OSError:  # it is gone already
-        return "a client"
-
-
-def in_words(address: tuple[str, int]) -> str:
-    """``host:port``, with an IPv6 address in brackets."""
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return below.socket.getsockname()
 
 
 def _summary(stream: TLSStream[trio.SocketStream]) -> str:
@@ -109,4 +97,4 @@ def _summary(stream: TLSStream[trio.SocketStream]) -> str:
         facts.append(f"ALPN {settled.alpn_protocol}")
     if settled.server_name:
         facts.append(f"for {settled.server_name}")
-    return ", ".join(str(fact) for fact in facts if fact)
+    return printable(", ".join(fact for fact in facts if fact))
