@@ -6,8 +6,10 @@ from .config import ClientConfig, ServerConfig
 from .credentials import Credentials, PrivateKeySigner, Signer
 from .engine.connection import Connection
 from .engine.negotiated import Negotiated
+from .engine.questions import CredentialsWanted, SignatureWanted, VerificationWanted
 from .engine.signatures import SignatureScheme
-from .engine.wants import Question, SignatureWanted, VerificationWanted, Want
+from .engine.views import ClientHello
+from .engine.wants import Question, Want
 from .errors import (
     AlertDescription,
     AlertReceived,
@@ -36,9 +38,11 @@ __all__ = [
     "AlertReceived",
     "CertificateError",
     "ClientConfig",
+    "ClientHello",
     "ConfigError",
     "Connection",
     "Credentials",
+    "CredentialsWanted",
     "HandshakeShutdown",
     "InternalError",
     "NeedHandshakeError",

@@ -6,13 +6,16 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from .errors import ConfigError
 
-__all__ = ["MALFORMED", "certificate_blocks", "load_certificates", "read_file"]
+__all__ = ["MALFORMED", "certificate_blocks", "extension_of", "load_certificates", "read_file"]
+
+_T = TypeVar("_T", bound=x509.ExtensionType)
 
 #: What ``cryptography`` raises where a certificate is malformed: some when it is loaded, some
 #: when the part in question is first looked at.
@@ -69,3 +72,11 @@ def load_certificates(pem: bytes, what: str) -> list[x509.Certificate]:
             f"{what} is in DER, not in PEM: convert it with 'openssl x509 -inform der'"
         )
     raise ConfigError(f"{what} holds no certificate in PEM (no '-----BEGIN CERTIFICATE-----')")
+
+
+def extension_of(certificate: x509.Certificate, kind: type[_T]) -> _T | None:
+    """A certificate's extension of this type, or None."""
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
 from .credentials import Credentials
 from .engine.groups import GROUPS, Group
 from .engine.record import MAX_INNER_PLAINTEXT_LENGTH, MIN_RECORD_SIZE_LIMIT
 from .engine.signatures import CERTIFICATE_VERIFY_SCHEMES, SignatureScheme
 from .engine.suites import CIPHER_SUITES, CipherSuite
+from .engine.views import ClientHello
 from .errors import ConfigError
 from .key_log import KeyLog, key_log_writer
 from .trust import TrustStore
@@ -78,11 +79,27 @@ def _encode_alpn(protocols: Sequence[str | bytes]) -> tuple[bytes, ...]:
     return encoded
 
 
+def _list_credentials(
+    credentials: Credentials | Sequence[Credentials] | None,
+) -> tuple[Credentials, ...]:
+    if credentials is None:
+        return ()
+    candidates = (credentials,) if isinstance(credentials, Credentials) else tuple(credentials)
+    for candidate in candidates:
+        if not isinstance(candidate, Credentials):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(
+                f"credentials holds a {type(candidate).__name__}: "
+                "give Credentials, made by Credentials.from_pem_files(...) or the like"
+            )
+    return candidates
+
+
 @dataclass(frozen=True)
 class _Config:
     """What both roles have. The fields without a leading name are resolved from the others."""
 
     _: KW_ONLY
+    credentials: Credentials | Sequence[Credentials] | None = None
     alpn_protocols: Sequence[str | bytes] = ()
     cipher_suites: Sequence[str] = tuple(suite.name for suite in CIPHER_SUITES.values())
     groups: Sequence[str] = tuple(group.name for group in GROUPS.values())
@@ -92,6 +109,7 @@ class _Config:
     key_log: KeyLog | None = None
     clock: Callable[[], datetime.datetime] = utc_now
 
+    candidates: tuple[Credentials, ...] = field(init=False, repr=False, compare=False)
     alpn: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
     suite_table: Mapping[int, CipherSuite] = field(init=False, repr=False, compare=False)
     group_table: Mapping[int, Group] = field(init=False, repr=False, compare=False)
@@ -113,6 +131,7 @@ class _Config:
                 "the updates would cost more than the data"
             )
         resolve = object.__setattr__  # the dataclass is frozen for everyone else
+        resolve(self, "candidates", _list_credentials(self.credentials))
         resolve(self, "alpn", _encode_alpn(self.alpn_protocols))
         resolve(self, "suite_table", {suite.code: suite for suite in suites})
         resolve(self, "group_table", {group.code: group for group in groups})
@@ -139,7 +158,7 @@ class ClientConfig(_Config):
         key_log: where the secrets of each connection are written (RFC 9850), so that Wireshark
             can read a recording: a path, a function that is given each line, or
             :func:`key_log_from_environment`. Whoever has the log can read the connections.
-        credentials: our certificate chain and key, for a server that asks for them.
+        credentials: our certificate chain and key, or several, for a server that asks for them.
         middlebox_compatibility: make the handshake look like a resumption of TLS 1.2 to whatever
             is in between (RFC 9846 E.4).
         insecure_skip_verification: trust whoever answers. Such a connection is open to anyone in
@@ -151,9 +170,15 @@ class ClientConfig(_Config):
     """
 
     trust: TrustStore | None = None
-    credentials: Credentials | None = None
     middlebox_compatibility: bool = True
     insecure_skip_verification: bool = False
+
+
+#: Whom a server is for a client, if it is anybody.
+ServerIdentity: TypeAlias = "Credentials | Sequence[Credentials] | ServerConfig | None"
+SelectServerCredentials: TypeAlias = (
+    "Callable[[ClientHello], ServerIdentity | Awaitable[ServerIdentity]]"
+)
 
 
 @dataclass(frozen=True)
@@ -161,7 +186,13 @@ class ServerConfig(_Config):
     """What a server accepts and who it is.
 
     Args:
-        credentials: its certificate chain and key.
+        credentials: its certificate chain and key. Or several: each client gets the first for
+            the name that it asks for (else for a wildcard that covers it, else any) with which
+            we can sign so that the client understands it.
+        select_credentials: instead of ``credentials``, is called with each
+            :class:`ClientHello` and gives ``Credentials``, several of them, a whole other
+            ``ServerConfig`` to go on with, or None to refuse the name (``unrecognized_name``). It
+            may give an awaitable of that, which is awaited in the task that does the handshake.
         alpn_protocols: application protocols (RFC 7301), most wanted first. A client that offers
             ALPN and none of these is refused with ``no_application_protocol``.
         cipher_suites: names of the IANA registry, most wanted first.
@@ -178,20 +209,22 @@ class ServerConfig(_Config):
             (those without one are let in) or ``"required"``.
         client_trust: the CAs that may have issued their certificates.
         require_cookie: have each client repeat a cookie (RFC 9846 4.3.2) before anything costs
-            more than a hash; it costs a round trip.
+            more than a hash (and ``select_credentials``); it costs a round trip.
         clock: gives the time by which certificates are judged.
 
     Raises:
         ConfigError: a name is unknown or a value out of range.
     """
 
-    credentials: Credentials
+    select_credentials: SelectServerCredentials | None = None
     client_auth: Literal["none", "optional", "required"] = "none"
     client_trust: TrustStore | None = None
     require_cookie: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if bool(self.candidates) == (self.select_credentials is not None):
+            raise ConfigError("a server needs either credentials= or select_credentials=")
         if self.client_auth not in ("none", "optional", "required"):
             raise ConfigError(
                 f"client_auth is 'none', 'optional' or 'required', not {self.client_auth!r}"

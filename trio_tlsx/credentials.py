@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
-from .certificates import MALFORMED, load_certificates, read_file
+from .certificates import MALFORMED, extension_of, load_certificates, read_file
 from .engine.signatures import PrivateKey, SignatureScheme, schemes_for, sign
 from .errors import ConfigError
 from .wording import date, issuer_of, subject_of
@@ -97,6 +97,8 @@ class Credentials:
         chain: the certificates in the order in which they are sent.
         der_chain: the same, encoded.
         signer: what signs.
+        dns_names: the DNS names that the leaf is for, in lower case, wildcards as they stand.
+        authorities: who is named in the chain, as issuer or subject, in DER.
 
     Raises:
         ConfigError: the chain is empty or holds a certificate that has no place in it, TLS cannot
@@ -109,6 +111,10 @@ class Credentials:
         self.chain = _in_order(chain[0], chain[1:])
         self.der_chain = tuple(c.public_bytes(Encoding.DER) for c in self.chain)
         self.signer = signer
+        self.dns_names = _dns_names(self.chain[0])
+        self.authorities = frozenset(
+            name.public_bytes() for c in self.chain for name in (c.issuer, c.subject)
+        )
         _check_leaf(self.chain[0], signer)
         _warn_of_dates(self.chain)
 
@@ -292,16 +298,19 @@ def _check_leaf(leaf: x509.Certificate, signer: Signer) -> None:
             f"the signer offers {', '.join(s.name for s in signer.schemes) or 'no scheme'}, but "
             f"the key of {subject_of(leaf)} needs one of {', '.join(s.name for s in usable)}"
         )
-    try:
-        usage = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
-    except x509.ExtensionNotFound:
-        return
+    usage = extension_of(leaf, x509.KeyUsage)
     # RFC 9846 4.5.1.2: every peer that follows the RFC would refuse it.
-    if not usage.digital_signature:
+    if usage and not usage.digital_signature:
         raise ConfigError(
             f"the key usage of the certificate of {subject_of(leaf)} does not allow "
             "digitalSignature, without which TLS 1.3 cannot use it: have it issued with that"
         )
+
+
+def _dns_names(leaf: x509.Certificate) -> frozenset[str]:
+    san = extension_of(leaf, x509.SubjectAlternativeName)
+    names = san.get_values_for_type(x509.DNSName) if san else ()
+    return frozenset(name.lower().removesuffix(".") for name in names)
 
 
 def _warn_of_dates(chain: Sequence[x509.Certificate]) -> None:

@@ -10,7 +10,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtensionOID, ObjectIdentifier, PublicKeyAlgorithmOID
 
-from .certificates import MALFORMED
+from .certificates import MALFORMED, extension_of
 from .errors import AlertDescription, CertificateError
 from .policy import (
     MAX_INTERMEDIATES,
@@ -18,7 +18,6 @@ from .policy import (
     check_ca_key,
     check_extended_key_usage,
     check_leaf_key,
-    extension_of,
 )
 from .server_name import ServerName
 from .trust import TrustStore

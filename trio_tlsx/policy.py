@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy, PolicyBuilder
 
+from .certificates import extension_of
 from .errors import AlertDescription, CertificateError
 from .wording import name_of, subject_of
 
@@ -29,7 +30,6 @@ __all__ = [
     "check_directory_names",
     "check_extended_key_usage",
     "check_leaf_key",
-    "extension_of",
 ]
 
 #: Between the leaf and the trusted certificate. The signatures that the library checks in search
@@ -40,8 +40,6 @@ MAX_INTERMEDIATES = 8
 MIN_RSA_BITS = 2048
 #: The work of a signature check grows with the square of the length, and the peer chooses it.
 MAX_RSA_BITS = 8192
-
-_T = TypeVar("_T", bound=x509.ExtensionType)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,11 +203,3 @@ def _canonical(name: x509.Name) -> _Canonical:
         frozenset((part.oid, " ".join(str(part.value).casefold().split())) for part in rdn)
         for rdn in name.rdns
     )
-
-
-def extension_of(certificate: x509.Certificate, kind: type[_T]) -> _T | None:
-    """A certificate's extension of this type, or None."""
-    try:
-        return certificate.extensions.get_extension_for_class(kind).value
-    except x509.ExtensionNotFound:
-        return None

@@ -39,7 +39,7 @@ import math
 import operator
 import ssl
 from contextlib import suppress
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import trio
 
@@ -207,7 +207,7 @@ class TLSStream(trio.abc.HalfCloseableStream, Generic[T_Stream]):
             self._failure = self._failure or error
             raise
 
-    async def _answer(self, question: Question) -> None:
+    async def _answer(self, question: Question[Any]) -> None:
         awaitable, question.awaitable = question.awaitable, None
         if awaitable is None:
             raise RuntimeError(f"{question!r} has nothing to wait for")

@@ -18,13 +18,12 @@ from .extensions import Context, check_context
 from .handshake import Handshake, Steps
 from .key_schedule import finished_verify_data
 from .messages import Certificate, CertificateEntry, CertificateVerify, Finished
+from .questions import SignatureWanted
 from .signatures import SignatureScheme
 from .suites import CipherSuite
-from .wants import SignatureWanted
 
 __all__ = [
     "PeerIdentity",
-    "common_scheme",
     "expect_certificate_verify",
     "expect_finished",
     "parse_chain",
@@ -41,11 +40,6 @@ def _signed_content(context: bytes, transcript_hash: bytes) -> bytes:
 
 
 # What this side sends
-
-
-def common_scheme(credentials: Credentials, peers: Collection[int]) -> SignatureScheme | None:
-    """The signer's most wanted scheme among those that the peer understands; None without."""
-    return next((scheme for scheme in credentials.signer.schemes if scheme in peers), None)
 
 
 def send_certificate(

@@ -11,7 +11,7 @@ from ..errors import AlertDescription, ProtocolError
 from ..server_name import ServerName
 from ..trust import TrustStore
 from ..verification import verify_server
-from . import authentication
+from . import authentication, selection
 from . import extensions as ext
 from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
 from .extensions import Context, Extensions, ExtensionType, check_context
@@ -20,8 +20,8 @@ from .handshake import Established, Handshake, Steps
 from .key_schedule import KeySchedule
 from .messages import Certificate, CertificateRequest, EncryptedExtensions
 from .negotiated import Negotiated
+from .questions import VerificationWanted
 from .suites import CipherSuite
-from .wants import VerificationWanted
 
 __all__ = ["Offer", "run"]
 
@@ -162,9 +162,10 @@ def answer_request(
 ) -> Steps[None]:
     """Send our certificate, or say that there is none for this server."""
     context = request.certificate_request_context
-    credentials = config.credentials
-    scheme = credentials and authentication.common_scheme(credentials, accepted_schemes(request))
-    if credentials is None or scheme is None:
+    schemes = accepted_schemes(request)
+    selected = selection.for_client(config.candidates, schemes, ())
+    if selected is None:
         hs.send(Certificate(context, ()))
         return
+    credentials, scheme = selected
     yield from authentication.send_certificate(hs, credentials, scheme, CLIENT_CONTEXT, context)

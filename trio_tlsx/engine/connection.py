@@ -8,7 +8,7 @@ the output before the error is raised.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import Any, cast
 
 from ..config import ClientConfig, ServerConfig
 from ..errors import (
@@ -62,7 +62,8 @@ class Connection:
             self._incoming, self._outgoing, self._reader, key_update_bytes
         )
         self._steps: Steps[Established] | None = start(handshake)
-        self._question: Question | None = None  # put to the driver, not answered yet
+        self._question: Question[Any] | None = None  # not answered yet
+        self._question_given_out = False  # to the driver
         self._answer: object = None  # to the question before
         self._established: Established | None = None
         self._failure: TLSError | None = None
@@ -109,7 +110,7 @@ class Connection:
     def negotiated(self) -> Negotiated:
         return self._complete().negotiated
 
-    def do_handshake(self) -> Want | Question:
+    def do_handshake(self) -> Want | Question[Any]:
         """Go on with the handshake; see :meth:`Engine.do_handshake`."""
         self._raise_failure()
         try:
@@ -127,11 +128,14 @@ class Connection:
             # A hook's fault or ours: the peer is told, and nothing goes on from here.
             failure = InternalError(f"the handshake failed on our side: {type(error).__name__}")
             raise self._fail(failure) from error
-        return Want.WRITE if self._outgoing else want
+        if self._outgoing:
+            return Want.WRITE
+        self._question_given_out = isinstance(want, Question)
+        return want
 
-    def _advance(self) -> Want | Question:
-        if self._question is not None and self._question.awaitable is None:
-            self._ask(self._question)  # the task that took the awaitable was cancelled
+    def _advance(self) -> Want | Question[Any]:
+        if self._question is not None and self._question_given_out:
+            self._pose(self._question)  # anew: whoever awaited the answer has given up
         while self._steps is not None and self._question is None:
             answer, self._answer = self._answer, None
             try:
@@ -142,17 +146,25 @@ class Connection:
                 break
             if isinstance(want, Want):
                 return want
-            self._ask(want)
+            self._pose(want)
         return self._question or Want.NOTHING
 
-    def _ask(self, question: Question) -> None:
-        self._question = None
-        answer = question.ask()
-        if isinstance(answer, Awaitable):
-            question.awaitable = cast("Awaitable[object]", answer)
-            self._question = question
+    def _pose(self, question: Question[Any]) -> None:
+        """Call the hook. What it gives is the answer, unless that is still to be awaited."""
+        self._question = question
+        self._question_given_out = True  # so that it is posed anew if this is interrupted
+        question.awaitable = None
+        try:
+            answer = question.ask()
+        except Exception as error:  # noqa: BLE001 - whatever a hook raises is its refusal
+            self.refuse(error)
+            self._raise_failure()
         else:
-            self._answer = answer
+            if isinstance(answer, Awaitable):
+                question.awaitable = cast("Awaitable[object]", answer)
+                self._question_given_out = False
+            else:
+                self.answer(answer)
 
     def answer(self, answer: object) -> None:
         """Give the answer to the question that ``do_handshake`` returned last."""
@@ -171,7 +183,8 @@ class Connection:
         if self._question is None:
             raise RuntimeError("there is no open question")
         self._question = None
-        if not isinstance(error, TLSError):
+        if not isinstance(error, TLSError) or error.refused_by != "us":
+            # What other connections of a hook's own report is no refusal of this peer.
             failure = InternalError(f"the handshake failed on our side: {type(error).__name__}")
             failure.__cause__ = error
             error = failure
@@ -188,8 +201,12 @@ class Connection:
 
     def _fail(self, failure: TLSError) -> TLSError:
         """Make ``failure`` final, with the alert that goes with it in the output."""
+        if self._failure is failure:
+            return failure
         self._failure = failure
         self._steps = None
+        if self._question is not None and not self._question_given_out:
+            self._question.drop()
         self._question = None
         ours = failure.refused_by == "us" and not self._close_notify_sent
         if ours and failure.alert is not None:

@@ -28,7 +28,7 @@ N = TypeVar("N", bound=Message)
 T = TypeVar("T")
 
 #: A piece of a handshake: it yields what it wants, is sent the answer, and returns its result.
-Steps: TypeAlias = Generator[Want | Question, Any, T]
+Steps: TypeAlias = Generator[Want | Question[Any], Any, T]
 
 #: Told of each handshake message: which way, which one, its length in bytes.
 Observer: TypeAlias = Callable[[Literal["sent", "received"], str, int], None]
@@ -109,9 +109,9 @@ class Handshake:
         if self._observer is not None:
             self._observer("sent", message.handshake_type.name, len(octets))
 
-    def ask(self, question: Question) -> Steps[Any]:
-        """Put a question to our own program; its refusal is raised here."""
-        return (yield question)
+    def ask(self, question: Question[T]) -> Steps[T]:
+        """Put a question to our own program; where it refuses, the handshake ends here."""
+        return question.accept((yield question))
 
     def log_keys(self, write: Callable[[str], object] | None, client_random: bytes) -> None:
         """Log the secrets of this handshake as lines of RFC 9850, where someone wants them."""

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from os import urandom
 
 from ..config import ClientConfig, ServerConfig
+from ..credentials import Credentials
 from ..errors import AlertDescription, NegotiationError, ProtocolError
 from ..server_name import ServerName
-from . import client13, server13
+from . import client13, server13, views
 from . import extensions as ext
 from .extensions import Context, Extensions, ExtensionType, check_context
 from .groups import EphemeralKey, Group
@@ -26,6 +27,7 @@ from .messages import (
     ClientHello,
     ServerHello,
 )
+from .questions import CredentialsWanted
 from .record import INITIAL_RECORD_VERSION, LEGACY_RECORD_VERSION
 from .signatures import CERTIFICATE_ONLY_SCHEMES
 from .suites import CipherSuite
@@ -234,6 +236,7 @@ def server(hs: Handshake, config: ServerConfig) -> Steps[Established]:
     hs.log_keys(config.write_key_log, hello.random)
     hs.incoming.accept_change_cipher_spec = True
     check_client_hello(hello)
+    config, candidates = yield from who_answers(hs, config, hello)
     choice = choose(config, hello)
     retried = choice.peer_share is None or config.require_cookie
     if retried:
@@ -270,7 +273,26 @@ def server(hs: Handshake, config: ServerConfig) -> Steps[Established]:
     )
     if hello.legacy_session_id and not retried:
         hs.outgoing.change_cipher_spec()
-    return (yield from server13.run(hs, config, hello, choice.suite, choice.group, shared_secret))
+    steps = server13.run(hs, config, candidates, hello, choice.suite, choice.group, shared_secret)
+    return (yield from steps)
+
+
+def who_answers(
+    hs: Handshake, config: ServerConfig, hello: ClientHello
+) -> Steps[tuple[ServerConfig, Sequence[Credentials]]]:
+    """By which rules to go on, and as whom; asked before all else, as it may change all else."""
+    if config.select_credentials is None:
+        return config, config.candidates
+    request = views.ClientHello.of(hello)
+    answer = yield from hs.ask(CredentialsWanted(request, config.select_credentials))
+    if answer is None:
+        raise NegotiationError(
+            f"there is no server of the name {request.server_name!r} here",
+            AlertDescription.unrecognized_name,
+        )
+    if isinstance(answer, ServerConfig):
+        return answer, answer.candidates
+    return config, answer
 
 
 def check_client_hello(hello: ClientHello) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from cryptography import x509
 
@@ -96,7 +96,7 @@ class OpenSSLConnection:
             self._negotiated = self._describe()
         return self._negotiated
 
-    def do_handshake(self) -> Want | Question:
+    def do_handshake(self) -> Want | Question[Any]:
         if self._failure is not None:
             raise self._failure
         if self._flushed:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from ..config import ServerConfig
+from ..credentials import Credentials
 from ..errors import AlertDescription, CertificateError, NegotiationError
 from ..verification import verify_client
-from . import authentication
+from . import authentication, selection
 from . import extensions as ext
 from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
 from .extensions import ExtensionType
@@ -16,9 +18,11 @@ from .handshake import Established, Handshake, Steps
 from .key_schedule import KeySchedule
 from .messages import Certificate, CertificateRequest, ClientHello, EncryptedExtensions
 from .negotiated import Negotiated
+from .questions import VerificationWanted
+from .selection import Selected
 from .signatures import CERTIFICATE_ONLY_SCHEMES
 from .suites import CipherSuite
-from .wants import VerificationWanted
+from .views import requested_name
 from .wire import uint16
 
 __all__ = ["run"]
@@ -29,6 +33,7 @@ _E = ExtensionType
 def run(
     hs: Handshake,
     config: ServerConfig,
+    candidates: Sequence[Credentials],
     hello: ClientHello,
     suite: CipherSuite,
     group: Group,
@@ -49,14 +54,8 @@ def run(
     request = certificate_request(config)
     if request is not None:
         hs.send(request)
-    scheme = authentication.common_scheme(
-        config.credentials,
-        ext.decode_uint16_list(hello.extensions[_E.signature_algorithms], "signature_algorithms"),
-    )
-    if scheme is None:
-        able = ", ".join(scheme.name for scheme in config.credentials.signer.schemes)
-        raise NegotiationError(f"this peer accepts no signature that our key can make ({able})")
-    yield from authentication.send_certificate(hs, config.credentials, scheme, SERVER_CONTEXT)
+    credentials, scheme = select_credentials(candidates, hello)
+    yield from authentication.send_certificate(hs, credentials, scheme, SERVER_CONTEXT)
     authentication.send_finished(hs, suite, server_secret)
 
     keys.mix_nothing()
@@ -76,19 +75,14 @@ def run(
             cipher_suite=suite.name,
             group=group.name,
             alpn_protocol=None if alpn_protocol is None else alpn_protocol.decode("latin-1"),
-            server_name=requested_name(hello),
+            server_name=requested_name(hello.extensions),
             peer_certificates=client.chain if client else (),
             signature_scheme=client.signature_scheme.name if client else None,
             resumed=False,
         ),
-        server_certificate=config.credentials.chain[0],
+        server_certificate=credentials.chain[0],
         exporter_secret=exporter_secret,
     )
-
-
-def requested_name(hello: ClientHello) -> str | None:
-    body = hello.extensions.get(_E.server_name)
-    return None if body is None else ext.decode_server_name(body).decode("ascii")
 
 
 def choose_protocol(config: ServerConfig, hello: ClientHello) -> bytes | None:
@@ -127,6 +121,21 @@ def certificate_request(config: ServerConfig) -> CertificateRequest | None:
         return None
     schemes = (*config.scheme_table, *CERTIFICATE_ONLY_SCHEMES)
     return CertificateRequest(b"", {_E.signature_algorithms: ext.encode_uint16_list(schemes)})
+
+
+def select_credentials(candidates: Sequence[Credentials], hello: ClientHello) -> Selected:
+    """What of ours is best for this client (RFC 9846 4.5.1.2)."""
+    schemes = ext.decode_uint16_list(
+        hello.extensions[_E.signature_algorithms], "signature_algorithms"
+    )
+    name = requested_name(hello.extensions)
+    selected = selection.for_server(candidates, schemes, name)
+    if selected is None:
+        able = {scheme.name: None for c in candidates for scheme in c.signer.schemes}
+        raise NegotiationError(
+            f"this peer accepts no signature that our key can make ({', '.join(able)})"
+        )
+    return selected
 
 
 def authenticate_client(

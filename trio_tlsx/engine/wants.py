@@ -8,20 +8,17 @@ the other.
 from __future__ import annotations
 
 import enum
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
-    from cryptography import x509
-
-    from ..credentials import Credentials
-    from ..verification import ServerName
     from .negotiated import Negotiated
-    from .signatures import SignatureScheme
 
-__all__ = ["Buffer", "Engine", "Question", "SignatureWanted", "VerificationWanted", "Want"]
+__all__ = ["Buffer", "Engine", "Question", "Want"]
+
+T = TypeVar("T")
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
@@ -34,7 +31,7 @@ class Want(enum.Enum):
     WRITE = "write"  #: take ciphertext out, then call again
 
 
-class Question(ABC):
+class Question(ABC, Generic[T]):
     """A want that carries a question to this side's own program.
 
     The engine asks by itself, by calling :meth:`ask`. A plain result is the answer, and the
@@ -49,6 +46,15 @@ class Question(ABC):
     @abstractmethod
     def ask(self) -> object:
         """Call the hook that can answer; give its result, or an awaitable of it."""
+
+    @abstractmethod
+    def accept(self, answer: object) -> T:
+        """Take the answer; InternalError where it is none that the question could have."""
+
+    def drop(self) -> None:
+        """Say that nobody will ever await it; a coroutine would complain of that."""
+        if inspect.iscoroutine(self.awaitable):
+            self.awaitable.close()
 
 
 class Engine(Protocol):
@@ -72,7 +78,7 @@ class Engine(Protocol):
         """What the handshake settled; to be read only once it is complete."""
         ...
 
-    def do_handshake(self) -> Want | Question:
+    def do_handshake(self) -> Want | Question[Any]:
         """Go on with the handshake.
 
         ``Want.WRITE`` while output is pending (never ``READ`` then), ``Want.READ`` where input is
@@ -172,39 +178,3 @@ class Engine(Protocol):
     def cancel_handshake(self) -> None:
         """Give an unfinished handshake up: queue ``user_canceled`` and ``close_notify``."""
         ...
-
-
-@dataclass(slots=True)
-class SignatureWanted(Question):
-    """Sign ``message`` with the key of ``credentials`` (RFC 9846 4.5.2).
-
-    The answer is the signature.
-    """
-
-    credentials: Credentials
-    scheme: SignatureScheme
-    message: bytes = field(repr=False)
-    awaitable: Awaitable[Any] | None = field(default=None, repr=False)
-
-    def ask(self) -> object:
-        return self.credentials.signer.sign(self.scheme, self.message)
-
-
-@dataclass(slots=True)
-class VerificationWanted(Question):
-    """Do we trust this peer, which has shown that it holds the key of its certificate?
-
-    The answer is nothing; a refusal is a CertificateError.
-
-    Attributes:
-        chain: what the peer sent, its own certificate first.
-        server_name: whom a client wanted to reach; None on a server.
-    """
-
-    chain: tuple[x509.Certificate, ...]
-    server_name: ServerName | None
-    check: Callable[[], object] = field(repr=False)
-    awaitable: Awaitable[Any] | None = field(default=None, repr=False)
-
-    def ask(self) -> object:
-        return self.check()

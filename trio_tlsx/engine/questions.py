@@ -1,0 +1,109 @@
+"""What a handshake asks this side's own program, and the answers that it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from cryptography import x509
+
+from ..config import ServerConfig
+from ..credentials import Credentials
+from ..errors import InternalError
+from ..server_name import ServerName
+from .signatures import SignatureScheme
+from .views import ClientHello
+from .wants import Question
+
+__all__ = ["CredentialsWanted", "SignatureWanted", "VerificationWanted"]
+
+
+@dataclass(slots=True)
+class CredentialsWanted(Question[Sequence[Credentials] | ServerConfig | None]):
+    """With which certificate and key do we answer this request?
+
+    The answer is Credentials, several of them to choose from, another ServerConfig, or None where
+    there are none for this request.
+    """
+
+    request: ClientHello
+    select: Callable[[ClientHello], object] = field(repr=False)
+    awaitable: Awaitable[Any] | None = field(default=None, repr=False)
+
+    def ask(self) -> object:
+        return self.select(self.request)
+
+    def accept(self, answer: object) -> Sequence[Credentials] | ServerConfig | None:
+        if answer is None:
+            return None
+        if isinstance(answer, Credentials):
+            return (answer,)
+        if isinstance(answer, ServerConfig):
+            if not answer.candidates:
+                raise InternalError(
+                    "select_credentials gave a ServerConfig that would have to select again"
+                )
+            return answer
+        if isinstance(answer, list | tuple):
+            several = cast("Sequence[object]", answer)
+            credentials = tuple(one for one in several if isinstance(one, Credentials))
+            if credentials and len(credentials) == len(several):
+                return credentials
+        raise InternalError(
+            f"select_credentials gave {_kind(cast('object', answer))}, which is not Credentials"
+        )
+
+
+def _kind(answer: object) -> str:
+    """What a hook answered, without any of its content."""
+    kind = type(answer).__name__
+    return f"an empty {kind}" if answer in (b"", "", (), []) else f"an object of type {kind}"
+
+
+@dataclass(slots=True)
+class SignatureWanted(Question[bytes]):
+    """Sign ``message`` with the key of ``credentials`` (RFC 9846 4.5.2).
+
+    The answer is the signature.
+    """
+
+    credentials: Credentials
+    scheme: SignatureScheme
+    message: bytes = field(repr=False)
+    awaitable: Awaitable[Any] | None = field(default=None, repr=False)
+
+    def ask(self) -> object:
+        return self.credentials.signer.sign(self.scheme, self.message)
+
+    def accept(self, answer: object) -> bytes:
+        if not isinstance(answer, bytes) or not answer:
+            raise InternalError(f"the signer gave {_kind(answer)}, which is not a signature")
+        return answer
+
+
+@dataclass(slots=True)
+class VerificationWanted(Question[None]):
+    """Do we trust this peer, which has shown that it holds the key of its certificate?
+
+    The answer is nothing; a refusal is a CertificateError.
+
+    Attributes:
+        chain: what the peer sent, its own certificate first.
+        server_name: whom a client wanted to reach; None on a server.
+    """
+
+    chain: tuple[x509.Certificate, ...]
+    server_name: ServerName | None
+    check: Callable[[], object] = field(repr=False)
+    awaitable: Awaitable[Any] | None = field(default=None, repr=False)
+
+    def ask(self) -> object:
+        return self.check()
+
+    def accept(self, answer: object) -> None:
+        if answer is not None:
+            raise InternalError(
+                f"a verification gave {_kind(answer)}: it trusts by giving nothing (None), "
+                "and refuses by raising CertificateError"
+            )

@@ -1,0 +1,50 @@
+"""Which of our credentials to use, by what the other side says that it can use."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import TypeAlias
+
+from ..credentials import Credentials
+from .signatures import SignatureScheme
+
+__all__ = ["Selected", "for_client", "for_server"]
+
+#: What to send, and what to sign with.
+Selected: TypeAlias = tuple[Credentials, SignatureScheme]
+
+
+def for_server(
+    candidates: Sequence[Credentials], schemes: Collection[int], server_name: str | None
+) -> Selected | None:
+    """The credentials for the name that a client asks for (RFC 9846 4.5.1.2); None if none fit.
+
+    A certificate with the very name goes before a wildcard, and either before the others, which
+    serve only where nobody has that name. Among equals the first that can sign in a scheme of the
+    client's does.
+    """
+    if server_name is None or len(candidates) == 1:
+        return _first(candidates, schemes)
+    exact = [c for c in candidates if server_name in c.dns_names]
+    # RFC 9525 6.3: the star is the whole left-most label and stands for exactly one.
+    wildcard = "*." + server_name.partition(".")[2]
+    wild = [c for c in candidates if wildcard in c.dns_names]
+    return _first(exact + wild or candidates, schemes)
+
+
+def for_client(
+    candidates: Iterable[Credentials], schemes: Collection[int], authorities: Collection[bytes]
+) -> Selected | None:
+    """The first credentials for a server that knows these authorities; None if none fit.
+
+    RFC 9846 4.5.1.2: where it names any, one of them should have issued a certificate of the
+    chain. (Or be one, where a server trusts a client's certificate itself.)
+    """
+    if authorities:
+        candidates = [c for c in candidates if not c.authorities.isdisjoint(authorities)]
+    return _first(candidates, schemes)
+
+
+def _first(candidates: Iterable[Credentials], schemes: Collection[int]) -> Selected | None:
+    fitting = ((c, scheme) for c in candidates for scheme in c.signer.schemes if scheme in schemes)
+    return next(fitting, None)

@@ -1,0 +1,127 @@
+"""The requests that hooks are shown, so that they can answer them: read-only, and documented."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Self
+
+from . import extensions as ext
+from . import messages
+from .extensions import Extensions, ExtensionType
+
+__all__ = ["ClientHello", "requested_name"]
+
+_E = ExtensionType
+
+_JA4_VERSIONS = {0x0304: "13", 0x0303: "12", 0x0302: "11", 0x0301: "10", 0x0300: "s3"}
+JA4_DIGEST_LENGTH = 12
+JA4_MAX_COUNT = 99
+
+
+@dataclass(frozen=True, slots=True)
+class ClientHello:
+    """What a client offers (RFC 9846 4.2.2).
+
+    It is the client's word, and nobody has shown yet who that is. Code points are those of the
+    IANA registries in the client's order, unknown ones and GREASE (RFC 8701) among them.
+
+    Attributes:
+        server_name: the name that the client asks for, in lower case, None if it gave none. It
+            need not be a host name that anything could have.
+        alpn_protocols: the application protocols (RFC 7301), the most wanted first.
+        versions: the versions of TLS, such as ``0x0304``.
+        cipher_suites: the cipher suites, such as ``0x1301``.
+        groups: the key exchange groups, such as ``0x001d``.
+        signature_schemes: what a CertificateVerify may be signed with; they compare with
+            :class:`SignatureScheme`.
+        extensions: the body of each extension by its type, in the order in which they stand.
+    """
+
+    server_name: str | None
+    alpn_protocols: tuple[str, ...]
+    versions: tuple[int, ...]
+    cipher_suites: tuple[int, ...]
+    groups: tuple[int, ...]
+    signature_schemes: tuple[int, ...]
+    extensions: Mapping[int, bytes] = field(repr=False, hash=False)
+
+    @classmethod
+    def of(cls, message: messages.ClientHello) -> Self:
+        """The view of a ClientHello; ProtocolError where an extension is malformed."""
+        extensions = message.extensions
+        alpn = extensions.get(_E.application_layer_protocol_negotiation)
+        versions = extensions.get(_E.supported_versions)
+        return cls(
+            server_name=requested_name(extensions),
+            alpn_protocols=tuple(p.decode("latin-1") for p in ext.decode_alpn(alpn))
+            if alpn is not None
+            else (),
+            versions=(message.legacy_version,)
+            if versions is None
+            else ext.decode_supported_versions(versions),
+            cipher_suites=message.cipher_suites,
+            groups=_code_points(extensions, _E.supported_groups),
+            signature_schemes=_code_points(extensions, _E.signature_algorithms),
+            extensions=MappingProxyType(dict(extensions)),
+        )
+
+    @property
+    def ja4(self) -> str:
+        """The JA4 fingerprint, which tells apart the programs that clients are.
+
+        Such as ``"t13d1516h2_8daaf6152771_e5627efa2ab1"``: a client is free to imitate another.
+        """
+        versions = [version for version in self.versions if not _is_grease(version)]
+        suites = sorted(f"{code:04x}" for code in self.cipher_suites if not _is_grease(code))
+        kinds = [code for code in self.extensions if not _is_grease(code)]
+        counted_apart = (_E.server_name, _E.application_layer_protocol_negotiation)
+        hashed = sorted(f"{code:04x}" for code in kinds if code not in counted_apart)
+        schemes = [f"{code:04x}" for code in self.signature_schemes if not _is_grease(code)]
+        return "_".join(
+            (
+                "t"
+                + _JA4_VERSIONS.get(max(versions, default=0), "00")
+                + ("d" if _E.server_name in self.extensions else "i")
+                + f"{min(len(suites), JA4_MAX_COUNT):02}"
+                + f"{min(len(kinds), JA4_MAX_COUNT):02}"
+                + _ja4_alpn(self.alpn_protocols),
+                _ja4_digest([suites]),
+                _ja4_digest([hashed, schemes] if schemes else [hashed]),
+            )
+        )
+
+
+def requested_name(extensions: Extensions) -> str | None:
+    """Whom a ClientHello asks for: host names compare without regard to case (RFC 6066 3)."""
+    body = extensions.get(_E.server_name)
+    return None if body is None else ext.decode_server_name(body).decode("ascii").lower()
+
+
+def _code_points(extensions: Extensions, kind: ExtensionType) -> tuple[int, ...]:
+    body = extensions.get(kind)
+    return () if body is None else ext.decode_uint16_list(body, kind.name)
+
+
+def _is_grease(code: int) -> bool:
+    """Whether it is one of RFC 8701's 0x0a0a, 0x1a1a ... 0xfafa."""
+    return code & 0x0F0F == 0x0A0A and code >> 8 == code & 0xFF
+
+
+def _ja4_alpn(protocols: tuple[str, ...]) -> str:
+    if not protocols:
+        return "00"
+    first, last = protocols[0][0], protocols[0][-1]
+    if all(letter.isascii() and letter.isalnum() for letter in (first, last)):
+        return first + last
+    octets = protocols[0].encode("latin-1").hex()
+    return octets[0] + octets[-1]
+
+
+def _ja4_digest(parts: list[list[str]]) -> str:
+    if not parts[0]:
+        return "0" * JA4_DIGEST_LENGTH
+    text = "_".join(",".join(part) for part in parts)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:JA4_DIGEST_LENGTH]
