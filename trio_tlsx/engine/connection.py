@@ -63,7 +63,6 @@ class Connection:
         )
         self._steps: Steps[Established] | None = start(handshake)
         self._question: Question[Any] | None = None  # not answered yet
-        self._question_given_out = False  # to the driver
         self._answer: object = None  # to the question before
         self._established: Established | None = None
         self._failure: TLSError | None = None
@@ -128,13 +127,10 @@ class Connection:
             # A hook's fault or ours: the peer is told, and nothing goes on from here.
             failure = InternalError(f"the handshake failed on our side: {type(error).__name__}")
             raise self._fail(failure) from error
-        if self._outgoing:
-            return Want.WRITE
-        self._question_given_out = isinstance(want, Question)
-        return want
+        return Want.WRITE if self._outgoing else want
 
     def _advance(self) -> Want | Question[Any]:
-        if self._question is not None and self._question_given_out:
+        if self._question is not None and self._question.awaitable is None:
             self._pose(self._question)  # anew: whoever awaited the answer has given up
         while self._steps is not None and self._question is None:
             answer, self._answer = self._answer, None
@@ -152,8 +148,6 @@ class Connection:
     def _pose(self, question: Question[Any]) -> None:
         """Call the hook. What it gives is the answer, unless that is still to be awaited."""
         self._question = question
-        self._question_given_out = True  # so that it is posed anew if this is interrupted
-        question.awaitable = None
         try:
             answer = question.ask()
         except Exception as error:  # noqa: BLE001 - whatever a hook raises is its refusal
@@ -162,7 +156,6 @@ class Connection:
         else:
             if isinstance(answer, Awaitable):
                 question.awaitable = cast("Awaitable[object]", answer)
-                self._question_given_out = False
             else:
                 self.answer(answer)
 
@@ -205,7 +198,7 @@ class Connection:
             return failure
         self._failure = failure
         self._steps = None
-        if self._question is not None and not self._question_given_out:
+        if self._question is not None:
             self._question.drop()
         self._question = None
         ours = failure.refused_by == "us" and not self._close_notify_sent

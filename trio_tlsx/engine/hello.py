@@ -233,10 +233,10 @@ class Choice:
 def server(hs: Handshake, config: ServerConfig) -> Steps[Established]:
     """Choose from what is offered; ask for another key share if need be; go on."""
     hello = yield from hs.expect(ClientHello)
-    hs.log_keys(config.write_key_log, hello.random)
     hs.incoming.accept_change_cipher_spec = True
     check_client_hello(hello)
     config, candidates = yield from who_answers(hs, config, hello)
+    hs.log_keys(config.write_key_log, hello.random)
     choice = choose(config, hello)
     retried = choice.peer_share is None or config.require_cookie
     if retried:

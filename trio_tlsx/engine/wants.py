@@ -52,7 +52,7 @@ class Question(ABC, Generic[T]):
         """Take the answer; InternalError where it is none that the question could have."""
 
     def drop(self) -> None:
-        """Say that nobody will ever await it; a coroutine would complain of that."""
+        """Say that nobody will take ``awaitable`` any more; a coroutine would complain of that."""
         if inspect.iscoroutine(self.awaitable):
             self.awaitable.close()
 
