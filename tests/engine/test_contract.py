@@ -28,9 +28,10 @@ from engine_pairs import (
 from trio_tlsx.credentials import Credentials, PrivateKeySigner
 from trio_tlsx.engine import client13
 from trio_tlsx.engine.connection import Connection
+from trio_tlsx.engine.questions import SignatureWanted, VerificationWanted
 from trio_tlsx.engine.record import ContentType
 from trio_tlsx.engine.signatures import SignatureScheme
-from trio_tlsx.engine.wants import Question, SignatureWanted, VerificationWanted, Want
+from trio_tlsx.engine.wants import Question, Want
 from trio_tlsx.errors import (
     AlertDescription,
     AlertReceived,
@@ -348,7 +349,7 @@ def test_a_finished_handshake_cannot_be_given_up() -> None:
 # Questions
 
 
-def asked(connection: Connection, kind: type[Question]) -> Any:
+def asked(connection: Connection, kind: type[Question[Any]]) -> Any:
     """The question that the connection has once its output is flushed, and that output."""
     output = b""
     while (want := connection.do_handshake()) is Want.WRITE:
