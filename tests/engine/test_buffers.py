@@ -1,0 +1,224 @@
+"""Lent buffers come back, and are never lent twice; the AEADs write where they should."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from engine_pairs import carry, connections, established, failure_of, read_all, sealed
+
+from trio_tlsx.engine import buffers
+from trio_tlsx.engine.connection import Connection
+from trio_tlsx.engine.record import TAG_LENGTH, Opener, Sealer
+from trio_tlsx.engine.suites import AEAD, CIPHER_SUITES, CipherSuite
+from trio_tlsx.engine.wants import Want
+
+LARGE = bytes(range(256)) * 1024  # 16 full records
+
+
+class Ledger:
+    """Who has borrowed what."""
+
+    def __init__(self) -> None:
+        self.lent: dict[int, memoryview] = {}
+        self.most = 0
+        self._borrow = buffers.borrow
+        self._give_back = buffers.give_back
+
+    def borrow(self) -> memoryview:
+        buffer = self._borrow()
+        assert id(buffer) not in self.lent
+        self.lent[id(buffer)] = buffer
+        self.most = max(self.most, len(self.lent))
+        return buffer
+
+    def give_back(self, buffer: memoryview) -> None:
+        assert self.lent.pop(id(buffer)) is buffer
+        self._give_back(buffer)
+
+
+@pytest.fixture
+def ledger(monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    ledger = Ledger()
+    monkeypatch.setattr(buffers, "borrow", ledger.borrow)
+    monkeypatch.setattr(buffers, "give_back", ledger.give_back)
+    return ledger
+
+
+def deliver(one: Connection, other: Connection) -> bytes:
+    """Carry over as a driver over a socket does; give what the other side read."""
+    data = bytearray()
+    while output := one.pending_output():
+        room = other.receive_buffer()
+        count = min(len(output), len(room))
+        room[:count] = output[:count]
+        one.bytes_sent(count)
+        other.bytes_received(count)
+        if other.handshake_complete:
+            data += read_all(other)
+        else:
+            other.do_handshake()
+        other.release_buffers()
+    return bytes(data)
+
+
+# The pool
+
+
+def test_an_idle_connection_holds_no_buffer(ledger: Ledger) -> None:
+    client, server = connections()
+    for _ in range(3):
+        for one, other in ((client, server), (server, client)):
+            one.do_handshake()
+            deliver(one, other)
+            assert not ledger.lent
+    assert client.do_handshake() is server.do_handshake() is Want.NOTHING
+    for one, other in ((client, server), (server, client)):
+        one.write(memoryview(LARGE))
+        assert len(ledger.lent) == 1  # what is sealed waits to leave
+        assert deliver(one, other) == LARGE
+        assert not ledger.lent
+    assert ledger.most >= 2
+
+
+def test_half_a_record_waits_elsewhere(ledger: Ledger) -> None:
+    client, server = established()
+    record = sealed(client, b"data" * 1000)
+    room = server.receive_buffer()
+    room[:1000] = record[:1000]
+    server.bytes_received(1000)
+    assert server.read() is Want.READ
+    server.release_buffers()
+    assert not ledger.lent
+    server.receive_data(record[1000:])
+    assert read_all(server) == b"data" * 1000
+    assert not ledger.lent
+
+
+def test_output_stays_until_all_of_it_has_left(ledger: Ledger) -> None:
+    client, server = established()
+    client.write(memoryview(LARGE))
+    client.release_buffers()
+    while output := client.pending_output():
+        assert len(ledger.lent) == 1
+        head = bytes(output[:50_000])
+        client.bytes_sent(len(head))
+        server.receive_data(head)
+    assert not ledger.lent
+    assert read_all(server) == LARGE
+
+
+def test_connections_never_share_a_buffer(ledger: Ledger) -> None:
+    """Each side of many connections has one in use at once, and all data stays what it was."""
+    pairs = [established() for _ in range(buffers.MAX_POOLED + 2)]
+    for i, (client, server) in enumerate(pairs):
+        client.write(memoryview(bytes((i,)) * len(LARGE)))
+        server.write(memoryview(bytes((100 + i,)) * len(LARGE)))
+    assert len(ledger.lent) == 2 * len(pairs)
+    for client, server in pairs:
+        # Both sides now hold a receive buffer, with half of what is on its way.
+        for one, other in ((client, server), (server, client)):
+            room = other.receive_buffer()
+            half = bytes(one.pending_output()[: len(LARGE) // 2])
+            room[: len(half)] = half
+            other.bytes_received(len(half))
+            one.bytes_sent(len(half))
+    assert len(ledger.lent) == 4 * len(pairs)
+    for i, (client, server) in enumerate(pairs):
+        for one, other, octet in ((client, server, i), (server, client, 100 + i)):
+            data = read_all(other)
+            carry(one, other)
+            assert data + read_all(other) == bytes((octet,)) * len(LARGE)
+            other.release_buffers()
+    assert not ledger.lent
+
+
+def test_a_failure_gives_buffers_back(ledger: Ledger) -> None:
+    client, server = established()
+    client.write(memoryview(LARGE))
+    stream = bytearray(client.data_to_send())
+    stream[-1] ^= 1
+    room = server.receive_buffer()
+    room[: len(stream)] = stream
+    server.bytes_received(len(stream))
+    data = server.read()
+    assert isinstance(data, bytes)
+    assert LARGE.startswith(data)
+    failure_of(server.read)
+    server.release_buffers()
+    assert not ledger.lent
+
+
+def test_the_pool_has_a_bound() -> None:
+    lent = [buffers.borrow() for _ in range(2 * buffers.MAX_POOLED)]
+    assert len(set(map(id, lent))) == len(lent)
+    for buffer in lent:
+        buffers.give_back(buffer)
+    pool = buffers._pool  # pyright: ignore[reportPrivateUsage]
+    assert len(pool) == buffers.MAX_POOLED
+
+
+def test_there_is_always_room_for_what_a_record_lacks() -> None:
+    """Whatever is unread, and however little is received at a time."""
+    client, server = established()
+    client.write(memoryview(LARGE))
+    rest = memoryview(client.data_to_send())
+    data = bytearray()
+    while rest:
+        room = server.receive_buffer()
+        assert len(room) >= min(len(rest), 2**14 + 256 + 5)
+        count = min(len(rest), 40_000)
+        room[:count] = rest[:count]
+        server.bytes_received(count)
+        rest = rest[count:]
+        # One small read: most of what came stays where it is.
+        piece = server.read(1000)
+        data += piece if isinstance(piece, bytes) else b""
+    assert bytes(data) + read_all(server) == LARGE
+
+
+# AEADs in place, which cryptography does not document but allows
+
+
+def keyed(suite: CipherSuite) -> AEAD:
+    return suite.aead(os.urandom(suite.key_length))
+
+
+suites = pytest.mark.parametrize("suite", CIPHER_SUITES.values(), ids=lambda suite: suite.name)
+LENGTHS = [0, 1, 15, 16, 17, 255, 1000, 4096, 2**14, 2**14 + 1]
+
+
+@suites
+def test_input_and_output_may_be_the_same_octets(suite: CipherSuite) -> None:
+    """What the record layer seals stands where the sealed record is to be."""
+    aead, nonce, header = keyed(suite), os.urandom(12), b"header"
+    for length in LENGTHS:
+        plaintext = os.urandom(length)
+        ciphertext = aead.encrypt(nonce, plaintext, header)
+        buffer = memoryview(bytearray(b"<" + plaintext + bytes(TAG_LENGTH) + b">"))
+        aead.encrypt_into(nonce, buffer[1 : 1 + length], header, buffer[1:-1])
+        assert bytes(buffer) == b"<" + ciphertext + b">"
+
+
+@suites
+def test_what_is_not_authentic_is_wiped(suite: CipherSuite) -> None:
+    """After InvalidTag the plaintext is in the output all the same."""
+    secret = bytes(suite.hash_length)
+    run = memoryview(bytearray(3000))
+    end = Sealer(suite, secret).seal_run(memoryview(b"\x55" * 1500), 1000, run)
+    run[end - 1] ^= 1  # the tag of the second
+    output = memoryview(bytearray(b"\xee" * 3000))
+    consumed, length = Opener(suite, secret).open_run(run[:end], output, 2**14)
+    assert (consumed, length) == (1000 + 1 + 5 + TAG_LENGTH, 1000)
+    assert bytes(output[:1000]) == b"\x55" * 1000
+    assert b"\x55" not in bytes(output[1000:])
+
+
+def test_a_connection_that_failed_opens_nothing_more() -> None:
+    client, server = established()
+    bad = bytearray(sealed(client, b"bad"))
+    bad[-1] ^= 1
+    server.receive_data(bad)
+    error = failure_of(server.read)
+    server.receive_data(sealed(client, b"good"))
+    assert failure_of(server.read) is error

@@ -1,0 +1,103 @@
+"""No secret shows in what a program prints or logs."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from dataclasses import replace
+from types import FunctionType, ModuleType
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from engine_pairs import (
+    ASKING_SERVER,
+    CLIENT,
+    carry,
+    connections,
+    credentials,
+    failure_of,
+    sealed,
+    shake_hands,
+)
+
+from trio_tlsx.credentials import PrivateKeySigner
+from trio_tlsx.engine import key_schedule
+from trio_tlsx.engine.connection import Connection
+
+STEPS = 4
+
+
+@pytest.fixture
+def secrets(monkeypatch: pytest.MonkeyPatch) -> set[bytes]:
+    """All that HKDF gives, and the private key; grows as the connection goes on."""
+    signer = credentials().signer
+    assert isinstance(signer, PrivateKeySigner)
+    assert isinstance(signer.private_key, ec.EllipticCurvePrivateKey)
+    found = {signer.private_key.private_numbers().private_value.to_bytes(32)}
+    hmac = key_schedule.hmac
+
+    def noted_hmac(digest: Any, key: bytes, message: bytes) -> bytes:
+        output = hmac(digest, key, message)
+        found.add(output)
+        return output
+
+    monkeypatch.setattr(key_schedule, "hmac", noted_hmac)
+    return found
+
+
+def reachable(root: object) -> list[object]:
+    """Everything of ours that hangs on ``root``, also in the frames of its generators."""
+    seen: dict[int, object] = {}
+    waiting: list[object] = [root]
+    while waiting:
+        found = waiting.pop()
+        if id(found) in seen or isinstance(found, type | ModuleType | FunctionType):
+            continue
+        seen[id(found)] = found
+        waiting += gc.get_referents(found)
+    return [one for one in seen.values() if type(one).__module__.startswith("trio_tlsx")]
+
+
+def assert_silent(texts: list[str], secrets: set[bytes]) -> None:
+    whole = "\n".join(texts)
+    for secret in secrets:
+        # enough of one to be no coincidence, in the ways in which Python writes bytes and numbers
+        head = secret[:8]
+        assert repr(head)[2:-1] not in whole
+        assert head.hex() not in whole
+        assert str(int.from_bytes(secret)) not in whole
+
+
+def texts_of(*connections: Connection) -> list[str]:
+    found = [one for connection in connections for one in reachable(connection)]
+    return [text for one in found for text in (repr(one), str(one))]
+
+
+def test_in_no_object(secrets: set[bytes], caplog: pytest.LogCaptureFixture) -> None:
+    """At each step of a handshake, and after it."""
+    caplog.set_level(logging.DEBUG)
+    pair = connections(replace(CLIENT, credentials=credentials()), ASKING_SERVER)
+    kinds: set[str] = set()
+    for _ in range(STEPS):
+        for one, other in (pair, pair[::-1]):
+            one.do_handshake()
+            assert_silent(texts_of(*pair), secrets)
+            kinds |= {type(found).__name__ for c in pair for found in reachable(c)}
+            carry(one, other)
+    shake_hands(*pair)
+    assert_silent(texts_of(*pair), secrets)
+    assert_silent([caplog.text], secrets)
+    assert len(secrets) > 20
+    # so that the walk is known to go where secrets are
+    assert {"KeySchedule", "Sealer", "Opener", "Established", "Credentials"} <= kinds
+
+
+def test_in_no_error(secrets: set[bytes]) -> None:
+    client, server = connections()
+    shake_hands(client, server)
+    record = bytearray(sealed(client, b"data"))
+    record[-1] ^= 1
+    server.receive_data(record)
+    error = failure_of(server.read)
+    assert_silent([str(error), repr(error)], secrets)
