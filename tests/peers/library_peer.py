@@ -7,7 +7,7 @@ from abc import abstractmethod
 from typing import Protocol
 
 import trio
-from peer import SAFETY_NET, Part, Peer, Role, Saw
+from peer import SAFETY_NET, CannotDoThat, Part, Peer, Role, Saw
 
 from trio_tlsx.errors import AlertDescription
 
@@ -65,6 +65,11 @@ def play(session: Session, part: Part) -> Saw:
 class LibraryPeer(Peer):
     """A peer that is a Python library."""
 
+    def check(self, part: Part) -> None:
+        """Raise CannotDoThat for a part that the library has no way to play."""
+        if part.cookie:
+            raise CannotDoThat
+
     @abstractmethod
     def session(self, sock: socket.socket, role: Role, part: Part) -> Session:
         """Prepare a connection over ``sock``, which blocks, for a while at most."""
@@ -72,6 +77,7 @@ class LibraryPeer(Peer):
     async def serve(
         self, part: Part, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED
     ) -> Saw:
+        self.check(part)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             listener.settimeout(SAFETY_NET)
             task_status.started(listener.getsockname()[1])
@@ -82,6 +88,8 @@ class LibraryPeer(Peer):
             return await trio.to_thread.run_sync(accept_and_play)
 
     async def call(self, part: Part, port: int) -> Saw:
+        self.check(part)
+
         def connect_and_play() -> Saw:
             return self._play(socket.create_connection(("127.0.0.1", port)), "client", part)
 

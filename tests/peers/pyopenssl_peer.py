@@ -23,8 +23,6 @@ class PyOpenSSLSession:
     errors = (SSL.Error,)
 
     def __init__(self, sock: socket.socket, role: Role, part: Part) -> None:
-        if part.cookie:
-            raise CannotDoThat
         context = SSL.Context(SSL.TLS_METHOD)
         context.set_info_callback(self._note)
         if part.credentials:

@@ -28,8 +28,6 @@ class StdlibSession:
     errors = (OSError,)  # ssl.SSLError is one
 
     def __init__(self, sock: socket.socket, role: Role, part: Part) -> None:
-        if part.cookie:
-            raise CannotDoThat
         context = ssl.SSLContext(
             ssl.PROTOCOL_TLS_SERVER if role == "server" else ssl.PROTOCOL_TLS_CLIENT
         )

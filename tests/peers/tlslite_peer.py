@@ -24,8 +24,6 @@ class TLSLiteSession:
     errors = (TLSError, OSError)
 
     def __init__(self, sock: socket.socket, role: Role, part: Part) -> None:
-        if part.cookie or part.refuses:
-            raise CannotDoThat
         self._settings: Any = HandshakeSettings()
         # Its client compresses its certificate without having been offered that.
         self._settings.certificate_compression_send = []
@@ -91,6 +89,11 @@ class TLSLitePeer(LibraryPeer):
         ("client", "hear our answer"): DOES_NOT_TELL,
         ("server", "hear our answer"): DOES_NOT_TELL,
     }
+
+    def check(self, part: Part) -> None:
+        super().check(part)
+        if part.refuses:
+            raise CannotDoThat
 
     def session(self, sock: socket.socket, role: Role, part: Part) -> TLSLiteSession:
         return TLSLiteSession(sock, role, part)
