@@ -108,7 +108,10 @@ async def running(*command: str | Path, lines_before: int = 0) -> AsyncGenerator
 
 
 def peer_program(name: str, package: str | None = None) -> str:
-    """The path of a program of somebody else's; skips where there is none, fails in CI."""
+    """The path of a program of somebody else's; skips where there is none, fails in CI.
+
+    To be called in a fixture: what an async test raises loses its reason.
+    """
     path = shutil.which(name)
     if path is None:
         how = f"{name} is not installed: apt-get install {package or name}"

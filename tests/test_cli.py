@@ -388,6 +388,21 @@ async def test_help_and_version() -> None:
 # Other people's clients
 
 
+@pytest.fixture
+def curl() -> str:
+    return peer_program("curl")
+
+
+@pytest.fixture
+def openssl() -> str:
+    return peer_program("openssl")
+
+
+@pytest.fixture
+def chromium() -> str:
+    return peer_program("chromium")
+
+
 def pin_of(server_output: bytes) -> str:
     match = re.search(rb"sha256//(\S+)", server_output)
     assert match is not None
@@ -400,8 +415,7 @@ def rows_of(page: str) -> dict[str, str]:
     return {label: html.unescape(value) for label, value in rows}
 
 
-async def test_curl_reads_the_page(files: tuple[Path, Path], ca_file: Path) -> None:
-    curl = peer_program("curl")
+async def test_curl_reads_the_page(curl: str, files: tuple[Path, Path], ca_file: Path) -> None:
     cert, key = files
     async with running(*SERVE, "--cert", cert, "--key", key, "--http") as server:
         url = f"https://localhost:{server.port}/"
@@ -414,8 +428,9 @@ async def test_curl_reads_the_page(files: tuple[Path, Path], ca_file: Path) -> N
     assert rows["Client"].startswith("127.0.0.1:")
 
 
-async def test_openssl_reads_the_page(files: tuple[Path, Path], ca_file: Path) -> None:
-    openssl = peer_program("openssl")
+async def test_openssl_reads_the_page(
+    openssl: str, files: tuple[Path, Path], ca_file: Path
+) -> None:
     cert, key = files
     async with running(*SERVE, "--cert", cert, "--key", key, "--http") as server:
         command = [
@@ -431,8 +446,7 @@ async def test_openssl_reads_the_page(files: tuple[Path, Path], ca_file: Path) -
     assert rows["Server name"] == "localhost"
 
 
-async def test_chromium_reads_the_page(tmp_path: Path) -> None:
-    chromium = peer_program("chromium")
+async def test_chromium_reads_the_page(chromium: str, tmp_path: Path) -> None:
     async with running(*SELF_SIGNED_HTTP) as server:
         stdout = server.process.stdout
         assert stdout is not None
@@ -454,8 +468,7 @@ async def test_chromium_reads_the_page(tmp_path: Path) -> None:
     assert rows["Server name"] == "localhost"
 
 
-async def test_connect_to_openssl(files: tuple[Path, Path], ca_file: Path) -> None:
-    openssl = peer_program("openssl")
+async def test_connect_to_openssl(openssl: str, files: tuple[Path, Path], ca_file: Path) -> None:
     cert, key = files
     command = [openssl, "s_server", "-accept", "127.0.0.1:0", "-cert", cert, "-key", key, "-rev"]
     async with running(*command, lines_before=1) as server:
