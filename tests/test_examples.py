@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 import trio
-from processes import EXAMPLES, ROOT, run_program, running
+from processes import EXAMPLES, ROOT, Result, run_program, running
 
 from trio_tlsx.testing import CA, write_pem_files
+
+ECHO_SERVER = (sys.executable, EXAMPLES / "echo_server.py")
 
 PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
@@ -76,36 +78,36 @@ async def test_readme_programs(
     assert capsys.readouterr().out == "b'hello' X25519MLKEM768\n"
 
 
-async def test_echo_server_and_client(pki: tuple[Path, Path, Path]) -> None:
+@pytest.mark.parametrize(
+    ("program", "host", "output"),
+    [
+        (
+            "echo_client.py",
+            "localhost",
+            b"TLSv1.3 TLS_AES_128_GCM_SHA256\nline 0\nline 1\nline 2\n",
+        ),
+        ("blocking_socket.py", "127.0.0.1", b"b'hello' X25519MLKEM768\n"),
+    ],
+)
+async def test_clients_of_the_echo_server(
+    pki: tuple[Path, Path, Path], program: str, host: str, output: bytes
+) -> None:
     ca_file, cert, key = pki
-    async with running(sys.executable, EXAMPLES / "echo_server.py", cert, key, "0") as server:
-        client = [sys.executable, EXAMPLES / "echo_client.py", "localhost"]
-        result = await run_program([*client, str(server.port), ca_file])
-    assert result.stderr == b""
-    assert result.status == 0
-    assert result.stdout == b"TLSv1.3 TLS_AES_128_GCM_SHA256\nline 0\nline 1\nline 2\n"
-
-
-async def test_blocking_socket(pki: tuple[Path, Path, Path]) -> None:
-    ca_file, cert, key = pki
-    async with running(sys.executable, EXAMPLES / "echo_server.py", cert, key, "0") as server:
-        client = [sys.executable, EXAMPLES / "blocking_socket.py", "127.0.0.1"]
-        result = await run_program([*client, str(server.port), ca_file])
-    assert result.stderr == b""
-    assert result.status == 0
-    assert result.stdout == b"b'hello' X25519MLKEM768\n"
+    async with running(*ECHO_SERVER, cert, key, "0") as server:
+        client = [sys.executable, EXAMPLES / program, host, str(server.port), ca_file]
+        assert await run_program(client) == Result(0, output, b"")
 
 
 async def test_blocking_socket_sends_its_alert(pki: tuple[Path, Path, Path]) -> None:
     ca_file, cert, key = pki
     ca_file.write_bytes(CA().pem)  # another CA
-    async with running(sys.executable, EXAMPLES / "echo_server.py", cert, key, "0") as server:
+    async with running(*ECHO_SERVER, cert, key, "0") as server:
         client = [sys.executable, EXAMPLES / "blocking_socket.py", "127.0.0.1"]
         result = await run_program([*client, str(server.port), ca_file])
-        assert result.status == 1
-        assert b"CertificateError" in result.stderr
         server.process.terminate()
         await server.read_output()
+    assert result.status == 1
+    assert b"CertificateError" in result.stderr
     assert b"unknown_ca" in server.output
 
 

@@ -59,7 +59,7 @@ class _Protection:
         self._secret = secret
         self._aead = self.suite.aead(key)
         self._iv = int.from_bytes(iv)
-        self.sequence_number = 0
+        self.sequence_number: int = 0
 
     def update(self) -> None:
         """Go on to the keys of the next generation (RFC 9846 7.2)."""
