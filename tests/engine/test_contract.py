@@ -523,3 +523,29 @@ def test_nobody_is_asked_about_a_peer_that_does_not_hold_its_key(
     error = failure_of_handshake(client)
     assert isinstance(error, ProtocolError)
     assert error.alert is AlertDescription.decrypt_error
+
+
+class Interrupted(BaseException):
+    """What is no Exception, as KeyboardInterrupt is none."""
+
+
+@pytest.mark.parametrize("where", ["verification", "signature", "in between"])
+def test_what_was_interrupted_does_not_go_on(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Least of all as if the hook had said yes."""
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    client, server = connections()
+    if where == "signature":
+        monkeypatch.setattr(PrivateKeySigner, "sign", interrupt)
+    else:
+        name = "check_server" if where == "verification" else "apply_extensions"
+        monkeypatch.setattr(client13, name, interrupt)
+    with pytest.raises(Interrupted):
+        shake_hands(client, server)
+    monkeypatch.undo()
+    interrupted = server if where == "signature" else client
+    for _ in range(2):
+        assert isinstance(failure_of(interrupted.do_handshake), InternalError)
+    assert not interrupted.handshake_complete

@@ -22,6 +22,7 @@ from ..server_name import ServerName
 from . import exporters, hello
 from .alerts import FATAL, WARNING
 from .buffers import BUFFER_LENGTH
+from .extensions import Context, check_context
 from .handshake import Established, Handshake, Observer, Steps
 from .incoming import Incoming, unexpected
 from .key_updates import KeyUpdates
@@ -127,6 +128,10 @@ class Connection:
             # A hook's fault or ours: the peer is told, and nothing goes on from here.
             failure = InternalError(f"the handshake failed on our side: {type(error).__name__}")
             raise self._fail(failure) from error
+        except BaseException:
+            # Ctrl-C, say: a generator that it went through is over, but has not come to its end.
+            self._fail(InternalError("the handshake was interrupted on our side"))
+            raise
         return Want.WRITE if self._outgoing else want
 
     def _advance(self) -> Want | Question[Any]:
@@ -222,7 +227,11 @@ class Connection:
         self._incoming.feed(data)
 
     def receive_buffer(self) -> memoryview:
-        """Room for ciphertext, to ``recv_into``; good until the next call of any method."""
+        """Room for ciphertext, to ``recv_into``; good until the next call of any method.
+
+        Raises:
+            RuntimeError: there is a lot of input that nobody has read.
+        """
         return self._incoming.room()
 
     def bytes_received(self, count: int) -> None:
@@ -278,6 +287,8 @@ class Connection:
         """Give received application data, ``max_bytes`` at most; see :meth:`Engine.read`."""
         self._complete()
         limit = BUFFER_LENGTH if max_bytes is None else max_bytes
+        if limit < 1:
+            raise ValueError("max_bytes must be at least 1")
         if self._surplus:
             data, self._surplus = bytes(self._surplus[:limit]), self._surplus[limit:]
             return data
@@ -372,7 +383,7 @@ class Connection:
                 KeyUpdate.decode(message.body), may_answer=not self._close_notify_sent
             )
         elif message.handshake_type == HandshakeType.new_session_ticket and not self.server_side:
-            NewSessionTicket.decode(message.body)
+            check_context(NewSessionTicket.decode(message.body).extensions, Context.NST)
             self._tickets += 1
             if self._tickets > MAX_TICKETS:
                 raise unexpected(f"sent more than {MAX_TICKETS} session tickets")
