@@ -15,15 +15,19 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, x25519
 from engine_pairs import (
     CLIENT,
+    MAX_TURNS,
     SERVER,
     SERVER_NAME,
     authority,
     carry,
+    connections,
     credentials,
     fixed_group,
+    outgoing,
     read_all,
     records,
     shake_hands,
+    turn,
     with_groups,
 )
 
@@ -31,6 +35,7 @@ from trio_tlsx.config import ClientConfig, ServerConfig
 from trio_tlsx.engine import hello
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.groups import ECDHKey, Group, X25519Key
+from trio_tlsx.engine.outgoing import Outgoing
 from trio_tlsx.engine.record import ContentType
 from trio_tlsx.engine.wants import Want
 from trio_tlsx.errors import HandshakeShutdown, InternalError, TLSError, Truncated
@@ -246,3 +251,63 @@ def test_byte_by_byte(scenario: str, role: str) -> None:
         connection.receive_data(recorded.stream[length : length + 1])
     assert data == SAID[role]
     assert connection.read() == b""
+
+
+# Below the seal: what a peer could send that has the keys
+
+
+def alter_message(sender: Connection, position: int, mask: int, patch: pytest.MonkeyPatch) -> None:
+    """Have ``sender`` alter the octet at ``position`` of its handshake messages, then seal."""
+    target = outgoing(sender)
+    real = Outgoing.handshake
+    sent = 0
+
+    def handshake(self: Outgoing, message: bytes) -> None:
+        nonlocal sent
+        if self is target:
+            if 0 <= position - sent < len(message):
+                message = altered(message, position - sent, mask)
+            sent += len(message)
+        real(self, message)
+
+    patch.setattr(Outgoing, "handshake", handshake)
+
+
+# Of a certificate with a serial number that is not positive cryptography says that it will refuse
+# it one day.
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
+@pytest.mark.parametrize("role", ["client", "server"])
+def test_every_alteration_below_the_seal_is_noticed(role: str) -> None:
+    """The AEAD has nothing to say against these: signatures and Finished have to."""
+    config = SCENARIOS["client-auth"]
+    length = 0
+
+    def count(direction: str, name: str, octets: int) -> None:
+        nonlocal length
+        length += octets if direction == "sent" else 0
+
+    observed = {role: count}
+    shake_hands(
+        Connection.client(config[0], SERVER_NAME, observer=observed.get("client")),
+        Connection.server(config[1], observer=observed.get("server")),
+    )
+    for position in range(length):
+        for mask in MASKS:
+            pair = connections(*config)
+            sender, receiver = pair if role == "client" else pair[::-1]
+            with pytest.MonkeyPatch.context() as patch:
+                alter_message(sender, position, mask, patch)
+                error = error_of_handshake(pair)
+            assert not receiver.handshake_complete, position
+            assert not isinstance(error, InternalError), (position, error.__cause__)
+
+
+def error_of_handshake(pair: tuple[Connection, Connection]) -> TLSError | None:
+    """What ends it; None where both wait for ever."""
+    try:
+        for _ in range(MAX_TURNS):
+            turn(*pair)
+            turn(pair[1], pair[0])
+    except TLSError as error:
+        return error
+    return None
