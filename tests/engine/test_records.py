@@ -1,0 +1,207 @@
+"""Records and alerts: what may come when, and what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from engine_pairs import (
+    carry,
+    connections,
+    established,
+    failure_of,
+    incoming,
+    outgoing,
+    plain,
+    read_all,
+    sealed,
+    sealer,
+    send,
+)
+
+from trio_tlsx.engine.alerts import FATAL, WARNING
+from trio_tlsx.engine.connection import Connection
+from trio_tlsx.engine.messages import KeyUpdate, NewSessionTicket, encode_message
+from trio_tlsx.engine.record import ContentType
+from trio_tlsx.engine.wants import Want
+from trio_tlsx.errors import AlertDescription, AlertReceived, HandshakeShutdown, ProtocolError
+
+A, C = AlertDescription, ContentType
+
+KEY_UPDATE = encode_message(KeyUpdate(False))
+TICKET = encode_message(NewSessionTicket(1, 2, b"", b"ticket", {}))
+
+#: What a client may not send after the handshake, and the alert that it gets for that.
+Make = Callable[[Connection], bytes]
+REFUSED: dict[str, tuple[Make, AlertDescription]] = {
+    "nothing but padding": (lambda c: sealer(c).seal(0, bytes(10)), A.unexpected_message),
+    "nothing at all": (lambda c: sealer(c).seal(0, b""), A.unexpected_message),
+    "no handshake in a record of it": (
+        lambda c: sealed(c, b"", C.handshake),
+        A.unexpected_message,
+    ),
+    "no alert in a record of it": (lambda c: sealed(c, b"", C.alert), A.unexpected_message),
+    "sealed change_cipher_spec": (
+        lambda c: sealed(c, b"\1", C.change_cipher_spec),
+        A.unexpected_message,
+    ),
+    "unknown type, sealed": (lambda c: sealed(c, b"x", 99), A.unexpected_message),
+    "unknown type": (lambda _: plain(b"x", 99), A.unexpected_message),
+    "handshake in the clear": (lambda _: plain(KEY_UPDATE), A.unexpected_message),
+    "data that is not sealed": (
+        lambda _: plain(b"plaintext, long enough for a tag", C.application_data),
+        A.bad_record_mac,
+    ),
+    "record too short for a tag": (lambda _: plain(b"x", C.application_data), A.bad_record_mac),
+    "alert in the clear": (lambda _: plain(b"\2\x28", C.alert), A.unexpected_message),
+    "half an alert": (lambda c: sealed(c, b"\2", C.alert), A.decode_error),
+    "alert and a half": (lambda c: sealed(c, b"\1\0\1", C.alert), A.decode_error),
+    "data within a message": (
+        lambda c: sealed(c, KEY_UPDATE[:2], C.handshake) + sealed(c, b"data"),
+        A.unexpected_message,
+    ),
+    "more handshake behind new keys": (
+        lambda c: sealed(c, KEY_UPDATE + KEY_UPDATE, C.handshake),
+        A.unexpected_message,
+    ),
+    "KeyUpdate with a wish of its own": (
+        lambda c: sealed(c, KEY_UPDATE[:-1] + b"\2", C.handshake),
+        A.illegal_parameter,
+    ),
+    "KeyUpdate that is too long": (
+        lambda c: sealed(c, b"\x18\0\0\2\0\0", C.handshake),
+        A.decode_error,
+    ),
+    "ticket from a client": (lambda c: sealed(c, TICKET, C.handshake), A.unexpected_message),
+    "hello again": (lambda c: sealed(c, b"\1\0\0\0", C.handshake), A.unexpected_message),
+    "the same record again": (lambda c: sealed(c, b"data") * 2, A.bad_record_mac),
+    "record out of order": (
+        lambda c: (sealed(c, b"one"), sealed(c, b"two"))[1],
+        A.bad_record_mac,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_may_not_come_after_the_handshake(case: str) -> None:
+    make, alert = REFUSED[case]
+    client, server = established()
+    server.receive_data(make(client))
+
+    def read() -> None:
+        while isinstance(server.read(), bytes):
+            pass
+
+    error = failure_of(read)
+    assert isinstance(error, ProtocolError)
+    assert error.alert is alert, error
+    carry(server, client)
+    assert failure_of(client.read).alert is alert
+
+
+def test_a_message_may_come_in_pieces() -> None:
+    client, server = established()
+    for octet in TICKET:
+        client.receive_data(sealed(server, bytes((octet,)), C.handshake))
+        assert client.read() is Want.READ
+    client.receive_data(sealed(server, TICKET * 3, C.handshake) + sealed(server, b"data"))
+    assert read_all(client) == b"data"
+
+
+def test_padding_says_nothing() -> None:
+    client, server = established()
+    for padding in (0, 1, 100, 10_000):
+        server.receive_data(sealed(client, b"zeros at the end\0\0", padding=padding))
+        assert read_all(server) == b"zeros at the end\0\0"
+
+
+def test_no_two_records_are_sealed_alike() -> None:
+    client, _ = established()
+    assert sealed(client, b"data") != sealed(client, b"data")
+
+
+def test_keys_of_the_two_directions_differ() -> None:
+    client, server = established()
+    client.receive_data(sealed(client, b"back to where it came from"))
+    assert failure_of(client.read).alert is A.bad_record_mac
+    assert incoming(server).is_protected
+
+
+# Alerts
+
+
+@pytest.mark.parametrize("level", [WARNING, FATAL])
+@pytest.mark.parametrize(
+    "description",
+    [a for a in A if a not in (A.close_notify, A.user_canceled)],
+    ids=lambda a: a.name,
+)
+def test_every_alert_is_understood(description: AlertDescription, level: int) -> None:
+    """All but two end the connection, whatever level they claim (RFC 9846 6)."""
+    client, server = established()
+    outgoing(client).alert(level, description)
+    carry(client, server)
+    error = failure_of(server.read)
+    assert isinstance(error, AlertReceived)
+    assert (error.alert, error.refused_by) == (description, "peer")
+    assert description.name in str(error)
+    assert not server.data_to_send()
+
+
+def test_an_unknown_alert_is_an_error_too() -> None:
+    client, server = established()
+    outgoing(client).alert(WARNING, 200)
+    carry(client, server)
+    error = failure_of(server.read)
+    assert isinstance(error, AlertReceived)
+    assert error.alert is None
+    assert "200" in str(error)
+
+
+def test_close_notify_may_claim_to_be_fatal() -> None:
+    client, server = established()
+    outgoing(client).alert(FATAL, A.close_notify)
+    carry(client, server)
+    assert server.read() == b""
+
+
+def test_user_canceled_says_nothing_by_itself() -> None:
+    client, server = established()
+    outgoing(client).alert(WARNING, A.user_canceled)
+    send(client, server, b"never mind")
+    assert read_all(server) == b"never mind"
+
+
+def test_user_canceled_and_close_notify_are_no_clean_end() -> None:
+    client, server = established()
+    outgoing(client).alert(WARNING, A.user_canceled)
+    client.shutdown()
+    carry(client, server)
+    assert isinstance(failure_of(server.read), HandshakeShutdown)
+
+
+def test_a_server_understands_a_client_that_has_no_keys_yet() -> None:
+    """Until the first record that it can open: from then on the client has keys."""
+    client, server = connections()
+    client.do_handshake()
+    carry(client, server)
+    server.do_handshake()
+    flight = server.data_to_send()
+    server.receive_data(plain(bytes((FATAL, A.unknown_ca)), C.alert))
+    assert failure_of(server.do_handshake).alert is A.unknown_ca
+    assert flight
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n", b"\x80\x2e\x01\0\x02"],
+)
+def test_what_is_not_tls_is_shown_to_whoever_has_to_find_out(octets: bytes) -> None:
+    for connection in connections():
+        connection.do_handshake()
+        connection.data_to_send()
+        connection.receive_data(octets)
+        error = failure_of(connection.do_handshake)
+        assert error.alert is A.unexpected_message
+        assert "does not speak TLS" in str(error)
+        assert octets.split(b"\r\n")[0].decode("ascii", "backslashreplace")[:3] in str(error)
