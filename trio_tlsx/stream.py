@@ -47,6 +47,7 @@ from .choice import engine_for
 from .config import ClientConfig, ServerConfig
 from .engine.negotiated import Negotiated
 from .engine.wants import Question, Want
+from .ssl_names import SSLNames
 from .transport import transport_over
 from .turn import Turn
 
@@ -58,7 +59,7 @@ T_Stream = TypeVar("T_Stream", bound=trio.abc.Stream)
 ALERT_SECONDS = 1
 
 
-class TLSStream(trio.abc.HalfCloseableStream, Generic[T_Stream]):
+class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
     """TLS over another stream.
 
     The handshake is done by whatever is called first: :meth:`do_handshake` or a method that needs

@@ -85,6 +85,7 @@ def run(
         ),
         server_certificate=server.chain[0],
         exporter_secret=exporter_secret,
+        shared_suites=None,
     )
 
 

@@ -30,6 +30,7 @@ from .message_reader import CloseNotifyReceived, MessageReader, RawMessage
 from .messages import HandshakeType, KeyUpdate, NewSessionTicket
 from .negotiated import Negotiated
 from .outgoing import Outgoing
+from .ssl_object import ConnectionNames
 from .wants import Buffer, Question, Want
 
 __all__ = ["Connection"]
@@ -49,11 +50,15 @@ class Connection:
     def __init__(
         self,
         server_side: bool,
+        config: ClientConfig | ServerConfig,
+        server_hostname: str | None,
         start: Callable[[Handshake], Steps[Established]],
         observer: Observer | None,
         key_update_bytes: int | None,
     ) -> None:
         self.server_side = server_side
+        self._config = config
+        self._server_hostname = server_hostname
         self.bytes_sealed = 0
         self._incoming = Incoming()
         self._outgoing = Outgoing()
@@ -90,6 +95,8 @@ class Connection:
         server_name = ServerName.parse(server_hostname)
         return cls(
             False,
+            config,
+            server_name.host,
             lambda hs: hello.client(hs, config, server_name),
             observer,
             config.key_update_bytes,
@@ -98,7 +105,14 @@ class Connection:
     @classmethod
     def server(cls, config: ServerConfig, *, observer: Observer | None = None) -> Connection:
         """The side that is spoken to."""
-        return cls(True, lambda hs: hello.server(hs, config), observer, config.key_update_bytes)
+        return cls(
+            True,
+            config,
+            None,
+            lambda hs: hello.server(hs, config),
+            observer,
+            config.key_update_bytes,
+        )
 
     # The handshake
 
@@ -109,6 +123,12 @@ class Connection:
     @property
     def negotiated(self) -> Negotiated:
         return self._complete().negotiated
+
+    @property
+    def ssl_object(self) -> ConnectionNames:
+        return ConnectionNames(
+            self._config, self._server_hostname, self._complete, self.channel_binding
+        )
 
     def do_handshake(self) -> Want | Question[Any]:
         """Go on with the handshake; see :meth:`Engine.do_handshake`."""
@@ -307,6 +327,10 @@ class Connection:
         except TLSError as error:
             self._fail(error)
             raise
+
+    def pending(self) -> int:
+        """How many bytes of application data ``read`` gives without more input; no less."""
+        return len(self._surplus)
 
     def _read(self, limit: int) -> bytes | Want:
         while True:

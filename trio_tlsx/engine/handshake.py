@@ -41,12 +41,14 @@ class Established:
     Attributes:
         server_certificate: the server's own, whichever side this is.
         exporter_secret: what keying material is exported from (RFC 9846 7.5).
+        shared_suites: on a server, what the client offers of ours, in its order.
     """
 
     suite: CipherSuite
     negotiated: Negotiated
     server_certificate: x509.Certificate
     exporter_secret: bytes = field(repr=False)
+    shared_suites: tuple[CipherSuite, ...] | None
 
 
 class Handshake:

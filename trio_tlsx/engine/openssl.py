@@ -96,6 +96,10 @@ class OpenSSLConnection:
             self._negotiated = self._describe()
         return self._negotiated
 
+    @property
+    def ssl_object(self) -> ssl.SSLObject:
+        return self._ssl
+
     def do_handshake(self) -> Want | Question[Any]:
         if self._failure is not None:
             raise self._failure
@@ -183,6 +187,9 @@ class OpenSSLConnection:
         if self._at_eof:
             raise self._fail(_truncated())
         return Want.READ
+
+    def pending(self) -> int:
+        return len(self._plaintext)
 
     def write(self, data: memoryview) -> int | Want:
         if self._failure is not None:

@@ -82,6 +82,9 @@ def run(
         ),
         server_certificate=credentials.chain[0],
         exporter_secret=exporter_secret,
+        shared_suites=tuple(
+            config.suite_table[code] for code in hello.cipher_suites if code in config.suite_table
+        ),
     )
 
 

@@ -14,7 +14,10 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
+    from ssl import SSLObject
+
     from .negotiated import Negotiated
+    from .ssl_object import ConnectionNames
 
 __all__ = ["Buffer", "Engine", "Question", "Want"]
 
@@ -76,6 +79,11 @@ class Engine(Protocol):
     @property
     def negotiated(self) -> Negotiated:
         """What the handshake settled; to be read only once it is complete."""
+        ...
+
+    @property
+    def ssl_object(self) -> SSLObject | ConnectionNames:
+        """What answers to the stdlib's names; what the handshake settles, only once complete."""
         ...
 
     def do_handshake(self) -> Want | Question[Any]:
@@ -148,6 +156,10 @@ class Engine(Protocol):
             Truncated: the transport ended without ``close_notify``.
             TLSError: the connection failed; the alert, if any, is in the output already.
         """
+        ...
+
+    def pending(self) -> int:
+        """How many bytes of application data ``read`` gives without more input; no less."""
         ...
 
     def write(self, data: memoryview) -> int | Want:

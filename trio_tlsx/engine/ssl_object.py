@@ -1,0 +1,85 @@
+"""What an :class:`ssl.SSLObject` tells about its connection, told about one of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from ..config import ClientConfig, ServerConfig
+from .certificate_dict import certificate_dict
+from .handshake import Established
+from .suites import CipherSuite
+
+__all__ = ["ConnectionNames"]
+
+
+class ConnectionNames:
+    """The names of :class:`ssl.SSLObject` that ask and do not act, with its shapes of results.
+
+    All but the first three of them may be asked only once the handshake is over.
+    """
+
+    def __init__(
+        self,
+        config: ClientConfig | ServerConfig,
+        server_hostname: str | None,
+        established: Callable[[], Established],
+        channel_binding: Callable[[str], bytes | None],
+    ) -> None:
+        self._config = config
+        self.server_hostname = server_hostname
+        self._established = established
+        self._channel_binding = channel_binding
+
+    @property
+    def context(self) -> ClientConfig | ServerConfig:
+        return self._config
+
+    @property
+    def session(self) -> None:
+        return None
+
+    @property
+    def session_reused(self) -> bool:
+        return self._established().negotiated.resumed
+
+    def getpeercert(self, binary_form: bool = False) -> dict[str, Any] | bytes | None:
+        chain = self._established().negotiated.peer_certificates
+        if not chain:
+            return None
+        if binary_form:
+            return chain[0].public_bytes(Encoding.DER)
+        if isinstance(self._config, ClientConfig) and self._config.insecure_skip_verification:
+            return {}  # as in the stdlib: nobody has verified what it says
+        return certificate_dict(chain[0])
+
+    def cipher(self) -> tuple[str, str, int]:
+        return cipher_tuple(self._established().suite)
+
+    def shared_ciphers(self) -> list[tuple[str, str, int]] | None:
+        shared = self._established().shared_suites
+        return None if shared is None else list(map(cipher_tuple, shared))
+
+    def compression(self) -> None:
+        return None  # RFC 9846 4.2.2
+
+    def selected_alpn_protocol(self) -> str | None:
+        return self._established().negotiated.alpn_protocol
+
+    def version(self) -> str:
+        return self._established().negotiated.version
+
+    def get_channel_binding(self, cb_type: str = "tls-unique") -> bytes | None:
+        return self._channel_binding(cb_type)
+
+    def verify_client_post_handshake(self) -> None:
+        raise NotImplementedError(
+            "certificates are asked for in the handshake only (ServerConfig.client_auth), not "
+            "after it (RFC 9846 4.7.2)"
+        )
+
+
+def cipher_tuple(suite: CipherSuite) -> tuple[str, str, int]:
+    return suite.name, "TLSv1.3", 8 * suite.key_length

@@ -1,0 +1,136 @@
+"""What code that was written for :class:`trio.SSLStream` asks a stream for."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
+
+import trio
+
+from .config import ClientConfig, ServerConfig
+
+if TYPE_CHECKING:
+    from .engine.ssl_object import ConnectionNames
+    from .engine.wants import Engine
+
+__all__ = ["SSLNames"]
+
+
+class SSLNames:
+    """The names that :class:`trio.SSLStream` takes over from :class:`ssl.SSLObject`.
+
+    With an :class:`ssl.SSLContext` they give what the stdlib gives; otherwise the same in the same
+    shape. ``negotiated`` says more. What the handshake settles raises
+    :exc:`trio.NeedHandshakeError` before it is over.
+    """
+
+    _engine: Engine
+
+    @property
+    def context(self) -> ClientConfig | ServerConfig | ssl.SSLContext:
+        """The configuration that this stream was made with.
+
+        Another :class:`ssl.SSLContext` may take the place of one before the handshake; the other
+        two cannot be replaced (:exc:`AttributeError`).
+        """
+        return self._engine.ssl_object.context
+
+    @context.setter
+    def context(self, context: ssl.SSLContext) -> None:
+        cast(ssl.SSLObject, self._engine.ssl_object).context = context
+
+    @property
+    def server_hostname(self) -> str | None:
+        """Whom a client calls, as ASCII (IDNA 2008); None on a server."""
+        return self._engine.ssl_object.server_hostname
+
+    @property
+    def session(self) -> ssl.SSLSession | None:
+        """The stdlib's session, which may be set before the handshake; natively there is none."""
+        return self._engine.ssl_object.session
+
+    @session.setter
+    def session(self, session: ssl.SSLSession) -> None:
+        cast(ssl.SSLObject, self._engine.ssl_object).session = session
+
+    def pending(self) -> int:
+        """How many bytes :meth:`~TLSStream.receive_some` can give without any more input."""
+        return self._engine.pending()
+
+    @property
+    def session_reused(self) -> bool:
+        """Whether the handshake resumed an earlier session."""
+        return bool(self._settled("session_reused").session_reused)
+
+    @overload
+    def getpeercert(self, binary_form: Literal[False] = False) -> dict[str, Any] | None: ...
+    @overload
+    def getpeercert(self, binary_form: Literal[True]) -> bytes | None: ...
+    @overload
+    def getpeercert(self, binary_form: bool) -> dict[str, Any] | bytes | None: ...
+    def getpeercert(self, binary_form: bool = False) -> dict[str, Any] | bytes | None:
+        """The peer's certificate.
+
+        Args:
+            binary_form: as DER, not as a dict.
+
+        Returns:
+            None if the peer has sent none. The dict is empty if it was not verified.
+        """
+        return self._settled("getpeercert").getpeercert(binary_form)
+
+    def cipher(self) -> tuple[str, str, int] | None:
+        """The cipher suite: its name, the version of TLS, and the bits of its keys."""
+        return self._settled("cipher").cipher()
+
+    def shared_ciphers(self) -> list[tuple[str, str, int]] | None:
+        """What both sides can do, in the client's order, like :meth:`cipher`; None on a client."""
+        return self._settled("shared_ciphers").shared_ciphers()
+
+    def compression(self) -> str | None:
+        """None: nothing is compressed in TLS 1.3."""
+        return self._settled("compression").compression()
+
+    def selected_alpn_protocol(self) -> str | None:
+        """The application protocol (RFC 7301), None if none was negotiated."""
+        return self._settled("selected_alpn_protocol").selected_alpn_protocol()
+
+    def selected_npn_protocol(self) -> None:
+        """None, as in the stdlib: ALPN has taken the place of NPN."""
+        self._settled("selected_npn_protocol")
+        return
+
+    def version(self) -> str | None:
+        """The version of TLS: ``"TLSv1.3"``."""
+        return self._settled("version").version()
+
+    def get_channel_binding(self, cb_type: str = "tls-unique") -> bytes | None:
+        """What names this connection to a protocol above that authenticates somebody.
+
+        Args:
+            cb_type: with an :class:`ssl.SSLContext` the stdlib has ``"tls-unique"`` alone;
+                natively it is ``"tls-exporter"`` (RFC 9266) or ``"tls-server-end-point"``
+                (RFC 5929 4).
+
+        Returns:
+            The binding, None where it is not defined for this connection.
+
+        Raises:
+            ValueError: there is no such binding; natively for ``tls-unique``, which is not
+                defined for TLS 1.3.
+        """
+        return self._settled("get_channel_binding").get_channel_binding(cb_type)
+
+    def verify_client_post_handshake(self) -> None:
+        """Ask the client for its certificate now, which leaves with the next send.
+
+        Raises:
+            NotImplementedError: not with an :class:`ssl.SSLContext`.
+            ssl.SSLError: the client has not said that it would answer, or the version is older.
+        """
+        self._settled("verify_client_post_handshake").verify_client_post_handshake()
+
+    def _settled(self, name: str) -> ssl.SSLObject | ConnectionNames:
+        if not self._engine.handshake_complete:
+            raise trio.NeedHandshakeError(f"call do_handshake() before calling {name!r}")
+        return self._engine.ssl_object
