@@ -126,17 +126,19 @@ def perform(sender: Connection, script: Iterable[Action], limit: int) -> tuple[b
 How = Literal["receive_data", "receive_buffer", "released"]
 
 
-def deliver(receiver: Connection, ciphertext: bytes, how: How) -> None:
-    """Give all of it to the receiver, in one of the ways that drivers have."""
+def deliver(receiver: Connection, ciphertext: bytes, how: How) -> Iterator[None]:
+    """Give it to the receiver in one of the ways that drivers have; each time it is to be read."""
     rest = memoryview(ciphertext)
     while rest:
         if how == "receive_data":
             receiver.receive_data(rest)
+            yield
             return
         buffer = receiver.receive_buffer()
         count = min(len(buffer), len(rest))
         buffer[:count] = rest[:count]
         receiver.bytes_received(count)
+        yield
         rest = rest[count:]
         if how == "released":
             receiver.release_buffers()
@@ -177,11 +179,11 @@ def test_any_cut_gives_the_same_plaintext(
     max_bytes = chain.from_iterable(repeat(reads))
     next_way = chain.from_iterable(repeat(ways))
     for piece in pieces(ciphertext, lengths):
-        deliver(receiver, piece, next(next_way))
-        while isinstance(read := receiver.read(at_most := next(max_bytes)), bytes) and read:
-            assert at_most is None or len(read) <= at_most
-            data += read
-        receiver.release_buffers()
+        for _ in deliver(receiver, piece, next(next_way)):
+            while isinstance(read := receiver.read(at_most := next(max_bytes)), bytes) and read:
+                assert at_most is None or len(read) <= at_most
+                data += read
+    receiver.release_buffers()
     assert bytes(data) == expected
     assert receiver.read() == b""
     assert receiver.unread_ciphertext() == b""
