@@ -96,7 +96,7 @@ def _list_credentials(
 
 @dataclass(frozen=True)
 class _Config:
-    """What both roles have. The fields without a leading name are resolved from the others."""
+    """What both roles have; the fields with ``init=False`` are derived from the others."""
 
     _: KW_ONLY
     credentials: Credentials | Sequence[Credentials] | None = None
@@ -231,3 +231,5 @@ class ServerConfig(_Config):
             )
         if self.client_auth != "none" and self.client_trust is None:
             raise ConfigError(f"client_auth={self.client_auth!r} needs client_trust")
+        if self.client_auth == "none" and self.client_trust is not None:
+            raise ConfigError("client_trust is of no use unless client_auth asks for certificates")

@@ -332,7 +332,7 @@ def start(section: Section, replay: Replay, patch: pytest.MonkeyPatch) -> Connec
     config = ServerConfig(
         credentials=credentials,
         client_auth="required" if requests else "none",
-        client_trust=authority.trust,
+        client_trust=authority.trust if requests else None,
         require_cookie=bool(retries),
     )
     return Connection.server(

@@ -109,7 +109,7 @@ def expect_certificate_verify(
     if scheme is None:
         raise ProtocolError(
             "the other side signed its CertificateVerify with a scheme "
-            f"({certificate_verify.algorithm:#06x}) that was not offered"
+            f"({certificate_verify.algorithm:#06x}) that was not offered for it"
         )
     try:
         possible = signatures.schemes_for(leaf)

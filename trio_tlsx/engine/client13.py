@@ -86,6 +86,7 @@ def run(
         server_certificate=server.chain[0],
         exporter_secret=exporter_secret,
         shared_suites=None,
+        key_update_bytes=offer.config.key_update_bytes,
     )
 
 

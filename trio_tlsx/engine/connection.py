@@ -8,11 +8,13 @@ the output before the error is raised.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from traceback import clear_frames
 from typing import Any, cast
 
 from ..config import ClientConfig, ServerConfig
 from ..errors import (
     AlertDescription,
+    AlertReceived,
     HandshakeShutdown,
     InternalError,
     TLSError,
@@ -54,7 +56,6 @@ class Connection:
         server_hostname: str | None,
         start: Callable[[Handshake], Steps[Established]],
         observer: Observer | None,
-        key_update_bytes: int | None,
     ) -> None:
         self.server_side = server_side
         self._config = config
@@ -64,9 +65,7 @@ class Connection:
         self._outgoing = Outgoing()
         self._reader = MessageReader(self._incoming)
         handshake = Handshake(self._incoming, self._outgoing, self._reader, observer)
-        self._key_updates = KeyUpdates(
-            self._incoming, self._outgoing, self._reader, key_update_bytes
-        )
+        self._key_updates = KeyUpdates(self._incoming, self._outgoing, self._reader)
         self._steps: Steps[Established] | None = start(handshake)
         self._question: Question[Any] | None = None  # not answered yet
         self._answer: object = None  # to the question before
@@ -99,20 +98,12 @@ class Connection:
             server_name.host,
             lambda hs: hello.client(hs, config, server_name),
             observer,
-            config.key_update_bytes,
         )
 
     @classmethod
     def server(cls, config: ServerConfig, *, observer: Observer | None = None) -> Connection:
         """The side that is spoken to."""
-        return cls(
-            True,
-            config,
-            None,
-            lambda hs: hello.server(hs, config),
-            observer,
-            config.key_update_bytes,
-        )
+        return cls(True, config, None, lambda hs: hello.server(hs, config), observer)
 
     # The handshake
 
@@ -143,10 +134,12 @@ class Connection:
             raise self._fail(error) from None
         except TLSError as error:
             self._fail(error)
+            clear_frames(error.__traceback__)  # secrets are in their local variables
             raise
         except Exception as error:
             # A hook's fault or ours: the peer is told, and nothing goes on from here.
             failure = InternalError(f"the handshake failed on our side: {type(error).__name__}")
+            clear_frames(error.__traceback__)
             raise self._fail(failure) from error
         except BaseException:
             # Ctrl-C, say: a generator that it went through is over, but has not come to its end.
@@ -162,7 +155,9 @@ class Connection:
             try:
                 want = self._steps.send(answer)
             except StopIteration as finished:
-                self._established = finished.value
+                established: Established = finished.value
+                self._key_updates.set_interval(established.key_update_bytes)
+                self._established = established
                 self._steps = None
                 break
             if isinstance(want, Want):
@@ -229,6 +224,8 @@ class Connection:
         ours = failure.refused_by == "us" and not self._close_notify_sent
         if ours and failure.alert is not None:
             self._outgoing.alert(FATAL, failure.alert)
+        elif isinstance(failure, AlertReceived | Truncated):
+            self._outgoing.drop()
         return failure
 
     def _raise_failure(self) -> None:
@@ -322,8 +319,6 @@ class Connection:
                 raise self._fail(_given_up()) from None
             self._close_notify_received = True
             return b""
-        except Truncated:
-            raise  # the other direction may still work
         except TLSError as error:
             self._fail(error)
             raise
@@ -421,6 +416,10 @@ class Connection:
         if not self._close_notify_sent and self._failure is None:
             self._outgoing.alert(WARNING, AlertDescription.close_notify)
             self._close_notify_sent = True
+            if self._established is None:
+                failure = TLSError("this side ended the connection in the middle of its handshake")
+                failure.alert, failure.refused_by = AlertDescription.close_notify, "us"
+                self._fail(failure)
 
 
 def _given_up() -> HandshakeShutdown:

@@ -42,6 +42,7 @@ class Established:
         server_certificate: the server's own, whichever side this is.
         exporter_secret: what keying material is exported from (RFC 9846 7.5).
         shared_suites: on a server, what the client offers of ours, in its order.
+        key_update_bytes: after how much data we update our keys, in bytes.
     """
 
     suite: CipherSuite
@@ -49,6 +50,7 @@ class Established:
     server_certificate: x509.Certificate
     exporter_secret: bytes = field(repr=False)
     shared_suites: tuple[CipherSuite, ...] | None
+    key_update_bytes: int | None
 
 
 class Handshake:

@@ -6,7 +6,7 @@ What follows the hellos belongs to a version: ``client`` and ``server`` hand ove
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import urandom
 
@@ -16,7 +16,7 @@ from ..errors import AlertDescription, NegotiationError, ProtocolError
 from ..server_name import ServerName
 from . import client13, server13, views
 from . import extensions as ext
-from .extensions import Context, Extensions, ExtensionType, check_context
+from .extensions import Context, ExtensionType, check_context
 from .groups import EphemeralKey, Group
 from .handshake import Established, Handshake, Steps
 from .incoming import unexpected
@@ -151,6 +151,7 @@ def chosen_suite(config: ClientConfig, hello: ClientHello, answer: ServerHello) 
         )
     if ext.decode_uint16(version, "supported_versions") != TLS13:
         raise ProtocolError("the other side chose a version of TLS that was not offered")
+    check_legacy_version(answer.legacy_version)
     if answer.legacy_session_id_echo != hello.legacy_session_id:
         raise ProtocolError("the other side did not echo the legacy_session_id")
     if answer.legacy_compression_method != 0:
@@ -162,6 +163,15 @@ def chosen_suite(config: ClientConfig, hello: ClientHello, answer: ServerHello) 
             "that was not offered"
         )
     return suite
+
+
+def check_legacy_version(legacy_version: int) -> None:
+    """Check what every hello of TLS 1.3 says in this field (RFC 9846 4.2.2, 4.2.3)."""
+    if legacy_version != TLS12:
+        raise ProtocolError(
+            f"the other side's legacy_version is {legacy_version:#06x}, not {TLS12:#06x}",
+            AlertDescription.protocol_version,
+        )
 
 
 def retry_shares(
@@ -251,7 +261,7 @@ def server(hs: Handshake, config: ServerConfig) -> Steps[Established]:
         first, hello = hello, (yield from hs.expect(ClientHello))
         check_client_hello(hello)
         check_second_client_hello(first, hello, retry)
-        choice = replace(choice, peer_share=only_key_share(hello, choice.group))
+        choice = replace(choice, peer_share=retried_key_share(hello, choice.group))
     else:
         hs.transcript.start(choice.suite)
         if _E.early_data in hello.extensions:
@@ -312,6 +322,7 @@ def check_client_hello(hello: ClientHello) -> None:
             f"this peer offered {name}, and TLS 1.3 is required",
             AlertDescription.protocol_version,
         )
+    check_legacy_version(hello.legacy_version)
     if hello.legacy_compression_methods != NO_COMPRESSION:
         raise ProtocolError("the other side offered compression along with TLS 1.3")
     check_context(extensions, Context.CH)
@@ -378,6 +389,14 @@ def check_second_client_hello(first: ClientHello, second: ClientHello, retry: Se
         raise ProtocolError("the other side changed its ClientHello more than it was asked to")
     if _E.early_data in second.extensions:
         raise ProtocolError("the other side offers early data after a HelloRetryRequest")
+    shares = ext.decode_key_shares(second.extensions[_E.key_share])
+    if _E.key_share not in retry.extensions:
+        if second.extensions[_E.key_share] != first.extensions[_E.key_share]:
+            raise ProtocolError(
+                "the other side changed key shares that it was not asked to change"
+            )
+    elif len(shares) != 1:
+        raise ProtocolError(f"the other side sent {len(shares)} key shares, and was asked for one")
     expected = retry.extensions.get(_E.cookie)
     cookie = second.extensions.get(_E.cookie)
     if expected is None:
@@ -392,14 +411,12 @@ def check_second_client_hello(first: ClientHello, second: ClientHello, retry: Se
         raise ProtocolError("the other side sent another cookie than it was given")
 
 
-def without_extensions(hello: ClientHello, omitted: Iterable[int]) -> ClientHello:
-    rest: Extensions = {
-        code: body for code, body in hello.extensions.items() if code not in set(omitted)
-    }
+def without_extensions(hello: ClientHello, omitted: Collection[int]) -> ClientHello:
+    rest = {code: body for code, body in hello.extensions.items() if code not in omitted}
     return replace(hello, extensions=rest)
 
 
-def only_key_share(hello: ClientHello, group: Group) -> bytes:
+def retried_key_share(hello: ClientHello, group: Group) -> bytes:
     """The key share that a second ClientHello must have (RFC 9846 4.3.8)."""
     shares = ext.decode_key_shares(hello.extensions[_E.key_share])
     if group.code not in shares:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from ..errors import AlertDescription, ProtocolError
 from . import buffers
+from .buffers import BUFFER_LENGTH
 from .record import (
     HEADER_LENGTH,
     MAX_CIPHERTEXT_LENGTH,
@@ -95,6 +96,8 @@ class Incoming:
     def room(self) -> memoryview:
         """Where ciphertext can be received into; enough for what the next record still lacks."""
         if not self._is_borrowed or self._end > len(self._view) - MAX_RECORD_LENGTH:
+            if self._end - self._start > BUFFER_LENGTH - MAX_RECORD_LENGTH:
+                raise RuntimeError("there is more input than fits: read() it first")
             unread = bytes(self._view[self._start : self._end])
             if not self._is_borrowed:
                 self._view = buffers.borrow()
@@ -178,7 +181,8 @@ class Incoming:
             return None
         # legacy_record_version says nothing (RFC 9846 5.1).
         length = view[start + 3] << 8 | view[start + 4]
-        protected = self._opener is not None and content_type == ContentType.application_data
+        may_be_sealed = self._opener is not None or self.early_data_to_skip
+        protected = may_be_sealed and content_type == ContentType.application_data
         if length > (MAX_CIPHERTEXT_LENGTH if protected else MAX_PLAINTEXT_LENGTH):
             raise record_overflow(length)
         body = start + HEADER_LENGTH

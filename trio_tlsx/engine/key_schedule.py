@@ -48,13 +48,14 @@ def hmac(digest: Hash, key: bytes, message: bytes) -> bytes:
 
 
 @lru_cache(maxsize=256)
-def _hkdf_label(label: str, context: bytes, length: int) -> bytes:
-    return uint16(length) + opaque8(b"tls13 " + label.encode("ascii")) + opaque8(context)
+def _hkdf_label(label: str, length: int) -> bytes:
+    """The part of an HkdfLabel before its context."""
+    return uint16(length) + opaque8(b"tls13 " + label.encode("ascii"))
 
 
 def expand_label(digest: Hash, secret: bytes, label: str, context: bytes, length: int) -> bytes:
     """HKDF-Expand-Label (RFC 9846 7.1); ``length`` in bytes."""
-    info = _hkdf_label(label, context, length)
+    info = _hkdf_label(label, length) + opaque8(context)
     block = output = hmac(digest, secret, info + b"\x01")
     counter = 2
     while len(output) < length:

@@ -18,10 +18,6 @@ MAX_KEY_UPDATES = 32
 class KeyUpdates:
     """Updates the keys of either direction when it is time to.
 
-    Args:
-        interval: after how many bytes of application data ours are updated; None leaves it at
-            what the AEAD can take (RFC 9846 5.5).
-
     Attributes:
         received_in_a_row: how many came since the last application data.
     """
@@ -41,15 +37,20 @@ class KeyUpdates:
         incoming: Incoming,
         outgoing: Outgoing,
         reader: MessageReader,
-        interval: int | None,
     ) -> None:
         self._incoming = incoming
         self._outgoing = outgoing
         self._reader = reader
-        self._interval = math.inf if interval is None else interval
-        self._due = self._interval  # at so many bytes sealed
+        self._interval = self._due = math.inf  # in bytes sealed
         self._request_open = False  # we asked the peer for new keys, and none came yet
         self.received_in_a_row = 0
+
+    def set_interval(self, interval: int | None) -> None:
+        """Update our keys after so many bytes of application data.
+
+        None leaves it at what the AEAD can take (RFC 9846 5.5).
+        """
+        self._interval = self._due = math.inf if interval is None else interval
 
     def send_if_due(self, bytes_sealed: int) -> None:
         """Update ours, if so much application data was sealed that they have to be."""

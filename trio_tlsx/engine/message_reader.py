@@ -124,10 +124,14 @@ class MessageReader:
 
     def _handle_alert(self, content: bytes) -> None:
         description = decode_alert(content)
+        is_closure = description in (AlertDescription.close_notify, AlertDescription.user_canceled)
+        if not is_closure:
+            raise alert_received(description)
+        if self._buffer:
+            # RFC 9846 5.1: nothing may stand between the records of one message.
+            raise unexpected("ended in the middle of a handshake message")
         if description == AlertDescription.close_notify:
             raise CloseNotifyReceived
-        if description != AlertDescription.user_canceled:
-            raise alert_received(description)
         self._user_canceled += 1
         if self._user_canceled > MAX_USER_CANCELED:
             raise unexpected("keeps saying that it cancels, and does not end")

@@ -7,7 +7,7 @@ from functools import partial
 
 from ..config import ServerConfig
 from ..credentials import Credentials
-from ..errors import AlertDescription, CertificateError, NegotiationError
+from ..errors import AlertDescription, CertificateError, InternalError, NegotiationError
 from ..verification import verify_client
 from . import authentication, selection
 from . import extensions as ext
@@ -85,6 +85,7 @@ def run(
         shared_suites=tuple(
             config.suite_table[code] for code in hello.cipher_suites if code in config.suite_table
         ),
+        key_update_bytes=config.key_update_bytes,
     )
 
 
@@ -163,7 +164,8 @@ def authenticate_client(
         hs, chain, config.scheme_table, CLIENT_CONTEXT
     )
     trust = config.client_trust
-    if trust is not None:
-        check = partial(verify_client, chain, trust, config.clock())
-        yield from hs.ask(VerificationWanted(chain, None, check))
+    if trust is None:
+        raise InternalError("there is no client_trust to judge the client's certificate by")
+    check = partial(verify_client, chain, trust, config.clock())
+    yield from hs.ask(VerificationWanted(chain, None, check))
     return client
