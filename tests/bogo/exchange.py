@@ -126,7 +126,8 @@ def server_config(flags: Flags) -> ServerConfig:
         groups=groups(flags),
         signature_schemes=schemes(flags),
         client_auth=client_auth,
-        client_trust=TrustStore(own.chain),  # verification is ours, see install_verification
+        # Verification is ours, see install_verification.
+        client_trust=None if client_auth == "none" else TrustStore(own.chain),
     )
 
 
