@@ -98,7 +98,6 @@ class SSLNames:
     def selected_npn_protocol(self) -> None:
         """None, as in the stdlib: ALPN has taken the place of NPN."""
         self._settled("selected_npn_protocol")
-        return
 
     def version(self) -> str | None:
         """The version of TLS: ``"TLSv1.3"``."""

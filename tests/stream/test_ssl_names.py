@@ -1,0 +1,342 @@
+"""The names of ``trio.SSLStream`` and the stdlib, on both engines."""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import pytest
+import trio
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
+from tls_pairs import MEMORY, SERVER_NAME, AnyStream, Engine, connected, handshake, paired
+
+from trio_tlsx import ClientConfig, Credentials, PrivateKeySigner, ServerConfig, TrustStore
+from trio_tlsx.engine.certificate_dict import ATTRIBUTE_NAMES
+from trio_tlsx.stream import TLSStream
+from trio_tlsx.testing import CA
+
+SETTLED_BY_THE_HANDSHAKE = [
+    "getpeercert",
+    "cipher",
+    "shared_ciphers",
+    "compression",
+    "selected_alpn_protocol",
+    "selected_npn_protocol",
+    "version",
+    "get_channel_binding",
+    "verify_client_post_handshake",
+]
+#: What acts and does not ask: a stream has its own; and what trio has not, ``negotiated`` tells.
+NOT_OURS = {"read", "write", "do_handshake", "unwrap"} | {
+    "get_unverified_chain",
+    "get_verified_chain",
+}
+
+
+def test_every_name_of_the_stdlib_and_of_trio_is_there() -> None:
+    stdlib = {name for name in dir(ssl.SSLObject) if not name.startswith("_")}
+    trios = {name for name in dir(trio.SSLStream) if not name.startswith("_")}
+    assert (stdlib - NOT_OURS) | trios <= {*dir(TLSStream)}
+
+
+@pytest.mark.parametrize("name", SETTLED_BY_THE_HANDSHAKE)
+async def test_what_the_handshake_settles_needs_it(engine: Engine, name: str) -> None:
+    async with paired(engine, MEMORY) as pair:
+        for stream in pair:
+            with pytest.raises(trio.NeedHandshakeError, match=name):
+                getattr(stream, name)()
+            with pytest.raises(trio.NeedHandshakeError):
+                _ = stream.session_reused
+
+
+async def test_what_is_known_before_the_handshake(engine: Engine) -> None:
+    async with paired(engine, MEMORY) as (client, server):
+        assert client.context is engine.client_config
+        assert server.context is engine.server_config
+        assert client.server_hostname == SERVER_NAME
+        assert server.server_hostname is None
+        assert server.server_side
+        assert not client.server_side
+        assert client.session is None
+        assert client.pending() == server.pending() == 0
+
+
+@pytest.mark.parametrize("name", ["context", "session"])
+async def test_a_native_stream_keeps_its_configuration(native: Engine, name: str) -> None:
+    async with paired(native, MEMORY) as (client, _):
+        with pytest.raises(AttributeError):
+            setattr(client, name, ssl.create_default_context())
+
+
+async def test_what_was_settled(engine: Engine) -> None:
+    async with connected(engine, MEMORY) as (client, server):
+        name, version, bits = client.cipher() or ("", "", 0)
+        assert client.cipher() == server.cipher()
+        assert (name, version) == (client.negotiated.cipher_suite, "TLSv1.3")
+        assert bits == (128 if "128" in name else 256)
+        for stream in (client, server):
+            assert stream.version() == "TLSv1.3"
+            assert stream.compression() is None
+            assert stream.selected_alpn_protocol() is None
+            assert stream.selected_npn_protocol() is None
+            assert stream.session_reused is False
+        assert client.shared_ciphers() is None
+        assert client.cipher() in (server.shared_ciphers() or [])
+
+
+def suites(stream: AnyStream) -> set[tuple[str, str, int]]:
+    return {suite for suite in stream.shared_ciphers() or [] if suite[1] == "TLSv1.3"}
+
+
+async def test_a_client_shares_the_same_suites_with_both_engines(
+    native: Engine, openssl: Engine, engine: Engine
+) -> None:
+    shared: list[set[tuple[str, str, int]]] = []
+    for server_engine in (native, openssl):
+        ends = await MEMORY.connect()
+        client, server = engine.client(ends[0]), server_engine.server(ends[1])
+        await handshake(client, server)
+        shared.append(suites(server))
+    assert len(shared[0]) == 3
+    assert shared[0] == shared[1]
+
+
+async def test_shared_ciphers_come_in_the_clients_order(native: Engine) -> None:
+    names = ["TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_GCM_SHA256"]
+    assert isinstance(native.client_config, ClientConfig)
+    ends = await MEMORY.connect()
+    config = ClientConfig(trust=native.client_config.trust, cipher_suites=names)
+    client = TLSStream(ends[0], config, server_hostname=SERVER_NAME)
+    server = native.server(ends[1])
+    await handshake(client, server)
+    assert [name for name, _, _ in server.shared_ciphers() or []] == names
+    assert server.cipher() == ("TLS_AES_128_GCM_SHA256", "TLSv1.3", 128)
+
+
+async def test_pending(engine: Engine) -> None:
+    async with connected(engine, MEMORY) as (client, server):
+        await client.send_all(b"abcde")
+        assert await server.receive_some(2) == b"ab"
+        assert server.pending() == 3
+        assert await server.receive_some() == b"cde"
+        assert server.pending() == 0
+
+
+# Channel bindings
+
+
+async def test_channel_bindings_of_the_native_engine(native: Engine) -> None:
+    async with connected(native, MEMORY) as (client, server):
+        for kind in ("tls-exporter", "tls-server-end-point"):
+            binding = client.get_channel_binding(kind)
+            assert binding is not None
+            assert len(binding) == 32
+            assert binding == server.get_channel_binding(kind)
+        with pytest.raises(ValueError, match="tls-unique is not defined for"):
+            client.get_channel_binding()
+        with pytest.raises(ValueError, match="unknown channel binding 'tls-nothing'"):
+            client.get_channel_binding("tls-nothing")
+
+
+async def test_channel_bindings_of_the_stdlib(openssl: Engine) -> None:
+    async with connected(openssl, MEMORY) as (client, server):
+        assert client.get_channel_binding()
+        assert client.get_channel_binding() == server.get_channel_binding("tls-unique")
+        with pytest.raises(ValueError, match="not implemented"):
+            client.get_channel_binding("tls-exporter")
+
+
+# What only an SSLContext can
+
+
+async def test_a_client_that_cannot_be_asked_for_a_certificate_any_more(openssl: Engine) -> None:
+    async with connected(openssl, MEMORY) as (_, server):
+        with pytest.raises(ssl.SSLError, match="EXTENSION_NOT_RECEIVED"):
+            server.verify_client_post_handshake()
+
+
+async def test_no_certificate_after_the_handshake(native: Engine) -> None:
+    async with connected(native, MEMORY) as (_, server):
+        with pytest.raises(NotImplementedError, match="client_auth"):
+            server.verify_client_post_handshake()
+
+
+# getpeercert()
+
+
+def name_with(attributes: Iterable[tuple[str, str]]) -> x509.Name:
+    return x509.Name(
+        [x509.NameAttribute(x509.ObjectIdentifier(oid), value) for oid, value in attributes]
+    )
+
+
+def pinned(
+    *extensions: x509.ExtensionType,
+    subject: x509.Name | None = None,
+    serial_number: int = 2**80 + 1,
+    not_before: datetime = datetime(2021, 3, 4, 5, 6, 7, tzinfo=UTC),
+    not_after: datetime = datetime(2051, 12, 31, 23, 59, 58, tzinfo=UTC),
+) -> Credentials:
+    """A certificate that signs itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = subject or name_with([("2.5.4.3", SERVER_NAME)])
+    server = x509.SubjectAlternativeName([x509.DNSName(SERVER_NAME)])
+    if not any(isinstance(extension, x509.SubjectAlternativeName) for extension in extensions):
+        extensions = (server, *extensions)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name)
+    builder = builder.public_key(key.public_key()).serial_number(serial_number)
+    builder = builder.not_valid_before(not_before).not_valid_after(not_after)
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
+    certificate = builder.sign(key, hashes.SHA256())
+    return Credentials([certificate], PrivateKeySigner(key, certificate))
+
+
+async def seen_by(config: ClientConfig | ssl.SSLContext, credentials: Credentials) -> AnyStream:
+    """A client of the server with these credentials."""
+    ends = await MEMORY.connect()
+    client = TLSStream(ends[0], config, server_hostname=SERVER_NAME)
+    await handshake(client, TLSStream(ends[1], ServerConfig(credentials=credentials)))
+    return client
+
+
+def uri(value: str) -> x509.UniformResourceIdentifier:
+    return x509.UniformResourceIdentifier(value)
+
+
+def crls_at(*names: x509.GeneralName) -> x509.DistributionPoint:
+    return x509.DistributionPoint(names, None, None, None)
+
+
+EVERY_ATTRIBUTE = [
+    (oid, "DE" if name.endswith("ountryName") else f"Ärger {name}")
+    for oid, name in ATTRIBUTE_NAMES.items()
+    if name not in ("emailAddress", "domainComponent", "serialNumber", "dnQualifier")
+]
+PLAIN_ATTRIBUTES = [
+    ("1.2.840.113549.1.9.1", "postmaster@test.example"),
+    ("0.9.2342.19200300.100.1.25", "example"),
+    ("2.5.4.5", "0815"),
+    ("2.5.4.46", "qualifier"),
+    ("1.3.6.1.4.1.99999.1", "of nobody's"),
+]
+
+CERTIFICATES = {
+    "the least": pinned(),
+    "a short serial number": pinned(serial_number=0xABC),
+    "a year of four digits that is early": pinned(not_before=datetime(1999, 1, 1)),
+    "every attribute": pinned(subject=name_with(EVERY_ATTRIBUTE)),
+    "plain attributes": pinned(subject=name_with(PLAIN_ATTRIBUTES)),
+    "several attributes in one": pinned(
+        subject=x509.Name(
+            [
+                x509.RelativeDistinguishedName(
+                    [
+                        x509.NameAttribute(NameOID.COMMON_NAME, "one"),
+                        x509.NameAttribute(NameOID.ORGANIZATION_NAME, "two"),
+                    ]
+                ),
+                x509.RelativeDistinguishedName([x509.NameAttribute(NameOID.LOCALITY_NAME, "x")]),
+            ]
+        )
+    ),
+    "alternative names": pinned(
+        x509.SubjectAlternativeName(
+            [
+                x509.DNSName(SERVER_NAME),
+                x509.DNSName("*.test.example"),
+                x509.IPAddress(ipaddress.ip_address("192.0.2.1")),
+                x509.IPAddress(ipaddress.ip_address("2001:db8::ab:0:1")),
+                x509.RFC822Name("postmaster@test.example"),
+                uri("https://test.example/a"),
+                x509.DirectoryName(name_with([("2.5.4.10", "Dir"), ("2.5.4.3", "Name")])),
+                x509.RegisteredID(x509.ObjectIdentifier("1.3.6.1.4.1.99999.7")),
+                x509.OtherName(x509.ObjectIdentifier("1.3.6.1.4.1.99999.8"), b"\x0c\x01x"),
+            ]
+        )
+    ),
+    "addresses of services": pinned(
+        x509.AuthorityInformationAccess(
+            [
+                x509.AccessDescription(method, location)
+                for method, location in (
+                    (AuthorityInformationAccessOID.OCSP, uri("http://ocsp.example/1")),
+                    (AuthorityInformationAccessOID.CA_ISSUERS, uri("http://ca.example/1")),
+                    (AuthorityInformationAccessOID.OCSP, uri("http://ocsp.example/2")),
+                    (AuthorityInformationAccessOID.CA_ISSUERS, x509.DNSName("no.uri.example")),
+                )
+            ]
+        ),
+        x509.CRLDistributionPoints(
+            [
+                x509.DistributionPoint(
+                    [uri("http://crl.example/1"), uri("x:y")], None, None, None
+                ),
+                x509.DistributionPoint([x509.DNSName("crl.example")], None, None, None),
+                x509.DistributionPoint([uri("http://crl.example/2")], None, None, None),
+            ]
+        ),
+    ),
+    "addresses that are no URIs": pinned(
+        x509.AuthorityInformationAccess(
+            [
+                x509.AccessDescription(
+                    AuthorityInformationAccessOID.OCSP, x509.DNSName("ocsp.example")
+                )
+            ]
+        ),
+        x509.CRLDistributionPoints([crls_at(x509.DNSName("crl.example"))]),
+    ),
+}
+
+
+@pytest.mark.parametrize("credentials", CERTIFICATES.values(), ids=CERTIFICATES)
+async def test_getpeercert_is_the_stdlibs(credentials: Credentials) -> None:
+    [certificate] = credentials.chain
+    der = certificate.public_bytes(Encoding.DER)
+    context = ssl.create_default_context(cadata=der)
+    native = await seen_by(
+        ClientConfig(trust=TrustStore.from_certificates([certificate])), credentials
+    )
+    openssl = await seen_by(context, credentials)
+    assert native.getpeercert() == openssl.getpeercert()
+    assert native.getpeercert(binary_form=True) == openssl.getpeercert(binary_form=True) == der
+    assert native.getpeercert(True) == der
+
+
+async def test_a_certificate_that_nobody_verified_says_nothing() -> None:
+    credentials = CERTIFICATES["the least"]
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    native = await seen_by(ClientConfig(insecure_skip_verification=True), credentials)
+    openssl = await seen_by(context, credentials)
+    assert native.getpeercert() == openssl.getpeercert() == {}
+    assert native.getpeercert(True) == openssl.getpeercert(True) is not None
+
+
+async def test_getpeercert_of_a_client_that_has_none(engine: Engine) -> None:
+    async with connected(engine, MEMORY) as (_, server):
+        assert server.getpeercert() is None
+        assert server.getpeercert(True) is None
+
+
+async def test_getpeercert_of_a_client_that_has_one(ca: CA) -> None:
+    mine = ca.issue("client.example", extended_key_usage=[ExtendedKeyUsageOID.CLIENT_AUTH])
+    asking = ServerConfig(
+        credentials=ca.issue(SERVER_NAME), client_auth="required", client_trust=ca.trust
+    )
+    ends = await MEMORY.connect()
+    config = ClientConfig(trust=ca.trust, credentials=mine)
+    client = TLSStream(ends[0], config, server_hostname=SERVER_NAME)
+    server = TLSStream(ends[1], asking)
+    await handshake(client, server)
+    seen = server.getpeercert() or {}
+    assert seen["subjectAltName"] == (("DNS", "client.example"),)
+    assert server.getpeercert(True) == mine.der_chain[0]
