@@ -18,7 +18,17 @@ def engine_for(
     server_hostname: str | bytes | None,
     server_side: bool | None,
 ) -> Engine:
-    """The engine that this kind of configuration is for, in its role."""
+    """The engine that this kind of configuration is for, in its role.
+
+    Raises:
+        ConfigError: role and name do not fit the configuration, or the name is none.
+        TypeError: it is no configuration.
+    """
+    if isinstance(server_hostname, bytes):
+        try:
+            server_hostname = server_hostname.decode("ascii")
+        except UnicodeDecodeError:
+            raise ConfigError(f"{server_hostname!r} is no host name: it is not ASCII") from None
     if isinstance(config, ssl.SSLContext):
         return OpenSSLConnection(
             config, server_side=bool(server_side), server_hostname=server_hostname
@@ -28,9 +38,12 @@ def engine_for(
             raise ConfigError("a ClientConfig makes a client, and server_side says the opposite")
         if server_hostname is None:
             raise ConfigError("a client needs server_hostname: whom its certificate is to name")
-        if isinstance(server_hostname, bytes):
-            server_hostname = server_hostname.decode("ascii")
         return Connection.client(config, server_hostname)
+    if not isinstance(config, ServerConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(
+            "config must be a ClientConfig, a ServerConfig or an ssl.SSLContext, "
+            f"not {type(config).__name__}"
+        )
     if server_side is False:
         raise ConfigError("a ServerConfig makes a server, and server_side says the opposite")
     if server_hostname is not None:

@@ -10,6 +10,7 @@ from typing import Generic, NoReturn, TypeVar
 
 import trio
 
+from .choice import engine_for
 from .config import ClientConfig, ServerConfig
 from .errors import TLSError
 from .stream import TLSStream
@@ -48,6 +49,10 @@ class TLSListener(trio.abc.Listener[TLSStream[T_Stream]], Generic[T_Stream]):
         handshake_timeout: how long each handshake may take from its beginning, in seconds; by
             default as long as it likes.
 
+    Raises:
+        ConfigError: this configuration is not for servers.
+        TypeError: it is no configuration.
+
     Attributes:
         transport_listener: the listener below.
     """
@@ -60,6 +65,7 @@ class TLSListener(trio.abc.Listener[TLSStream[T_Stream]], Generic[T_Stream]):
         https_compatible: bool = False,
         handshake_timeout: float | None = None,
     ) -> None:
+        engine_for(config, None, True)  # what is wrong is to be said here, not to the first client
         self.transport_listener = transport_listener
         self._config = config
         self._https_compatible = https_compatible
@@ -72,13 +78,17 @@ class TLSListener(trio.abc.Listener[TLSStream[T_Stream]], Generic[T_Stream]):
             OSError: what the listener below raises, such as for want of file descriptors.
         """
         transport_stream = await self.transport_listener.accept()
-        return TLSStream(
-            transport_stream,
-            self._config,
-            server_side=True,
-            https_compatible=self._https_compatible,
-            handshake_timeout=self._handshake_timeout,
-        )
+        try:
+            return TLSStream(
+                transport_stream,
+                self._config,
+                server_side=True,
+                https_compatible=self._https_compatible,
+                handshake_timeout=self._handshake_timeout,
+            )
+        except BaseException:
+            await trio.aclose_forcefully(transport_stream)
+            raise
 
     async def aclose(self) -> None:
         """Close the listener below; connections that it accepted go on."""
@@ -160,13 +170,12 @@ async def open_tls_over_tcp_stream(
     """
     if config is not None and ssl_context is not None:
         raise TypeError("config and ssl_context are two names for one argument: give one of them")
+    config = config or ssl_context or ClientConfig()
+    engine_for(config, host, False)  # what is wrong is to be said before anybody is called
     tcp_stream = await trio.open_tcp_stream(host, port, happy_eyeballs_delay=happy_eyeballs_delay)
     try:
         return TLSStream(
-            tcp_stream,
-            config or ssl_context or ClientConfig(),
-            server_hostname=host,
-            https_compatible=https_compatible,
+            tcp_stream, config, server_hostname=host, https_compatible=https_compatible
         )
     except BaseException:
         tcp_stream.socket.close()
@@ -194,7 +203,9 @@ async def open_tls_over_tcp_listeners(
 
     Raises:
         OSError: the port cannot be had.
+        ConfigError: this configuration is not for servers.
     """
+    engine_for(config, None, True)
     return [
         TLSListener(
             tcp_listener,

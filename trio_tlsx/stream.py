@@ -4,8 +4,8 @@ Theory of operation
 ===================
 
 An engine (:mod:`trio_tlsx.engine.wants`) turns application data into ciphertext and back and
-never waits. A transport (:mod:`trio_tlsx.transport`) moves ciphertext between the engine and the
-stream below. What is here is the waiting: which task waits, for what, and what holds when it is
+never waits. A pump (:mod:`trio_tlsx.pump`) moves ciphertext between the engine and the stream
+below. What is here is the waiting: which task waits, for what, and what holds when it is
 cancelled there. There is no ``await`` between asking the engine and doing what it wanted, so that
 no other task finds it half way.
 
@@ -24,7 +24,7 @@ A connection ends in one of these ways, and every method asks for them in this o
 
 - ``_closed``: by :meth:`TLSStream.aclose` or :meth:`TLSStream.unwrap`;
 - ``_failure``: the protocol, the transport or an abandoned handshake failed it, both ways;
-- ``_send_failure``: sending cannot go on, but receiving can;
+- ``_pump.send_failure``: sending cannot go on, but receiving can;
 - ``_send_ended``: ``close_notify`` was queued; nothing can be sent behind it.
 
 An alert that the engine produced leaves before its exception does, unless another task is sending:
@@ -47,16 +47,13 @@ from .choice import engine_for
 from .config import ClientConfig, ServerConfig
 from .engine.negotiated import Negotiated
 from .engine.wants import Question, Want
+from .pump import Pump
 from .ssl_names import SSLNames
-from .transport import transport_over
 from .turn import Turn
 
 __all__ = ["TLSStream"]
 
 T_Stream = TypeVar("T_Stream", bound=trio.abc.Stream)
-
-#: How long an exception waits for its alert to leave, in seconds.
-ALERT_SECONDS = 1
 
 
 class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
@@ -105,9 +102,8 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
     ) -> None:
         self._engine = engine_for(config, server_hostname, server_side)
         self.transport_stream = transport_stream
-        self._transport = transport_over(transport_stream)
+        self._pump = Pump(self._engine, transport_stream)
         self._https_compatible = https_compatible
-
         self._handshake_lock = trio.Lock()
         self._handshake_timeout = handshake_timeout
         self._handshake_deadline: float | None = None
@@ -115,16 +111,12 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
 
         self._sending = Turn("another task is currently sending data on this TLSStream")
         self._receiving = Turn("another task is currently receiving data on this TLSStream")
-        self._output_moving = Turn("another task is moving ciphertext out")
-        self._input_moving = Turn("another task is moving ciphertext in")
-
+        self._closing = Turn("another task is closing this TLSStream")
         self._closed = False
         self._failure: Exception | None = None
-        self._send_failure: Exception | None = None
         self._send_ended = False
         self._send_cut = False  # a part of what was given to one send_all has left, or may have
         self._alerted = False  # the last thing that we sent says why we end it
-        self._at_eof = False  # the transport is at its end
 
     @property
     def server_side(self) -> bool:
@@ -178,8 +170,9 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
                 with trio.CancelScope(deadline=self._handshake_deadline):
                     await self._drive_handshake()
                     self._handshake_done = True
-            except trio.Cancelled:
-                if not self._handshake_can_resume():
+            except BaseException as error:
+                # If it is no Exception: a cancellation, which may come in a group, or Ctrl-C.
+                if not (isinstance(error, Exception) or self._handshake_can_resume()):
                     self._give_handshake_up(
                         trio.BrokenResourceError("the handshake was cancelled half way")
                     )
@@ -197,11 +190,13 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
             await trio.lowlevel.checkpoint_if_cancelled()
             while (want := engine.do_handshake()) is not Want.NOTHING:
                 if want is Want.READ:
-                    await self._move_input()
+                    await self._pump.move_input()
                 elif want is Want.WRITE:
                     await self._move_output()
                 else:
                     await self._answer(want)
+                # Moving may never have waited, and a peer that floods keeps it so.
+                await trio.lowlevel.checkpoint_if_cancelled()
         except engine.error_types as error:
             raise await self._fail(error) from error
         except Exception as error:
@@ -221,10 +216,10 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
 
     def _handshake_can_resume(self) -> bool:
         """Whether someone can still finish it after the task that did it was cancelled."""
-        if self._send_failure is not None:
+        if self._pump.send_failure is not None:
             return False
         return (
-            not self._transport.started
+            not self._pump.started
             or self._engine.handshake_complete
             or self._handshake_lock.statistics().tasks_waiting > 0
         )
@@ -233,7 +228,7 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
         self._failure = error
         self._engine.cancel_handshake()
         self._alerted = bool(self._engine.pending_output())
-        self._transport.send_nowait(self._engine)
+        self._pump.move_output_nowait()
 
     # Receiving
 
@@ -259,7 +254,7 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
                     await self._handshake()
                 return await self._receive(max_bytes)
             except trio.BrokenResourceError:
-                if not (self._https_compatible and self._at_eof):
+                if not (self._https_compatible and self._pump.at_eof):
                     raise
                 await trio.lowlevel.checkpoint()
                 return b""
@@ -273,15 +268,17 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
                 if data is Want.WRITE:
                     await self._move_output()
                 else:
-                    await self._move_input()
+                    await self._pump.move_input()
+                # Moving may never have waited, and a peer that floods keeps it so.
+                await trio.lowlevel.checkpoint_if_cancelled()
                 waited = True
         except engine.error_types as error:
             raise await self._fail(error) from error
         except Exception as error:
             self._failure = self._failure or error
             raise
-        if engine.pending_output():
-            self._transport.send_nowait(engine)
+        engine.release_buffers()  # it may be long until the next call
+        self._pump.move_output_nowait()
         if not waited:
             await trio.lowlevel.cancel_shielded_checkpoint()
         return data
@@ -298,12 +295,13 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
         Args:
             data: what to send.
         """
+        octets = memoryview(data).cast("B")
         with self._sending:
             self._check_sendable()
             if not self._handshake_done:
                 await self._handshake()
             await trio.lowlevel.checkpoint_if_cancelled()
-            await self._send(memoryview(data).cast("B"))
+            await self._send(octets)
 
     async def _send(self, data: memoryview) -> None:
         engine = self._engine
@@ -316,7 +314,7 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
                 count = engine.write(data)
                 await self._move_output()
                 if isinstance(count, Want):
-                    await self._move_input()
+                    await self._pump.move_input()
                 else:
                     data = data[count:]
                 self._check_sendable()
@@ -353,28 +351,24 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
         """Wait until :meth:`send_all` might not have to wait. Cancelling it changes nothing."""
         with self._sending:
             self._check_sendable()
-            while self._output_moving.taken:
-                await self._output_moving.over()
-                self._check_sendable()
-            with self._output_moving:
-                await self.transport_stream.wait_send_all_might_not_block()
-            if self._failure is not None:
-                raise await self._fail(self._failure) from self._failure
+            await self._pump.wait_output_might_not_block()
+            self._check_usable()
 
     async def send_eof(self) -> None:
         """Say ``close_notify``: nothing more will be sent; receiving goes on.
 
-        If cancelled, call it again, or :meth:`aclose`.
+        If cancelled over a socket, call it again; over any other stream it cannot be known how
+        much of it has left, and the connection is broken for sending.
         """
         with self._sending:
-            if self._closed or not self._send_ended:
-                self._check_sendable()
+            self._check_usable()
             if not self._handshake_done:
                 await self._handshake()
             await trio.lowlevel.checkpoint_if_cancelled()
             await self._send_close_notify()
 
     async def _send_close_notify(self) -> None:
+        self._check_unbroken_sending()
         if self._send_cut:
             raise trio.BrokenResourceError(
                 "close_notify would say that all data was sent, but a send was cut short"
@@ -388,7 +382,8 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
     async def unwrap(self) -> tuple[T_Stream, bytes]:
         """End TLS, but not the stream below: exchange ``close_notify`` with the peer.
 
-        If cancelled, call it again, or :meth:`aclose`.
+        If cancelled over a socket, call it again. Over any other stream that helps only if our
+        own ``close_notify`` has left by then; otherwise the connection is broken for sending.
 
         Returns:
             The stream below, and what was received from it after the peer's ``close_notify``.
@@ -422,68 +417,58 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
         ``close_notify``. With ``https_compatible``, after a failure, after a ``send_all`` that was
         cut and while another task is sending, it only closes the stream below.
 
-        If cancelled, it closes all the same, and ``close_notify`` may be missing.
+        If cancelled, it closes all the same, and ``close_notify`` may be missing. While another
+        task is closing, it waits for that.
         """
         if self._closed:
             await trio.lowlevel.checkpoint()
             return
         try:
-            try:
-                if not self._https_compatible and self._can_say_goodbye():
-                    await self._say_goodbye()
-            finally:
-                if self._alerted:
-                    await self._send_alert()
-                    await self._transport.linger()
+            if self._closing.taken:
+                await self._closing.over()
+                return
+            with self._closing:
+                await self._say_last_words()
         except BaseException:
             self._closed = True
             await trio.aclose_forcefully(self.transport_stream)
             raise
         self._closed = True
-        self._transport.discard_input()
+        self._pump.discard_input()
         await self.transport_stream.aclose()
 
+    async def _say_last_words(self) -> None:
+        try:
+            if not self._https_compatible and self._can_say_goodbye():
+                await self._say_goodbye()
+        finally:
+            if self._alerted:
+                await self._pump.send_last_words()
+                await self._pump.linger()
+
     def _can_say_goodbye(self) -> bool:
-        return not (self._failure or self._send_failure or self._send_cut or self._sending.taken)
+        return not (
+            self._failure or self._pump.send_failure or self._send_cut or self._sending.taken
+        )
 
     async def _say_goodbye(self) -> None:
         if not self._handshake_done:
             await self._handshake()
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._can_say_goodbye():
-            with self._sending, suppress(trio.BrokenResourceError):
+            with self._sending, suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                 # Two peers may well close at the same time.
                 await self._send_close_notify()
 
-    # Moving ciphertext
-
     async def _move_output(self) -> None:
-        """Send all that the engine has queued."""
-        while self._output_moving.taken:
-            await self._output_moving.over()
-        with self._output_moving:
+        try:
+            await self._pump.move_output()
+        except trio.BrokenResourceError:
             try:
-                await self._transport.send(self._engine)
-            except trio.Cancelled:
-                if not self._transport.resumes:
-                    self._send_failure = trio.BrokenResourceError(
-                        "a send was cancelled half way: nothing can be sent behind it"
-                    )
-                raise
-            except Exception as error:
-                self._send_failure = error
-                raise
-
-    async def _move_input(self) -> None:
-        """Feed the engine once, or wait for the task that does."""
-        if self._input_moving.taken:
-            await self._input_moving.over()
-            return
-        with self._input_moving:
-            count = await self._transport.receive(self._engine)
-        if not count:
-            self._at_eof = True
-            self._engine.receive_data(b"")
+                self._pump.hear_why()
+            except self._engine.error_types as error:
+                raise await self._fail(error) from error
+            raise
 
     # What has ended
 
@@ -495,25 +480,21 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
 
     def _check_sendable(self) -> None:
         self._check_usable()
-        if self._send_failure is not None:
-            raise _broken(self._send_failure) from self._send_failure
+        self._check_unbroken_sending()
         if self._send_ended:
             raise trio.ClosedResourceError("can't send data after sending EOF")
+
+    def _check_unbroken_sending(self) -> None:
+        if (error := self._pump.send_failure) is not None:
+            raise _broken(error) from error
 
     async def _fail(self, error: Exception) -> trio.BrokenResourceError:
         """Note why the connection failed, let the alert leave, and give what to raise."""
         self._failure = self._failure or error
         self._alerted = self._alerted or bool(self._engine.pending_output())
-        await self._send_alert()
+        await self._pump.send_last_words()
         return _broken(error)
 
-    async def _send_alert(self) -> None:
-        """Send what says why we end it, unless a task is sending, which takes it along."""
-        possible = self._engine.pending_output() and self._send_failure is None
-        if possible and not self._output_moving.taken:
-            with trio.move_on_after(ALERT_SECONDS), suppress(Exception):
-                await self._move_output()
 
-
-def _broken(error: Exception) -> trio.BrokenResourceError:
+def _broken(error: BaseException) -> trio.BrokenResourceError:
     return trio.BrokenResourceError(str(error) or type(error).__name__)

@@ -58,6 +58,10 @@ class Transport(ABC):
         Cancelled, it has lost nothing.
         """
 
+    def receive_nowait(self, engine: Engine) -> int | None:
+        """Feed the engine once as :meth:`receive` does; None where that would have to wait."""
+        return None
+
     @abstractmethod
     async def send(self, engine: Engine) -> None:
         """Send all the output."""
@@ -134,7 +138,8 @@ class SocketTransport(Transport):
             except OSError as error:
                 raise self._translated(error) from error
             self.started = True
-            engine.bytes_sent(count)
+            # Less, if the connection failed meanwhile and the engine dropped its output.
+            engine.bytes_sent(min(count, len(engine.pending_output())))
 
     def _translated(self, error: OSError) -> Exception:
         """What a ``trio.abc.Stream`` raises for ``error``."""
@@ -146,7 +151,9 @@ class SocketTransport(Transport):
         with suppress(OSError):  # the peer may have gone before
             self._socket.shutdown(socket.SHUT_WR)
         self.discard_input()
-        with trio.move_on_after(LINGER_SECONDS), suppress(OSError):
+        # Someone who receives still, or closes it meanwhile, ends this too.
+        ended = (OSError, trio.BusyResourceError, trio.ClosedResourceError)
+        with trio.move_on_after(LINGER_SECONDS), suppress(*ended):
             left = LINGER_BYTES
             while left > 0 and (data := await self._socket.recv(DISCARD_BYTES)):
                 left -= len(data)
@@ -158,21 +165,30 @@ class DescriptorTransport(SocketTransport):
     async def receive(self, engine: Engine) -> int:
         waited = False
         while True:
-            descriptor = self._descriptor()
             try:
-                count = os.readv(descriptor, (engine.receive_buffer(),))
+                count = self._receive(engine)
             except BlockingIOError:
                 engine.release_buffers()
-                await trio.lowlevel.wait_readable(descriptor)
+                await trio.lowlevel.wait_readable(self._descriptor())
                 waited = True
                 continue
             except OSError as error:
                 raise self._translated(error) from error
-            if count:
-                engine.bytes_received(count)
             if not waited:
                 await trio.lowlevel.cancel_shielded_checkpoint()
             return count
+
+    def receive_nowait(self, engine: Engine) -> int | None:
+        try:
+            return self._receive(engine)
+        except OSError:
+            return None
+
+    def _receive(self, engine: Engine) -> int:
+        count = os.readv(self._descriptor(), (engine.receive_buffer(),))
+        if count:
+            engine.bytes_received(count)
+        return count
 
     async def send(self, engine: Engine) -> None:
         waited = False

@@ -255,13 +255,15 @@ def test_an_end_in_mid_handshake_is() -> None:
     assert failure_of(server.do_handshake) is error
 
 
-def test_an_end_without_close_notify_leaves_the_other_direction_alone() -> None:
-    client, server = established()
+def test_an_end_without_close_notify_ends_both_directions() -> None:
+    _client, server = established()
+    server.write(memoryview(b"nobody will read this"))
     server.receive_data(b"")
     for _ in range(2):
         assert isinstance(failure_of(server.read), Truncated)
-    send(server, client, b"still there")
-    assert read_all(client) == b"still there"
+    assert not server.data_to_send()
+    with pytest.raises(Truncated):
+        server.write(memoryview(b"nor this"))
 
 
 # close_notify

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn, cast
 
 import pytest
 import trio
@@ -263,12 +263,44 @@ async def test_connecting_by_name(ca: CA) -> None:
                 assert stream.negotiated.server_name == "localhost"
 
 
-async def test_a_bad_name_leaves_no_socket_behind(native: Engine) -> None:
-    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    port = listener.socket.getsockname()[1]
-    async with listener:
+async def test_nobody_is_called_by_an_impossible_name(
+    native: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(*_: Any, **__: Any) -> NoReturn:
+        raise AssertionError("it connected")
+
+    monkeypatch.setattr(trio, "open_tcp_stream", connect)
+    for host in ("0177.0.0.1", b"\xff"):
         with pytest.raises(ConfigError):
-            await open_tls_over_tcp_stream("0177.0.0.1", port, config=native.client_config)
-        accepted = await listener.accept()
-        async with accepted:
-            assert await accepted.receive_some() == b""
+            await open_tls_over_tcp_stream(host, 443, config=native.client_config)
+    with pytest.raises(TypeError, match="not object"):
+        await open_tls_over_tcp_stream("x", 443, config=cast(Any, object()))
+
+
+async def test_a_listener_refuses_what_is_not_for_servers(native: Engine) -> None:
+    async def refuse(error: type[Exception], config: Any) -> None:
+        with pytest.raises(error):
+            await open_tls_over_tcp_listeners(0, config, host="127.0.0.1")
+        [tcp_listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        async with tcp_listener:
+            with pytest.raises(error):
+                TLSListener(tcp_listener, config)
+
+    await refuse(ConfigError, native.client_config)
+    await refuse(TypeError, None)
+
+
+async def test_a_connection_that_cannot_be_wrapped_is_closed(
+    openssl: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [listener] = await open_tls_over_tcp_listeners(0, openssl.server_config, host="127.0.0.1")
+
+    def fail(*_: Any, **__: Any) -> NoReturn:
+        raise MemoryError
+
+    async with listener, await trio.open_tcp_stream("127.0.0.1", port_of(listener)) as plain:
+        monkeypatch.setattr(ssl.SSLContext, "wrap_bio", fail)
+        with pytest.raises(MemoryError):
+            await listener.accept()
+        with trio.fail_after(5):
+            assert await plain.receive_some() == b""

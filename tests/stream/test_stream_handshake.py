@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import NoReturn
+from typing import Any, NoReturn, cast
 
 import pytest
 import trio
@@ -300,6 +300,11 @@ def test_role_and_name_must_fit(native: Engine, openssl: Engine) -> None:
         TLSStream(transport, native.server_config, server_hostname="x")
     with pytest.raises(ConfigError, match="bare host name"):
         TLSStream(transport, native.client_config, server_hostname="https://x")
+    for engine in (native, openssl):
+        with pytest.raises(ConfigError, match="not ASCII"):
+            TLSStream(transport, engine.client_config, server_hostname=b"\xff")
+    with pytest.raises(TypeError, match="not NoneType"):
+        TLSStream(transport, cast(Any, None))
     with pytest.raises(ValueError, match="server_hostname"):
         TLSStream(transport, openssl.client_config)
 

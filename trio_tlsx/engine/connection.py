@@ -304,8 +304,8 @@ class Connection:
         """Give received application data, ``max_bytes`` at most; see :meth:`Engine.read`."""
         self._complete()
         limit = BUFFER_LENGTH if max_bytes is None else max_bytes
-        if limit < 1:
-            raise ValueError("max_bytes must be at least 1")
+        if limit < 0:
+            raise ValueError("max_bytes cannot be negative")
         if self._surplus:
             data, self._surplus = bytes(self._surplus[:limit]), self._surplus[limit:]
             return data

@@ -185,6 +185,7 @@ class OpenSSLConnection:
         if self._peer_closed:
             return b""
         if self._at_eof:
+            self._output = memoryview(b"")
             raise self._fail(_truncated())
         return Want.READ
 
@@ -241,8 +242,11 @@ class OpenSSLConnection:
         if self._input and self._failure is None and not self._peer_closed:
             queued = len(self._output)
             self._plaintext = self._with_input(self._read_all)
+            answered = len(self._output) > queued
+            if self._failure is not None and not answered:
+                self._output = memoryview(b"")  # no alert behind it, and nobody who reads it
             # TLS 1.3 answers nothing that its peer would wait for.
-            self._answer_pending = len(self._output) > queued and self._ssl.version() != "TLSv1.3"
+            self._answer_pending = answered and self._ssl.version() != "TLSv1.3"
 
     def _read_all(self) -> bytes:
         chunks: list[bytes] = []

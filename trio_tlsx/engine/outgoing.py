@@ -152,6 +152,13 @@ class Outgoing:
             if not self._queue:
                 self._give_batch_back()
 
+    def drop(self) -> None:
+        """Forget all that has not left: there is nobody who reads it."""
+        self._flight.clear()
+        self._queue.clear()
+        self._queued = 0
+        self._give_batch_back()
+
     def __bool__(self) -> bool:
         return bool(self._queue or self._flight)
 

@@ -148,13 +148,16 @@ class Engine(Protocol):
     def read(self, max_bytes: int | None = None) -> bytes | Want:
         """Give received application data, at most ``max_bytes``, or say what is missing.
 
+        With 0 it takes nothing, and looks for what may have come instead of data.
+
         ``b""`` says that the peer sent ``close_notify``. ``Want.READ`` asks for input, and
         ``Want.WRITE`` for output to leave before the peer can go on (only in a renegotiation of
         TLS 1.2, which is OpenSSL's; else what is queued may wait for the next send).
 
         Raises:
-            Truncated: the transport ended without ``close_notify``.
+            Truncated: the transport ended without ``close_notify``; nothing can be sent either.
             TLSError: the connection failed; the alert, if any, is in the output already.
+                Without one nothing is: there is nobody left to read it.
         """
         ...
 

@@ -1,0 +1,118 @@
+"""Who moves ciphertext: one task at a time each way, while the others wait for it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+
+from .engine.wants import Want
+from .transport import transport_over
+from .turn import Turn
+
+if TYPE_CHECKING:
+    from .engine.wants import Engine
+
+__all__ = ["Pump"]
+
+#: How long an exception waits for its alert to leave, in seconds.
+ALERT_SECONDS = 1
+
+
+class Pump:
+    """Moves ciphertext between an engine and the stream below, for any number of tasks.
+
+    Args:
+        engine: whose ciphertext it is.
+        stream: the stream below.
+
+    Attributes:
+        send_failure: why nothing can be sent any more.
+        at_eof: the stream below is at its end.
+    """
+
+    def __init__(self, engine: Engine, stream: trio.abc.Stream) -> None:
+        self.send_failure: BaseException | None = None
+        self.at_eof = False
+        self._engine = engine
+        self._stream = stream
+        self._transport = transport_over(stream)
+        self._sending = Turn("another task is moving ciphertext out")
+        self._receiving = Turn("another task is moving ciphertext in")
+
+    @property
+    def started(self) -> bool:
+        """Whether some output has gone out, or may have."""
+        return self._transport.started
+
+    async def move_output(self) -> None:
+        """Send all that the engine has queued."""
+        while self._sending.taken:
+            await self._sending.over()
+        with self._sending:
+            try:
+                await self._transport.send(self._engine)
+            except Exception as error:
+                self.send_failure = error
+                raise
+            except BaseException:
+                # A cancellation, which may come in a group, or Ctrl-C.
+                if not self._transport.resumes:
+                    self.send_failure = trio.BrokenResourceError(
+                        "a send was cancelled half way: nothing can be sent behind it"
+                    )
+                raise
+
+    def move_output_nowait(self) -> None:
+        """Send what leaves without waiting; errors are left to :meth:`move_output`."""
+        if self._engine.pending_output():
+            self._transport.send_nowait(self._engine)
+
+    async def move_input(self) -> None:
+        """Feed the engine once, or wait for the task that does."""
+        if self._receiving.taken:
+            await self._receiving.over()
+            return
+        with self._receiving:
+            if not await self._transport.receive(self._engine):
+                self.at_eof = True
+                self._engine.receive_data(b"")
+
+    def hear_why(self) -> None:
+        """Read what the peer said before the stream below broke, as far as that needs no waiting.
+
+        Who refuses us closes, perhaps before we have sent all. What breaks our send says no more
+        than that, but the alert may be there to be read.
+
+        Raises:
+            Exception: what the engine makes of the alert.
+        """
+        engine = self._engine
+        step = partial(engine.read, 0) if engine.handshake_complete else engine.do_handshake
+        while not self._receiving.taken and self._transport.receive_nowait(engine):
+            if not isinstance(step(), Want):
+                return
+
+    async def wait_output_might_not_block(self) -> None:
+        """Wait until the stream below might take something without waiting."""
+        while self._sending.taken:
+            await self._sending.over()
+        with self._sending:
+            await self._stream.wait_send_all_might_not_block()
+
+    async def send_last_words(self) -> None:
+        """Send what says why we end it, unless a task is sending, which takes it along."""
+        possible = self._engine.pending_output() and self.send_failure is None
+        if possible and not self._sending.taken:
+            with trio.move_on_after(ALERT_SECONDS), suppress(Exception):
+                await self.move_output()
+
+    async def linger(self) -> None:
+        """Give the last words time to arrive. The stream below is only to be closed then."""
+        await self._transport.linger()
+
+    def discard_input(self) -> None:
+        """Throw away what has come, so that closing does not answer it with a reset."""
+        self._transport.discard_input()
