@@ -6,6 +6,7 @@ import ipaddress
 import ssl
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import trio
@@ -19,7 +20,7 @@ from tls_pairs import MEMORY, SERVER_NAME, AnyStream, Engine, connected, handsha
 from trio_tlsx import ClientConfig, Credentials, PrivateKeySigner, ServerConfig, TrustStore
 from trio_tlsx.engine.certificate_dict import ATTRIBUTE_NAMES
 from trio_tlsx.stream import TLSStream
-from trio_tlsx.testing import CA
+from trio_tlsx.testing import CA, write_pem_files
 
 SETTLED_BY_THE_HANDSHAKE = [
     "getpeercert",
@@ -153,6 +154,39 @@ async def test_channel_bindings_of_the_stdlib(openssl: Engine) -> None:
 
 
 # What only an SSLContext can
+
+
+async def test_resuming_a_session_of_the_stdlib(openssl: Engine) -> None:
+    async with connected(openssl, MEMORY) as (client, server):
+        await server.send_all(b"and tickets")
+        assert await client.receive_some() == b"and tickets"
+        session = client.session
+        assert session is not None
+    async with paired(openssl, MEMORY) as (client, server):
+        client.session = session
+        await handshake(client, server)
+        assert client.session_reused
+        assert server.session_reused
+        assert client.negotiated.resumed
+
+
+async def test_a_certificate_after_the_handshake(ca: CA, tmp_path: Path) -> None:
+    client_context = ssl.create_default_context(cadata=ca.pem.decode())
+    client_context.post_handshake_auth = True
+    client_context.load_cert_chain(*write_pem_files(ca.issue("client.example"), tmp_path))
+    server_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cadata=ca.pem.decode())
+    server_context.post_handshake_auth = True
+    server_context.verify_mode = ssl.CERT_REQUIRED
+    server_context.load_cert_chain(*write_pem_files(ca.issue(SERVER_NAME), tmp_path))
+    asking = Engine("openssl", client_context, server_context)
+    async with connected(asking, MEMORY) as (client, server):
+        assert server.getpeercert() is None
+        server.verify_client_post_handshake()
+        for sender, receiver in ((server, client), (client, server)):
+            await sender.send_all(b"x")
+            assert await receiver.receive_some() == b"x"
+        seen = server.getpeercert() or {}
+        assert seen["subjectAltName"] == (("DNS", "client.example"),)
 
 
 async def test_a_client_that_cannot_be_asked_for_a_certificate_any_more(openssl: Engine) -> None:
