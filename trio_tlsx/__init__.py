@@ -6,7 +6,12 @@ from .config import ClientConfig, ServerConfig
 from .credentials import Credentials, PrivateKeySigner, Signer
 from .engine.connection import Connection
 from .engine.negotiated import Negotiated
-from .engine.questions import CredentialsWanted, SignatureWanted, VerificationWanted
+from .engine.questions import (
+    CredentialsWanted,
+    OCSPResponseWanted,
+    SignatureWanted,
+    VerificationWanted,
+)
 from .engine.signatures import SignatureScheme
 from .engine.views import ClientHello
 from .engine.wants import Question, Want
@@ -30,6 +35,9 @@ from .listener import (
     open_tls_over_tcp_stream,
     serve_tls_over_tcp,
 )
+from .peer import Peer
+from .pinning import pin_spki, spki_pin
+from .revocation import check_crl, check_stapled_ocsp
 from .stream import TLSStream
 from .trust import TrustStore
 
@@ -48,6 +56,8 @@ __all__ = [
     "NeedHandshakeError",
     "Negotiated",
     "NegotiationError",
+    "OCSPResponseWanted",
+    "Peer",
     "PrivateKeySigner",
     "ProtocolError",
     "Question",
@@ -62,9 +72,13 @@ __all__ = [
     "TrustStore",
     "VerificationWanted",
     "Want",
+    "check_crl",
+    "check_stapled_ocsp",
     "handshake_first",
     "key_log_from_environment",
     "open_tls_over_tcp_listeners",
     "open_tls_over_tcp_stream",
+    "pin_spki",
     "serve_tls_over_tcp",
+    "spki_pin",
 ]

@@ -15,6 +15,7 @@ from .engine.suites import CIPHER_SUITES, CipherSuite
 from .engine.views import ClientHello
 from .errors import ConfigError
 from .key_log import KeyLog, key_log_writer
+from .peer import Peer
 from .trust import TrustStore
 
 __all__ = ["ClientConfig", "ServerConfig"]
@@ -94,6 +95,10 @@ def _list_credentials(
     return candidates
 
 
+#: Trusts a peer by giving nothing, at once or later; refuses it by raising CertificateError.
+Verify: TypeAlias = Callable[[Peer], Awaitable[None] | None]
+
+
 @dataclass(frozen=True)
 class _Config:
     """What both roles have; the fields with ``init=False`` are derived from the others."""
@@ -107,8 +112,11 @@ class _Config:
     record_size_limit: int = MAX_INNER_PLAINTEXT_LENGTH
     key_update_bytes: int | None = None
     key_log: KeyLog | None = None
+    verify: Verify | Sequence[Verify] = ()
+    verify_replaces_builtin: bool = False
     clock: Callable[[], datetime.datetime] = utc_now
 
+    verifiers: tuple[Verify, ...] = field(init=False, repr=False, compare=False)
     candidates: tuple[Credentials, ...] = field(init=False, repr=False, compare=False)
     alpn: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
     suite_table: Mapping[int, CipherSuite] = field(init=False, repr=False, compare=False)
@@ -131,6 +139,12 @@ class _Config:
                 "the updates would cost more than the data"
             )
         resolve = object.__setattr__  # the dataclass is frozen for everyone else
+        verifiers = (self.verify,) if callable(self.verify) else tuple(self.verify)
+        if not all(map(callable, verifiers)):
+            raise ConfigError("verify is a function that is called with the peer, or several")
+        if self.verify_replaces_builtin and not verifiers:
+            raise ConfigError("verify_replaces_builtin=True needs verify=: nothing else would ask")
+        resolve(self, "verifiers", verifiers)
         resolve(self, "candidates", _list_credentials(self.credentials))
         resolve(self, "alpn", _encode_alpn(self.alpn_protocols))
         resolve(self, "suite_table", {suite.code: suite for suite in suites})
@@ -163,6 +177,13 @@ class ClientConfig(_Config):
             is in between (RFC 9846 E.4).
         insecure_skip_verification: trust whoever answers. Such a connection is open to anyone in
             the middle; it is for looking at servers, never for talking to them.
+        verify: is called with the :class:`Peer` after it has shown that it holds its key and the
+            built-in verification has accepted it, to refuse it nevertheless, by raising
+            :class:`CertificateError`; or several such functions, one after the other. Each gives
+            None, or an awaitable, which is awaited in the task that does the handshake. Ready-made
+            are :func:`pin_spki`, :func:`check_stapled_ocsp` and :func:`check_crl`.
+        verify_replaces_builtin: have ``verify`` alone decide. It is then asked about every peer;
+            what the built-in verification says against one is its ``error``.
         clock: gives the time by which certificates are judged.
 
     Raises:
@@ -210,6 +231,13 @@ class ServerConfig(_Config):
         client_trust: the CAs that may have issued their certificates.
         require_cookie: have each client repeat a cookie (RFC 9846 4.3.2) before anything costs
             more than a hash (and ``select_credentials``); it costs a round trip.
+        verify: is called with the :class:`Peer` after it has shown that it holds its key and the
+            built-in verification has accepted it, to refuse it nevertheless, by raising
+            :class:`CertificateError`; or several such functions, one after the other. Each gives
+            None, or an awaitable, which is awaited in the task that does the handshake. Ready-made
+            are :func:`pin_spki`, :func:`check_stapled_ocsp` and :func:`check_crl`.
+        verify_replaces_builtin: have ``verify`` alone decide. It is then asked about every peer;
+            what the built-in verification says against one is its ``error``.
         clock: gives the time by which certificates are judged.
 
     Raises:
@@ -229,7 +257,8 @@ class ServerConfig(_Config):
             raise ConfigError(
                 f"client_auth is 'none', 'optional' or 'required', not {self.client_auth!r}"
             )
-        if self.client_auth != "none" and self.client_trust is None:
+        trusting = self.client_trust is not None or self.verify_replaces_builtin
+        if self.client_auth != "none" and not trusting:
             raise ConfigError(f"client_auth={self.client_auth!r} needs client_trust")
         if self.client_auth == "none" and self.client_trust is not None:
             raise ConfigError("client_trust is of no use unless client_auth asks for certificates")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 import logging
 import os
 import re
-from collections.abc import Awaitable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeAlias
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -30,6 +31,10 @@ logger = logging.getLogger("trio_tlsx")
 PRIVATE_KEY_BLOCK = re.compile(
     rb"-----BEGIN ((?:[A-Z0-9]+ )*PRIVATE KEY)-----.+?-----END \1-----", re.DOTALL
 )
+
+
+#: A stapled OCSP response, or what gives one.
+OCSPSource: TypeAlias = bytes | Callable[[], bytes | Awaitable[bytes | None] | None]
 
 
 class Signer(Protocol):
@@ -97,6 +102,7 @@ class Credentials:
         chain: the certificates in the order in which they are sent.
         der_chain: the same, encoded.
         signer: what signs.
+        ocsp: where the OCSP response about the leaf comes from, see :meth:`stapling`.
         dns_names: the DNS names that the leaf is for, in lower case, wildcards as they stand.
         authorities: who is named in the chain, as issuer or subject, in DER.
 
@@ -111,6 +117,7 @@ class Credentials:
         self.chain = _in_order(chain[0], chain[1:])
         self.der_chain = tuple(c.public_bytes(Encoding.DER) for c in self.chain)
         self.signer = signer
+        self.ocsp: OCSPSource | None = None
         self.dns_names = _dns_names(self.chain[0])
         self.authorities = frozenset(
             name.public_bytes() for c in self.chain for name in (c.issuer, c.subject)
@@ -195,6 +202,18 @@ class Credentials:
         if key is None:
             raise ConfigError("the PKCS#12 data holds no private key")
         return cls._from_key([leaf, *others] if leaf else others, key)
+
+    def stapling(self, ocsp: OCSPSource) -> Credentials:
+        """The same credentials, with an OCSP response for clients that ask for one.
+
+        Args:
+            ocsp: the response in DER (RFC 6960); or a function that is called for each client that
+                asks, and gives one, or None where there is none, or an awaitable of that, which is
+                awaited in the task that does the handshake. It should keep what it has fetched.
+        """
+        stapled = copy.copy(self)
+        stapled.ocsp = ocsp
+        return stapled
 
     @classmethod
     def _from_key(cls, certificates: Sequence[x509.Certificate], key: object) -> Credentials:

@@ -27,7 +27,7 @@ def verify_server(
     server_name: ServerName | str,
     trust: TrustStore,
     at: datetime.datetime,
-) -> None:
+) -> tuple[x509.Certificate, ...]:
     """Check that a server's chain leads to a trusted certificate and that it is for this name.
 
     Args:
@@ -35,6 +35,9 @@ def verify_server(
         server_name: the DNS name or IP address that the client wanted to reach.
         trust: where the chain may end.
         at: the time by which it is judged, with its time zone.
+
+    Returns:
+        The path that was found: from the leaf to a trusted certificate.
 
     Raises:
         CertificateError: it is refused; with the alert, the certificate that it is about, and a
@@ -44,12 +47,12 @@ def verify_server(
     """
     if isinstance(server_name, str):
         server_name = ServerName.parse(server_name)
-    _verify(chain, SERVER, server_name, trust, at)
+    return _verify(chain, SERVER, server_name, trust, at)
 
 
 def verify_client(
     chain: Sequence[x509.Certificate], trust: TrustStore, at: datetime.datetime
-) -> None:
+) -> tuple[x509.Certificate, ...]:
     """Check that a client's chain leads to a trusted certificate, whatever its name.
 
     Args:
@@ -57,11 +60,14 @@ def verify_client(
         trust: where the chain may end.
         at: the time by which it is judged, with its time zone.
 
+    Returns:
+        The path that was found: from the leaf to a trusted certificate.
+
     Raises:
         CertificateError: as ``verify_server``.
         InternalError: ``at`` has no time zone.
     """
-    _verify(chain, CLIENT, None, trust, at)
+    return _verify(chain, CLIENT, None, trust, at)
 
 
 def _verify(
@@ -70,7 +76,7 @@ def _verify(
     name: ServerName | None,
     trust: TrustStore,
     at: datetime.datetime,
-) -> None:
+) -> tuple[x509.Certificate, ...]:
     if at.tzinfo is None:
         raise InternalError("the clock gave a time without a time zone; use datetime.now(UTC)")
     if not chain:
@@ -84,9 +90,11 @@ def _verify(
             AlertDescription.unknown_ca,
         )
     try:
-        check_directory_names(_find_path(chain, purpose, name, trust, at))
+        path = tuple(_find_path(chain, purpose, name, trust, at))
     except VerificationError as refusal:
         raise _explain(chain, purpose, name, trust, at, refusal) from refusal
+    check_directory_names(path)
+    return path
 
 
 def _explain(

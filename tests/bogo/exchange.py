@@ -141,21 +141,18 @@ def install_verification(flags: Flags) -> None:
     # What BoringSSL's two interfaces for this send when they refuse.
     alert = AlertDescription["certificate_unknown" if custom else "handshake_failure"]
 
-    def check(chain: Sequence[x509.Certificate]) -> None:
+    def check(
+        _: object, chain: Sequence[x509.Certificate], at: object
+    ) -> tuple[x509.Certificate, ...]:
         if "-verify-fail" in flags and enforced:
             raise CertificateError("the test wants this certificate refused", alert)
         extensions = chain[0].extensions
         usage = next((e.value for e in extensions if isinstance(e.value, x509.KeyUsage)), None)
         check_leaf_key(chain[0], usage)
+        return ()
 
-    def check_server(_offer: object, chain: Sequence[x509.Certificate]) -> None:
-        check(chain)
-
-    def check_client(chain: Sequence[x509.Certificate], *_: object) -> None:
-        check(chain)
-
-    client13.check_server = check_server
-    server13.verify_client = check_client
+    client13.check_server = check
+    server13.check_client = check
 
 
 def credentials(flags: Flags) -> Credentials | None:

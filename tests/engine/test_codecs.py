@@ -158,6 +158,9 @@ CODECS = {
     "uint16": Codec(
         uint16s, wire.uint16, lambda octets: ext.decode_uint16(octets, "record_size_limit")
     ),
+    "certificate_status": Codec(
+        some, ext.encode_certificate_status, ext.decode_certificate_status
+    ),
     "supported_versions": Codec(
         st.lists(uint16s, min_size=1, max_size=9).map(tuple),
         ext.encode_supported_versions,

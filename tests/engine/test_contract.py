@@ -42,6 +42,7 @@ from trio_tlsx.errors import (
     TLSError,
     Truncated,
 )
+from trio_tlsx.peer import Peer
 from trio_tlsx.testing import CA
 
 
@@ -471,33 +472,29 @@ class LaterWithNothing:
         raise AssertionError("the test answers by itself")
 
 
-@pytest.fixture
-def later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Clients whose verification takes its time."""
+def at_verification() -> tuple[Connection, Connection, VerificationWanted]:
+    """A client whose verification takes its time, and the server that it is about."""
 
-    def check_server(*_: object) -> LaterWithNothing:
+    def verify(_: Peer) -> LaterWithNothing:
         return LaterWithNothing()
 
-    monkeypatch.setattr(client13, "check_server", check_server)
-
-
-def at_verification() -> tuple[Connection, Connection, VerificationWanted]:
-    client, server = turns_before(2)
+    client, server = connections(replace(CLIENT, verify=verify))
+    for one, other in [(client, server), (server, client)]:
+        one.do_handshake()
+        carry(one, other)
     question = cast("VerificationWanted", asked(client, VerificationWanted)[0])
     return client, server, question
 
 
-@pytest.mark.usefixtures("later")
 def test_the_verdict_on_the_peer_may_come_later() -> None:
     client, server, question = at_verification()
-    assert question.chain == credentials().chain
-    assert str(question.server_name) == SERVER_NAME
+    assert question.peer.certificates == credentials().chain
+    assert question.peer.server_name == SERVER_NAME
     assert not client.handshake_complete
     client.answer(None)
     shake_hands(client, server)
 
 
-@pytest.mark.usefixtures("later")
 def test_the_verdict_may_be_no() -> None:
     client, server, _ = at_verification()
     client.refuse(CertificateError("no", AlertDescription.certificate_revoked))
@@ -506,15 +503,12 @@ def test_the_verdict_may_be_no() -> None:
     assert failure_of(server.do_handshake).alert is AlertDescription.certificate_revoked
 
 
-def test_nobody_is_asked_about_a_peer_that_does_not_hold_its_key(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def check_server(*_: object) -> None:
+def test_nobody_is_asked_about_a_peer_that_does_not_hold_its_key() -> None:
+    def verify(_: Peer) -> None:
         raise AssertionError("asked too early")
 
-    monkeypatch.setattr(client13, "check_server", check_server)
     own, _ = absent_credentials()
-    client, server = connections(CLIENT, replace(SERVER, credentials=own))
+    client, server = connections(replace(CLIENT, verify=verify), replace(SERVER, credentials=own))
     client.do_handshake()
     carry(client, server)
     _, output = asked(server, SignatureWanted)

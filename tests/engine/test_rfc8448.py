@@ -328,7 +328,7 @@ def start(section: Section, replay: Replay, patch: pytest.MonkeyPatch) -> Connec
     requests = section.messages("server", "CertificateRequest")
     if requests:
         instead(patch, server13, "certificate_request", requests, check_certificate_request)
-        patch.setattr(server13, "verify_client", trust_anybody)
+        patch.setattr(server13, "check_client", trust_anybody)
     config = ServerConfig(
         credentials=credentials,
         client_auth="required" if requests else "none",

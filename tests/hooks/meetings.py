@@ -9,7 +9,15 @@ from typing import Any, TypeAlias, TypeVar
 import trio
 import trio.testing
 
-from trio_tlsx import ClientConfig, Negotiated, ServerConfig, TLSError, TLSStream
+from trio_tlsx import (
+    AlertDescription,
+    AlertReceived,
+    ClientConfig,
+    Negotiated,
+    ServerConfig,
+    TLSError,
+    TLSStream,
+)
 
 NAME = "test.example"
 GREETING = b"welcome"
@@ -34,6 +42,11 @@ class Side:
         assert self.error is None, repr(self.error)
         assert self.negotiated is not None
         return self.negotiated
+
+    def settled_before(self, alert: AlertDescription) -> None:
+        """The handshake went well, and then this alert came, with the first thing read."""
+        assert self.negotiated is not None
+        assert self.failed(AlertReceived).alert is alert
 
     def failed(self, kind: type[E]) -> E:
         assert isinstance(self.error, kind), repr(self.error)

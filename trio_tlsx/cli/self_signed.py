@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import hashlib
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ..credentials import Credentials, PrivateKeySigner
@@ -15,7 +12,7 @@ from ..errors import ConfigError
 from ..server_name import ServerName
 from ..testing import CA
 
-__all__ = ["self_signed", "spki_pin"]
+__all__ = ["self_signed"]
 
 #: What a client on this machine may call it.
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -45,9 +42,3 @@ def _names(host: str) -> list[x509.GeneralName]:
             if name.address is None or not name.address.is_unspecified:
                 names[name.subject] = None
     return list(names)
-
-
-def spki_pin(certificate: x509.Certificate) -> str:
-    """What curl and browsers pin: the base64 of the SHA-256 of its public key (RFC 7469 2.4)."""
-    spki = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return base64.b64encode(hashlib.sha256(spki).digest()).decode()

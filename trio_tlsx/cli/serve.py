@@ -15,11 +15,11 @@ from cryptography import x509
 
 from ..config import ServerConfig
 from ..listener import TLSListener, peer_of, serve_tls_over_tcp
+from ..pinning import spki_pin
 from ..stream import TLSStream
 from ..wording import printable, socket_address
 from .failures import describe
 from .page import answer_request
-from .self_signed import spki_pin
 
 __all__ = ["ECHO", "HTTP", "Service", "address_of", "serve"]
 
@@ -81,7 +81,7 @@ def _announce(
     listeners: Sequence[TLSListener[trio.SocketStream]], certificate: x509.Certificate
 ) -> None:
     click.echo(f"listening on {', '.join(socket_address(address_of(one)) for one in listeners)}")
-    click.echo(f"public key pin sha256//{spki_pin(certificate)}")
+    click.echo(f"public key pin {spki_pin(certificate)}")
 
 
 def address_of(listener: TLSListener[trio.SocketStream]) -> tuple[str, int]:

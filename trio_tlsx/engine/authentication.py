@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import datetime
 import hmac
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from ..certificates import MALFORMED
+from ..config import ClientConfig, ServerConfig
 from ..credentials import Credentials
 from ..errors import AlertDescription, CertificateError, ProtocolError
+from ..peer import Peer
 from ..verification import MAX_CHAIN_LENGTH
 from . import signatures
-from .extensions import Context, check_context
+from .extensions import (
+    Context,
+    Extensions,
+    ExtensionType,
+    check_context,
+    decode_certificate_status,
+    encode_certificate_status,
+)
 from .handshake import Handshake, Steps
 from .key_schedule import finished_verify_data
 from .messages import Certificate, CertificateEntry, CertificateVerify, Finished
-from .questions import SignatureWanted
+from .questions import SignatureWanted, VerificationWanted
 from .signatures import SignatureScheme
 from .suites import CipherSuite
 
@@ -26,6 +36,7 @@ __all__ = [
     "PeerIdentity",
     "expect_certificate_verify",
     "expect_finished",
+    "judge",
     "parse_chain",
     "send_certificate",
     "send_finished",
@@ -48,9 +59,14 @@ def send_certificate(
     scheme: SignatureScheme,
     context: bytes,
     certificate_request_context: bytes = b"",
+    ocsp_response: bytes | None = None,
 ) -> Steps[None]:
     """Send Certificate and CertificateVerify."""
-    entries = tuple(CertificateEntry(der, {}) for der in credentials.der_chain)
+    leaf, *others = credentials.der_chain
+    stapled: Extensions = {}
+    if ocsp_response is not None:
+        stapled = {ExtensionType.status_request: encode_certificate_status(ocsp_response)}
+    entries = (CertificateEntry(leaf, stapled), *(CertificateEntry(der, {}) for der in others))
     hs.send(Certificate(certificate_request_context, entries))
     content = _signed_content(context, hs.transcript.digest())
     signature = yield from hs.ask(SignatureWanted(credentials, scheme, content))
@@ -130,6 +146,38 @@ def expect_certificate_verify(
             AlertDescription.decrypt_error,
         ) from None
     return PeerIdentity(chain, scheme)
+
+
+def judge(
+    hs: Handshake,
+    config: ClientConfig | ServerConfig,
+    certificate: Certificate,
+    chain: tuple[x509.Certificate, ...],
+    server_name: str | None,
+    verify: Callable[[datetime.datetime], tuple[x509.Certificate, ...]],
+) -> Steps[None]:
+    """Decide whether to trust a peer that holds its key: by our rules, then by the program's.
+
+    Args:
+        certificate: what ``chain`` was parsed from.
+        verify: our rules; gives the verified path.
+    """
+    now = config.clock()
+    path: tuple[x509.Certificate, ...] = ()
+    error = None
+    try:
+        path = verify(now)
+    except CertificateError as refusal:
+        if not config.verify_replaces_builtin:
+            raise
+        error = refusal
+    if not config.verifiers:
+        return
+    status = certificate.certificate_list[0].extensions.get(ExtensionType.status_request)
+    ocsp_response = None if status is None else decode_certificate_status(status)
+    peer = Peer(chain, server_name, ocsp_response, path, error, now)
+    for verifier in config.verifiers:
+        yield from hs.ask(VerificationWanted(peer, verifier))
 
 
 def expect_finished(hs: Handshake, suite: CipherSuite, base_key: bytes) -> Steps[None]:

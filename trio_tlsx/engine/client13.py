@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import dataclass
+from functools import partial
 
 from cryptography import x509
 
@@ -20,7 +22,6 @@ from .handshake import Established, Handshake, Steps
 from .key_schedule import KeySchedule
 from .messages import Certificate, CertificateRequest, EncryptedExtensions
 from .negotiated import Negotiated
-from .questions import VerificationWanted
 from .suites import CipherSuite
 
 __all__ = ["Offer", "run"]
@@ -128,17 +129,21 @@ def authenticate_server(
     server = yield from authentication.expect_certificate_verify(
         hs, chain, offer.config.scheme_table, SERVER_CONTEXT
     )
-    yield from hs.ask(
-        VerificationWanted(chain, offer.server_name, lambda: check_server(offer, chain))
-    )
+    verify = partial(check_server, offer, chain)
+    name = offer.server_name.host
+    yield from authentication.judge(hs, offer.config, certificate, chain, name, verify)
     return server
 
 
-def check_server(offer: Offer, chain: tuple[x509.Certificate, ...]) -> None:
+def check_server(
+    offer: Offer, chain: tuple[x509.Certificate, ...], at: datetime.datetime
+) -> tuple[x509.Certificate, ...]:
+    """The verified path, which is empty where nothing is to be verified."""
     config = offer.config
-    if not config.insecure_skip_verification:
-        trust = TrustStore.platform() if config.trust is None else config.trust
-        verify_server(chain, offer.server_name.host, trust, config.clock())
+    if config.insecure_skip_verification:
+        return ()
+    trust = TrustStore.platform() if config.trust is None else config.trust
+    return verify_server(chain, offer.server_name, trust, at)
 
 
 def check_request(request: CertificateRequest) -> None:

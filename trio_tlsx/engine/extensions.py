@@ -8,7 +8,7 @@ from functools import partial
 from typing import TypeAlias
 
 from ..errors import AlertDescription, ProtocolError
-from .wire import Reader, opaque8, opaque16, uint8, uint16, uint16s
+from .wire import Reader, opaque8, opaque16, opaque24, uint8, uint16, uint16s
 
 __all__ = ["Context", "ExtensionType", "Extensions", "check_context"]
 
@@ -170,6 +170,25 @@ def decode_server_name(octets: bytes) -> bytes:
     if b"\0" in host_name or not host_name.isascii():
         raise ProtocolError("the peer's server_name is not a DNS name")
     return host_name
+
+
+def encode_status_request() -> bytes:
+    """A ClientHello's CertificateStatusRequest (RFC 6066 8), to any responder."""
+    return uint8(OCSP) + opaque16(b"") + opaque16(b"")
+
+
+def encode_certificate_status(ocsp_response: bytes) -> bytes:
+    """What a CertificateEntry answers to it (RFC 9846 4.5.1.1)."""
+    return uint8(OCSP) + opaque24(ocsp_response)
+
+
+def decode_certificate_status(octets: bytes) -> bytes:
+    reader = Reader(octets, "CertificateStatus")
+    if reader.uint8() != OCSP:
+        raise reader.error("is of a type that was not asked for")
+    ocsp_response = reader.opaque24(minimum=1)
+    reader.finish()
+    return ocsp_response
 
 
 def encode_uint16_list(values: Iterable[int]) -> bytes:

@@ -6,17 +6,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from cryptography import x509
-
 from ..config import ServerConfig
 from ..credentials import Credentials
 from ..errors import InternalError
-from ..server_name import ServerName
+from ..peer import Peer
 from .signatures import SignatureScheme
 from .views import ClientHello
 from .wants import Question
 
-__all__ = ["CredentialsWanted", "SignatureWanted", "VerificationWanted"]
+__all__ = ["CredentialsWanted", "OCSPResponseWanted", "SignatureWanted", "VerificationWanted"]
 
 
 @dataclass(slots=True)
@@ -83,27 +81,41 @@ class SignatureWanted(Question[bytes]):
 
 
 @dataclass(slots=True)
+class OCSPResponseWanted(Question[bytes | None]):
+    """Which OCSP response is to be stapled to the certificate (RFC 9846 4.5.1.1)?
+
+    The answer is the response, or None where there is none.
+    """
+
+    fetch: Callable[[], object] = field(repr=False)
+    awaitable: Awaitable[Any] | None = field(default=None, repr=False)
+
+    def ask(self) -> object:
+        return self.fetch()
+
+    def accept(self, answer: object) -> bytes | None:
+        if answer is None or (isinstance(answer, bytes) and answer):
+            return answer
+        raise InternalError(f"the source of OCSP responses gave {_kind(answer)}, which is not one")
+
+
+@dataclass(slots=True)
 class VerificationWanted(Question[None]):
     """Do we trust this peer, which has shown that it holds the key of its certificate?
 
     The answer is nothing; a refusal is a CertificateError.
-
-    Attributes:
-        chain: what the peer sent, its own certificate first.
-        server_name: whom a client wanted to reach; None on a server.
     """
 
-    chain: tuple[x509.Certificate, ...]
-    server_name: ServerName | None
-    check: Callable[[], object] = field(repr=False)
+    peer: Peer
+    verify: Callable[[Peer], object] = field(repr=False)
     awaitable: Awaitable[Any] | None = field(default=None, repr=False)
 
     def ask(self) -> object:
-        return self.check()
+        return self.verify(self.peer)
 
     def accept(self, answer: object) -> None:
         if answer is not None:
             raise InternalError(
-                f"a verification gave {_kind(answer)}: it trusts by giving nothing (None), "
+                f"verify gave {_kind(answer)}: it trusts by giving nothing (None), "
                 "and refuses by raising CertificateError"
             )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 from functools import partial
 
+from cryptography import x509
+
 from ..config import ServerConfig
 from ..credentials import Credentials
-from ..errors import AlertDescription, CertificateError, InternalError, NegotiationError
+from ..errors import AlertDescription, CertificateError, NegotiationError
 from ..verification import verify_client
 from . import authentication, selection
 from . import extensions as ext
@@ -18,7 +21,7 @@ from .handshake import Established, Handshake, Steps
 from .key_schedule import KeySchedule
 from .messages import Certificate, CertificateRequest, ClientHello, EncryptedExtensions
 from .negotiated import Negotiated
-from .questions import VerificationWanted
+from .questions import OCSPResponseWanted
 from .selection import Selected
 from .signatures import CERTIFICATE_ONLY_SCHEMES
 from .suites import CipherSuite
@@ -55,7 +58,10 @@ def run(
     if request is not None:
         hs.send(request)
     credentials, scheme = select_credentials(candidates, hello)
-    yield from authentication.send_certificate(hs, credentials, scheme, SERVER_CONTEXT)
+    staple = yield from ocsp_response(hs, credentials, hello)
+    yield from authentication.send_certificate(
+        hs, credentials, scheme, SERVER_CONTEXT, ocsp_response=staple
+    )
     authentication.send_finished(hs, suite, server_secret)
 
     keys.mix_nothing()
@@ -142,6 +148,17 @@ def select_credentials(candidates: Sequence[Credentials], hello: ClientHello) ->
     return selected
 
 
+def ocsp_response(
+    hs: Handshake, credentials: Credentials, hello: ClientHello
+) -> Steps[bytes | None]:
+    """The response to staple, for a client that asks (RFC 9846 4.5.1.1)."""
+    if credentials.ocsp is None or _E.status_request not in hello.extensions:
+        return None
+    if isinstance(credentials.ocsp, bytes):
+        return credentials.ocsp
+    return (yield from hs.ask(OCSPResponseWanted(credentials.ocsp)))
+
+
 def authenticate_client(
     hs: Handshake, config: ServerConfig, request: CertificateRequest
 ) -> Steps[PeerIdentity | None]:
@@ -163,9 +180,15 @@ def authenticate_client(
     client = yield from authentication.expect_certificate_verify(
         hs, chain, config.scheme_table, CLIENT_CONTEXT
     )
-    trust = config.client_trust
-    if trust is None:
-        raise InternalError("there is no client_trust to judge the client's certificate by")
-    check = partial(verify_client, chain, trust, config.clock())
-    yield from hs.ask(VerificationWanted(chain, None, check))
+    verify = partial(check_client, config, chain)
+    yield from authentication.judge(hs, config, certificate, chain, None, verify)
     return client
+
+
+def check_client(
+    config: ServerConfig, chain: tuple[x509.Certificate, ...], at: datetime.datetime
+) -> tuple[x509.Certificate, ...]:
+    """The verified path."""
+    if config.client_trust is None:
+        raise CertificateError("no CA is trusted for clients", AlertDescription.unknown_ca)
+    return verify_client(chain, config.client_trust, at)

@@ -1,0 +1,463 @@
+"""Stapled OCSP responses and certificate revocation lists."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from meetings import NAME, Connect, MakeHook, meet, over_memory
+
+from trio_tlsx import (
+    AlertDescription,
+    AlertReceived,
+    CertificateError,
+    ClientConfig,
+    ConfigError,
+    Credentials,
+    InternalError,
+    PrivateKeySigner,
+    ServerConfig,
+    check_crl,
+    check_stapled_ocsp,
+)
+from trio_tlsx.testing import CA
+
+Alert = AlertDescription
+
+NOW = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+HOUR = datetime.timedelta(hours=1)
+DAY = 24 * HOUR
+
+GOOD, REVOKED, UNKNOWN = (
+    ocsp.OCSPCertStatus.GOOD,
+    ocsp.OCSPCertStatus.REVOKED,
+    ocsp.OCSPCertStatus.UNKNOWN,
+)
+MUST_STAPLE = (x509.TLSFeature([x509.TLSFeatureType.status_request]), False)
+
+
+# OCSP
+
+
+def key_of(credentials: Credentials) -> Any:
+    signer = credentials.signer
+    assert isinstance(signer, PrivateKeySigner)
+    return signer.private_key
+
+
+def response(
+    ca: CA,
+    leaf: x509.Certificate,
+    status: ocsp.OCSPCertStatus = GOOD,
+    *,
+    issuer: x509.Certificate | None = None,
+    responder: Credentials | None = None,
+    this_update: datetime.datetime = NOW - HOUR,
+    next_update: datetime.datetime | None = NOW + DAY,
+    digest: hashes.HashAlgorithm | None = None,
+    certificates: Sequence[x509.Certificate] = (),
+) -> bytes:
+    """What the responder of ``ca`` says of ``leaf``."""
+    revoked = status is REVOKED
+    signer = responder.chain[0] if responder else ca.certificate
+    builder = (
+        ocsp.OCSPResponseBuilder()
+        .add_response(
+            cert=leaf,
+            issuer=issuer or ca.certificate,
+            algorithm=digest or hashes.SHA1(),  # what everybody names certificates with here
+            cert_status=status,
+            this_update=this_update,
+            next_update=next_update,
+            revocation_time=NOW - 2 * HOUR if revoked else None,
+            revocation_reason=x509.ReasonFlags.key_compromise if revoked else None,
+        )
+        .responder_id(ocsp.OCSPResponderEncoding.HASH, signer)
+    )
+    if responder or certificates:
+        builder = builder.certificates([*certificates, *(responder.chain if responder else ())])
+    key = key_of(responder) if responder else ca.private_key
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+async def verdict(
+    ca: CA, credentials: Credentials, der: bytes | None, *, must: bool = False
+) -> CertificateError | None:
+    """Why a client refuses a server that staples this, if it does."""
+    if der is not None:
+        credentials = credentials.stapling(der)
+    client, server = await meet(
+        ClientConfig(trust=ca.trust, verify=check_stapled_ocsp(must=must)),
+        ServerConfig(credentials=credentials),
+        await over_memory(),
+    )
+    if client.error is None:
+        return None
+    error = client.failed(CertificateError)
+    assert server.failed(AlertReceived).alert is error.alert
+    assert error.certificate == credentials.chain[0]
+    return error
+
+
+@pytest.fixture(scope="module")
+def leaf(ca: CA) -> Credentials:
+    return ca.issue(NAME)
+
+
+@pytest.mark.parametrize("digest", [hashes.SHA1(), hashes.SHA256()], ids=lambda d: d.name)
+async def test_good(ca: CA, leaf: Credentials, digest: hashes.HashAlgorithm) -> None:
+    der = response(ca, leaf.chain[0], digest=digest)
+    assert await verdict(ca, leaf, der, must=True) is None
+
+
+async def test_good_by_an_appointed_responder(ca: CA, leaf: Credentials) -> None:
+    responder = ca.issue("ocsp.example", extended_key_usage=[ExtendedKeyUsageOID.OCSP_SIGNING])
+    der = response(ca, leaf.chain[0], responder=responder)
+    assert await verdict(ca, leaf, der) is None
+
+
+async def test_good_below_an_intermediate(ca: CA) -> None:
+    intermediate = ca.intermediate()
+    leaf = intermediate.issue(NAME)
+    assert await verdict(ca, leaf, response(intermediate, leaf.chain[0])) is None
+    by_root = await verdict(ca, leaf, response(ca, leaf.chain[0]))
+    assert by_root is not None
+    assert "not its issuer's" in str(by_root)
+
+
+async def test_revoked(ca: CA, leaf: Credentials) -> None:
+    error = await verdict(ca, leaf, response(ca, leaf.chain[0], REVOKED))
+    assert error is not None
+    assert error.alert is Alert.certificate_revoked
+    assert "keyCompromise" in str(error)
+
+
+async def test_without_a_next_update(ca: CA, leaf: Credentials) -> None:
+    fresh = response(ca, leaf.chain[0], next_update=None)
+    assert await verdict(ca, leaf, fresh) is None
+    old = response(ca, leaf.chain[0], this_update=NOW - 2 * DAY, next_update=None)
+    assert await verdict(ca, leaf, old) is not None
+
+
+async def bad(ca: CA, leaf: Credentials, der: bytes, sentence: str) -> None:
+    error = await verdict(ca, leaf, der)
+    assert error is not None
+    assert error.alert is Alert.bad_certificate_status_response
+    assert sentence in str(error)
+
+
+async def test_not_known_to_the_responder(ca: CA, leaf: Credentials) -> None:
+    await bad(ca, leaf, response(ca, leaf.chain[0], UNKNOWN), "does not know it")
+
+
+@pytest.mark.parametrize(
+    ("this_update", "next_update"), [(-3, -2), (1, 2)], ids=["too old", "too new"]
+)
+async def test_out_of_date(ca: CA, leaf: Credentials, this_update: int, next_update: int) -> None:
+    der = response(
+        ca, leaf.chain[0], this_update=NOW + this_update * DAY, next_update=NOW + next_update * DAY
+    )
+    await bad(ca, leaf, der, "is good from")
+
+
+async def test_about_another_certificate(ca: CA, leaf: Credentials) -> None:
+    der = response(ca, ca.issue(NAME).chain[0])
+    await bad(ca, leaf, der, "about another certificate")
+
+
+async def test_about_another_issuer(ca: CA, leaf: Credentials) -> None:
+    """The serial number alone says nothing."""
+    der = response(ca, leaf.chain[0], issuer=CA().certificate)
+    await bad(ca, leaf, der, "about another certificate")
+
+
+async def test_signed_by_somebody_else(ca: CA, leaf: Credentials) -> None:
+    other = CA()
+    der = response(other, leaf.chain[0], issuer=ca.certificate, certificates=[other.certificate])
+    await bad(ca, leaf, der, "not its issuer's")
+
+
+async def test_signed_by_whom_nobody_has_appointed(ca: CA, leaf: Credentials) -> None:
+    """Least of all by the certificate that it is about."""
+    await bad(ca, leaf, response(ca, leaf.chain[0], responder=leaf), "not its issuer's")
+
+
+async def test_signed_by_whom_another_ca_has_appointed(ca: CA, leaf: Credentials) -> None:
+    responder = CA().issue("ocsp.example", extended_key_usage=[ExtendedKeyUsageOID.OCSP_SIGNING])
+    der = response(ca, leaf.chain[0], responder=responder)
+    await bad(ca, leaf, der, "not its issuer's")
+
+
+async def test_signed_by_a_responder_that_has_expired(ca: CA, leaf: Credentials) -> None:
+    responder = ca.issue(
+        "ocsp.example",
+        extended_key_usage=[ExtendedKeyUsageOID.OCSP_SIGNING],
+        not_before=NOW - 3 * DAY,
+        not_after=NOW - DAY,
+    )
+    der = response(ca, leaf.chain[0], responder=responder)
+    await bad(ca, leaf, der, "not its issuer's")
+
+
+async def test_altered(ca: CA, leaf: Credentials) -> None:
+    der = bytearray(response(ca, leaf.chain[0]))
+    der[-1] ^= 1
+    await bad(ca, leaf, bytes(der), "")
+
+
+async def test_malformed(ca: CA, leaf: Credentials) -> None:
+    await bad(ca, leaf, b"\x30\x03\x0a\x01", "malformed")
+
+
+async def test_no_answer(ca: CA, leaf: Credentials) -> None:
+    der = ocsp.OCSPResponseBuilder.build_unsuccessful(ocsp.OCSPResponseStatus.TRY_LATER)
+    await bad(ca, leaf, der.public_bytes(Encoding.DER), "TRY_LATER")
+
+
+async def test_none_where_none_is_needed(ca: CA, leaf: Credentials) -> None:
+    assert await verdict(ca, leaf, None) is None
+
+
+async def test_none_where_one_must_be(ca: CA, leaf: Credentials) -> None:
+    error = await verdict(ca, leaf, None, must=True)
+    assert error is not None
+    assert error.alert is Alert.bad_certificate_status_response
+
+
+async def test_none_where_the_certificate_promises_one(ca: CA) -> None:
+    promising = ca.issue(NAME, extensions=[MUST_STAPLE])
+    error = await verdict(ca, promising, None)
+    assert error is not None
+    assert "must staple" in str(error)
+    assert await verdict(ca, promising, response(ca, promising.chain[0])) is None
+
+
+async def test_of_a_certificate_that_is_trusted_itself(leaf: Credentials) -> None:
+    client, _ = await meet(
+        ClientConfig(insecure_skip_verification=True, verify=check_stapled_ocsp()),
+        ServerConfig(credentials=leaf.stapling(b"anything")),
+        await over_memory(),
+    )
+    assert "its issuer is not verified" in str(client.failed(CertificateError))
+
+
+# Where a server's response comes from
+
+
+async def test_from_a_function(
+    ca: CA, leaf: Credentials, connect: Connect, make_hook: MakeHook
+) -> None:
+    hook = make_hook(response(ca, leaf.chain[0]))
+    client, server = await meet(
+        ClientConfig(trust=ca.trust, verify=check_stapled_ocsp(must=True)),
+        ServerConfig(credentials=leaf.stapling(hook)),
+        await connect(),
+    )
+    client.settled()
+    server.settled()
+    assert len(hook.calls) == 1
+
+
+async def test_from_a_function_that_has_none(
+    ca: CA, leaf: Credentials, make_hook: MakeHook
+) -> None:
+    client, _ = await meet(
+        ClientConfig(trust=ca.trust, verify=check_stapled_ocsp()),
+        ServerConfig(credentials=leaf.stapling(make_hook(None))),
+        await over_memory(),
+    )
+    client.settled()
+
+
+@pytest.mark.parametrize("outcome", [OSError("away"), b"", "response", 1], ids=repr)
+async def test_from_a_function_that_fails(
+    ca: CA, leaf: Credentials, connect: Connect, make_hook: MakeHook, outcome: object
+) -> None:
+    client, server = await meet(
+        ClientConfig(trust=ca.trust, verify=check_stapled_ocsp()),
+        ServerConfig(credentials=leaf.stapling(make_hook(outcome))),
+        await connect(),
+    )
+    assert client.failed(AlertReceived).alert is Alert.internal_error
+    error = server.failed(InternalError)
+    assert error.__cause__ is outcome or "OCSP" in str(error)
+
+
+async def test_nobody_asks_without_a_hook_that_could_look_at_it(
+    ca: CA, leaf: Credentials, make_hook: MakeHook
+) -> None:
+    hook = make_hook(b"response")
+    client, _ = await meet(
+        ClientConfig(trust=ca.trust),
+        ServerConfig(credentials=leaf.stapling(hook)),
+        await over_memory(),
+    )
+    client.settled()
+    assert hook.calls == []
+
+
+def test_stapling_leaves_the_others_alone(leaf: Credentials) -> None:
+    stapled = leaf.stapling(b"response")
+    assert leaf.ocsp is None
+    assert stapled.ocsp == b"response"
+    assert stapled.chain == leaf.chain
+
+
+# CRLs
+
+
+def crl(
+    ca: CA,
+    *revoked: x509.Certificate,
+    signer: CA | None = None,
+    last_update: datetime.datetime = NOW - HOUR,
+    next_update: datetime.datetime = NOW + DAY,
+    extensions: Sequence[tuple[x509.ExtensionType, bool]] = (),
+    reason: x509.ReasonFlags | None = x509.ReasonFlags.superseded,
+) -> x509.CertificateRevocationList:
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(ca.certificate.subject)
+        .last_update(last_update)
+        .next_update(next_update)
+    )
+    for certificate in revoked:
+        entry = (
+            x509.RevokedCertificateBuilder()
+            .serial_number(certificate.serial_number)
+            .revocation_date(NOW - HOUR)
+        )
+        if reason is not None:
+            entry = entry.add_extension(x509.CRLReason(reason), critical=False)
+        builder = builder.add_revoked_certificate(entry.build())
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical)
+    return builder.sign((signer or ca).private_key, hashes.SHA256())
+
+
+async def judged(
+    root: CA, credentials: Credentials, *crls: x509.CertificateRevocationList, must: bool = True
+) -> CertificateError | None:
+    client, _ = await meet(
+        ClientConfig(trust=root.trust, verify=check_crl(*crls, must=must)),
+        ServerConfig(credentials=credentials),
+        await over_memory(),
+    )
+    return None if client.error is None else client.failed(CertificateError)
+
+
+async def test_not_listed(ca: CA, leaf: Credentials) -> None:
+    assert await judged(ca, leaf, crl(ca)) is None
+    assert await judged(ca, leaf, crl(ca, ca.issue(NAME).chain[0])) is None
+
+
+@pytest.mark.parametrize("reason", [None, x509.ReasonFlags.superseded])
+async def test_listed(ca: CA, leaf: Credentials, reason: x509.ReasonFlags | None) -> None:
+    error = await judged(ca, leaf, crl(ca), crl(ca, leaf.chain[0], reason=reason))
+    assert error is not None
+    assert error.alert is Alert.certificate_revoked
+    assert error.certificate == leaf.chain[0]
+    assert ("superseded" in str(error)) is (reason is not None)
+
+
+async def test_an_intermediate_that_is_listed(ca: CA) -> None:
+    intermediate = ca.intermediate()
+    below = intermediate.issue(NAME)
+    lists = [crl(ca, intermediate.certificate), crl(intermediate)]
+    error = await judged(ca, below, *lists)
+    assert error is not None
+    assert error.alert is Alert.certificate_revoked
+    assert error.certificate == intermediate.certificate
+
+
+async def test_no_list_of_the_issuer(ca: CA) -> None:
+    intermediate = ca.intermediate()
+    below = intermediate.issue(NAME)
+    error = await judged(ca, below, crl(ca))
+    assert error is not None
+    assert "there is no revocation list" in str(error)
+    assert await judged(ca, below, crl(ca), must=False) is None
+
+
+async def test_a_list_that_another_signed(ca: CA, leaf: Credentials) -> None:
+    error = await judged(ca, leaf, crl(ca, signer=CA()))
+    assert error is not None
+    assert "there is no revocation list" in str(error)
+
+
+async def test_a_list_of_a_ca_that_may_sign_none() -> None:
+    usage = x509.KeyUsage(False, False, False, False, False, True, False, False, False)
+    ca = CA(extensions=[(usage, True)])
+    error = await judged(ca, ca.issue(NAME), crl(ca))
+    assert error is not None
+    assert "there is no revocation list" in str(error)
+
+
+@pytest.mark.parametrize(("begin", "end"), [(-3, -2), (1, 2)], ids=["too old", "too new"])
+async def test_a_list_out_of_date(ca: CA, leaf: Credentials, begin: int, end: int) -> None:
+    outdated = partial(crl, ca, last_update=NOW + begin * DAY, next_update=NOW + end * DAY)
+    error = await judged(ca, leaf, outdated(), must=False)
+    assert error is not None
+    assert error.alert is Alert.certificate_unknown
+    error = await judged(ca, leaf, outdated(leaf.chain[0]))
+    assert error is not None
+    assert error.alert is Alert.certificate_revoked
+
+
+async def test_lists_where_nothing_is_verified(ca: CA, leaf: Credentials) -> None:
+    client, _ = await meet(
+        ClientConfig(insecure_skip_verification=True, verify=check_crl(crl(ca), must=False)),
+        ServerConfig(credentials=leaf),
+        await over_memory(),
+    )
+    assert "its issuer is not verified" in str(client.failed(CertificateError))
+
+
+@pytest.mark.parametrize("encoding", [Encoding.PEM, Encoding.DER])
+async def test_a_list_in_a_file(ca: CA, leaf: Credentials, encoding: Encoding) -> None:
+    data = crl(ca, leaf.chain[0]).public_bytes(encoding)
+    client, _ = await meet(
+        ClientConfig(trust=ca.trust, verify=check_crl(data)),
+        ServerConfig(credentials=leaf),
+        await over_memory(),
+    )
+    assert client.failed(CertificateError).alert is Alert.certificate_revoked
+
+
+def point(**changes: Any) -> tuple[x509.ExtensionType, bool]:
+    fields: dict[str, Any] = {
+        "full_name": [x509.UniformResourceIdentifier("http://crl.example/")],
+        "relative_name": None,
+        "only_contains_user_certs": False,
+        "only_contains_ca_certs": False,
+        "only_some_reasons": None,
+        "indirect_crl": False,
+        "only_contains_attribute_certs": False,
+    }
+    return x509.IssuingDistributionPoint(**fields | changes), True
+
+
+def test_lists_that_are_not_complete(ca: CA) -> None:
+    check_crl(crl(ca, extensions=[point()]))
+    for extension in [
+        point(only_contains_user_certs=True),
+        point(indirect_crl=True),
+        (x509.DeltaCRLIndicator(1), True),
+    ]:
+        with pytest.raises(ConfigError, match="not a complete one"):
+            check_crl(crl(ca, extensions=[extension]))
+
+
+def test_what_is_no_list() -> None:
+    with pytest.raises(ConfigError, match="cannot be parsed"):
+        check_crl(b"-----BEGIN X509 CRL-----\n")
+    with pytest.raises(ConfigError, match="no certificate revocation list"):
+        check_crl()

@@ -1,0 +1,74 @@
+"""Pinning: to trust only certain keys, whoever certifies them (RFC 7469 2.4)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Callable
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from .errors import AlertDescription, CertificateError, ConfigError
+from .peer import Peer
+from .wording import subject_of
+
+__all__ = ["pin_spki", "spki_pin"]
+
+PREFIX = "sha256//"
+DIGEST_LENGTH = 32
+
+
+def spki_pin(certificate: x509.Certificate) -> str:
+    """The pin of a certificate's public key, as curl takes it: ``"sha256//"`` and base64."""
+    return PREFIX + base64.b64encode(_digest(certificate)).decode("ascii")
+
+
+def pin_spki(*pins: str) -> Callable[[Peer], None]:
+    """A ``verify`` hook that refuses peers without one of these public keys.
+
+    Any certificate of the verified path may have it, the peer's own or a CA's. Where nothing was
+    verified (``insecure_skip_verification``), only the peer's own counts.
+
+    Args:
+        pins: as :func:`spki_pin` gives them: ``"sha256//"`` and the base64 of the SHA-256 of the
+            public key. Give a second one, for the key that comes next.
+
+    Raises:
+        ConfigError: one of them is no pin, or there is none.
+    """
+    wanted = frozenset(map(_decode, pins))
+    if not wanted:
+        raise ConfigError("no pin at all: nobody would be trusted")
+
+    def verify(peer: Peer) -> None:
+        # Without a path, anybody's CA certificate could stand beside the peer's own.
+        path = peer.path or peer.certificates[:1]
+        if wanted.isdisjoint(map(_digest, path)):
+            leaf = peer.certificates[0]
+            raise CertificateError(
+                f"the public key of {subject_of(leaf)} is not a pinned one (it is "
+                f"{spki_pin(leaf)}), nor is that of a CA above it",
+                AlertDescription.certificate_unknown,
+                certificate=leaf,
+            )
+
+    return verify
+
+
+def _digest(certificate: x509.Certificate) -> bytes:
+    spki = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(spki).digest()
+
+
+def _decode(pin: str) -> bytes:
+    try:
+        digest = base64.b64decode(pin.removeprefix(PREFIX), validate=True)
+    except binascii.Error:
+        digest = b""
+    if not pin.startswith(PREFIX) or len(digest) != DIGEST_LENGTH:
+        raise ConfigError(
+            f"{pin!r} is no pin: it is 'sha256//' and the base64 of {DIGEST_LENGTH} bytes"
+        )
+    return digest

@@ -1,0 +1,294 @@
+"""Whether a certificate was revoked: by a stapled OCSP response (RFC 6960), or a CRL (RFC 5280 5).
+
+Both are ``verify`` hooks. Neither fetches anything: a client that asks a responder about each
+server that it calls tells the responder of each call, and waits for it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+from collections.abc import Callable, Iterator
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from .certificates import MALFORMED, extension_of
+from .errors import AlertDescription, CertificateError, ConfigError
+from .peer import Peer
+from .wording import date, name_of, subject_of
+
+__all__ = ["check_crl", "check_stapled_ocsp"]
+
+#: How far the clocks of a responder and of this machine may be apart.
+CLOCK_SKEW = datetime.timedelta(minutes=5)
+#: A response that does not say when the next one comes is good for so long.
+MAX_AGE_WITHOUT_NEXT_UPDATE = datetime.timedelta(days=1)
+#: Certificates in a response that may be its signer's.
+MAX_RESPONDERS = 4
+#: Issuers whose signature of a CRL is not checked again each time.
+MAX_REMEMBERED_SIGNATURES = 256
+
+ACCEPTED_HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
+
+_Alert = AlertDescription
+
+
+# OCSP
+
+
+def check_stapled_ocsp(*, must: bool = False) -> Callable[[Peer], None]:
+    """A ``verify`` hook that refuses a peer whose stapled OCSP response does not say "good".
+
+    Args:
+        must: refuse peers that staple none. Those whose certificate promises one (RFC 7633, "must
+            staple") are refused without one in any case.
+    """
+
+    def verify(peer: Peer) -> None:
+        leaf = peer.certificates[0]
+        if peer.ocsp_response is not None:
+            _check_response(peer.ocsp_response, leaf, peer.issuer, peer.at)
+        elif must or _promises_staple(leaf):
+            why = "one is required" if must else "the certificate promises one (must staple)"
+            raise _bad_response(leaf, f"there is no OCSP response with it, and {why}")
+
+    return verify
+
+
+def _promises_staple(leaf: x509.Certificate) -> bool:
+    features = extension_of(leaf, x509.TLSFeature)
+    return features is not None and x509.TLSFeatureType.status_request in features
+
+
+def _bad_response(leaf: x509.Certificate, fault: str) -> CertificateError:
+    return _unknown(leaf, fault, _Alert.bad_certificate_status_response)
+
+
+def _check_response(
+    der: bytes, leaf: x509.Certificate, issuer: x509.Certificate | None, at: datetime.datetime
+) -> None:
+    """CertificateError unless the response is good, and says that the certificate is."""
+    if issuer is None:
+        raise _bad_response(leaf, "its issuer is not verified, so no response can be")
+    try:
+        response = ocsp.load_der_ocsp_response(der)
+        if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
+            status = response.response_status.name
+            raise _bad_response(leaf, f"the responder could not tell ({status})")
+        if not _is_signed(response, issuer, at):
+            raise _bad_response(leaf, "the OCSP response is not its issuer's")
+        single = next(_about(response, leaf, issuer), None)
+        if single is None:
+            raise _bad_response(leaf, "the OCSP response is about another certificate")
+        _check_dates(single, leaf, at)
+    except MALFORMED as error:
+        raise _bad_response(leaf, "the OCSP response is malformed") from error
+    if single.certificate_status is ocsp.OCSPCertStatus.REVOKED:
+        raise _revoked(leaf, single.revocation_time_utc, single.revocation_reason)
+    if single.certificate_status is not ocsp.OCSPCertStatus.GOOD:
+        raise _bad_response(leaf, "the OCSP responder does not know it")
+
+
+def _about(
+    response: ocsp.OCSPResponse, leaf: x509.Certificate, issuer: x509.Certificate
+) -> Iterator[ocsp.OCSPSingleResponse]:
+    for single in response.responses:
+        builder = ocsp.OCSPRequestBuilder()
+        wanted = builder.add_certificate(leaf, issuer, single.hash_algorithm).build()
+        if (
+            single.serial_number == wanted.serial_number
+            and single.issuer_name_hash == wanted.issuer_name_hash
+            and single.issuer_key_hash == wanted.issuer_key_hash
+        ):
+            yield single
+
+
+def _check_dates(
+    single: ocsp.OCSPSingleResponse, leaf: x509.Certificate, at: datetime.datetime
+) -> None:
+    begin = single.this_update_utc
+    end = single.next_update_utc or begin + MAX_AGE_WITHOUT_NEXT_UPDATE
+    if not begin - CLOCK_SKEW <= at <= end + CLOCK_SKEW:
+        raise _bad_response(
+            leaf,
+            f"the OCSP response is good from {date(begin)} to {date(end)}, and it is {date(at)} "
+            "now",
+        )
+
+
+def _is_signed(
+    response: ocsp.OCSPResponse, issuer: x509.Certificate, at: datetime.datetime
+) -> bool:
+    """Whether it is signed by the issuer, or by whom that has appointed (RFC 6960 4.2.2.2)."""
+    appointed = (
+        responder
+        for responder in response.certificates[:MAX_RESPONDERS]
+        if _is_appointed(responder, issuer, at)
+    )
+    return any(_signed_by(response, signer) for signer in (issuer, *appointed))
+
+
+def _is_appointed(
+    responder: x509.Certificate, issuer: x509.Certificate, at: datetime.datetime
+) -> bool:
+    usages = extension_of(responder, x509.ExtendedKeyUsage)
+    if usages is None or ExtendedKeyUsageOID.OCSP_SIGNING not in usages:
+        return False
+    if not responder.not_valid_before_utc <= at <= responder.not_valid_after_utc:
+        return False
+    try:
+        responder.verify_directly_issued_by(issuer)
+    except (InvalidSignature, *MALFORMED):
+        return False
+    return True
+
+
+def _signed_by(response: ocsp.OCSPResponse, signer: x509.Certificate) -> bool:
+    key = signer.public_key()
+    digest = response.signature_hash_algorithm
+    signature, content = response.signature, response.tbs_response_bytes
+    try:
+        if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
+            key.verify(signature, content)
+        elif not isinstance(digest, ACCEPTED_HASHES):
+            return False
+        elif isinstance(key, rsa.RSAPublicKey):
+            key.verify(signature, content, padding.PKCS1v15(), digest)
+        elif isinstance(key, ec.EllipticCurvePublicKey):
+            key.verify(signature, content, ec.ECDSA(digest))
+        else:
+            return False
+    except InvalidSignature:
+        return False
+    return True
+
+
+# CRLs
+
+
+def check_crl(
+    *crls: x509.CertificateRevocationList | bytes, must: bool = True
+) -> Callable[[Peer], None]:
+    """A ``verify`` hook that refuses a peer if a certificate of its verified path was revoked.
+
+    A list that is out of date refuses, too: make a new hook when new lists come. Only complete
+    lists are understood, for all certificates of one issuer.
+
+    Args:
+        crls: the lists, or their content in PEM or DER.
+        must: refuse paths with a certificate whose issuer has no list here.
+
+    Raises:
+        ConfigError: a list cannot be parsed or is not a complete one, or there is none.
+    """
+    loaded = tuple(map(_load_crl, crls))
+    if not loaded:
+        raise ConfigError("no certificate revocation list at all")
+
+    @functools.lru_cache(MAX_REMEMBERED_SIGNATURES)
+    def issued_by(issuer: x509.Certificate) -> tuple[x509.CertificateRevocationList, ...]:
+        return tuple(crl for crl in loaded if _issued_crl(issuer, crl))
+
+    def verify(peer: Peer) -> None:
+        leaf = peer.certificates[0]
+        if not peer.path:
+            raise _unknown(leaf, "its issuer is not verified, so no revocation list can be")
+        for certificate, issuer in zip(peer.path, peer.path[1:], strict=False):
+            found = issued_by(issuer)
+            if must and not found:
+                raise _unknown(certificate, f"there is no revocation list of {subject_of(issuer)}")
+            for crl in found:
+                _check_listed(certificate, crl, peer.at)
+
+    return verify
+
+
+def _load_crl(crl: x509.CertificateRevocationList | bytes) -> x509.CertificateRevocationList:
+    try:
+        if isinstance(crl, bytes):
+            pem = crl.lstrip().startswith(b"-----")
+            crl = (x509.load_pem_x509_crl if pem else x509.load_der_x509_crl)(crl)
+        critical = [extension for extension in crl.extensions if extension.critical]
+    except MALFORMED as error:
+        raise ConfigError(f"a certificate revocation list cannot be parsed: {error}") from error
+    for extension in critical:
+        point = extension.value
+        if not isinstance(point, x509.IssuingDistributionPoint) or (
+            point.only_contains_user_certs
+            or point.only_contains_ca_certs
+            or point.only_contains_attribute_certs
+            or point.only_some_reasons
+            or point.indirect_crl
+        ):
+            raise ConfigError(
+                f"the revocation list of {name_of(crl.issuer)} is not a complete one: it has the "
+                f"critical extension {extension.oid.dotted_string}"
+            )
+    return crl
+
+
+def _issued_crl(issuer: x509.Certificate, crl: x509.CertificateRevocationList) -> bool:
+    usage = extension_of(issuer, x509.KeyUsage)
+    if crl.issuer != issuer.subject or (usage and not usage.crl_sign):
+        return False
+    if crl.signature_hash_algorithm and not isinstance(
+        crl.signature_hash_algorithm, ACCEPTED_HASHES
+    ):
+        return False
+    try:
+        # A certificate's key is of a kind that can sign, or it would not have issued one.
+        return crl.is_signature_valid(issuer.public_key())  # pyright: ignore[reportArgumentType]
+    except MALFORMED:
+        return False
+
+
+def _check_listed(
+    certificate: x509.Certificate, crl: x509.CertificateRevocationList, at: datetime.datetime
+) -> None:
+    listed = crl.get_revoked_certificate_by_serial_number(certificate.serial_number)
+    if listed is not None:
+        try:
+            reason = listed.extensions.get_extension_for_class(x509.CRLReason).value.reason
+        except x509.ExtensionNotFound:
+            reason = None
+        raise _revoked(certificate, listed.revocation_date_utc, reason)
+    begin, end = crl.last_update_utc, crl.next_update_utc
+    if at < begin - CLOCK_SKEW or (end is not None and at > end + CLOCK_SKEW):
+        until = f" to {date(end)}" if end else ""
+        raise _unknown(
+            certificate,
+            f"the revocation list of {name_of(crl.issuer)} is good from {date(begin)}{until}, and "
+            f"it is {date(at)} now",
+        )
+
+
+# What is said of it
+
+
+def _unknown(
+    certificate: x509.Certificate, fault: str, alert: AlertDescription = _Alert.certificate_unknown
+) -> CertificateError:
+    return CertificateError(
+        f"whether the certificate of {subject_of(certificate)} was revoked is not known: {fault}",
+        alert,
+        certificate=certificate,
+    )
+
+
+def _revoked(
+    certificate: x509.Certificate,
+    when: datetime.datetime | None,
+    reason: x509.ReasonFlags | None,
+) -> CertificateError:
+    since = f" on {date(when)}" if when else ""
+    why = f" ({reason.value})" if reason else ""
+    return CertificateError(
+        f"the certificate of {subject_of(certificate)} was revoked{since}{why}",
+        _Alert.certificate_revoked,
+        certificate=certificate,
+    )
