@@ -7,13 +7,14 @@ from .credentials import Credentials, PrivateKeySigner, Signer
 from .engine.connection import Connection
 from .engine.negotiated import Negotiated
 from .engine.questions import (
+    ClientCredentialsWanted,
     CredentialsWanted,
     OCSPResponseWanted,
     SignatureWanted,
     VerificationWanted,
 )
 from .engine.signatures import SignatureScheme
-from .engine.views import ClientHello
+from .engine.views import CertificateRequest, ClientHello
 from .engine.wants import Question, Want
 from .errors import (
     AlertDescription,
@@ -27,6 +28,7 @@ from .errors import (
     TLSError,
     Truncated,
 )
+from .identity import Identity
 from .key_log import key_log_from_environment
 from .listener import (
     TLSListener,
@@ -45,13 +47,16 @@ __all__ = [
     "AlertDescription",
     "AlertReceived",
     "CertificateError",
+    "CertificateRequest",
     "ClientConfig",
+    "ClientCredentialsWanted",
     "ClientHello",
     "ConfigError",
     "Connection",
     "Credentials",
     "CredentialsWanted",
     "HandshakeShutdown",
+    "Identity",
     "InternalError",
     "NeedHandshakeError",
     "Negotiated",

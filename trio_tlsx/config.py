@@ -12,7 +12,7 @@ from .engine.groups import GROUPS, Group
 from .engine.record import MAX_INNER_PLAINTEXT_LENGTH, MIN_RECORD_SIZE_LIMIT
 from .engine.signatures import CERTIFICATE_VERIFY_SCHEMES, SignatureScheme
 from .engine.suites import CIPHER_SUITES, CipherSuite
-from .engine.views import ClientHello
+from .engine.views import CertificateRequest, ClientHello
 from .errors import ConfigError
 from .key_log import KeyLog, key_log_writer
 from .peer import Peer
@@ -25,6 +25,10 @@ GROUP_ALIASES = {"p-256": "secp256r1", "p-384": "secp384r1", "prime256v1": "secp
 
 MAX_ALPN_PROTOCOL_LENGTH = 255  # RFC 7301 3.1: a one-byte length
 MAX_ALPN_LIST_LENGTH = 2**16 - 1
+
+#: CA names that a server sends, in bytes. Beyond that a client may send any certificate: a list
+#: of everybody, such as a platform's CAs, guides nobody.
+MAX_AUTHORITIES_LENGTH = 2**13
 
 MIN_KEY_UPDATE_BYTES = 2**14
 
@@ -154,6 +158,13 @@ class _Config:
         resolve(self, "write_key_log", log)
 
 
+#: Who a client is for a server, if it is anybody.
+ClientIdentity: TypeAlias = Credentials | Sequence[Credentials] | None
+SelectClientCredentials: TypeAlias = Callable[
+    [CertificateRequest], ClientIdentity | Awaitable[ClientIdentity]
+]
+
+
 @dataclass(frozen=True)
 class ClientConfig(_Config):
     """What a client offers and whom it trusts.
@@ -172,7 +183,12 @@ class ClientConfig(_Config):
         key_log: where the secrets of each connection are written (RFC 9850), so that Wireshark
             can read a recording: a path, a function that is given each line, or
             :func:`key_log_from_environment`. Whoever has the log can read the connections.
-        credentials: our certificate chain and key, or several, for a server that asks for them.
+        credentials: our certificate chain and key, for a server that asks for them; or several, of
+            which the first is sent that comes from a CA that the server knows and can sign so that
+            it understands. None is sent if none does.
+        select_credentials: instead of ``credentials``, is called with the
+            :class:`CertificateRequest` and gives ``Credentials``, several of them, or None. It may
+            give an awaitable of that, which is awaited in the task that does the handshake.
         middlebox_compatibility: make the handshake look like a resumption of TLS 1.2 to whatever
             is in between (RFC 9846 E.4).
         insecure_skip_verification: trust whoever answers. Such a connection is open to anyone in
@@ -191,8 +207,14 @@ class ClientConfig(_Config):
     """
 
     trust: TrustStore | None = None
+    select_credentials: SelectClientCredentials | None = None
     middlebox_compatibility: bool = True
     insecure_skip_verification: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.candidates and self.select_credentials is not None:
+            raise ConfigError("a client needs credentials= or select_credentials=, not both")
 
 
 #: Whom a server is for a client, if it is anybody.
@@ -228,7 +250,8 @@ class ServerConfig(_Config):
             :func:`key_log_from_environment`. Whoever has the log can read the connections.
         client_auth: whether clients are asked for a certificate: ``"none"``, ``"optional"``
             (those without one are let in) or ``"required"``.
-        client_trust: the CAs that may have issued their certificates.
+        client_trust: the CAs that may have issued their certificates. Clients are told the CAs'
+            names, if that is no more than 8 KiB.
         require_cookie: have each client repeat a cookie (RFC 9846 4.3.2) before anything costs
             more than a hash (and ``select_credentials``); it costs a round trip.
         verify: is called with the :class:`Peer` after it has shown that it holds its key and the
@@ -249,6 +272,8 @@ class ServerConfig(_Config):
     client_trust: TrustStore | None = None
     require_cookie: bool = False
 
+    client_authorities: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if bool(self.candidates) == (self.select_credentials is not None):
@@ -262,3 +287,8 @@ class ServerConfig(_Config):
             raise ConfigError(f"client_auth={self.client_auth!r} needs client_trust")
         if self.client_auth == "none" and self.client_trust is not None:
             raise ConfigError("client_trust is of no use unless client_auth asks for certificates")
+        trusted = self.client_trust.certificates if self.client_trust is not None else ()
+        authorities = tuple(dict.fromkeys(ca.subject.public_bytes() for ca in trusted))
+        if sum(len(name) + 2 for name in authorities) > MAX_AUTHORITIES_LENGTH:
+            authorities = ()
+        object.__setattr__(self, "client_authorities", authorities)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from cryptography import x509
 
 from .errors import CertificateError
+from .identity import Identity
 
 __all__ = ["Peer"]
 
@@ -33,6 +34,11 @@ class Peer:
     path: tuple[x509.Certificate, ...] = field(repr=False)
     error: CertificateError | None
     at: datetime.datetime
+
+    @property
+    def identity(self) -> Identity:
+        """Whom its certificate is for."""
+        return Identity.of(self.certificates[0])
 
     @property
     def issuer(self) -> x509.Certificate | None:

@@ -58,7 +58,6 @@ def send_certificate(
     credentials: Credentials,
     scheme: SignatureScheme,
     context: bytes,
-    certificate_request_context: bytes = b"",
     ocsp_response: bytes | None = None,
 ) -> Steps[None]:
     """Send Certificate and CertificateVerify."""
@@ -67,7 +66,7 @@ def send_certificate(
     if ocsp_response is not None:
         stapled = {ExtensionType.status_request: encode_certificate_status(ocsp_response)}
     entries = (CertificateEntry(leaf, stapled), *(CertificateEntry(der, {}) for der in others))
-    hs.send(Certificate(certificate_request_context, entries))
+    hs.send(Certificate(b"", entries))
     content = _signed_content(context, hs.transcript.digest())
     signature = yield from hs.ask(SignatureWanted(credentials, scheme, content))
     hs.send(CertificateVerify(scheme, signature))

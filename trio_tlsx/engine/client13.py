@@ -13,7 +13,7 @@ from ..errors import AlertDescription, ProtocolError
 from ..server_name import ServerName
 from ..trust import TrustStore
 from ..verification import verify_server
-from . import authentication, selection
+from . import authentication, selection, views
 from . import extensions as ext
 from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
 from .extensions import Context, Extensions, ExtensionType, check_context
@@ -22,6 +22,7 @@ from .handshake import Established, Handshake, Steps
 from .key_schedule import KeySchedule
 from .messages import Certificate, CertificateRequest, EncryptedExtensions
 from .negotiated import Negotiated
+from .questions import ClientCredentialsWanted
 from .suites import CipherSuite
 
 __all__ = ["Offer", "run"]
@@ -57,8 +58,7 @@ def run(
     request = None
     message = yield from hs.expect_either(CertificateRequest, Certificate)
     if isinstance(message, CertificateRequest):
-        request = message
-        check_request(request)
+        request = read_request(message, offer.server_name)
         message = yield from hs.expect(Certificate)
     server = yield from authenticate_server(hs, offer, message)
     yield from authentication.expect_finished(hs, suite, server_secret)
@@ -146,7 +146,7 @@ def check_server(
     return verify_server(chain, offer.server_name, trust, at)
 
 
-def check_request(request: CertificateRequest) -> None:
+def read_request(request: CertificateRequest, server_name: ServerName) -> views.CertificateRequest:
     if request.certificate_request_context:
         # RFC 9846 4.4.2: only requests after the handshake have one.
         raise ProtocolError("the server's CertificateRequest has a context")
@@ -156,23 +156,21 @@ def check_request(request: CertificateRequest) -> None:
             "the server's CertificateRequest lacks signature_algorithms",
             AlertDescription.missing_extension,
         )
-    accepted_schemes(request)
-
-
-def accepted_schemes(request: CertificateRequest) -> tuple[int, ...]:
-    body = request.extensions[_E.signature_algorithms]
-    return ext.decode_uint16_list(body, "signature_algorithms")
+    return views.CertificateRequest.of(request, server_name.host)
 
 
 def answer_request(
-    hs: Handshake, config: ClientConfig, request: CertificateRequest
+    hs: Handshake, config: ClientConfig, request: views.CertificateRequest
 ) -> Steps[None]:
     """Send our certificate, or say that there is none for this server."""
-    context = request.certificate_request_context
-    schemes = accepted_schemes(request)
-    selected = selection.for_client(config.candidates, schemes, ())
+    candidates, authorities = config.candidates, request.authorities
+    if config.select_credentials is not None:
+        wanted = ClientCredentialsWanted(request, config.select_credentials)
+        candidates = yield from hs.ask(wanted)
+        authorities = ()  # the hook has seen them
+    selected = selection.for_client(candidates, request.signature_schemes, authorities)
     if selected is None:
-        hs.send(Certificate(context, ()))
+        hs.send(Certificate(b"", ()))
         return
     credentials, scheme = selected
-    yield from authentication.send_certificate(hs, credentials, scheme, CLIENT_CONTEXT, context)
+    yield from authentication.send_certificate(hs, credentials, scheme, CLIENT_CONTEXT)

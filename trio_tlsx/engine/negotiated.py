@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from cryptography import x509
 
+from ..identity import Identity
+
 __all__ = ["Negotiated"]
 
 
@@ -36,3 +38,8 @@ class Negotiated:
     peer_certificates: tuple[x509.Certificate, ...]
     signature_scheme: str | None
     resumed: bool
+
+    @property
+    def peer_identity(self) -> Identity | None:
+        """Whom the peer's certificate is for; None if it sent none."""
+        return Identity.of(self.peer_certificates[0]) if self.peer_certificates else None

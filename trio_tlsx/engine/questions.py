@@ -11,18 +11,24 @@ from ..credentials import Credentials
 from ..errors import InternalError
 from ..peer import Peer
 from .signatures import SignatureScheme
-from .views import ClientHello
+from .views import CertificateRequest, ClientHello
 from .wants import Question
 
-__all__ = ["CredentialsWanted", "OCSPResponseWanted", "SignatureWanted", "VerificationWanted"]
+__all__ = [
+    "ClientCredentialsWanted",
+    "CredentialsWanted",
+    "OCSPResponseWanted",
+    "SignatureWanted",
+    "VerificationWanted",
+]
 
 
 @dataclass(slots=True)
 class CredentialsWanted(Question[Sequence[Credentials] | ServerConfig | None]):
-    """With which certificate and key do we answer this request?
+    """With which certificate and key does a server answer this client?
 
     The answer is Credentials, several of them to choose from, another ServerConfig, or None where
-    there are none for this request.
+    there is nobody of that name.
     """
 
     request: ClientHello
@@ -35,22 +41,44 @@ class CredentialsWanted(Question[Sequence[Credentials] | ServerConfig | None]):
     def accept(self, answer: object) -> Sequence[Credentials] | ServerConfig | None:
         if answer is None:
             return None
-        if isinstance(answer, Credentials):
-            return (answer,)
         if isinstance(answer, ServerConfig):
             if not answer.candidates:
                 raise InternalError(
                     "select_credentials gave a ServerConfig that would have to select again"
                 )
             return answer
-        if isinstance(answer, list | tuple):
-            several = cast("Sequence[object]", answer)
-            credentials = tuple(one for one in several if isinstance(one, Credentials))
-            if credentials and len(credentials) == len(several):
-                return credentials
-        raise InternalError(
-            f"select_credentials gave {_kind(cast('object', answer))}, which is not Credentials"
-        )
+        return _credentials(answer)
+
+
+@dataclass(slots=True)
+class ClientCredentialsWanted(Question[Sequence[Credentials]]):
+    """With which certificate and key do we answer a server that asks for one?
+
+    The answer is Credentials, several of them to choose from, or None for no certificate.
+    """
+
+    request: CertificateRequest
+    select: Callable[[CertificateRequest], object] = field(repr=False)
+    awaitable: Awaitable[Any] | None = field(default=None, repr=False)
+
+    def ask(self) -> object:
+        return self.select(self.request)
+
+    def accept(self, answer: object) -> Sequence[Credentials]:
+        return () if answer is None else _credentials(answer)
+
+
+def _credentials(answer: object) -> tuple[Credentials, ...]:
+    if isinstance(answer, Credentials):
+        return (answer,)
+    if isinstance(answer, list | tuple):
+        several = cast("Sequence[object]", answer)
+        credentials = tuple(one for one in several if isinstance(one, Credentials))
+        if credentials and len(credentials) == len(several):
+            return credentials
+    raise InternalError(
+        f"select_credentials gave {_kind(cast('object', answer))}, which is not Credentials"
+    )
 
 
 def _kind(answer: object) -> str:

@@ -130,7 +130,12 @@ def certificate_request(config: ServerConfig) -> CertificateRequest | None:
     if config.client_auth == "none":
         return None
     schemes = (*config.scheme_table, *CERTIFICATE_ONLY_SCHEMES)
-    return CertificateRequest(b"", {_E.signature_algorithms: ext.encode_uint16_list(schemes)})
+    extensions: dict[int, bytes] = {}
+    extensions[_E.signature_algorithms] = ext.encode_uint16_list(schemes)
+    if config.client_authorities:
+        names = ext.encode_certificate_authorities(config.client_authorities)
+        extensions[_E.certificate_authorities] = names
+    return CertificateRequest(b"", extensions)
 
 
 def select_credentials(candidates: Sequence[Credentials], hello: ClientHello) -> Selected:

@@ -1,4 +1,4 @@
-"""The requests that hooks are shown, so that they can answer them: read-only, and documented."""
+"""The requests that hooks are shown, so that they can answer them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from . import extensions as ext
 from . import messages
 from .extensions import Extensions, ExtensionType
 
-__all__ = ["ClientHello", "requested_name"]
+__all__ = ["CertificateRequest", "ClientHello", "requested_name"]
 
 _E = ExtensionType
 
@@ -91,6 +91,41 @@ class ClientHello:
                 _ja4_digest([suites]),
                 _ja4_digest([hashed, schemes] if schemes else [hashed]),
             )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateRequest:
+    """What a server asks a client's certificate to be (RFC 9846 4.4.2).
+
+    The server has been verified by then.
+
+    Attributes:
+        server_name: whom the client wanted to reach.
+        authorities: the CAs that the server knows, by their names in DER: what
+            ``certificate.issuer.public_bytes()`` gives. Empty where it names none.
+        signature_schemes: what a CertificateVerify may be signed with, as code points; they
+            compare with :class:`SignatureScheme`.
+        extensions: the body of each extension by its type, in the order in which they stand.
+    """
+
+    server_name: str
+    authorities: tuple[bytes, ...]
+    signature_schemes: tuple[int, ...]
+    extensions: Mapping[int, bytes] = field(repr=False, hash=False)
+
+    @classmethod
+    def of(cls, message: messages.CertificateRequest, server_name: str) -> Self:
+        """The view of a CertificateRequest; ProtocolError where an extension is malformed."""
+        extensions = message.extensions
+        authorities = extensions.get(_E.certificate_authorities)
+        return cls(
+            server_name=server_name,
+            authorities=()
+            if authorities is None
+            else ext.decode_certificate_authorities(authorities),
+            signature_schemes=_code_points(extensions, _E.signature_algorithms),
+            extensions=MappingProxyType(dict(extensions)),
         )
 
 
