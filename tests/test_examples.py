@@ -13,6 +13,7 @@ import pytest
 import trio
 from processes import EXAMPLES, ROOT, Result, run_program, running
 
+from trio_tlsx import ClientConfig, TrustStore, open_tls_over_tcp_stream
 from trio_tlsx.testing import CA, write_pem_files
 
 ECHO_SERVER = (sys.executable, EXAMPLES / "echo_server.py")
@@ -109,6 +110,43 @@ async def test_blocking_socket_sends_its_alert(pki: tuple[Path, Path, Path]) -> 
     assert result.status == 1
     assert b"CertificateError" in result.stderr
     assert b"unknown_ca" in server.output
+
+
+async def test_remote_signer(pki: tuple[Path, Path, Path]) -> None:
+    ca_file, cert, key = pki
+    program = [sys.executable, EXAMPLES / "remote_signer.py"]
+    socket_file = ca_file.with_name("signer")
+    trust = TrustStore.from_pem_file(ca_file)
+
+    async def call(port: int) -> bytes:
+        stream = await open_tls_over_tcp_stream(
+            "localhost", port, config=ClientConfig(trust=trust)
+        )
+        async with stream:
+            return await stream.receive_some()
+
+    async with running(*program, "serve", cert, socket_file, "0") as server:
+        # Nobody signs yet. That handshake fails, and the server goes on.
+        with pytest.raises(trio.BrokenResourceError, match="internal_error"):
+            await call(server.port)
+        other = ca_file.with_name("other")
+        other.mkdir()
+        other_cert, other_key = write_pem_files(CA().issue("localhost"), other)
+        async with running(*program, "keep", other_cert, other_key, socket_file) as keeper:
+            with pytest.raises(trio.BrokenResourceError, match="does not hold the key"):
+                await call(server.port)
+            # It signs nothing but handshakes.
+            stream = await trio.open_unix_socket(socket_file)
+            async with stream:
+                await stream.send_all(b"\x04\x03I owe you a million")
+                await stream.send_eof()
+                assert await stream.receive_some() == b""
+            keeper.process.terminate()
+            await keeper.read_output()
+            assert b"not a TLS server's handshake" in keeper.output
+        socket_file.unlink()
+        async with running(*program, "keep", cert, key, socket_file):
+            assert await call(server.port) == b"hello\n"
 
 
 def test_blocking_driver_has_15_lines_and_no_trio() -> None:

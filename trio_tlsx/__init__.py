@@ -13,7 +13,7 @@ from .engine.questions import (
     SignatureWanted,
     VerificationWanted,
 )
-from .engine.signatures import SignatureScheme
+from .engine.signatures import SignatureScheme, schemes_for
 from .engine.views import CertificateRequest, ClientHello
 from .engine.wants import Question, Want
 from .errors import (
@@ -84,6 +84,7 @@ __all__ = [
     "open_tls_over_tcp_listeners",
     "open_tls_over_tcp_stream",
     "pin_spki",
+    "schemes_for",
     "serve_tls_over_tcp",
     "spki_pin",
 ]

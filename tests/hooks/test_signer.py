@@ -1,0 +1,148 @@
+"""Who signs, and how that may fail."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import dataclass, replace
+
+import pytest
+from meetings import NAME, Connect, Hook, MakeHook, meet
+
+from trio_tlsx import (
+    AlertDescription,
+    AlertReceived,
+    CertificateError,
+    ClientConfig,
+    ConfigError,
+    Credentials,
+    InternalError,
+    PrivateKeySigner,
+    ProtocolError,
+    ServerConfig,
+    SignatureScheme,
+    schemes_for,
+)
+from trio_tlsx.testing import CA
+
+Alert = AlertDescription
+
+
+@dataclass
+class HookedSigner:
+    """Asks a hook for each signature; where that gives None, signs with the key."""
+
+    own: PrivateKeySigner
+    hook: Hook
+
+    def __post_init__(self) -> None:
+        self.schemes = self.own.schemes
+
+    def sign(self, scheme: SignatureScheme, message: bytes) -> bytes | Awaitable[bytes]:
+        if self.hook.outcome is None:
+            self.hook.outcome = self.own.sign(scheme, message)
+        return self.hook(scheme, message)
+
+
+def hooked(credentials: Credentials, hook: Hook) -> Credentials:
+    assert isinstance(credentials.signer, PrivateKeySigner)
+    return Credentials(credentials.chain, HookedSigner(credentials.signer, hook))
+
+
+FAULTS = pytest.mark.parametrize(
+    "outcome",
+    [OSError("the token is gone"), b"", "a signature", 1, bytearray(b"mutable"), True],
+    ids=repr,
+)
+
+
+@pytest.mark.parametrize("key_type", ["P-256", "P-521", "ed25519", "RSA-2048"])
+async def test_a_server_s_signer(
+    ca: CA, connect: Connect, make_hook: MakeHook, key_type: str
+) -> None:
+    hook = make_hook(None)
+    credentials = ca.issue(NAME, key_type=key_type)
+    config = ServerConfig(credentials=hooked(credentials, hook))
+    client, server = await meet(ClientConfig(trust=ca.trust), config, await connect())
+    server.settled()
+    [(scheme, message)] = hook.calls
+    assert client.settled().signature_scheme == scheme.name
+    assert scheme in schemes_for(credentials.chain[0])
+    # RFC 9846 4.5.2
+    assert message.startswith(b" " * 64 + b"TLS 1.3, server CertificateVerify\0")
+
+
+@FAULTS
+async def test_a_server_s_signer_that_fails(
+    ca: CA, connect: Connect, make_hook: MakeHook, outcome: object
+) -> None:
+    config = ServerConfig(credentials=hooked(ca.issue(NAME), make_hook(outcome)))
+    client, server = await meet(ClientConfig(trust=ca.trust), config, await connect())
+    error = server.failed(InternalError)
+    assert error.__cause__ is outcome or "is not a signature" in str(error)
+    assert client.failed(AlertReceived).alert is Alert.internal_error
+
+
+async def test_a_server_s_signer_with_another_key(
+    ca: CA, connect: Connect, make_hook: MakeHook
+) -> None:
+    config = ServerConfig(credentials=hooked(ca.issue(NAME), make_hook(b"x" * 70)))
+    client, server = await meet(ClientConfig(trust=ca.trust), config, await connect())
+    assert client.failed(ProtocolError).alert is Alert.decrypt_error
+    assert server.failed(AlertReceived).alert is Alert.decrypt_error
+
+
+@pytest.fixture(scope="module")
+def asking(ca: CA) -> ServerConfig:
+    return ServerConfig(credentials=ca.issue(NAME), client_auth="required", client_trust=ca.trust)
+
+
+async def test_a_client_s_signer(
+    ca: CA, asking: ServerConfig, connect: Connect, make_hook: MakeHook
+) -> None:
+    hook = make_hook(None)
+    own = hooked(ca.issue("client.example"), hook)
+    config = ClientConfig(trust=ca.trust, credentials=own)
+    client, server = await meet(config, asking, await connect())
+    client.settled()
+    assert server.settled().peer_certificates == own.chain
+    [(_, message)] = hook.calls
+    assert message.startswith(b" " * 64 + b"TLS 1.3, client CertificateVerify\0")
+
+
+@FAULTS
+async def test_a_client_s_signer_that_fails(
+    ca: CA, asking: ServerConfig, connect: Connect, make_hook: MakeHook, outcome: object
+) -> None:
+    own = hooked(ca.issue("client.example"), make_hook(outcome))
+    config = ClientConfig(trust=ca.trust, credentials=own)
+    client, server = await meet(config, asking, await connect())
+    error = client.failed(InternalError)
+    assert error.__cause__ is outcome or "is not a signature" in str(error)
+    assert server.failed(AlertReceived).alert is Alert.internal_error
+
+
+async def test_a_client_s_signer_with_another_key(
+    ca: CA, asking: ServerConfig, connect: Connect, make_hook: MakeHook
+) -> None:
+    own = hooked(ca.issue("client.example"), make_hook(b"x" * 70))
+    config = ClientConfig(trust=ca.trust, credentials=own)
+    client, server = await meet(config, asking, await connect())
+    client.settled_before(Alert.decrypt_error)
+    assert server.failed(ProtocolError).alert is Alert.decrypt_error
+
+
+async def test_a_refusal_of_a_signer_s_names_its_alert(
+    ca: CA, asking: ServerConfig, connect: Connect, make_hook: MakeHook
+) -> None:
+    refusal = CertificateError("the token is locked", Alert.access_denied)
+    config = replace(asking, credentials=hooked(ca.issue(NAME), make_hook(refusal)))
+    client, server = await meet(ClientConfig(trust=ca.trust), config, await connect())
+    assert server.failed(CertificateError) is refusal
+    assert client.failed(AlertReceived).alert is Alert.access_denied
+
+
+def test_a_signer_that_cannot_sign_for_the_certificate(ca: CA, make_hook: MakeHook) -> None:
+    one, other = ca.issue(NAME), ca.issue(NAME, key_type="ed25519")
+    signer = hooked(one, make_hook(None)).signer
+    with pytest.raises(ConfigError, match="ecdsa_secp256r1_sha256"):
+        Credentials(other.chain, signer)
