@@ -202,7 +202,8 @@ async def test_nobody_is_asked_where_the_server_does_not_ask(
 ) -> None:
     hook = make_hook(None)
     config = replace(client_config, select_credentials=hook)
-    client, _ = await meet(config, replace(asking, client_auth="none"), await over_memory())
+    plain = replace(asking, client_auth="none", client_trust=None)
+    client, _ = await meet(config, plain, await over_memory())
     client.settled()
     assert hook.calls == []
 
