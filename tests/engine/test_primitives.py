@@ -1,0 +1,104 @@
+"""What the engine makes of ``cryptography`` and hashlib itself: HMAC, HKDF, signatures."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import Any
+
+import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+from engine_pairs import credentials
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trio_tlsx.credentials import PrivateKeySigner
+from trio_tlsx.engine import key_schedule, signatures
+from trio_tlsx.engine.signatures import CERTIFICATE_VERIFY_SCHEMES, PrivateKey, SignatureScheme
+from trio_tlsx.engine.wire import opaque8, uint16
+
+HASHES: dict[str, tuple[Any, hashes.HashAlgorithm]] = {
+    "sha256": (hashlib.sha256, hashes.SHA256()),
+    "sha384": (hashlib.sha384, hashes.SHA384()),
+}
+each_hash = pytest.mark.parametrize("name", HASHES)
+quick = settings(deadline=None, max_examples=50)
+
+
+@each_hash
+@quick
+@given(key=st.binary(max_size=64), message=st.binary(max_size=300))
+def test_hmac(name: str, key: bytes, message: bytes) -> None:
+    ours = key_schedule.hmac(HASHES[name][0], key, message)
+    assert ours == hmac.digest(key, message, name)
+
+
+@each_hash
+@quick
+@given(
+    secret=st.binary(min_size=32, max_size=48),
+    label=st.text("abcdefghijklmnopqrstuvwxyz ", min_size=1, max_size=20),
+    context=st.binary(max_size=64),
+    length=st.integers(1, 300),
+)
+def test_hkdf_expand_label(
+    name: str, secret: bytes, label: str, context: bytes, length: int
+) -> None:
+    digest, algorithm = HASHES[name]
+    info = uint16(length) + opaque8(b"tls13 " + label.encode()) + opaque8(context)
+    expected = HKDFExpand(algorithm, length, info).derive(secret)
+    assert key_schedule.expand_label(digest, secret, label, context, length) == expected
+
+
+KEY_TYPES = ["P-256", "P-384", "P-521", "ed25519", "ed448", "RSA-2048"]
+
+
+def private_key(key_type: str) -> PrivateKey:
+    signer = credentials(key_type).signer
+    assert isinstance(signer, PrivateKeySigner)
+    return signer.private_key
+
+
+@pytest.mark.parametrize("key_type", KEY_TYPES)
+def test_each_scheme_of_a_key(key_type: str) -> None:
+    leaf, key = credentials(key_type).chain[0], private_key(key_type)
+    schemes = signatures.schemes_for(leaf)
+    assert schemes
+    for scheme in schemes:
+        signature = signatures.sign(scheme, key, b"message")
+        signatures.verify(scheme, leaf, signature, b"message")
+        with pytest.raises(InvalidSignature):
+            signatures.verify(scheme, leaf, signature, b"another message")
+        with pytest.raises(InvalidSignature):
+            signatures.verify(scheme, leaf, signature[:-1], b"message")
+
+
+@pytest.mark.parametrize("key_type", KEY_TYPES)
+def test_no_scheme_of_another_key(key_type: str) -> None:
+    leaf, key = credentials(key_type).chain[0], private_key(key_type)
+    own = signatures.schemes_for(leaf)
+    for scheme in set(CERTIFICATE_VERIFY_SCHEMES) - set(own):
+        if "rsa_pss_pss" in scheme.name and key_type.startswith("RSA"):
+            continue  # which key it is only the certificate says
+        with pytest.raises(ValueError, match="cannot sign"):
+            signatures.sign(scheme, key, b"message")
+
+
+def test_every_scheme_has_a_key() -> None:
+    able = {s for t in KEY_TYPES for s in signatures.schemes_for(credentials(t).chain[0])}
+    pss_keys = {s for s in CERTIFICATE_VERIFY_SCHEMES if "rsa_pss_pss" in s.name}
+    assert able | pss_keys == set(CERTIFICATE_VERIFY_SCHEMES)
+
+
+@pytest.mark.parametrize("salt_length", [0, 20, 31, 33, 64])
+def test_the_salt_is_as_long_as_the_digest(salt_length: int) -> None:
+    """RFC 9846 4.3.3; other lengths are another signature scheme."""
+    leaf, key = credentials("RSA-2048").chain[0], private_key("RSA-2048")
+    assert isinstance(key, rsa.RSAPrivateKey)
+    pss = padding.PSS(padding.MGF1(hashes.SHA256()), salt_length)
+    signature = key.sign(b"message", pss, hashes.SHA256())
+    with pytest.raises(InvalidSignature):
+        signatures.verify(SignatureScheme.rsa_pss_rsae_sha256, leaf, signature, b"message")
