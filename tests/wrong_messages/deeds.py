@@ -1,0 +1,241 @@
+"""What a peer can do at a step of its script instead of what it should, and rows of such."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from scripted_peer import AnyMessage, AnyPeer, Deed, Peer, header
+
+from trio_tlsx.engine.extensions import Extensions
+from trio_tlsx.engine.messages import (
+    HEADER_LENGTH,
+    Certificate,
+    CertificateEntry,
+    CertificateVerify,
+    Finished,
+    encode_message,
+)
+from trio_tlsx.errors import AlertDescription
+
+
+@dataclass(frozen=True)
+class Row:
+    """A wrong message, and what has to come of it.
+
+    Attributes:
+        section: of RFC 9846, where it says so.
+        peer: who plays; the engine has the other role.
+        place: the step of the script at which the deed is done.
+    """
+
+    section: str
+    peer: type[AnyPeer]
+    place: str
+    what: str
+    deed: Deed
+    alert: AlertDescription
+
+    @property
+    def name(self) -> str:
+        return f"{self.peer.__name__}-{self.place}-{self.what}"
+
+
+class Repeated(dict[int, bytes]):
+    """Extensions of which one is written twice."""
+
+    def __init__(self, extensions: Extensions, code: int) -> None:
+        super().__init__(extensions)
+        self._code = code
+
+    def items(self) -> Any:
+        for code, body in super().items():
+            yield code, body
+            if code == self._code:
+                yield code, body
+
+
+# Whole messages
+
+
+def missing(peer: Peer, message: AnyMessage) -> None:
+    """Go on as if it had been sent."""
+
+
+def doubled(peer: Peer, message: AnyMessage) -> None:
+    peer.send(message)
+    peer.record(encode_message(message))  # which the engine refuses, so it has no part in the keys
+
+
+def doubled_in_one_record(peer: Peer, message: AnyMessage) -> None:
+    peer.send(message, message)
+
+
+def instead(*others: AnyMessage | bytes) -> Deed:
+    return lambda peer, message: peer.send(*others)
+
+
+def before(*others: AnyMessage | bytes) -> Deed:
+    def deed(peer: Peer, message: AnyMessage) -> None:
+        peer.send(*others)
+        peer.send(message)
+
+    return deed
+
+
+def along_with(*others: AnyMessage | bytes) -> Deed:
+    """In the same record, behind it."""
+    return lambda peer, message: peer.send(message, *others)
+
+
+# Their octets
+
+
+def body(change: Callable[[bytes], bytes]) -> Deed:
+    """Change what is behind the header, which tells the length that comes out."""
+
+    def deed(peer: Peer, message: AnyMessage) -> None:
+        changed = change(encode_message(message)[HEADER_LENGTH:])
+        peer.send(header(message.handshake_type, len(changed)) + changed)
+
+    return deed
+
+
+empty = body(lambda octets: b"")
+cut_short = body(lambda octets: octets[:-1])
+cut_in_half = body(lambda octets: octets[: len(octets) // 2])
+only_one_octet = body(lambda octets: octets[:1])
+trailing = body(lambda octets: octets + b"\0")
+
+
+def announced(length: int) -> Deed:
+    """Only the header, and that with this length."""
+    return lambda peer, message: peer.send(header(message.handshake_type, length))
+
+
+# Their fields
+
+
+def but(**fields: Any) -> Deed:
+    return lambda peer, message: peer.send(replace(message, **fields))
+
+
+def altered(change: Callable[[Any], AnyMessage]) -> Deed:
+    return lambda peer, message: peer.send(change(message))
+
+
+def extensions_of(message: Any) -> dict[int, bytes]:
+    if isinstance(message, Certificate):
+        return dict(message.certificate_list[0].extensions)
+    return dict(message.extensions)
+
+
+def with_extensions(message: Any, extensions: Extensions) -> AnyMessage:
+    if isinstance(message, Certificate):
+        first, *others = message.certificate_list
+        entry = CertificateEntry(first.cert_data, extensions)
+        return replace(message, certificate_list=(entry, *others))
+    return replace(message, extensions=extensions)
+
+
+def extension(code: int, octets: bytes) -> Deed:
+    """Add it, or have it say something else."""
+    return altered(lambda m: with_extensions(m, {**extensions_of(m), code: octets}))
+
+
+def extension_first(code: int, octets: bytes) -> Deed:
+    return altered(lambda m: with_extensions(m, {code: octets, **extensions_of(m)}))
+
+
+def without_extension(code: int) -> Deed:
+    def change(message: Any) -> AnyMessage:
+        rest = {c: octets for c, octets in extensions_of(message).items() if c != code}
+        return with_extensions(message, rest)
+
+    return altered(change)
+
+
+def extension_twice(code: int, octets: bytes | None = None) -> Deed:
+    def change(message: Any) -> AnyMessage:
+        extensions = extensions_of(message)
+        if octets is not None:
+            extensions[code] = octets
+        return with_extensions(message, Repeated(extensions, code))
+
+    return altered(change)
+
+
+def extension_changed(code: int, change: Callable[[bytes], bytes]) -> Deed:
+    return altered(
+        lambda m: with_extensions(m, {**extensions_of(m), code: change(extensions_of(m)[code])})
+    )
+
+
+def one_bit_wrong(octets: bytes, position: int = 0) -> bytes:
+    changed = bytearray(octets)
+    changed[position] ^= 1
+    return bytes(changed)
+
+
+def wrong_finished(position: int) -> Deed:
+    def change(message: Any) -> AnyMessage:
+        assert isinstance(message, Finished)
+        return Finished(one_bit_wrong(message.verify_data, position))
+
+    return altered(change)
+
+
+def signed(sign: Callable[[Peer], CertificateVerify]) -> Deed:
+    return lambda peer, message: peer.send(sign(peer))
+
+
+# Records
+
+
+def record(content: bytes, content_type: int, padding: int = 0) -> Deed:
+    """Another record, then the message."""
+
+    def deed(peer: Peer, message: AnyMessage) -> None:
+        peer.record(content, content_type, padding)
+        peer.send(message)
+
+    return deed
+
+
+def octets(raw: bytes) -> Deed:
+    """Octets as they are, then the message."""
+
+    def deed(peer: Peer, message: AnyMessage) -> None:
+        peer.octets(raw)
+        peer.send(message)
+
+    return deed
+
+
+def interrupted_by(content: bytes, content_type: int) -> Deed:
+    """The message in two records, and another record between them."""
+
+    def deed(peer: Peer, message: AnyMessage) -> None:
+        whole = encode_message(message)
+        peer.transcript.add(whole)
+        peer.record(whole[:3])
+        peer.record(content, content_type)
+        peer.record(whole[3:])
+
+    return deed
+
+
+def rows(
+    section: str,
+    peers: Iterable[Any],
+    places: Iterable[str],
+    deeds: Mapping[str, Deed],
+    alert: AlertDescription,
+) -> Iterator[Row]:
+    """A row for each deed at each of these places of each peer's script."""
+    for place in places:
+        for peer in peers:
+            if place in peer.places:
+                for what, deed in deeds.items():
+                    yield Row(section, peer, place, what, deed, alert)

@@ -1,0 +1,517 @@
+"""What the hellos and the authentication say: versions, echoes, choices, signatures, Finished."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeAlias
+
+from deeds import (
+    Row,
+    altered,
+    but,
+    extension,
+    extension_changed,
+    extension_first,
+    extensions_of,
+    one_bit_wrong,
+    rows,
+    signed,
+    with_extensions,
+    without_extension,
+    wrong_finished,
+)
+from scripted_peer import (
+    CLIENT_CONTEXT,
+    P256,
+    P384,
+    SERVER_CONTEXT,
+    X25519,
+    AskingServerPeer,
+    CertifiedClientPeer,
+    Peer,
+    RetriedClientPeer,
+    RetryingServerPeer,
+    ServerPeer,
+    credentials,
+    strangers_credentials,
+)
+
+from trio_tlsx.engine.extensions import ExtensionType as E
+from trio_tlsx.engine.extensions import encode_key_share_entry, encode_uint16_list
+from trio_tlsx.engine.groups import GROUPS
+from trio_tlsx.engine.messages import (
+    HELLO_RETRY_REQUEST_RANDOM,
+    Certificate,
+    CertificateEntry,
+    Finished,
+)
+from trio_tlsx.engine.signatures import SignatureScheme
+from trio_tlsx.errors import AlertDescription as A
+
+PEERS = (AskingServerPeer, CertifiedClientPeer)
+GREASE = 0x1A1A
+X25519MLKEM768 = 0x11EC
+
+Change: TypeAlias = Callable[[bytes], bytes]
+
+LEGACY_VERSIONS = (0x0000, 0x0002, 0x0300, 0x0301, 0x0302, 0x0304, 0x0400, GREASE, 0xFEFD)
+SELECTED_VERSIONS = (0x0000, 0x0300, 0x0302, 0x0303, 0x0305, 0x0400, 0x7F1C, GREASE)
+#: TLS 1.3 ones that we do not offer, of TLS 1.2, not any suite, SCSVs, GREASE, reserved.
+SUITES = (0x1304, 0x1305, 0x1300, 0xC02F, 0x009C, 0x0000, 0x00FF, 0x5600, GREASE, 0xFFFF)
+
+
+def server_hellos() -> Iterator[Row]:
+    for peers, places in [
+        ([AskingServerPeer], ["server_hello"]),
+        ([RetryingServerPeer], ["hello_retry_request", "server_hello"]),
+    ]:
+        table = partial(rows, peers=peers, places=places)
+        yield from table(
+            section="4.2.3",
+            deeds={f"legacy_version-{v:#06x}": but(legacy_version=v) for v in LEGACY_VERSIONS},
+            alert=A.protocol_version,
+        )
+        yield from table(
+            section="4.3.1",
+            deeds={
+                f"selects-version-{v:#06x}": extension(E.supported_versions, v.to_bytes(2))
+                for v in SELECTED_VERSIONS
+            },
+            alert=A.illegal_parameter,
+        )
+        yield from table(
+            section="4.2.3",
+            deeds={
+                "session-id-empty": but(legacy_session_id_echo=b""),
+                "session-id-zeros": but(legacy_session_id_echo=bytes(32)),
+                "session-id-cut-short": echo(lambda echoed: echoed[:-1]),
+                "session-id-first-bit": echo(one_bit_wrong),
+                "session-id-last-bit": echo(lambda echoed: one_bit_wrong(echoed, -1)),
+                "compression-1": but(legacy_compression_method=1),
+                "compression-255": but(legacy_compression_method=255),
+                **{f"suite-{suite:#06x}": but(cipher_suite=suite) for suite in SUITES},
+            },
+            alert=A.illegal_parameter,
+        )
+        yield from table(
+            section="4.2.3",
+            deeds={"session-id-of-33-octets": echo(lambda echoed: echoed + b"\0")},
+            alert=A.decode_error,
+        )
+
+
+def echo(change: Change) -> Any:
+    def altered_echo(message: Any) -> Any:
+        return replace(message, legacy_session_id_echo=change(message.legacy_session_id_echo))
+
+    return altered(altered_echo)
+
+
+def downgraded(sentinel: bytes, version: int) -> Any:
+    """A ServerHello of TLS 1.2 or older from a server that could have done better."""
+
+    def change(message: Any) -> Any:
+        return replace(
+            message,
+            legacy_version=version,
+            random=b"r" * (32 - len(sentinel)) + sentinel,
+            extensions={},
+        )
+
+    return altered(change)
+
+
+def share_of(group: int, key_exchange: bytes) -> Any:
+    return extension(E.key_share, encode_key_share_entry(group, key_exchange))
+
+
+POINT = GROUPS[P256].generate().public
+#: RFC 9846 4.3.8.2 and 7.4.2: key shares that no honest peer has.
+BAD_X25519 = {
+    "zeros": bytes(32),
+    "point-of-small-order": b"\x01" + bytes(31),
+    "another-point-of-small-order": bytes.fromhex(
+        "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800"
+    ),
+    "31-octets": b"\x09" * 31,
+    "33-octets": b"\x09" * 33,
+    "1-octet": b"\x09",
+    "point-of-p256": POINT,
+}
+BAD_P256 = {
+    "off-the-curve": one_bit_wrong(POINT, -1),
+    "compressed": (b"\x02" if POINT[-1] % 2 == 0 else b"\x03") + POINT[1:33],
+    "hybrid": (b"\x06" if POINT[-1] % 2 == 0 else b"\x07") + POINT[1:],
+    "infinity": b"\0",
+    "zeros": b"\x04" + bytes(64),
+    "cut-short": POINT[:-1],
+    "one-octet-more": POINT + b"\0",
+    "without-its-form": POINT[1:],
+    "coordinates-too-large": b"\x04" + b"\xff" * 64,
+}
+
+
+def key_shares() -> Iterator[Row]:
+    for peer, place, group, bad in [
+        (AskingServerPeer, "server_hello", X25519, BAD_X25519),
+        (RetryingServerPeer, "server_hello", P256, BAD_P256),
+    ]:
+        deeds = {f"share-{what}": share_of(group, octets) for what, octets in bad.items()}
+        yield from rows("4.3.8.2", [peer], [place], deeds, A.illegal_parameter)
+    for peer, place, group, bad in [
+        (CertifiedClientPeer, "client_hello", X25519, BAD_X25519),
+        (RetriedClientPeer, "second_client_hello", P256, BAD_P256),
+    ]:
+        deeds = {
+            f"share-{what}": extension(E.key_share, one_share(group, octets))
+            for what, octets in bad.items()
+        }
+        yield from rows("4.3.8.2", [peer], [place], deeds, A.illegal_parameter)
+    groups = {"not-offered": P384, "none": 0, "grease": GREASE, "hybrid": X25519MLKEM768}
+    chosen = {f"group-{what}": share_of(group, POINT) for what, group in groups.items()}
+    yield from rows("4.3.8", [AskingServerPeer], ["server_hello"], chosen, A.illegal_parameter)
+    chosen = {"group-without-a-share": share_of(P256, POINT)}
+    yield from rows("4.3.8", [AskingServerPeer], ["server_hello"], chosen, A.illegal_parameter)
+    chosen = {"group-of-before": share_of(X25519, b"\x09" * 32)}
+    yield from rows("4.3.8", [RetryingServerPeer], ["server_hello"], chosen, A.illegal_parameter)
+    asked = {f"asks-for-{w}": extension(E.key_share, g.to_bytes(2)) for w, g in groups.items()}
+    asked["asks-for-what-it-has"] = extension(E.key_share, X25519.to_bytes(2))
+    yield from rows(
+        "4.3.8", [RetryingServerPeer], ["hello_retry_request"], asked, A.illegal_parameter
+    )
+    offered = {
+        f"share-for-group-{what}": extension_changed(
+            E.key_share, partial(another_share, group=group, octets=POINT)
+        )
+        for what, group in {"not-offered": P384, "grease": GREASE, "none": 0}.items()
+    }
+    offered["two-shares-for-one-group"] = extension_changed(
+        E.key_share, partial(another_share, group=X25519, octets=b"\x09" * 32)
+    )
+    yield from rows("4.3.8", [CertifiedClientPeer], ["client_hello"], offered, A.illegal_parameter)
+    again = {
+        "another-share-too": extension_changed(
+            E.key_share, partial(another_share, group=X25519, octets=b"\x09" * 32)
+        ),
+        "no-share": extension(E.key_share, b"\0\0"),
+        "share-for-another-group": extension(E.key_share, one_share(X25519, b"\x09" * 32)),
+    }
+    yield from rows(
+        "4.2.2", [RetriedClientPeer], ["second_client_hello"], again, A.illegal_parameter
+    )
+
+
+def one_share(group: int, octets: bytes) -> bytes:
+    entry = encode_key_share_entry(group, octets)
+    return len(entry).to_bytes(2) + entry
+
+
+def another_share(shares: bytes, *, group: int, octets: bytes) -> bytes:
+    entries = shares[2:] + encode_key_share_entry(group, octets)
+    return len(entries).to_bytes(2) + entries
+
+
+# What may not change between the two ClientHellos (RFC 9846 4.2.2)
+
+SECOND_HELLO: Mapping[str, Any] = {
+    "random-changed": but(random=b"Q" * 32),
+    "session-id-changed": but(legacy_session_id=b"T" * 32),
+    "session-id-gone": but(legacy_session_id=b""),
+    "suite-added": but(cipher_suites=(0x1301, 0x1302)),
+    "suite-changed": but(cipher_suites=(0x1302,)),
+    "server_name-changed": extension(E.server_name, b"\0\4\0\0\1x"),
+    "server_name-gone": without_extension(E.server_name),
+    "groups-changed": extension(E.supported_groups, encode_uint16_list([P256])),
+    "groups-reordered": extension(E.supported_groups, encode_uint16_list([P256, X25519])),
+    "schemes-changed": extension(E.signature_algorithms, encode_uint16_list([0x0403])),
+    "alpn-gone": without_extension(E.application_layer_protocol_negotiation),
+    "alpn-changed": extension(E.application_layer_protocol_negotiation, b"\0\6\2h2\2h3"),
+    "record_size_limit-changed": extension(E.record_size_limit, b"\x10\0"),
+    "versions-changed": extension(E.supported_versions, b"\4\3\4\3\3"),
+    "psk-modes-changed": extension(E.psk_key_exchange_modes, b"\1\0"),
+    "unknown-extension-added": extension(0x1234, b""),
+    "grease-added": extension(GREASE, b""),
+    "post_handshake_auth-added": extension(E.post_handshake_auth, b""),
+    "early_data-added": extension(E.early_data, b""),
+    "cookie-first-bit": extension_changed(E.cookie, lambda c: one_bit_wrong(c, 2)),
+    "cookie-last-bit": extension_changed(E.cookie, lambda c: one_bit_wrong(c, -1)),
+    "cookie-cut-short": extension_changed(E.cookie, lambda c: b"\0\x1f" + c[2:-1]),
+    "cookie-longer": extension_changed(E.cookie, lambda c: b"\0\x21" + c[2:] + b"\0"),
+    "cookie-of-zeros": extension(E.cookie, b"\0\x20" + bytes(32)),
+}
+
+
+# Who the peer is
+
+NOT_OFFERED = {
+    "rsa_pkcs1_sha1": 0x0201,
+    "ecdsa_sha1": 0x0203,
+    "none": 0x0000,
+    "grease": GREASE,
+    "ecdsa_brainpoolP256r1tls13": 0x081A,
+    # Offered for certificates alone (RFC 9846 4.3.3).
+    "rsa_pkcs1_sha256": 0x0401,
+    "rsa_pkcs1_sha512": 0x0601,
+}
+OF_OTHER_KEYS = (
+    SignatureScheme.ed25519,
+    SignatureScheme.ed448,
+    SignatureScheme.rsa_pss_rsae_sha256,
+    SignatureScheme.rsa_pss_pss_sha256,
+    SignatureScheme.ecdsa_secp384r1_sha384,
+    SignatureScheme.ecdsa_secp521r1_sha512,
+)
+
+
+def context_of(peer: Peer) -> bytes:
+    return SERVER_CONTEXT if isinstance(peer, ServerPeer) else CLIENT_CONTEXT
+
+
+def other_context(peer: Peer) -> bytes:
+    return CLIENT_CONTEXT if isinstance(peer, ServerPeer) else SERVER_CONTEXT
+
+
+def signature_with(change: Change) -> Any:
+    return altered(lambda m: replace(m, signature=change(m.signature)))
+
+
+SIGNATURES = {
+    "by-another-key": signed(lambda p: p.sign(context_of(p), by=strangers_credentials)),
+    "for-the-other-role": signed(lambda p: p.sign(other_context(p))),
+    "for-no-role": signed(lambda p: p.sign(b"")),
+    "of-another-transcript": signed(lambda p: p.sign(context_of(p), transcript_hash=bytes(32))),
+    "of-the-transcript-of-no-messages": signed(
+        lambda p: p.sign(context_of(p), transcript_hash=b"")
+    ),
+    "first-bit": signature_with(one_bit_wrong),
+    "last-bit": signature_with(lambda s: one_bit_wrong(s, -1)),
+    "empty": but(signature=b""),
+    "zeros": but(signature=bytes(64)),
+    "cut-short": signature_with(lambda s: s[:-1]),
+    "one-octet-more": signature_with(lambda s: s + b"\0"),
+    "of-zero-and-zero": but(signature=bytes.fromhex("3006020100020100")),
+}
+
+
+def certificate_of(*entries: bytes) -> Any:
+    return but(certificate_list=tuple(CertificateEntry(der, {}) for der in entries))
+
+
+def authentication() -> Iterator[Row]:
+    table = partial(rows, peers=PEERS)
+    yield from table(
+        "4.5.2",
+        places=["certificate_verify"],
+        deeds={f"signature-{what}": deed for what, deed in SIGNATURES.items()},
+        alert=A.decrypt_error,
+    )
+    schemes = {f"scheme-{what}": but(algorithm=code) for what, code in NOT_OFFERED.items()}
+    schemes |= {f"scheme-{s.name}": but(algorithm=int(s)) for s in OF_OTHER_KEYS}
+    yield from table(
+        "4.5.2", places=["certificate_verify"], deeds=schemes, alert=A.illegal_parameter
+    )
+    yield from table(
+        "4.5.3",
+        places=["finished"],
+        deeds={
+            **{f"wrong-in-octet-{at}": wrong_finished(at) for at in (0, 1, 15, 16, 30, 31)},
+            "of-zeros": but(verify_data=bytes(32)),
+            "of-the-other-transcript": finished_early,
+        },
+        alert=A.decrypt_error,
+    )
+    yield from table(
+        "6.2",
+        places=["finished"],
+        deeds={
+            "of-31-octets": altered(lambda m: Finished(m.verify_data[:31])),
+            "of-33-octets": altered(lambda m: Finished(m.verify_data + b"\0")),
+            "of-12-octets": altered(lambda m: Finished(m.verify_data[:12])),
+            "of-48-octets": but(verify_data=bytes(48)),
+        },
+        alert=A.decode_error,
+    )
+    der = credentials.der_chain[0]
+    yield from table(
+        "6.2",
+        places=["certificate"],
+        deeds={
+            "of-garbage": certificate_of(b"garbage"),
+            "of-one-octet": certificate_of(b"\x30"),
+            "of-one-cut-short": certificate_of(der[:-1]),
+            "of-one-with-trailing-octet": certificate_of(der + b"\0"),
+            "with-garbage-behind-it": certificate_of(der, b"garbage"),
+            "of-ten-certificates-and-one": certificate_of(*[der] * 11),
+        },
+        alert=A.bad_certificate,
+    )
+    yield from table(
+        "4.5.1.3",
+        places=["certificate"],
+        deeds={"of-a-stranger": of_a_stranger},
+        alert=A.decrypt_error,
+    )
+    yield from table(
+        "4.5.1",
+        places=["certificate"],
+        deeds={
+            "with-a-context": but(certificate_request_context=b"c"),
+            "with-a-long-context": but(certificate_request_context=bytes(255)),
+        },
+        alert=A.illegal_parameter,
+    )
+    yield from rows(
+        "4.5.1.3", [AskingServerPeer], ["certificate"], {"none": certificate_of()}, A.decode_error
+    )
+    yield from rows(
+        "4.5.1.3",
+        [CertifiedClientPeer],
+        ["certificate"],
+        {"none": certificate_of()},
+        A.certificate_required,
+    )
+    yield from rows(
+        "4.4.2",
+        [AskingServerPeer],
+        ["certificate_request"],
+        {"with-a-context": but(certificate_request_context=b"c")},
+        A.illegal_parameter,
+    )
+
+
+def finished_early(peer: Peer, message: Any) -> None:
+    """Over what will only be the transcript behind it."""
+    peer.transcript.add(b"something else")
+    peer.send(peer.finished())
+
+
+def of_a_stranger(peer: Peer, message: Any) -> None:
+    """With a certificate of somebody else, whose key this peer does not hold."""
+    chain = strangers_credentials.der_chain
+    peer.send(Certificate(b"", tuple(CertificateEntry(der, {}) for der in chain)))
+
+
+CLIENT_HELLO: Mapping[str, Mapping[str, Any]] = {
+    "decode_error": {
+        "session-id-of-33-octets": but(legacy_session_id=bytes(33)),
+        "no-suites": but(cipher_suites=()),
+        "no-compression": but(legacy_compression_methods=b""),
+    },
+    "illegal_parameter": {
+        "compression-1": but(legacy_compression_methods=b"\1"),
+        "compression-0-1": but(legacy_compression_methods=b"\0\1"),
+        "compression-1-0": but(legacy_compression_methods=b"\1\0"),
+        "compression-0-0": but(legacy_compression_methods=b"\0\0"),
+        "psk-not-last": extension_first(E.pre_shared_key, bytes(40)),
+        "shares-not-of-its-groups": extension(E.supported_groups, encode_uint16_list([P256])),
+    },
+    "handshake_failure": {
+        "suites-of-tls-1.2": but(cipher_suites=(0xC02F, 0xC030, 0x009C)),
+        "suites-unknown": but(cipher_suites=(0x1304, 0x1305, 0x13FF, 0x00FF)),
+        "suites-of-grease": but(cipher_suites=(GREASE, 0xFAFA)),
+        "groups-unknown": altered(
+            lambda m: with_extensions(
+                m,
+                {
+                    **extensions_of(m),
+                    E.supported_groups: encode_uint16_list([GREASE, P384, 0x0019]),
+                    E.key_share: b"\0\0",
+                },
+            )
+        ),
+        "schemes-of-other-keys": extension(
+            E.signature_algorithms, encode_uint16_list([0x0807, 0x0804])
+        ),
+        "schemes-for-certificates": extension(
+            E.signature_algorithms, encode_uint16_list([0x0401, 0x0501])
+        ),
+        "schemes-of-grease": extension(E.signature_algorithms, encode_uint16_list([GREASE])),
+    },
+    "protocol_version": {
+        **{f"legacy_version-{v:#06x}": but(legacy_version=v) for v in LEGACY_VERSIONS},
+        **{
+            f"offers-version-{v:#06x}": extension(E.supported_versions, b"\2" + v.to_bytes(2))
+            for v in SELECTED_VERSIONS
+        },
+        "offers-only-old-versions": extension(E.supported_versions, b"\6\3\3\3\2\3\1"),
+        "offers-nothing-but-grease": extension(E.supported_versions, b"\4\x0a\x0a\xfa\xfa"),
+        "of-tls-1.2": but(extensions={}),
+    },
+}
+
+
+ROWS = [
+    *server_hellos(),
+    *rows(
+        "4.2.3",
+        [AskingServerPeer],
+        ["server_hello"],
+        {
+            f"downgrade-sentinel-{end}-in-{version:#06x}": downgraded(
+                b"DOWNGRD" + bytes((end,)), version
+            )
+            for end in (0, 1)
+            for version in (0x0301, 0x0302, 0x0303)
+        },
+        A.illegal_parameter,
+    ),
+    *rows(
+        "4.2.3",
+        [AskingServerPeer],
+        ["server_hello"],
+        {
+            f"of-version-{version:#06x}": downgraded(b"", version)
+            for version in (0x0300, 0x0301, 0x0302, 0x0303)
+        },
+        A.protocol_version,
+    ),
+    *rows(
+        "4.2.4",
+        [RetryingServerPeer],
+        ["server_hello"],
+        {
+            "changes-the-suite-to-1302": but(cipher_suite=0x1302),
+            "changes-the-suite-to-1303": but(cipher_suite=0x1303),
+        },
+        A.illegal_parameter,
+    ),
+    *rows(
+        "4.2.4",
+        [RetryingServerPeer],
+        ["server_hello"],
+        {
+            "asks-again": altered(
+                lambda m: replace(
+                    m,
+                    random=HELLO_RETRY_REQUEST_RANDOM,
+                    extensions={E.supported_versions: b"\3\4", E.cookie: b"\0\1c"},
+                )
+            )
+        },
+        A.unexpected_message,
+    ),
+    *rows(
+        "4.2.4",
+        [RetryingServerPeer],
+        ["hello_retry_request"],
+        {
+            "asks-for-no-change": but(extensions={E.supported_versions: b"\3\4"}),
+            "asks-for-what-is-there": but(
+                extensions={E.supported_versions: b"\3\4", E.key_share: X25519.to_bytes(2)}
+            ),
+        },
+        A.illegal_parameter,
+    ),
+    *key_shares(),
+    *rows(
+        "4.2.2", [RetriedClientPeer], ["second_client_hello"], SECOND_HELLO, A.illegal_parameter
+    ),
+    *(
+        row
+        for alert, deeds in CLIENT_HELLO.items()
+        for row in rows("4.2.2", [CertifiedClientPeer], ["client_hello"], deeds, A[alert])
+    ),
+    *authentication(),
+]

@@ -1,0 +1,34 @@
+"""Without any deed the scripted peers get through, so it is the deed that gets them refused."""
+
+from __future__ import annotations
+
+import pytest
+from scripted_peer import (
+    DATA,
+    AnyPeer,
+    AskingServerPeer,
+    CertifiedClientPeer,
+    ClientPeer,
+    RetriedClientPeer,
+    RetryingServerPeer,
+    ServerPeer,
+)
+
+PEERS = [
+    ServerPeer,
+    AskingServerPeer,
+    RetryingServerPeer,
+    ClientPeer,
+    CertifiedClientPeer,
+    RetriedClientPeer,
+]
+
+
+@pytest.mark.parametrize("octet_by_octet", [False, True])
+@pytest.mark.parametrize("make", PEERS)
+def test_an_honest_peer_gets_through(make: type[AnyPeer], octet_by_octet: bool) -> None:
+    peer = make({}, octet_by_octet=octet_by_octet)
+    peer.run()
+    assert peer.failure is None
+    assert peer.alerts == []
+    assert peer.received == DATA * (3 if isinstance(peer, ServerPeer) else 2)

@@ -1,0 +1,87 @@
+"""Handshake messages may be cut into records anywhere, and coalesced where no key changes."""
+
+from __future__ import annotations
+
+import pytest
+from scripted_peer import (
+    DATA,
+    TYPE_AT,
+    AnyMessage,
+    AnyPeer,
+    AskingServerPeer,
+    CertifiedClientPeer,
+    Peer,
+    RetriedClientPeer,
+    RetryingServerPeer,
+)
+
+from trio_tlsx.engine.messages import encode_message
+
+MAX_CUTS = 2000
+
+PLACES = [
+    *((AskingServerPeer, place) for place in AskingServerPeer.places),
+    *((CertifiedClientPeer, place) for place in CertifiedClientPeer.places),
+    (RetryingServerPeer, "hello_retry_request"),
+    (RetriedClientPeer, "second_client_hello"),
+]
+
+
+def gets_through(make: type[AnyPeer], **deeds: object) -> bool:
+    peer = make(deeds)  # pyright: ignore[reportArgumentType]
+    peer.run()
+    return peer.failure is None and peer.received.endswith(DATA)
+
+
+@pytest.mark.parametrize(("make", "place"), PLACES)
+def test_a_message_may_be_cut_anywhere(make: type[AnyPeer], place: str) -> None:
+    length = 0
+
+    def cut_at(position: int) -> object:
+        def deed(peer: Peer, message: AnyMessage) -> None:
+            nonlocal length
+            octets = encode_message(message)
+            length = len(octets)
+            peer.transcript.add(octets)
+            cut = min(position, length - 1)  # signatures are not always equally long
+            peer.record(octets[:cut])
+            peer.record(octets[cut:])
+
+        return deed
+
+    position = 1
+    while position == 1 or position < length:
+        assert position < MAX_CUTS
+        assert gets_through(make, **{place: cut_at(position)}), position
+        # Each octet of what is at the front; then in steps that fall on everything else in turn.
+        position += 1 if position < 64 else 7
+
+
+@pytest.mark.parametrize(("make", "place"), PLACES)
+def test_a_message_may_come_an_octet_a_record(make: type[AnyPeer], place: str) -> None:
+    def deed(peer: Peer, message: AnyMessage) -> None:
+        octets = encode_message(message)
+        peer.transcript.add(octets)
+        for at in range(len(octets)):
+            peer.record(octets[at : at + 1], padding=at % 3)
+
+    assert gets_through(make, **{place: deed})
+    assert TYPE_AT[place]
+
+
+def test_a_flight_may_come_in_one_record() -> None:
+    held: list[AnyMessage] = []
+
+    def hold(peer: Peer, message: AnyMessage) -> None:
+        held.append(message)
+        peer.transcript.add(encode_message(message))
+
+    def let_go(peer: Peer, message: AnyMessage) -> None:
+        peer.transcript.add(encode_message(message))
+        peer.record(b"".join(encode_message(m) for m in (*held, message)))
+
+    flight = AskingServerPeer.places[1:5]
+    assert flight[-1] == "certificate_verify"
+    deeds: dict[str, object] = dict.fromkeys(flight[:-1], hold)
+    assert gets_through(AskingServerPeer, **deeds, certificate_verify=let_go)
+    assert len(held) == 3

@@ -1,0 +1,50 @@
+"""Each wrong message gets the alert that RFC 9846 has for it, and nothing reaches the application.
+
+The rows stand in ``rows_*.py``; each is played twice, in one piece and octet by octet.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import rows_extensions
+import rows_hellos
+import rows_order
+import rows_records
+import rows_syntax
+from deeds import Row
+
+from trio_tlsx.engine.alerts import FATAL
+from trio_tlsx.errors import TLSError
+
+ROWS = [
+    *rows_order.ROWS,
+    *rows_syntax.ROWS,
+    *rows_extensions.ROWS,
+    *rows_hellos.ROWS,
+    *rows_records.ROWS,
+]
+
+
+@pytest.mark.parametrize("octet_by_octet", [False, True], ids=["whole", "octets"])
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_wrong_message(row: Row, octet_by_octet: bool) -> None:
+    peer = row.peer({row.place: row.deed})
+    peer.octet_by_octet = octet_by_octet
+    peer.run()
+    assert peer.failure is not None, f"accepted, against RFC 9846 {row.section}"
+    assert peer.failure.refused_by == "us", repr(peer.failure)
+    assert peer.alerts == [(peer.engine_has_keys, bytes((FATAL, row.alert)))], (
+        f"RFC 9846 {row.section} has {row.alert.name}: {peer.failure!r}"
+    )
+    assert peer.received == peer.permitted
+    with pytest.raises((TLSError, RuntimeError)):
+        peer.engine.read()
+
+
+def test_the_table_is_whole() -> None:
+    names = Counter(row.name for row in ROWS)
+    assert [name for name, count in names.items() if count > 1] == []
+    assert len(ROWS) >= 300
+    assert all(row.section for row in ROWS)
