@@ -236,8 +236,9 @@ class Incoming:
         content_type, content = unpadded[-1], unpadded[:-1]
         if content_type == ContentType.application_data:
             if not content:
+                # Where there is data, it may be of no octets (RFC 9846 5.1): the caller knows.
                 self._count_empty_record()
-                return None
+                return Record(content_type, content)
         elif content_type not in (ContentType.alert, ContentType.handshake):
             raise unexpected_record(content_type)
         elif not content:
@@ -258,10 +259,12 @@ class Incoming:
             return b""
         if data := self._open_run(limit):
             return data
-        record = self.next_record()
-        if record is None or record.content_type == ContentType.application_data:
-            return record.content if record else b""
-        self._pending = record
+        while (record := self.next_record()) is not None:
+            if record.content_type != ContentType.application_data:
+                self._pending = record
+                break
+            if record.content:
+                return record.content
         return b""
 
     def _open_run(self, limit: int) -> bytes:
