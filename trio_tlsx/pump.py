@@ -91,8 +91,8 @@ class Pump:
         """
         engine = self._engine
         step = partial(engine.read, 0) if engine.handshake_complete else engine.do_handshake
-        while not self._receiving.taken and self._transport.receive_nowait(engine):
-            if not isinstance(step(), Want):
+        while isinstance(step(), Want):
+            if self._receiving.taken or not self._transport.receive_nowait(engine):
                 return
 
     async def wait_output_might_not_block(self) -> None:
