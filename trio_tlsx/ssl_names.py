@@ -37,7 +37,7 @@ class SSLNames:
 
     @context.setter
     def context(self, context: ssl.SSLContext) -> None:
-        cast(ssl.SSLObject, self._engine.ssl_object).context = context
+        cast("ssl.SSLObject", self._engine.ssl_object).context = context
 
     @property
     def server_hostname(self) -> str | None:
@@ -51,10 +51,10 @@ class SSLNames:
 
     @session.setter
     def session(self, session: ssl.SSLSession) -> None:
-        cast(ssl.SSLObject, self._engine.ssl_object).session = session
+        cast("ssl.SSLObject", self._engine.ssl_object).session = session
 
     def pending(self) -> int:
-        """How many bytes :meth:`~TLSStream.receive_some` can give without any more input."""
+        """How many bytes have been decrypted and wait for :meth:`~TLSStream.receive_some`."""
         return self._engine.pending()
 
     @property

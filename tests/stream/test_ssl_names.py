@@ -68,10 +68,13 @@ async def test_what_is_known_before_the_handshake(engine: Engine) -> None:
         assert client.pending() == server.pending() == 0
 
 
-@pytest.mark.parametrize("name", ["context", "session"])
-async def test_a_native_stream_keeps_its_configuration(native: Engine, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("context", "cannot be replaced"), ("session", "made with an ssl.SSLContext")],
+)
+async def test_what_cannot_be_set_natively(native: Engine, name: str, why: str) -> None:
     async with paired(native, MEMORY) as (client, _):
-        with pytest.raises(AttributeError):
+        with pytest.raises(AttributeError, match=why):
             setattr(client, name, ssl.create_default_context())
 
 

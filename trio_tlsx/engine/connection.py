@@ -324,7 +324,7 @@ class Connection:
             raise
 
     def pending(self) -> int:
-        """How many bytes of application data ``read`` gives without more input; no less."""
+        """How many bytes of application data have been opened and wait for ``read``."""
         return len(self._surplus)
 
     def _read(self, limit: int) -> bytes | Want:

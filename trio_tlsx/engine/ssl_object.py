@@ -37,9 +37,17 @@ class ConnectionNames:
     def context(self) -> ClientConfig | ServerConfig:
         return self._config
 
+    @context.setter
+    def context(self, context: object) -> None:
+        raise AttributeError("a configuration cannot be replaced: make another stream with it")
+
     @property
     def session(self) -> None:
         return None
+
+    @session.setter
+    def session(self, session: object) -> None:
+        raise AttributeError("only a stream that was made with an ssl.SSLContext takes a session")
 
     @property
     def session_reused(self) -> bool:

@@ -162,7 +162,7 @@ class Engine(Protocol):
         ...
 
     def pending(self) -> int:
-        """How many bytes of application data ``read`` gives without more input; no less."""
+        """How many bytes of application data have been opened and wait for ``read``."""
         ...
 
     def write(self, data: memoryview) -> int | Want:
