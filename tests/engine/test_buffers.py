@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 
 import pytest
-from engine_pairs import carry, connections, established, failure_of, read_all, sealed
+from engine_pairs import carry, connections, established, failure_of, read_all, sealed, send
 
 from trio_tlsx.engine import buffers
+from trio_tlsx.engine.buffers import Pool
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.record import TAG_LENGTH, Opener, Sealer
 from trio_tlsx.engine.suites import AEAD, CIPHER_SUITES, CipherSuite
@@ -22,26 +23,33 @@ class Ledger:
     def __init__(self) -> None:
         self.lent: dict[int, memoryview] = {}
         self.most = 0
-        self._borrow = buffers.borrow
-        self._give_back = buffers.give_back
+        self._borrow = Pool.borrow
+        self._give_back = Pool.give_back
 
-    def borrow(self) -> memoryview:
-        buffer = self._borrow()
+    def borrow(self, pool: Pool) -> memoryview:
+        buffer = self._borrow(pool)
         assert id(buffer) not in self.lent
         self.lent[id(buffer)] = buffer
         self.most = max(self.most, len(self.lent))
         return buffer
 
-    def give_back(self, buffer: memoryview) -> None:
+    def give_back(self, pool: Pool, buffer: memoryview) -> None:
         assert self.lent.pop(id(buffer)) is buffer
-        self._give_back(buffer)
+        self._give_back(pool, buffer)
 
 
 @pytest.fixture
 def ledger(monkeypatch: pytest.MonkeyPatch) -> Ledger:
     ledger = Ledger()
-    monkeypatch.setattr(buffers, "borrow", ledger.borrow)
-    monkeypatch.setattr(buffers, "give_back", ledger.give_back)
+
+    def borrow(pool: Pool) -> memoryview:
+        return ledger.borrow(pool)
+
+    def give_back(pool: Pool, buffer: memoryview) -> None:
+        ledger.give_back(pool, buffer)
+
+    monkeypatch.setattr(Pool, "borrow", borrow)
+    monkeypatch.setattr(Pool, "give_back", give_back)
     return ledger
 
 
@@ -150,12 +158,22 @@ def test_a_failure_gives_buffers_back(ledger: Ledger) -> None:
 
 
 def test_the_pool_has_a_bound() -> None:
-    lent = [buffers.borrow() for _ in range(2 * buffers.MAX_POOLED)]
+    pool = Pool()
+    lent = [pool.borrow() for _ in range(2 * buffers.MAX_POOLED)]
     assert len(set(map(id, lent))) == len(lent)
     for buffer in lent:
-        buffers.give_back(buffer)
-    pool = buffers._pool  # pyright: ignore[reportPrivateUsage]
-    assert len(pool) == buffers.MAX_POOLED
+        pool.give_back(buffer)
+    again = [pool.borrow() for _ in range(2 * buffers.MAX_POOLED)]
+    assert len(set(map(id, lent)) & set(map(id, again))) == buffers.MAX_POOLED
+
+
+def test_a_driver_never_sees_into_what_was_opened_for_somebody_else() -> None:
+    secret = b"for your eyes only! " * 2**10
+    client, server = established()
+    send(client, server, secret)
+    assert read_all(server) == secret
+    others = [established() for _ in range(2 * buffers.MAX_POOLED)]
+    assert not any(secret[:20] in bytes(one.receive_buffer()) for one, _ in others)
 
 
 def test_there_is_always_room_for_what_a_record_lacks() -> None:

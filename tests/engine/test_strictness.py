@@ -140,12 +140,14 @@ def test_nothing_ends_in_the_middle_of_a_message(alert: AlertDescription) -> Non
     assert failure_of(client.read).alert is AlertDescription.unexpected_message
 
 
-def test_reading_nothing_is_refused() -> None:
+def test_reading_nothing_only_looks() -> None:
     client, server = established()
+    assert client.read(0) is Want.READ
     client.receive_data(sealed(server, b"here"))
-    with pytest.raises(ValueError, match="at least 1"):
-        client.read(0)
+    assert client.read(0) == b""
     assert client.read() == b"here"
+    with pytest.raises(ValueError, match="negative"):
+        client.read(-1)
 
 
 @pytest.mark.parametrize("borrowed", [False, True])

@@ -100,7 +100,7 @@ class Incoming:
                 raise RuntimeError("there is more input than fits: read() it first")
             unread = bytes(self._view[self._start : self._end])
             if not self._is_borrowed:
-                self._view = buffers.borrow()
+                self._view = buffers.ciphertext.borrow()
                 self._is_borrowed = True
             self._view[: len(unread)] = unread
             self._start, self._end = 0, len(unread)
@@ -124,7 +124,7 @@ class Incoming:
 
     def _keep(self, unread: bytes) -> None:
         if self._is_borrowed:
-            buffers.give_back(self._view)
+            buffers.ciphertext.give_back(self._view)
             self._is_borrowed = False
         self._view = memoryview(unread)
         self._start, self._end = 0, len(unread)
@@ -273,11 +273,11 @@ class Incoming:
         unread = self._view[self._start : self._end]
         if opener is None or self.early_data_to_skip or len(unread) <= MIN_RUN_LENGTH:
             return b""
-        output = buffers.borrow()
+        output = buffers.plaintext.borrow()
         records = unread[: min(limit, len(output))]
         consumed, end = opener.open_run(records, output, self.plaintext_limit)
         data = bytes(output[:end])
-        buffers.give_back(output)
+        buffers.plaintext.give_back(output)
         if data:
             self._start += consumed
             self._empty_records = 0

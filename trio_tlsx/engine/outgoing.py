@@ -77,7 +77,7 @@ class Outgoing:
             self._append(ContentType.application_data, head)
             return len(head)
         self.finish_flight()
-        self._batch = batch = buffers.borrow()
+        self._batch = batch = buffers.ciphertext.borrow()
         data = data[: BATCH_RECORDS * fragment_length]
         end = sealer.seal_run(data, fragment_length, batch)
         self._enqueue(batch[:end])
@@ -164,5 +164,5 @@ class Outgoing:
 
     def _give_batch_back(self) -> None:
         if self._batch is not None:
-            buffers.give_back(self._batch)
+            buffers.ciphertext.give_back(self._batch)
             self._batch = None
