@@ -13,7 +13,7 @@ import pytest
 import trio
 from processes import EXAMPLES, ROOT, Result, run_program, running
 
-from trio_tlsx import ClientConfig, TrustStore, open_tls_over_tcp_stream
+from trio_tlsx import ClientConfig, TLSStream, TrustStore, open_tls_over_tcp_stream
 from trio_tlsx.testing import CA, write_pem_files
 
 ECHO_SERVER = (sys.executable, EXAMPLES / "echo_server.py")
@@ -147,6 +147,35 @@ async def test_remote_signer(pki: tuple[Path, Path, Path]) -> None:
         socket_file.unlink()
         async with running(*program, "keep", cert, key, socket_file):
             assert await call(server.port) == b"hello\n"
+
+
+async def test_on_demand(tmp_path: Path) -> None:
+    ca_file = tmp_path / "ca.pem"
+    program = [sys.executable, EXAMPLES / "on_demand.py"]
+    async with running(*program, "zone.example", "0", ca_file) as server:
+        config = ClientConfig(trust=TrustStore.from_pem_file(ca_file))
+        certificates: dict[str, set[Any]] = {}
+
+        async def call(name: str) -> None:
+            transport = await trio.open_tcp_stream("127.0.0.1", server.port)
+            async with TLSStream(transport, config, server_hostname=name) as stream:
+                assert await stream.receive_some() == f"this is {name}\n".encode()
+                certificate = stream.negotiated.peer_certificates[0]
+                certificates.setdefault(name, set()).add(certificate)
+
+        async with trio.open_nursery() as nursery:
+            for name in ["one.zone.example", "two.zone.example"] * 10:
+                nursery.start_soon(call, name)
+        await call("one.zone.example")
+        assert [len(found) for found in certificates.values()] == [1, 1]
+        for name in ["zone.example", "a.b.zone.example", "other.example"]:
+            with pytest.raises(trio.BrokenResourceError, match="unrecognized_name"):
+                await call(name)
+        server.process.terminate()
+        await server.read_output()
+    assert server.output.count(b"issued one.zone.example\n") == 1
+    assert server.output.count(b"issued two.zone.example\n") == 1
+    assert server.output.count(b"issued") == 2
 
 
 def test_blocking_driver_has_15_lines_and_no_trio() -> None:

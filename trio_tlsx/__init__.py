@@ -39,6 +39,7 @@ from .listener import (
 )
 from .peer import Peer
 from .pinning import pin_spki, spki_pin
+from .reloading import ReloadingCredentials
 from .revocation import check_crl, check_stapled_ocsp
 from .stream import TLSStream
 from .trust import TrustStore
@@ -66,6 +67,7 @@ __all__ = [
     "PrivateKeySigner",
     "ProtocolError",
     "Question",
+    "ReloadingCredentials",
     "ServerConfig",
     "SignatureScheme",
     "SignatureWanted",

@@ -29,6 +29,7 @@ MALFORMED = (
     x509.UnsupportedGeneralNameType,
 )
 
+CERTIFICATE_BEGIN = re.compile(rb"-----BEGIN (?:X509 )?CERTIFICATE-----")
 CERTIFICATE_BLOCK = re.compile(
     rb"-----BEGIN (X509 )?CERTIFICATE-----.+?-----END (X509 )?CERTIFICATE-----", re.DOTALL
 )
@@ -65,6 +66,11 @@ def load_certificates(pem: bytes, what: str) -> list[x509.Certificate]:
             raise ConfigError(
                 f"certificate {len(certificates) + 1} of {what} is broken: {error}"
             ) from error
+    if len(certificates) < len(CERTIFICATE_BEGIN.findall(pem)):
+        raise ConfigError(
+            f"certificate {len(certificates) + 1} of {what} is cut short: "
+            "it has no '-----END CERTIFICATE-----'"
+        )
     if certificates:
         return certificates
     if pem.startswith(b"\x30"):
