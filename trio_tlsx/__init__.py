@@ -10,6 +10,8 @@ from .engine.questions import (
     ClientCredentialsWanted,
     CredentialsWanted,
     OCSPResponseWanted,
+    SessionReceived,
+    SessionWanted,
     SignatureWanted,
     VerificationWanted,
 )
@@ -41,7 +43,9 @@ from .peer import Peer
 from .pinning import pin_spki, spki_pin
 from .reloading import ReloadingCredentials
 from .revocation import check_crl, check_stapled_ocsp
+from .sessions import MemorySessionStore, Session, SessionStore
 from .stream import TLSStream
+from .ticket_keys import TicketKeys
 from .trust import TrustStore
 
 __all__ = [
@@ -59,6 +63,7 @@ __all__ = [
     "HandshakeShutdown",
     "Identity",
     "InternalError",
+    "MemorySessionStore",
     "NeedHandshakeError",
     "Negotiated",
     "NegotiationError",
@@ -69,12 +74,17 @@ __all__ = [
     "Question",
     "ReloadingCredentials",
     "ServerConfig",
+    "Session",
+    "SessionReceived",
+    "SessionStore",
+    "SessionWanted",
     "SignatureScheme",
     "SignatureWanted",
     "Signer",
     "TLSError",
     "TLSListener",
     "TLSStream",
+    "TicketKeys",
     "Truncated",
     "TrustStore",
     "VerificationWanted",

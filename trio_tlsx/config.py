@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal, Protocol, TypeAlias, TypeVar
+
+from cryptography.hazmat.primitives import hashes
 
 from .credentials import Credentials
 from .engine.groups import GROUPS, Group
@@ -16,6 +19,8 @@ from .engine.views import CertificateRequest, ClientHello
 from .errors import ConfigError
 from .key_log import KeyLog, key_log_writer
 from .peer import Peer
+from .sessions import MemorySessionStore, SessionStore
+from .ticket_keys import TicketKeys
 from .trust import TrustStore
 
 __all__ = ["ClientConfig", "ServerConfig"]
@@ -31,6 +36,8 @@ MAX_ALPN_LIST_LENGTH = 2**16 - 1
 MAX_AUTHORITIES_LENGTH = 2**13
 
 MIN_KEY_UPDATE_BYTES = 2**14
+
+MAX_TICKETS_ISSUED = 16
 
 
 def utc_now() -> datetime.datetime:
@@ -191,6 +198,11 @@ class ClientConfig(_Config):
             give an awaitable of that, which is awaited in the task that does the handshake.
         middlebox_compatibility: make the handshake look like a resumption of TLS 1.2 to whatever
             is in between (RFC 9846 E.4).
+        resumption: keep the session tickets that servers send, and resume with them.
+        session_store: where sessions are kept; by default in memory, in a store that belongs to
+            this configuration alone.
+        session_context: with a ``session_store``, and then never empty: says under which trust
+            its sessions were made. One that was kept under another context is not resumed.
         insecure_skip_verification: trust whoever answers. Such a connection is open to anyone in
             the middle; it is for looking at servers, never for talking to them.
         verify: is called with the :class:`Peer` after it has shown that it holds its key and the
@@ -210,11 +222,31 @@ class ClientConfig(_Config):
     select_credentials: SelectClientCredentials | None = None
     middlebox_compatibility: bool = True
     insecure_skip_verification: bool = False
+    resumption: bool = True
+    session_store: SessionStore | None = None
+    session_context: bytes = b""
+
+    sessions: SessionStore | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.candidates and self.select_credentials is not None:
             raise ConfigError("a client needs credentials= or select_credentials=, not both")
+        if (self.session_store is None) != (not self.session_context):
+            raise ConfigError(
+                "a session_store and its session_context come together: a session made under one "
+                "trust must not be resumed under another, so name the trust"
+            )
+        if self.session_store is not None and self.insecure_skip_verification:
+            raise ConfigError(
+                "a session_store is for sessions of verified servers: not with "
+                "insecure_skip_verification"
+            )
+        object.__setattr__(self, "sessions", self._sessions() if self.resumption else None)
+
+    def _sessions(self) -> SessionStore:
+        # A store of our own is never copied to another configuration, so it needs no context.
+        return MemorySessionStore() if self.session_store is None else self.session_store
 
 
 #: Whom a server is for a client, if it is anybody.
@@ -261,6 +293,10 @@ class ServerConfig(_Config):
             are :func:`pin_spki`, :func:`check_stapled_ocsp` and :func:`check_crl`.
         verify_replaces_builtin: have ``verify`` alone decide. It is then asked about every peer;
             what the built-in verification says against one is its ``error``.
+        tickets: how many session tickets each client gets that can use them, 0 to 16. They leave
+            with the first data that is sent.
+        ticket_keys: what the tickets are sealed with; by default keys of this configuration's
+            own, which rotate.
         clock: gives the time by which certificates are judged.
 
     Raises:
@@ -271,6 +307,11 @@ class ServerConfig(_Config):
     client_auth: Literal["none", "optional", "required"] = "none"
     client_trust: TrustStore | None = None
     require_cookie: bool = False
+    tickets: int = 2
+    ticket_keys: TicketKeys | None = None
+
+    ticket_sealer: TicketKeys = field(init=False, repr=False, compare=False)
+    client_policy: bytes = field(init=False, repr=False, compare=False)
 
     client_authorities: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
 
@@ -292,3 +333,15 @@ class ServerConfig(_Config):
         if sum(len(name) + 2 for name in authorities) > MAX_AUTHORITIES_LENGTH:
             authorities = ()
         object.__setattr__(self, "client_authorities", authorities)
+        if not 0 <= self.tickets <= MAX_TICKETS_ISSUED:
+            raise ConfigError(f"tickets is {self.tickets}; 0 to {MAX_TICKETS_ISSUED} are allowed")
+        keys = TicketKeys(clock=self.clock) if self.ticket_keys is None else self.ticket_keys
+        object.__setattr__(self, "ticket_sealer", keys)
+        object.__setattr__(self, "client_policy", self._client_policy())
+
+    def _client_policy(self) -> bytes:
+        """A digest of how clients are judged; tickets are good under the same policy only."""
+        digest = hashlib.sha256(self.client_auth.encode())
+        for certificate in self.client_trust.certificates if self.client_trust else ():
+            digest.update(certificate.fingerprint(hashes.SHA256()))
+        return digest.digest()

@@ -264,7 +264,10 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
         await trio.lowlevel.checkpoint_if_cancelled()
         waited = False
         try:
-            while isinstance(data := engine.read(max_bytes), Want):
+            while not isinstance(data := engine.read(max_bytes), bytes):
+                if isinstance(data, Question):
+                    await self._answer(data)
+                    continue
                 if data is Want.WRITE:
                     await self._move_output()
                 else:

@@ -52,7 +52,7 @@ class Contender:
 def native(name: str, *groups: str) -> Contender:
     def client(pki: Path) -> Wrap:
         trust = trio_tlsx.TrustStore.from_pem_file(pki / "ca.pem")
-        config = trio_tlsx.ClientConfig(trust=trust, groups=groups)
+        config = trio_tlsx.ClientConfig(trust=trust, groups=groups, resumption=False)
         return lambda tcp: trio_tlsx.TLSStream(tcp, config, server_hostname=NAME)
 
     def server(pki: Path) -> Wrap:

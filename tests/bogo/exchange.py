@@ -264,7 +264,7 @@ class Transport:
 
     def read(self, max_bytes: int) -> bytes:
         # What reading puts into the output leaves with the next write.
-        while isinstance(data := self._connection.read(max_bytes), Want):
+        while not isinstance(data := self._connection.read(max_bytes), bytes):
             self.fill()
         return data
 

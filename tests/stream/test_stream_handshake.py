@@ -47,7 +47,7 @@ async def test_what_was_negotiated(engine: Engine, transports: Transports) -> No
         assert client.negotiated.cipher_suite == server.negotiated.cipher_suite
         assert client.negotiated.server_name == SERVER_NAME
         assert client.negotiated.alpn_protocol is None
-        assert not client.negotiated.resumed
+        assert client.negotiated.resumed == server.negotiated.resumed
         assert client.negotiated.peer_certificates
         assert not server.negotiated.peer_certificates
         assert server.server_side

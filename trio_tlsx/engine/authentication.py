@@ -150,7 +150,7 @@ def expect_certificate_verify(
 def judge(
     hs: Handshake,
     config: ClientConfig | ServerConfig,
-    certificate: Certificate,
+    certificate: Certificate | None,
     chain: tuple[x509.Certificate, ...],
     server_name: str | None,
     verify: Callable[[datetime.datetime], tuple[x509.Certificate, ...]],
@@ -158,7 +158,7 @@ def judge(
     """Decide whether to trust a peer that holds its key: by our rules, then by the program's.
 
     Args:
-        certificate: what ``chain`` was parsed from.
+        certificate: what ``chain`` was parsed from; None where that was an earlier connection.
         verify: our rules; gives the verified path.
     """
     now = config.clock()
@@ -172,7 +172,8 @@ def judge(
         error = refusal
     if not config.verifiers:
         return
-    status = certificate.certificate_list[0].extensions.get(ExtensionType.status_request)
+    extensions: Extensions = certificate.certificate_list[0].extensions if certificate else {}
+    status = extensions.get(ExtensionType.status_request)
     ocsp_response = None if status is None else decode_certificate_status(status)
     peer = Peer(chain, server_name, ocsp_response, path, error, now)
     for verifier in config.verifiers:

@@ -11,6 +11,7 @@ from cryptography import x509
 from ..config import ClientConfig
 from ..errors import AlertDescription, ProtocolError
 from ..server_name import ServerName
+from ..sessions import Session
 from ..trust import TrustStore
 from ..verification import verify_server
 from . import authentication, selection, views
@@ -23,6 +24,7 @@ from .key_schedule import KeySchedule
 from .messages import Certificate, CertificateRequest, EncryptedExtensions
 from .negotiated import Negotiated
 from .questions import ClientCredentialsWanted
+from .resumption import TicketKeeper, server_of
 from .suites import CipherSuite
 
 __all__ = ["Offer", "run"]
@@ -32,18 +34,24 @@ _E = ExtensionType
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What the ClientHello was made of, and the extensions that it held."""
+    """What the ClientHello was made of, and the extensions that it held.
+
+    Attributes:
+        session: what the server resumes; None where the handshake is a full one.
+    """
 
     config: ClientConfig
     server_name: ServerName
     extensions: Extensions
+    session: Session | None
 
 
 def run(
     hs: Handshake, offer: Offer, suite: CipherSuite, group: Group, shared_secret: bytes
 ) -> Steps[Established]:
     """From the ServerHello, which is in the transcript, to our Finished."""
-    keys = KeySchedule(suite, key_log=hs.key_log)
+    config, session = offer.config, offer.session
+    keys = KeySchedule(suite, session.secret if session else None, hs.key_log)
     keys.mix_shared_secret(shared_secret)
     hello_hash = hs.transcript.digest()
     client_secret = keys.derive("c hs traffic", hello_hash)
@@ -53,14 +61,18 @@ def run(
 
     encrypted = yield from hs.expect(EncryptedExtensions)
     check_context(encrypted.extensions, Context.EE, offer.extensions)
-    alpn_protocol = apply_extensions(hs, offer.config, encrypted.extensions)
+    alpn_protocol = apply_extensions(hs, config, encrypted.extensions)
 
     request = None
-    message = yield from hs.expect_either(CertificateRequest, Certificate)
-    if isinstance(message, CertificateRequest):
-        request = read_request(message, offer.server_name)
-        message = yield from hs.expect(Certificate)
-    server = yield from authenticate_server(hs, offer, message)
+    if session is None:
+        message = yield from hs.expect_either(CertificateRequest, Certificate)
+        if isinstance(message, CertificateRequest):
+            request = read_request(message, offer.server_name)
+            message = yield from hs.expect(Certificate)
+        server = yield from authenticate_server(hs, offer, message)
+    else:
+        # RFC 9846 2.2: having the key, it is who showed a certificate when the key was made.
+        server = server_of(session)
     yield from authentication.expect_finished(hs, suite, server_secret)
     hs.incoming.accept_change_cipher_spec = False
 
@@ -69,7 +81,7 @@ def run(
     hs.protect_incoming(suite, keys.derive("s ap traffic", finished_hash))
     exporter_secret = keys.derive("exp master", finished_hash)
     if request is not None:
-        yield from answer_request(hs, offer.config, request)
+        yield from answer_request(hs, config, request)
     authentication.send_finished(hs, suite, client_secret)
     hs.protect_outgoing(suite, keys.derive("c ap traffic", finished_hash))
     return Established(
@@ -82,12 +94,20 @@ def run(
             server_name=offer.server_name.host,
             peer_certificates=server.chain,
             signature_scheme=server.signature_scheme.name,
-            resumed=False,
+            resumed=session is not None,
         ),
         server_certificate=server.chain[0],
         exporter_secret=exporter_secret,
         shared_suites=None,
         key_update_bytes=offer.config.key_update_bytes,
+        keep_ticket=TicketKeeper(
+            config,
+            offer.server_name,
+            suite,
+            server,
+            verified_at=session.verified_at if session else config.clock(),
+            resumption_secret=keys.derive("res master", hs.transcript.digest()),
+        ).keep,
     )
 
 

@@ -7,7 +7,7 @@ the output before the error is raised.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from traceback import clear_frames
 from typing import Any, cast
 
@@ -24,12 +24,11 @@ from ..server_name import ServerName
 from . import exporters, hello
 from .alerts import FATAL, WARNING
 from .buffers import BUFFER_LENGTH
-from .extensions import Context, check_context
 from .handshake import Established, Handshake, Observer, Steps
 from .incoming import Incoming, unexpected
 from .key_updates import KeyUpdates
 from .message_reader import CloseNotifyReceived, MessageReader, RawMessage
-from .messages import HandshakeType, KeyUpdate, NewSessionTicket
+from .messages import HandshakeType, KeyUpdate, NewSessionTicket, encode_message
 from .negotiated import Negotiated
 from .outgoing import Outgoing
 from .ssl_object import ConnectionNames
@@ -76,6 +75,7 @@ class Connection:
         self._close_notify_received = False
         self._data_received = False
         self._tickets = 0
+        self._new_tickets: Callable[[], Iterable[NewSessionTicket]] | None = None
 
     @classmethod
     def client(
@@ -158,6 +158,7 @@ class Connection:
                 established: Established = finished.value
                 self._key_updates.set_interval(established.key_update_bytes)
                 self._established = established
+                self._new_tickets = established.new_tickets
                 self._steps = None
                 break
             if isinstance(want, Want):
@@ -180,17 +181,17 @@ class Connection:
                 self.answer(answer)
 
     def answer(self, answer: object) -> None:
-        """Give the answer to the question that ``do_handshake`` returned last."""
+        """Give the answer to the question that was returned last."""
         if self._question is None:
             raise RuntimeError("there is no open question")
         self._question = None
         self._answer = answer
 
     def refuse(self, error: Exception) -> None:
-        """Say that the question could not be answered; the next ``do_handshake`` raises.
+        """Say that the question could not be answered; the next call raises.
 
         Args:
-            error: a TLSError ends the handshake with its alert; anything else is a fault of this
+            error: a TLSError ends the connection with its alert; anything else is a fault of this
                 side, with ``internal_error``.
         """
         if self._question is None:
@@ -198,7 +199,8 @@ class Connection:
         self._question = None
         if not isinstance(error, TLSError) or error.refused_by != "us":
             # What other connections of a hook's own report is no refusal of this peer.
-            failure = InternalError(f"the handshake failed on our side: {type(error).__name__}")
+            what = "handshake" if self._established is None else "connection"
+            failure = InternalError(f"the {what} failed on our side: {type(error).__name__}")
             failure.__cause__ = error
             error = failure
         self._fail(error)
@@ -290,6 +292,8 @@ class Connection:
         """
         self._check_writable()
         self._key_updates.send_if_due(self.bytes_sealed)
+        if self._new_tickets is not None:
+            self._send_tickets(self._new_tickets)
         count = self._outgoing.application_data(data) if data else 0
         self.bytes_sealed += count
         return count
@@ -300,7 +304,15 @@ class Connection:
         if self._close_notify_sent:
             raise RuntimeError("close_notify was sent: nothing may follow it")
 
-    def read(self, max_bytes: int | None = None) -> bytes | Want:
+    def _send_tickets(self, new_tickets: Callable[[], Iterable[NewSessionTicket]]) -> None:
+        # With the first data and not before: who does not read tickets must not block us, and to
+        # who has closed already they would be a reason to reset the connection.
+        self._new_tickets = None
+        for ticket in new_tickets():
+            self._outgoing.handshake(encode_message(ticket))
+        self._outgoing.finish_flight()
+
+    def read(self, max_bytes: int | None = None) -> bytes | Want | Question[Any]:
         """Give received application data, ``max_bytes`` at most; see :meth:`Engine.read`."""
         self._complete()
         limit = BUFFER_LENGTH if max_bytes is None else max_bytes
@@ -327,8 +339,12 @@ class Connection:
         """How many bytes of application data have been opened and wait for ``read``."""
         return len(self._surplus)
 
-    def _read(self, limit: int) -> bytes | Want:
+    def _read(self, limit: int) -> bytes | Want | Question[Any]:
+        if self._question is not None:
+            self._pose(self._question)  # anew: whoever awaited the answer has given up
         while True:
+            if self._question is not None:
+                return self._question
             if not self._reader.is_within_message:
                 data = self._incoming.take_application_data(limit)
                 if data:
@@ -397,15 +413,18 @@ class Connection:
     # Messages after the handshake (RFC 9846 4.7)
 
     def _after_handshake(self, message: RawMessage) -> None:
+        keep_ticket = self._complete().keep_ticket
         if message.handshake_type == HandshakeType.key_update:
             self._key_updates.receive(
                 KeyUpdate.decode(message.body), may_answer=not self._close_notify_sent
             )
-        elif message.handshake_type == HandshakeType.new_session_ticket and not self.server_side:
-            check_context(NewSessionTicket.decode(message.body).extensions, Context.NST)
+        elif message.handshake_type == HandshakeType.new_session_ticket and keep_ticket:
             self._tickets += 1
             if self._tickets > MAX_TICKETS:
                 raise unexpected(f"sent more than {MAX_TICKETS} session tickets")
+            question = keep_ticket(NewSessionTicket.decode(message.body))
+            if question is not None:
+                self._pose(question)
         else:
             raise unexpected("sent a handshake message after the handshake")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -13,7 +13,7 @@ from .extensions import decode_uint16
 from .incoming import Incoming
 from .key_schedule import KeyLog
 from .message_reader import MessageReader, RawMessage
-from .messages import HandshakeType, Message, encode_message
+from .messages import HandshakeType, Message, NewSessionTicket, encode_message
 from .negotiated import Negotiated
 from .outgoing import Outgoing
 from .record import MAX_PLAINTEXT_LENGTH, MIN_RECORD_SIZE_LIMIT, Opener, Sealer
@@ -43,6 +43,8 @@ class Established:
         exporter_secret: what keying material is exported from (RFC 9846 7.5).
         shared_suites: on a server, what the client offers of ours, in its order.
         key_update_bytes: after how much data we update our keys, in bytes.
+        new_tickets: makes the tickets that a server is to send; None where it is to send none.
+        keep_ticket: makes a client's question of a ticket that came; None on a server.
     """
 
     suite: CipherSuite
@@ -51,6 +53,8 @@ class Established:
     exporter_secret: bytes = field(repr=False)
     shared_suites: tuple[CipherSuite, ...] | None
     key_update_bytes: int | None
+    new_tickets: Callable[[], Iterable[NewSessionTicket]] | None = None
+    keep_ticket: Callable[[NewSessionTicket], Question[Any] | None] | None = None
 
 
 class Handshake:

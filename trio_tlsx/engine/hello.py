@@ -14,6 +14,7 @@ from ..config import ClientConfig, ServerConfig
 from ..credentials import Credentials
 from ..errors import AlertDescription, NegotiationError, ProtocolError
 from ..server_name import ServerName
+from ..sessions import Session
 from . import client13, server13, views
 from . import extensions as ext
 from .extensions import Context, ExtensionType, check_context
@@ -27,8 +28,10 @@ from .messages import (
     ClientHello,
     ServerHello,
 )
+from .psk import encode_psk_key_exchange_modes, with_psk, without_psk
 from .questions import CredentialsWanted
 from .record import INITIAL_RECORD_VERSION, LEGACY_RECORD_VERSION
+from .resumption import accept_session, find_session, fits, psk_of
 from .signatures import CERTIFICATE_ONLY_SCHEMES
 from .suites import CipherSuite
 from .wire import uint16
@@ -57,7 +60,8 @@ _E = ExtensionType
 def client(hs: Handshake, config: ClientConfig, server_name: ServerName) -> Steps[Established]:
     """Offer; do what a HelloRetryRequest asks for; go on with what the server chose."""
     shares = {group.code: group.generate() for group in initial_groups(config)}
-    hello = client_hello(config, server_name, shares)
+    session = yield from find_session(hs, config, server_name)
+    hello = offer_session(hs, config, session, client_hello(config, server_name, shares))
     hs.log_keys(config.write_key_log, hello.random)
     hs.outgoing.record_version = INITIAL_RECORD_VERSION
     hs.send(hello)
@@ -70,12 +74,16 @@ def client(hs: Handshake, config: ClientConfig, server_name: ServerName) -> Step
     if answer.is_hello_retry_request:
         hs.check_end_of_flight()
         check_context(answer.extensions, Context.HRR, {*hello.extensions, _E.cookie})
-        hs.transcript.start_with_retry(suite)
+        hs.transcript.retry(suite)
         shares = retry_shares(config, shares, answer)
+        if session is not None and not fits(session, suite):
+            session = None
         hello = second_client_hello(hello, shares, answer)
+        hello = offer_session(hs, config, session, hello)
         if config.middlebox_compatibility:
             hs.outgoing.change_cipher_spec()
         hs.send(hello)
+        hs.transcript.start(suite)
 
         answer = yield from hs.expect(ServerHello)
         if answer.is_hello_retry_request:
@@ -91,7 +99,8 @@ def client(hs: Handshake, config: ClientConfig, server_name: ServerName) -> Step
 
     check_context(answer.extensions, Context.SH, hello.extensions)
     group, shared_secret = finish_key_exchange(config, shares, answer)
-    offer = client13.Offer(config, server_name, hello.extensions)
+    session = resumed_session(session, suite, answer)
+    offer = client13.Offer(config, server_name, hello.extensions, session)
     return (yield from client13.run(hs, offer, suite, group, shared_secret))
 
 
@@ -122,6 +131,9 @@ def client_hello(
     extensions[_E.record_size_limit] = uint16(config.record_size_limit)
     extensions[_E.key_share] = encode_shares(shares)
     extensions[_E.supported_versions] = ext.encode_supported_versions((TLS13,))
+    if config.resumption:
+        # RFC 9846 4.3.9: a server sends no tickets to a client that cannot use them.
+        extensions[_E.psk_key_exchange_modes] = encode_psk_key_exchange_modes()
     return ClientHello(
         legacy_version=TLS12,
         random=urandom(RANDOM_LENGTH),
@@ -133,6 +145,29 @@ def client_hello(
         legacy_compression_methods=NO_COMPRESSION,
         extensions=extensions,
     )
+
+
+def offer_session(
+    hs: Handshake, config: ClientConfig, session: Session | None, hello: ClientHello
+) -> ClientHello:
+    """The ClientHello with an offer to resume the session, if there is one."""
+    if session is None:
+        return hello
+    return with_psk(hello, psk_of(session, config.clock()), hs.transcript.messages)
+
+
+def resumed_session(
+    session: Session | None, suite: CipherSuite, answer: ServerHello
+) -> Session | None:
+    """The session that was offered, if the server resumes it (RFC 9846 4.3.11)."""
+    index = answer.extensions.get(_E.pre_shared_key)
+    if index is None or session is None:
+        return None
+    if ext.decode_uint16(index, "pre_shared_key") != 0:
+        raise ProtocolError("the other side chose a pre-shared key that was not offered")
+    if not fits(session, suite):
+        raise ProtocolError("the other side resumes with a cipher suite of another hash")
+    return session
 
 
 def encode_shares(shares: Mapping[int, EphemeralKey]) -> bytes:
@@ -200,8 +235,11 @@ def retry_shares(
 def second_client_hello(
     hello: ClientHello, shares: Mapping[int, EphemeralKey], retry: ServerHello
 ) -> ClientHello:
-    """The first one, with what the HelloRetryRequest asked for (RFC 9846 4.2.2)."""
-    extensions = dict(hello.extensions)
+    """The first one, with what the HelloRetryRequest asked for (RFC 9846 4.2.2).
+
+    A pre_shared_key is left out: it would need another binder.
+    """
+    extensions = dict(without_psk(hello).extensions)
     if _E.key_share in retry.extensions:
         extensions[_E.key_share] = encode_shares(shares)
     if (cookie := retry.extensions.get(_E.cookie)) is not None:
@@ -256,7 +294,7 @@ def server(hs: Handshake, config: ServerConfig) -> Steps[Established]:
         hs.check_end_of_flight()
         retry = hello_retry_request(config, hello, choice)
         hs.send(retry)
-        hs.transcript.start_with_retry(choice.suite)
+        hs.transcript.retry(choice.suite)
         if hello.legacy_session_id:
             hs.outgoing.change_cipher_spec()
         if _E.early_data in hello.extensions:
@@ -265,10 +303,11 @@ def server(hs: Handshake, config: ServerConfig) -> Steps[Established]:
         check_client_hello(hello)
         check_second_client_hello(first, hello, retry)
         choice = replace(choice, peer_share=retried_key_share(hello, choice.group))
-    else:
-        hs.transcript.start(choice.suite)
-        if _E.early_data in hello.extensions:
-            hs.incoming.early_data_to_skip = MAX_SKIPPED_EARLY_DATA
+    elif _E.early_data in hello.extensions:
+        hs.incoming.early_data_to_skip = MAX_SKIPPED_EARLY_DATA
+    identity = server13.select_credentials(candidates, hello)
+    resumed = accept_session(hs, config, identity[0], hello, choice.suite)
+    hs.transcript.start(choice.suite)
 
     share, shared_secret = answer_key_share(choice)
     hs.send(
@@ -281,12 +320,16 @@ def server(hs: Handshake, config: ServerConfig) -> Steps[Established]:
             extensions={
                 _E.key_share: ext.encode_key_share_entry(choice.group.code, share),
                 _E.supported_versions: uint16(TLS13),
+                **({} if resumed is None else {_E.pre_shared_key: uint16(resumed.index)}),
             },
         )
     )
     if hello.legacy_session_id and not retried:
         hs.outgoing.change_cipher_spec()
-    steps = server13.run(hs, config, candidates, hello, choice.suite, choice.group, shared_secret)
+    session = None if resumed is None else resumed.session
+    steps = server13.run(
+        hs, config, hello, identity, session, choice.suite, choice.group, shared_secret
+    )
     return (yield from steps)
 
 

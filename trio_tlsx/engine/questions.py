@@ -10,6 +10,7 @@ from ..config import ServerConfig
 from ..credentials import Credentials
 from ..errors import InternalError
 from ..peer import Peer
+from ..sessions import Session, SessionStore
 from .signatures import SignatureScheme
 from .views import CertificateRequest, ClientHello
 from .wants import Question
@@ -18,6 +19,8 @@ __all__ = [
     "ClientCredentialsWanted",
     "CredentialsWanted",
     "OCSPResponseWanted",
+    "SessionReceived",
+    "SessionWanted",
     "SignatureWanted",
     "VerificationWanted",
 ]
@@ -147,3 +150,42 @@ class VerificationWanted(Question[None]):
                 f"verify gave {_kind(answer)}: it trusts by giving nothing (None), "
                 "and refuses by raising CertificateError"
             )
+
+
+@dataclass(slots=True)
+class SessionWanted(Question[Session | None]):
+    """Is there a session with this server to resume?
+
+    The answer is a Session or None.
+    """
+
+    store: SessionStore
+    server_name: str
+    context: bytes
+    awaitable: Awaitable[Any] | None = field(default=None, repr=False)
+
+    def ask(self) -> object:
+        return self.store.take(self.server_name, self.context)
+
+    def accept(self, answer: object) -> Session | None:
+        if answer is None or isinstance(answer, Session):
+            return answer
+        raise InternalError(f"the session store gave {_kind(answer)}, which is not a Session")
+
+
+@dataclass(slots=True)
+class SessionReceived(Question[None]):
+    """Keep this session, which can be resumed later (RFC 9846 4.7.1).
+
+    There is nothing to answer.
+    """
+
+    store: SessionStore
+    session: Session
+    awaitable: Awaitable[Any] | None = field(default=None, repr=False)
+
+    def ask(self) -> object:
+        return self.store.put(self.session)
+
+    def accept(self, answer: object) -> None:
+        """Take whatever it is: nobody waits for it."""

@@ -22,13 +22,14 @@ from .key_schedule import KeySchedule
 from .messages import Certificate, CertificateRequest, ClientHello, EncryptedExtensions
 from .negotiated import Negotiated
 from .questions import OCSPResponseWanted
+from .resumption import ServerSession, TicketIssuer, takes_tickets, ticket_context
 from .selection import Selected
 from .signatures import CERTIFICATE_ONLY_SCHEMES
 from .suites import CipherSuite
 from .views import requested_name
 from .wire import uint16
 
-__all__ = ["run"]
+__all__ = ["run", "select_credentials"]
 
 _E = ExtensionType
 
@@ -36,14 +37,21 @@ _E = ExtensionType
 def run(
     hs: Handshake,
     config: ServerConfig,
-    candidates: Sequence[Credentials],
     hello: ClientHello,
+    identity: Selected,
+    session: ServerSession | None,
     suite: CipherSuite,
     group: Group,
     shared_secret: bytes,
 ) -> Steps[Established]:
-    """From our ServerHello, which is in the transcript, to the client's Finished."""
-    keys = KeySchedule(suite, key_log=hs.key_log)
+    """From our ServerHello, which is in the transcript, to the client's Finished.
+
+    Args:
+        identity: who we are for this client.
+        session: what is resumed; None for a full handshake.
+    """
+    credentials, scheme = identity
+    keys = KeySchedule(suite, session.secret if session else None, hs.key_log)
     keys.mix_shared_secret(shared_secret)
     hello_hash = hs.transcript.digest()
     client_secret = keys.derive("c hs traffic", hello_hash)
@@ -52,28 +60,41 @@ def run(
     hs.incoming.accept_plaintext_alert = True
     hs.protect_outgoing(suite, server_secret)
 
+    sends_tickets = config.tickets > 0 and takes_tickets(hello)
     alpn_protocol = choose_protocol(config, hello)
     hs.send(encrypted_extensions(hs, config, hello, alpn_protocol))
-    request = certificate_request(config)
-    if request is not None:
-        hs.send(request)
-    credentials, scheme = select_credentials(candidates, hello)
-    staple = yield from ocsp_response(hs, credentials, hello)
-    yield from authentication.send_certificate(
-        hs, credentials, scheme, SERVER_CONTEXT, ocsp_response=staple
-    )
+    request = None
+    if session is None:
+        request = certificate_request(config)
+        if request is not None:
+            hs.send(request)
+        staple = yield from ocsp_response(hs, credentials, hello)
+        yield from authentication.send_certificate(
+            hs, credentials, scheme, SERVER_CONTEXT, ocsp_response=staple
+        )
     authentication.send_finished(hs, suite, server_secret)
 
     keys.mix_nothing()
     finished_hash = hs.transcript.digest()
     hs.protect_outgoing(suite, keys.derive("s ap traffic", finished_hash))
     exporter_secret = keys.derive("exp master", finished_hash)
-    client = None
+    client = session.client if session else None
     if request is not None:
         client = yield from authenticate_client(hs, config, request)
     yield from authentication.expect_finished(hs, suite, client_secret)
+    if session is not None and client is not None:
+        # Who it is, it showed when the session began; whether it may in, is said each time.
+        yield from judge_client(hs, config, None, client.chain)
     hs.incoming.accept_change_cipher_spec = False
     hs.protect_incoming(suite, keys.derive("c ap traffic", finished_hash))
+    issuer = TicketIssuer(
+        config,
+        ticket_context(config, credentials, hello),
+        suite,
+        client,
+        authenticated_at=session.authenticated_at if session else config.clock(),
+        resumption_secret=keys.derive("res master", hs.transcript.digest()),
+    )
     return Established(
         suite,
         Negotiated(
@@ -84,7 +105,7 @@ def run(
             server_name=requested_name(hello.extensions),
             peer_certificates=client.chain if client else (),
             signature_scheme=client.signature_scheme.name if client else None,
-            resumed=False,
+            resumed=session is not None,
         ),
         server_certificate=credentials.chain[0],
         exporter_secret=exporter_secret,
@@ -92,6 +113,7 @@ def run(
             config.suite_table[code] for code in hello.cipher_suites if code in config.suite_table
         ),
         key_update_bytes=config.key_update_bytes,
+        new_tickets=issuer.issue if sends_tickets else None,
     )
 
 
@@ -185,9 +207,18 @@ def authenticate_client(
     client = yield from authentication.expect_certificate_verify(
         hs, chain, config.scheme_table, CLIENT_CONTEXT
     )
+    yield from judge_client(hs, config, certificate, chain)
+    return client
+
+
+def judge_client(
+    hs: Handshake,
+    config: ServerConfig,
+    certificate: Certificate | None,
+    chain: tuple[x509.Certificate, ...],
+) -> Steps[None]:
     verify = partial(check_client, config, chain)
     yield from authentication.judge(hs, config, certificate, chain, None, verify)
-    return client
 
 
 def check_client(

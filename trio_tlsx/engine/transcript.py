@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .messages import HandshakeType
 from .suites import CipherSuite, HashState
 from .wire import opaque24, uint8
@@ -32,15 +34,19 @@ class Transcript:
         self._hash = suite.hash(b"".join(self._messages))
         self._messages.clear()
 
-    def start_with_retry(self, suite: CipherSuite) -> None:
-        """The same, where the messages so far are a ClientHello and a HelloRetryRequest.
+    def retry(self, suite: CipherSuite) -> None:
+        """Let a synthetic message with its hash take the first ClientHello's place.
 
-        A synthetic message with its hash takes the ClientHello's place.
+        The messages so far are that and a HelloRetryRequest.
         """
         client_hello, *retry = self._messages
         digest = suite.hash(client_hello).digest()
         self._messages = [uint8(HandshakeType.message_hash) + opaque24(digest), *retry]
-        self.start(suite)
+
+    @property
+    def messages(self) -> Sequence[bytes]:
+        """The messages so far; there are none any more once :meth:`start` was called."""
+        return self._messages
 
     def digest(self) -> bytes:
         if self._hash is None:

@@ -38,10 +38,10 @@ class Question(ABC, Generic[T]):
     """A want that carries a question to this side's own program.
 
     The engine asks by itself, by calling :meth:`ask`. A plain result is the answer, and the
-    driver never hears of it. Where the result is awaitable, ``do_handshake`` returns the question
-    with ``awaitable`` set: the driver takes it, leaving None, awaits it and hands the outcome to
-    ``Engine.answer`` or ``Engine.refuse``, then calls ``do_handshake`` again. A driver that was
-    cancelled meanwhile calls neither; the next ``do_handshake`` then asks anew.
+    driver never hears of it. Where the result is awaitable, ``do_handshake`` or ``read`` returns
+    the question with ``awaitable`` set: the driver takes it, leaving None, awaits it and hands the
+    outcome to ``Engine.answer`` or ``Engine.refuse``, then calls the same method again. A driver
+    that was cancelled meanwhile calls neither; the next call then asks anew.
     """
 
     awaitable: Awaitable[Any] | None
@@ -100,11 +100,11 @@ class Engine(Protocol):
         ...
 
     def answer(self, answer: object) -> None:
-        """Give the answer to the question that ``do_handshake`` returned last."""
+        """Give the answer to the question that was returned last."""
         ...
 
     def refuse(self, error: Exception) -> None:
-        """Say that the question could not be answered; the next ``do_handshake`` raises."""
+        """Say that the question could not be answered; the next call raises."""
         ...
 
     # Ciphertext in
@@ -145,14 +145,15 @@ class Engine(Protocol):
 
     # Application data
 
-    def read(self, max_bytes: int | None = None) -> bytes | Want:
+    def read(self, max_bytes: int | None = None) -> bytes | Want | Question[Any]:
         """Give received application data, at most ``max_bytes``, or say what is missing.
 
         With 0 it takes nothing, and looks for what may have come instead of data.
 
         ``b""`` says that the peer sent ``close_notify``. ``Want.READ`` asks for input, and
         ``Want.WRITE`` for output to leave before the peer can go on (only in a renegotiation of
-        TLS 1.2, which is OpenSSL's; else what is queued may wait for the next send).
+        TLS 1.2, which is OpenSSL's; else what is queued may wait for the next send). A
+        :class:`Question` comes with a session ticket, where the session store is async.
 
         Raises:
             Truncated: the transport ended without ``close_notify``; nothing can be sent either.

@@ -16,6 +16,7 @@ __all__ = [
     "uint16s",
     "uint24",
     "uint32",
+    "uint64",
 ]
 
 
@@ -52,6 +53,9 @@ class Reader:
 
     def uint32(self) -> int:
         return int.from_bytes(self.take(4))
+
+    def uint64(self) -> int:
+        return int.from_bytes(self.take(8))
 
     def opaque8(self, minimum: int = 0) -> bytes:
         return self._vector(self.uint8(), minimum)
@@ -99,6 +103,10 @@ def uint24(value: int) -> bytes:
 
 def uint32(value: int) -> bytes:
     return value.to_bytes(4)
+
+
+def uint64(value: int) -> bytes:
+    return value.to_bytes(8)
 
 
 def uint16s(values: Iterable[int]) -> bytes:

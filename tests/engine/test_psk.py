@@ -1,0 +1,136 @@
+"""The pre_shared_key extension: RFC 8448's binder, made and checked, and what is malformed."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from trio_tlsx.engine.extensions import ExtensionType
+from trio_tlsx.engine.key_schedule import KeySchedule
+from trio_tlsx.engine.messages import ClientHello, encode_message
+from trio_tlsx.engine.psk import OfferedPsks, Psk, check_binder, with_psk, without_psk
+from trio_tlsx.engine.suites import CIPHER_SUITES
+from trio_tlsx.errors import AlertDescription, ProtocolError
+
+SUITE = CIPHER_SUITES[0x1301]
+DATA = Path(__file__).parent.parent / "data" / "rfc8448.json"
+
+
+@functools.cache
+def trace() -> Mapping[str, bytes]:
+    """Of section 4: the key, the whole first message, and the binder."""
+    [section] = [s for s in json.loads(DATA.read_text())["sections"] if int(s["section"]) == 4]
+    # The first step of each kind: what comes before the server has said anything.
+    steps = {
+        (step["actor"], step["action"]): step["fields"] for step in reversed(section["steps"])
+    }
+    binder = steps["client", "calculate PSK binder"]
+    values = {
+        "key": steps["client", 'extract secret "early"']["IKM"],
+        "early secret": steps["client", 'extract secret "early"']["secret"],
+        "prefix": binder["ClientHello prefix"],
+        "binder": binder["finished"],
+        "message": steps["client", "send handshake record"]["payload"],
+        "early exporter": steps["client", 'derive secret "tls13 e exp master"']["expanded"],
+    }
+    return {name: bytes.fromhex(value) for name, value in values.items()}
+
+
+def recorded_hello() -> ClientHello:
+    return ClientHello.decode(trace()["message"][4:])
+
+
+def recorded_psks() -> OfferedPsks:
+    return OfferedPsks.decode(recorded_hello().extensions[ExtensionType.pre_shared_key])
+
+
+def test_makes_the_hello_of_the_rfc() -> None:
+    [(identity, age)] = recorded_psks().identities
+    bare = without_psk(recorded_hello())
+    assert ExtensionType.pre_shared_key not in bare.extensions
+    hello = with_psk(bare, Psk(identity, age, SUITE, trace()["key"]), ())
+    assert encode_message(hello) == trace()["message"]
+
+
+def test_the_binder_is_that_of_the_rfc() -> None:
+    psks = recorded_psks()
+    assert psks.binders == (trace()["binder"],)
+    assert trace()["message"] == trace()["prefix"] + psks.encode_binders()
+    check_binder(psks, 0, SUITE, trace()["key"], [trace()["message"]])
+
+
+def test_the_early_secrets_are_those_of_the_rfc() -> None:
+    keys = KeySchedule(SUITE, trace()["key"])
+    digest = SUITE.hash(trace()["message"]).digest()
+    assert keys.derive("e exp master", digest) == trace()["early exporter"]
+
+
+@pytest.mark.parametrize("position", [0, 6, 100, 400])
+def test_a_binder_for_another_hello_is_refused(position: int) -> None:
+    message = bytearray(trace()["message"])
+    message[position] ^= 1
+    with pytest.raises(ProtocolError) as refused:
+        check_binder(recorded_psks(), 0, SUITE, trace()["key"], [bytes(message)])
+    assert refused.value.alert == AlertDescription.decrypt_error
+
+
+def test_a_binder_behind_other_messages_is_refused() -> None:
+    with pytest.raises(ProtocolError):
+        check_binder(recorded_psks(), 0, SUITE, trace()["key"], [b"x", trace()["message"]])
+
+
+def test_a_binder_by_another_key_is_refused() -> None:
+    with pytest.raises(ProtocolError):
+        check_binder(recorded_psks(), 0, SUITE, bytes(32), [trace()["message"]])
+
+
+def test_a_binder_of_another_length_is_refused() -> None:
+    psks = replace(recorded_psks(), binders=(trace()["binder"] + b"\0",))
+    message = trace()["prefix"] + psks.encode_binders()
+    with pytest.raises(ProtocolError):
+        check_binder(psks, 0, SUITE, trace()["key"], [message])
+
+
+def offer(identities: bytes, binders: bytes) -> bytes:
+    return len(identities).to_bytes(2) + identities + len(binders).to_bytes(2) + binders
+
+
+IDENTITY = b"\0\x01x" + bytes(4)
+BINDER = b"\x20" + bytes(32)
+
+
+def test_reads_what_it_writes() -> None:
+    octets = offer(IDENTITY * 2, BINDER * 2)
+    psks = OfferedPsks.decode(octets)
+    assert psks.identities == ((b"x", 0), (b"x", 0))
+    assert psks.encode() == octets
+
+
+@pytest.mark.parametrize(
+    ("octets", "alert"),
+    [
+        pytest.param(offer(b"", BINDER), "decode_error", id="no identity"),
+        pytest.param(offer(IDENTITY, b""), "decode_error", id="no binder"),
+        pytest.param(offer(b"\0\0" + bytes(5), BINDER), "decode_error", id="empty identity"),
+        pytest.param(offer(IDENTITY, b"\x1f" + bytes(32)), "decode_error", id="short binder"),
+        pytest.param(offer(IDENTITY[:-1], BINDER), "decode_error", id="cut identity"),
+        pytest.param(offer(IDENTITY, BINDER[:-1]), "decode_error", id="cut binder"),
+        pytest.param(offer(IDENTITY, BINDER) + b"x", "decode_error", id="trailing"),
+        pytest.param(offer(IDENTITY * 2, BINDER), "illegal_parameter", id="too few binders"),
+        pytest.param(offer(IDENTITY, BINDER * 2), "illegal_parameter", id="too many binders"),
+    ],
+)
+def test_refuses_a_malformed_offer(octets: bytes, alert: str) -> None:
+    with pytest.raises(ProtocolError) as refused:
+        OfferedPsks.decode(octets)
+    assert refused.value.alert == AlertDescription[alert]
+
+
+def test_the_key_shows_nowhere() -> None:
+    psk = Psk(b"identity", 0, SUITE, b"the secret of it")
+    assert "secret" not in repr(psk)

@@ -1,0 +1,162 @@
+"""Sessions outside a connection: their byte form, and the store in memory."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import replace
+
+import pytest
+
+from trio_tlsx import ClientConfig, ConfigError, MemorySessionStore, Session
+from trio_tlsx.testing import CA
+
+NOW = datetime.datetime(2030, 1, 1, 12, 0, 0, 123000, tzinfo=datetime.UTC)
+KEY = bytes(range(32))
+
+[LEAF] = CA().issue("test.example", not_after=NOW + datetime.timedelta(days=3)).chain
+
+SESSION = Session(
+    server_name="test.example",
+    context=b"the context",
+    cipher_suite="TLS_AES_256_GCM_SHA384",
+    peer_certificates=(LEAF,),
+    signature_scheme="ecdsa_secp256r1_sha256",
+    verified_at=NOW - datetime.timedelta(hours=1),
+    received_at=NOW,
+    lifetime=7200,
+    ticket=b"the ticket",
+    ticket_age_add=2**32 - 1,
+    secret=b"very secret indeed" * 2,
+)
+
+
+def test_comes_back_from_bytes_as_it_was() -> None:
+    data = SESSION.to_bytes(KEY)
+    assert Session.from_bytes(data, KEY) == SESSION
+    assert data[0] == 1
+    for hidden in (SESSION.secret, SESSION.ticket, b"test.example"):
+        assert hidden not in data
+
+
+def test_any_alteration_is_noticed() -> None:
+    data = SESSION.to_bytes(KEY)
+    for position in range(len(data)):
+        altered = bytearray(data)
+        altered[position] ^= 1
+        with pytest.raises(ValueError, match=r"altered|version"):
+            Session.from_bytes(bytes(altered), KEY)
+    for end in range(0, len(data), 7):
+        with pytest.raises(ValueError, match=r"altered|version"):
+            Session.from_bytes(data[:end], KEY)
+
+
+def test_another_key_does_not_open_it() -> None:
+    with pytest.raises(ValueError, match="another key"):
+        Session.from_bytes(SESSION.to_bytes(KEY), bytes(32))
+
+
+@pytest.mark.parametrize("key", [b"", bytes(31), bytes(33)])
+def test_refuses_a_key_of_another_length(key: bytes) -> None:
+    with pytest.raises(ConfigError, match="32"):
+        SESSION.to_bytes(key)
+    with pytest.raises(ConfigError, match="32"):
+        Session.from_bytes(SESSION.to_bytes(KEY), key)
+
+
+def test_a_form_of_another_version_is_refused() -> None:
+    with pytest.raises(ValueError, match="version"):
+        Session.from_bytes(b"\x02" + SESSION.to_bytes(KEY)[1:], KEY)
+
+
+def test_secrets_show_nowhere() -> None:
+    assert "secret indeed" not in repr(SESSION)
+    assert "the ticket" not in repr(SESSION)
+
+
+def test_ends_with_the_first_of_ticket_verification_and_certificate() -> None:
+    def ends(**changes: object) -> datetime.datetime:
+        return replace(SESSION, **changes).expires_at  # pyright: ignore[reportArgumentType]
+
+    assert ends() == NOW + datetime.timedelta(seconds=7200)
+    week = 7 * 24 * 3600
+    assert ends(lifetime=week) == LEAF.not_valid_after_utc
+    old = NOW - datetime.timedelta(days=6)
+    assert ends(lifetime=week, verified_at=old) == old + datetime.timedelta(days=7)
+
+
+# The store
+
+
+def session(server_name: str, ticket: int = 0, context: bytes = b"") -> Session:
+    return replace(SESSION, server_name=server_name, ticket=bytes((ticket,)), context=context)
+
+
+def test_gives_the_newest_first_and_each_once() -> None:
+    store = MemorySessionStore()
+    for ticket in range(3):
+        store.put(session("a", ticket))
+    taken = [store.take("a", b"") for _ in range(4)]
+    assert [one and one.ticket for one in taken] == [b"\x02", b"\x01", b"\x00", None]
+    assert len(store) == 0
+
+
+def test_keeps_servers_and_contexts_apart() -> None:
+    store = MemorySessionStore()
+    store.put(session("a", context=b"x"))
+    assert store.take("b", b"x") is None
+    assert store.take("a", b"y") is None
+    assert store.take("a", b"x") is not None
+
+
+def test_is_bounded_per_server() -> None:
+    store = MemorySessionStore(max_per_server=4)
+    for ticket in range(10):
+        store.put(session("a", ticket))
+    assert len(store) == 4
+    newest = store.take("a", b"")
+    assert newest is not None
+    assert newest.ticket == b"\x09"
+
+
+def test_is_bounded_in_servers_and_forgets_the_one_not_heard_of_longest() -> None:
+    store = MemorySessionStore(max_servers=2)
+    for name in ("a", "b", "a", "c"):
+        store.put(session(name))
+    assert store.take("b", b"") is None
+    assert store.take("a", b"") is not None
+    assert store.take("c", b"") is not None
+    for i in range(1000):
+        store.put(session(str(i)))
+    assert len(store) == 2
+
+
+@pytest.mark.parametrize("bounds", [(0, 1), (1, 0)])
+def test_refuses_to_have_no_room(bounds: tuple[int, int]) -> None:
+    with pytest.raises(ConfigError):
+        MemorySessionStore(*bounds)
+
+
+# The configuration
+
+
+def test_a_store_from_outside_needs_a_context() -> None:
+    with pytest.raises(ConfigError, match="session_context"):
+        ClientConfig(session_store=MemorySessionStore())
+    with pytest.raises(ConfigError, match="session_context"):
+        ClientConfig(session_context=b"x")
+
+
+def test_unverified_sessions_do_not_leave_their_configuration() -> None:
+    with pytest.raises(ConfigError, match="insecure_skip_verification"):
+        ClientConfig(
+            insecure_skip_verification=True,
+            session_store=MemorySessionStore(),
+            session_context=b"x",
+        )
+
+
+def test_each_configuration_has_a_store_of_its_own() -> None:
+    one = ClientConfig()
+    assert one.sessions is not None
+    assert replace(one).sessions is not one.sessions
+    assert ClientConfig(resumption=False).sessions is None

@@ -1,0 +1,298 @@
+"""Sessions: tickets sent, kept, offered and taken back (RFC 9846 2.2 and 4.7.1)."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from os import urandom
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from ..config import ClientConfig, ServerConfig
+from ..credentials import Credentials
+from ..server_name import ServerName
+from ..sessions import MAX_AGE, Session
+from ..ticket_keys import MAX_LIFETIME
+from . import extensions as ext
+from .authentication import PeerIdentity
+from .extensions import Context, ExtensionType, check_context
+from .handshake import Handshake, Steps
+from .key_schedule import expand_label
+from .messages import ClientHello, NewSessionTicket
+from .psk import PSK_DHE_KE, OfferedPsks, Psk, check_binder
+from .questions import SessionReceived, SessionWanted
+from .signatures import SignatureScheme
+from .suites import CIPHER_SUITES, CipherSuite
+from .wire import Reader, opaque8, opaque24, uint8, uint16, uint64
+
+__all__ = [
+    "Resumed",
+    "ServerSession",
+    "TicketIssuer",
+    "TicketKeeper",
+    "accept_session",
+    "find_session",
+    "fits",
+    "psk_of",
+    "server_of",
+    "takes_tickets",
+    "ticket_context",
+]
+
+#: Identities of one ClientHello that a server looks at.
+MAX_IDENTITIES = 4
+
+MAX_TICKET_LENGTH = 2**16 - 1
+
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_MILLISECOND = datetime.timedelta(milliseconds=1)
+
+_E = ExtensionType
+
+
+def ticket_secret(suite: CipherSuite, resumption_secret: bytes, ticket_nonce: bytes) -> bytes:
+    """The pre-shared key that goes with a ticket (RFC 9846 4.7.1)."""
+    return expand_label(
+        suite.hash, resumption_secret, "resumption", ticket_nonce, suite.hash_length
+    )
+
+
+# The client's half
+
+
+def find_session(
+    hs: Handshake, config: ClientConfig, server_name: ServerName
+) -> Steps[Session | None]:
+    """A session for this server that can be offered, if there is one."""
+    if config.sessions is None:
+        return None
+    question = SessionWanted(config.sessions, server_name.host, config.session_context)
+    session = yield from hs.ask(question)
+    if session is None or not is_usable(session, config, server_name):
+        return None
+    return session
+
+
+def is_usable(session: Session, config: ClientConfig, server_name: ServerName) -> bool:
+    """Whether this session is what was asked for; a store may give anything."""
+    return (
+        session.server_name == server_name.host
+        and session.context == config.session_context
+        and any(suite.name == session.cipher_suite for suite in config.suite_table.values())
+        and session.received_at <= config.clock() < session.expires_at
+    )
+
+
+def fits(session: Session, suite: CipherSuite) -> bool:
+    """Whether the session can be resumed with this suite: the hash is what counts."""
+    return suite_of(session).hash is suite.hash
+
+
+def suite_of(session: Session) -> CipherSuite:
+    return next(suite for suite in CIPHER_SUITES.values() if suite.name == session.cipher_suite)
+
+
+def server_of(session: Session) -> PeerIdentity:
+    """Whom the session's key authenticates: who showed a certificate when it was made."""
+    return PeerIdentity(session.peer_certificates, SignatureScheme[session.signature_scheme])
+
+
+def psk_of(session: Session, now: datetime.datetime) -> Psk:
+    """The session as it is offered."""
+    age = (now - session.received_at) // _MILLISECOND
+    # RFC 9846 4.3.11.1
+    obfuscated_age = (age + session.ticket_age_add) % 2**32
+    return Psk(session.ticket, obfuscated_age, suite_of(session), session.secret)
+
+
+@dataclass(frozen=True, slots=True)
+class TicketKeeper:
+    """Makes sessions of the tickets that a client gets.
+
+    Attributes:
+        resumption_secret: what the tickets' keys come from.
+        verified_at: when the server's chain was verified, in this connection or an earlier one.
+    """
+
+    config: ClientConfig
+    server_name: ServerName
+    suite: CipherSuite
+    server: PeerIdentity
+    verified_at: datetime.datetime
+    resumption_secret: bytes = field(repr=False)
+
+    def keep(self, ticket: NewSessionTicket) -> SessionReceived | None:
+        """What is to be asked to keep it; None where nobody would."""
+        check_context(ticket.extensions, Context.NST)
+        if self.config.sessions is None or not ticket.ticket_lifetime:
+            return None
+        session = Session(
+            server_name=self.server_name.host,
+            context=self.config.session_context,
+            cipher_suite=self.suite.name,
+            peer_certificates=self.server.chain,
+            signature_scheme=self.server.signature_scheme.name,
+            verified_at=self.verified_at,
+            received_at=self.config.clock(),
+            lifetime=min(ticket.ticket_lifetime, MAX_LIFETIME),
+            ticket=ticket.ticket,
+            ticket_age_add=ticket.ticket_age_add,
+            secret=ticket_secret(self.suite, self.resumption_secret, ticket.ticket_nonce),
+        )
+        return SessionReceived(self.config.sessions, session)
+
+
+# The server's half
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSession:
+    """A session as the server knows it: what its ticket holds, which the server does not keep.
+
+    Attributes:
+        authenticated_at: when the handshake with certificates was, over however many resumptions.
+        client: who the client showed to be then; None if nobody.
+    """
+
+    suite: CipherSuite
+    issued_at: datetime.datetime
+    authenticated_at: datetime.datetime
+    client: PeerIdentity | None
+    secret: bytes = field(repr=False)
+
+    def encode(self) -> bytes:
+        chain, scheme = (
+            (self.client.chain, self.client.signature_scheme) if self.client else ((), 0)
+        )
+        certificates = (opaque24(c.public_bytes(Encoding.DER)) for c in chain)
+        return b"".join(
+            (
+                uint16(self.suite.code),
+                uint64((self.issued_at - _EPOCH) // _MILLISECOND),
+                uint64((self.authenticated_at - _EPOCH) // _MILLISECOND),
+                uint16(scheme),
+                opaque24(b"".join(certificates)),
+                opaque8(self.secret),
+            )
+        )
+
+    @classmethod
+    def decode(cls, octets: bytes) -> ServerSession:
+        """Read what one of our like has sealed."""
+        reader = Reader(octets, "ticket")
+        suite = CIPHER_SUITES[reader.uint16()]
+        issued_at = _EPOCH + reader.uint64() * _MILLISECOND
+        authenticated_at = _EPOCH + reader.uint64() * _MILLISECOND
+        scheme = reader.uint16()
+        entries = Reader(reader.opaque24(), "ticket")
+        chain: list[x509.Certificate] = []
+        while entries:
+            chain.append(x509.load_der_x509_certificate(entries.opaque24()))
+        client = PeerIdentity(tuple(chain), SignatureScheme(scheme)) if chain else None
+        return cls(suite, issued_at, authenticated_at, client, reader.opaque8())
+
+    def is_usable(self, now: datetime.datetime, lifetime: datetime.timedelta) -> bool:
+        chain = self.client.chain if self.client else ()
+        return (
+            self.issued_at <= now < self.issued_at + lifetime
+            and now < self.authenticated_at + MAX_AGE
+            and all(now <= certificate.not_valid_after_utc for certificate in chain)
+        )
+
+
+def ticket_context(config: ServerConfig, credentials: Credentials, hello: ClientHello) -> bytes:
+    """What a ticket is good for: this server, this name of it, this way of judging clients."""
+    server_name = hello.extensions.get(_E.server_name, b"")
+    leaf = credentials.der_chain[0]
+    return config.client_policy + hashlib.sha256(leaf).digest() + server_name
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A session that a server goes on with.
+
+    Attributes:
+        index: the client's identities begin with 0.
+    """
+
+    index: int
+    session: ServerSession
+
+
+def accept_session(
+    hs: Handshake,
+    config: ServerConfig,
+    credentials: Credentials,
+    hello: ClientHello,
+    suite: CipherSuite,
+) -> Resumed | None:
+    """The first session among those offered that can be resumed here; None without one.
+
+    The transcript still holds the ClientHello itself, as its last message.
+
+    Raises:
+        ProtocolError: the extension is malformed, or the binder of that session is wrong.
+    """
+    body = hello.extensions.get(_E.pre_shared_key)
+    if body is None:
+        return None
+    offered = OfferedPsks.decode(body)
+    if not takes_tickets(hello):
+        return None
+    context = ticket_context(config, credentials, hello)
+    for index, (identity, _) in enumerate(offered.identities[:MAX_IDENTITIES]):
+        session = open_ticket(config, identity, context)
+        # RFC 9846 4.3.11: a key goes with a hash, not with the rest of the suite.
+        if session is not None and session.suite.hash is suite.hash:
+            check_binder(offered, index, suite, session.secret, hs.transcript.messages)
+            return Resumed(index, session)
+    return None
+
+
+def takes_tickets(hello: ClientHello) -> bool:
+    """Whether this client can resume in the only mode that is spoken here."""
+    modes = hello.extensions.get(_E.psk_key_exchange_modes)
+    return modes is not None and PSK_DHE_KE in ext.decode_psk_key_exchange_modes(modes)
+
+
+def open_ticket(config: ServerConfig, ticket: bytes, context: bytes) -> ServerSession | None:
+    octets = config.ticket_sealer.open(ticket, context)
+    if octets is None:
+        return None
+    session = ServerSession.decode(octets)
+    lifetime = datetime.timedelta(seconds=config.ticket_sealer.lifetime)
+    return session if session.is_usable(config.clock(), lifetime) else None
+
+
+@dataclass(frozen=True, slots=True)
+class TicketIssuer:
+    """Makes the tickets that a server sends.
+
+    Attributes:
+        context: what they are good for.
+        resumption_secret: what their keys come from.
+    """
+
+    config: ServerConfig
+    context: bytes
+    suite: CipherSuite
+    client: PeerIdentity | None
+    authenticated_at: datetime.datetime
+    resumption_secret: bytes = field(repr=False)
+
+    def issue(self) -> Iterator[NewSessionTicket]:
+        """Each with a key of its own; none where the client's certificates are too large."""
+        keys = self.config.ticket_sealer
+        for number in range(self.config.tickets):
+            nonce = uint8(number)
+            secret = ticket_secret(self.suite, self.resumption_secret, nonce)
+            session = ServerSession(
+                self.suite, self.config.clock(), self.authenticated_at, self.client, secret
+            )
+            ticket = keys.seal(session.encode(), self.context)
+            if len(ticket) <= MAX_TICKET_LENGTH:
+                age_add = int.from_bytes(urandom(4))
+                yield NewSessionTicket(keys.lifetime, age_add, nonce, ticket, {})
