@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from deeds import (
     Row,
@@ -27,6 +28,7 @@ from scripted_peer import (
     P256,
     P384,
     SERVER_CONTEXT,
+    SERVER_NAME,
     X25519,
     AskingServerPeer,
     CertifiedClientPeer,
@@ -34,10 +36,12 @@ from scripted_peer import (
     RetriedClientPeer,
     RetryingServerPeer,
     ServerPeer,
+    authority,
     credentials,
     strangers_credentials,
 )
 
+from trio_tlsx.credentials import Credentials
 from trio_tlsx.engine.extensions import ExtensionType as E
 from trio_tlsx.engine.extensions import encode_key_share_entry, encode_uint16_list
 from trio_tlsx.engine.groups import GROUPS
@@ -393,6 +397,50 @@ def of_a_stranger(peer: Peer, message: Any) -> None:
     peer.send(Certificate(b"", tuple(CertificateEntry(der, {}) for der in chain)))
 
 
+def as_somebody_else(who: Credentials) -> Any:
+    """With a certificate whose key this peer does hold, but that says who it is."""
+
+    def deed(peer: Peer, message: Any) -> None:
+        peer.signer = who
+        peer.send(peer.certificate())
+
+    return deed
+
+
+LONG_AGO = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+EXPIRED = authority.issue(
+    SERVER_NAME, not_before=LONG_AGO, not_after=LONG_AGO + datetime.timedelta(days=9)
+)
+
+
+class WithoutOurScheme(AskingServerPeer):
+    """A server that signs in a scheme that its key has, but that was not offered."""
+
+    engine_config: ClassVar = replace(
+        AskingServerPeer.engine_config, signature_schemes=["ed25519"]
+    )
+
+
+class ClientWithoutOurScheme(CertifiedClientPeer):
+    """Likewise."""
+
+    engine_config: ClassVar = replace(
+        CertifiedClientPeer.engine_config, signature_schemes=["ed25519"]
+    )
+
+
+def identities() -> Iterator[Row]:
+    stranger = {"of-an-unknown-ca": as_somebody_else(strangers_credentials)}
+    yield from rows("4.5.1.3", PEERS, ["certificate"], stranger, A.unknown_ca)
+    expired = {"expired": as_somebody_else(EXPIRED)}
+    yield from rows("4.5.1.3", PEERS, ["certificate"], expired, A.certificate_expired)
+    other = {"for-another-name": as_somebody_else(authority.issue("other.example"))}
+    yield from rows("4.5.1.3", [AskingServerPeer], ["certificate"], other, A.bad_certificate)
+    unwanted = {"in-a-scheme-that-is-not-wanted": altered(lambda m: m)}
+    peers = (WithoutOurScheme, ClientWithoutOurScheme)
+    yield from rows("4.5.2", peers, ["certificate_verify"], unwanted, A.illegal_parameter)
+
+
 CLIENT_HELLO: Mapping[str, Mapping[str, Any]] = {
     "decode_error": {
         "session-id-of-33-octets": but(legacy_session_id=bytes(33)),
@@ -514,4 +562,5 @@ ROWS = [
         for row in rows("4.2.2", [CertifiedClientPeer], ["client_hello"], deeds, A[alert])
     ),
     *authentication(),
+    *identities(),
 ]
