@@ -17,6 +17,7 @@ from tls_pairs import (
     SOCKET,
     UNIX,
     AnyStream,
+    Cutter,
     Engine,
     Transports,
     clog,
@@ -256,20 +257,3 @@ async def test_sends_cut_at_random_lose_no_framing(engine: Engine, transports: T
         nursery.start_soon(send_and_cut, client)
         await check(server)
         nursery.cancel_scope.cancel()
-
-
-class Cutter(trio.abc.Instrument):
-    """Cancels a scope when the task that made it has yielded so many times."""
-
-    def __init__(self, scope: trio.CancelScope, yields: int) -> None:
-        self._scope = scope
-        self._task = trio.lowlevel.current_task()
-        self._left = yields
-        if not yields:
-            scope.cancel()
-
-    def after_task_step(self, task: trio.lowlevel.Task) -> None:
-        if task is self._task:
-            self._left -= 1
-            if not self._left:
-                self._scope.cancel()

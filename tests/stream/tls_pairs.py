@@ -154,3 +154,20 @@ async def stays_blocked(function: Callable[..., Awaitable[object]], *args: Any) 
             await function(*args)
             nursery.cancel_scope.cancel()
     return scope.cancelled_caught
+
+
+class Cutter(trio.abc.Instrument):
+    """Cancels a scope when the task that made it has yielded so many times."""
+
+    def __init__(self, scope: trio.CancelScope, yields: int) -> None:
+        self._scope = scope
+        self._task = trio.lowlevel.current_task()
+        self._left = yields
+        if not yields:
+            scope.cancel()
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        if task is self._task:
+            self._left -= 1
+            if not self._left:
+                self._scope.cancel()
