@@ -223,33 +223,34 @@ async def test_after_a_truncation_nothing_can_be_sent(
             await server.send_all(b"x")
 
 
+class CountingPool(buffers.Pool):
+    """Knows how many of its buffers are lent."""
+
+    lent = 0
+
+    def borrow(self) -> memoryview:
+        self.lent += 1
+        return super().borrow()
+
+    def give_back(self, buffer: memoryview) -> None:
+        self.lent -= 1
+        super().give_back(buffer)
+
+
 async def test_an_idle_connection_holds_no_large_buffer(
     native: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    borrowed = 0
-    borrow, give_back = buffers.borrow, buffers.give_back
-
-    def counted_borrow() -> memoryview:
-        nonlocal borrowed
-        borrowed += 1
-        return borrow()
-
-    def counted_give_back(buffer: memoryview) -> None:
-        nonlocal borrowed
-        borrowed -= 1
-        give_back(buffer)
-
+    """Not even before anybody waits on it."""
+    pool = CountingPool()
     async with connected(native, SOCKET) as (client, server):
-        assert await stays_blocked(client.receive_some)
-        assert await stays_blocked(server.receive_some)
-        monkeypatch.setattr(buffers, "borrow", counted_borrow)
-        monkeypatch.setattr(buffers, "give_back", counted_give_back)
+        for stream in (client, server):
+            assert await stays_blocked(stream.receive_some)
+        monkeypatch.setattr(buffers, "ciphertext", pool)
         await client.send_all(b"x")
         await server.receive_some()
         await server.send_all(bytes(50_000))
         await client.receive_some(10)
-        monkeypatch.undo()
-        assert borrowed == 0
+        assert pool.lent == 0
 
 
 async def test_why_a_send_broke(native: Engine) -> None:
