@@ -89,7 +89,7 @@ async def test_what_was_settled(engine: Engine) -> None:
             assert stream.compression() is None
             assert stream.selected_alpn_protocol() is None
             assert stream.selected_npn_protocol() is None
-            assert stream.session_reused is False
+            assert stream.session_reused is stream.negotiated.resumed
         assert client.shared_ciphers() is None
         assert client.cipher() in (server.shared_ciphers() or [])
 
@@ -154,6 +154,19 @@ async def test_channel_bindings_of_the_stdlib(openssl: Engine) -> None:
         assert client.get_channel_binding() == server.get_channel_binding("tls-unique")
         with pytest.raises(ValueError, match="not implemented"):
             client.get_channel_binding("tls-exporter")
+
+
+async def test_session_reused_natively(ca: CA) -> None:
+    config = ClientConfig(trust=ca.trust)
+    resuming = Engine("native", config, ServerConfig(credentials=ca.issue(SERVER_NAME)))
+    certificates: list[object] = []
+    for reused in (False, True):
+        async with connected(resuming, MEMORY) as (client, server):
+            assert client.session_reused is server.session_reused is reused
+            certificates.append(client.getpeercert())
+            await server.send_all(b"and tickets")
+            assert await client.receive_some() == b"and tickets"
+    assert certificates[0] == certificates[1] is not None
 
 
 # What only an SSLContext can
