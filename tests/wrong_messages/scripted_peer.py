@@ -304,7 +304,8 @@ class ServerPeer(Peer):
         if self.retry_extensions:
             retry = self.hello_of(HELLO_RETRY_REQUEST_RANDOM, self.retry_extensions)
             self.step("hello_retry_request", retry)
-            self.transcript.start_with_retry(SUITE)
+            self.transcript.retry(SUITE)
+            self.transcript.start(SUITE)
             self.hello = self.hear(ClientHello)
         else:
             self.transcript.start(SUITE)
@@ -416,7 +417,8 @@ class ClientPeer(Peer):
         self.step("client_hello", hello)
         answer = self.hear(ServerHello)
         if answer.is_hello_retry_request:
-            self.transcript.start_with_retry(SUITE)
+            self.transcript.retry(SUITE)
+            self.transcript.start(SUITE)
             self.step("second_client_hello", self.second_hello(hello, answer))
             answer = self.hear(ServerHello)
         else:
