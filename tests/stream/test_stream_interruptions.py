@@ -305,3 +305,40 @@ async def test_what_is_no_data_is_told_before_the_handshake(engine: Engine) -> N
         with trio.fail_after(5), pytest.raises(TypeError):
             await client.send_all(cast(Any, "text"))
         await handshake(client, server)
+
+
+async def assert_closed(stream: AnyStream) -> None:
+    with pytest.raises(trio.ClosedResourceError):
+        await stream.transport_stream.send_all(b"x")
+
+
+async def test_closing_over_a_stream_that_takes_nothing_can_be_cancelled(engine: Engine) -> None:
+    async with connected(engine, LOCKSTEP) as (client, _server):
+        assert await stays_blocked(client.aclose)
+        await assert_closed(client)
+
+
+async def test_who_waits_for_another_task_to_close_can_force_it(engine: Engine) -> None:
+    async with connected(engine, LOCKSTEP) as (client, _server), trio.open_nursery() as nursery:
+        nursery.start_soon(client.aclose)
+        await trio.testing.wait_all_tasks_blocked()
+        assert await stays_blocked(client.aclose)
+        await assert_closed(client)
+
+
+@pytest.mark.parametrize("second", ["receive_some", "unwrap"])
+async def test_a_second_receiver_does_not_harm_the_first(
+    engine: Engine, transports: Transports, second: str
+) -> None:
+    async with connected(engine, transports) as (client, server), trio.open_nursery() as nursery:
+
+        async def receive() -> None:
+            assert await client.receive_some() == b"for the first"
+
+        nursery.start_soon(receive)
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(trio.BusyResourceError):
+            await getattr(client, second)()
+        await client.send_all(b"and one that sends")
+        assert await server.receive_some() == b"and one that sends"
+        await server.send_all(b"for the first")
