@@ -30,6 +30,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def checks(session: nox.Session) -> None:
+    """Take each security check out, and see that a test fails without it."""
+    session.install("-q", ".[test]")
+    session.run("python", "tests/checks/remove_checks.py", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style and types."""
     session.install("-q", ".[dev]")

@@ -160,8 +160,8 @@ def doubled() -> Iterator[Row]:
 #: In hexadecimal: bodies that cannot be parsed, by message and extension.
 MALFORMED = {
     ("4.3", "CH", E.server_name): "- 00 0000 0003000000 000400000161ff 0005000002 000401000161",
-    ("4.3.7", "CH", E.supported_groups): "- 00 0000 000100 0002001dff 0004001d",
-    ("4.3.3", "CH", E.signature_algorithms): "- 00 0000 000104 0002040300 00040403",
+    ("4.3.7", "CH", E.supported_groups): "- 00 0000 000100 0003001d00 0002001dff 0004001d",
+    ("4.3.3", "CH", E.signature_algorithms): "- 00 0000 000104 0003040300 0002040300 00040403",
     ("4.3.3", "CH", E.signature_algorithms_cert): "- 0000 000104 0002040300 00040403",
     ("4.3", "CH", E.application_layer_protocol_negotiation): (
         "- 00 0000 000100 00020268 0003026832ff 0004026832 000400026832 00020000"

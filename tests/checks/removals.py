@@ -1,0 +1,230 @@
+"""The security checks, each with the source that makes it, and a way to take it out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["REMOVALS", "Removal"]
+
+WRONG_MESSAGES = "tests/wrong_messages/test_wrong_messages.py"
+LIMITS = "tests/engine/test_limits.py"
+VERIFICATION = "tests/test_verification.py"
+
+
+@dataclass(frozen=True)
+class Removal:
+    """A check, and what is left of the source without it.
+
+    Attributes:
+        check: what is checked.
+        section: of RFC 9846, or of the RFC that is named.
+        module: the file in ``trio_tlsx`` that does it.
+        source: the piece of it that stands there once.
+        without: what stands in its place when the check is removed.
+        tests: where a test has to fail then.
+        matching: which of the tests there are run (pytest's ``-k``).
+    """
+
+    check: str
+    section: str
+    module: str
+    source: str
+    matching: str = ""
+    without: str = "if False:"
+    tests: str = WRONG_MESSAGES
+
+
+def _elif(check: str, section: str, module: str, source: str, matching: str) -> Removal:
+    return Removal(check, section, module, source, matching, "elif False:")
+
+
+def _pass(
+    check: str, section: str, module: str, source: str, matching: str, tests: str = WRONG_MESSAGES
+) -> Removal:
+    return Removal(check, section, module, source, matching, "pass", tests)
+
+
+HELLO = "engine/hello.py"
+EXTENSIONS = "engine/extensions.py"
+AUTHENTICATION = "engine/authentication.py"
+CLIENT = "engine/client13.py"
+SERVER = "engine/server13.py"
+INCOMING = "engine/incoming.py"
+READER = "engine/message_reader.py"
+CONNECTION = "engine/connection.py"
+POLICY = "policy.py"
+
+REMOVALS = [
+    # Who the peer is
+    Removal("chain, name and dates of the server", "4.5.1.3", CLIENT,
+            "return verify_server(chain, offer.server_name, trust, at)",
+            "unknown-ca or expired or another-name", "return ()"),
+    Removal("chain and dates of the client", "4.5.1.3", SERVER,
+            "return verify_client(chain, config.client_trust, at)",
+            "unknown-ca or expired", "return ()"),
+    Removal("the server's name", "RFC 9525 6", "verification.py",
+            "builder.build_server_verifier(name.subject).verify(leaf, others)",
+            "do_not_match", "builder.build_client_verifier().verify(leaf, others).chain",
+            VERIFICATION),
+    Removal("dates", "RFC 5280 6.1.3", "verification.py", ".store(trust.store).time(at)",
+            "dates", ".store(trust.store).time(chain[0].not_valid_before_utc)", VERIFICATION),
+    _pass("extended key usage", "RFC 5280 4.2.1.12", POLICY,
+          "check_extended_key_usage(certificate, usages, self)", "extended_key_usage",
+          VERIFICATION),
+    _pass("key usage of a leaf", "4.5.1.2", POLICY, "check_leaf_key(leaf, usage)",
+          "key_usage_of_a_leaf", VERIFICATION),
+    _pass("key usage of a CA", "RFC 5280 4.2.1.3", POLICY, "check_ca_key(ca, usage)",
+          "key_usage_of_a_ca", VERIFICATION),
+    Removal("length of the chain", "RFC 5280 6.1", AUTHENTICATION,
+            "if len(entries) > MAX_CHAIN_LENGTH:", "ten-certificates"),
+    Removal("a server has a certificate", "4.5.1.3", CLIENT, "if not chain:",
+            "AskingServerPeer-certificate-none"),
+    Removal("a client has one that must", "4.5.1.3", SERVER,
+            'if config.client_auth == "required":', "CertifiedClientPeer-certificate-none"),
+    # That it is the peer
+    _pass("signature of CertificateVerify", "4.5.2", AUTHENTICATION,
+          "signatures.verify(scheme, leaf, certificate_verify.signature, content)", "signature-"),
+    Removal("its scheme was offered", "4.5.2", AUTHENTICATION,
+            "(s for s in accepted if s == certificate_verify.algorithm)", "not-wanted",
+            "(s for s in SignatureScheme if s == certificate_verify.algorithm)"),
+    Removal("its scheme fits the key", "4.5.2", AUTHENTICATION, "if scheme not in possible:",
+            "scheme-"),
+    Removal("it is for this role", "4.5.2", AUTHENTICATION,
+            "content = _signed_content(context, hs.transcript.digest())\n    leaf",
+            "for-the-other-role",
+            "content = _signed_content({SERVER_CONTEXT: CLIENT_CONTEXT, CLIENT_CONTEXT: "
+            "SERVER_CONTEXT}[context], hs.transcript.digest())\n    leaf"),
+    Removal("Finished", "4.5.3", AUTHENTICATION,
+            "if not hmac.compare_digest(finished.verify_data, expected):", "finished-wrong"),
+    Removal("length of Finished", "6.2", AUTHENTICATION,
+            "if len(finished.verify_data) != len(expected):", "finished-of-"),
+    Removal("context of the server's Certificate", "4.5.1", CLIENT,
+            "if certificate.certificate_request_context:", "certificate-with-a-context"),
+    Removal("context of the client's Certificate", "4.5.1", SERVER,
+            "if certificate.certificate_request_context != request.certificate_request_context:",
+            "certificate-with-a-context"),
+    Removal("context of CertificateRequest", "4.4.2", CLIENT,
+            "if request.certificate_request_context:", "certificate_request-with-a-context"),
+    # Versions, suites, groups
+    Removal("downgrade sentinel", "4.2.3", HELLO,
+            "if answer.random.endswith(DOWNGRADE_SENTINELS):", "downgrade-sentinel"),
+    Removal("selected version", "4.3.1", HELLO,
+            'if ext.decode_uint16(version, "supported_versions") != TLS13:', "selects-version"),
+    Removal("legacy_version", "4.2.2, 4.2.3", HELLO, "if legacy_version != TLS12:",
+            "legacy_version"),
+    Removal("session id echo", "4.2.3", HELLO,
+            "if answer.legacy_session_id_echo != hello.legacy_session_id:", "session-id"),
+    Removal("the server's compression", "4.2.3", HELLO,
+            "if answer.legacy_compression_method != 0:", "compression"),
+    Removal("the client's compression", "4.2.2", HELLO,
+            "if hello.legacy_compression_methods != NO_COMPRESSION:", "compression"),
+    Removal("the suite was offered", "4.2.3", HELLO,
+            "suite = config.suite_table.get(answer.cipher_suite)", "suite-0x",
+            "suite = config.suite_table.get(answer.cipher_suite, "
+            "next(iter(config.suite_table.values())))"),
+    Removal("the group has a key share of ours", "4.3.8", HELLO, "share = shares.get(code)",
+            "server_hello-group", "share = shares.get(code, next(iter(shares.values())))"),
+    Removal("key shares are for offered groups", "4.3.8", HELLO,
+            "if not shares.keys() <= set(offered):", "share-for-group or shares-not-of"),
+    Removal("one key share for each group", "4.3.8", EXTENSIONS, "if group in shares:",
+            "two-shares"),
+    Removal("form of a point", "4.3.8.2", "engine/groups.py",
+            'if not peer.startswith(b"\\x04"):', "share-compressed or share-hybrid"),
+    # HelloRetryRequest
+    Removal("the suite stays", "4.2.4", HELLO,
+            "if chosen_suite(config, hello, answer) is not suite:", "changes-the-suite"),
+    Removal("the version stays", "4.2.4", HELLO,
+            "if _E.supported_versions not in answer.extensions:",
+            "RetryingServerPeer-server_hello-without-supported_versions"),
+    _pass("there is one only", "4.2.4", HELLO,
+          'raise unexpected("sent a second HelloRetryRequest")', "asks-again"),
+    Removal("it asks for a change", "4.2.4", HELLO, "if _E.cookie not in retry.extensions:",
+            "asks-for-no-change"),
+    Removal("it asks for a new key share", "4.3.8", HELLO, "if code in shares:",
+            "asks-for-what"),
+    Removal("the second ClientHello is the first", "4.2.2", HELLO,
+            "if without_extensions(first, _MAY_CHANGE) != "
+            "without_extensions(second, _MAY_CHANGE):", "second_client_hello"),
+    Removal("no early data after it", "4.2.2", HELLO, "if _E.early_data in second.extensions:",
+            "early_data-added"),
+    _elif("only the key share that was asked for", "4.2.2", HELLO, "elif len(shares) != 1:",
+          "another-share-too"),
+    _elif("the cookie comes back", "4.3.2", HELLO, "elif cookie is None:", "without-cookie"),
+    _elif("it is the same cookie", "4.3.2", HELLO,
+          "elif not hmac.compare_digest(cookie, expected):", "cookie-"),
+    Removal("the transcript holds the first ClientHello's hash", "4.1", "engine/transcript.py",
+            "self._messages = [uint8(HandshakeType.message_hash) + opaque24(digest), *retry]",
+            "", "self._messages = [client_hello, *retry]", "tests/engine/test_rfc8448.py"),
+    # Extensions
+    Removal("an extension in the wrong message", "4.3", EXTENSIONS,
+            "if extension not in allowed and extension in _ALLOWED:", "-with-"),
+    Removal("an extension that was not asked for", "4.3", EXTENSIONS,
+            "if is_response and extension not in requested:", "-with-unsolicited"),
+    Removal("an extension twice", "4.3", EXTENSIONS, "if code in extensions:", "-twice"),
+    Removal("mandatory extensions", "9.2", HELLO, "if needed not in extensions:",
+            "client_hello-without"),
+    Removal("signature_algorithms in CertificateRequest", "4.4.2", CLIENT,
+            "if _E.signature_algorithms not in request.extensions:",
+            "certificate_request-without"),
+    Removal("pre_shared_key is the last", "4.3.11", HELLO,
+            "if tuple(extensions)[-1] != _E.pre_shared_key:", "psk-not-last"),
+    Removal("the application protocol was offered", "RFC 7301 3.2", CLIENT,
+            "if protocols[0] not in config.alpn:", "chooses-"),
+    Removal("least record_size_limit", "RFC 8449 4", "engine/handshake.py",
+            "if limit < MIN_RECORD_SIZE_LIMIT:", "record_size_limit-"),
+    # Syntax
+    _pass("trailing octets", "6.2", "engine/wire.py", 'raise self.error("has trailing octets")',
+          "trailing"),
+    Removal("vectors that are too short", "6.2", "engine/wire.py", "if length < minimum:",
+            "test_wrong_message"),
+    Removal("vectors of an odd length", "6.2", "engine/wire.py", "if len(octets) % 2:",
+            "0003040300"),
+    # Order
+    Removal("the message is the one that must come", "4", "engine/handshake.py",
+            "if raw.handshake_type != message_type.handshake_type:", "-instead"),
+    Removal("messages and changes of keys", "5.1", READER,
+            'raise unexpected("sent more handshake octets where others must come first")',
+            "along-with", "return"),
+    _pass("nothing between the pieces of a message", "5.1", READER,
+          'raise unexpected("ended in the middle of a handshake message")', "interrupted-by"),
+    _pass("data in a handshake", "5.1", READER, "raise unexpected_record(record.content_type)",
+          "data-before-it"),
+    _pass("other messages after the handshake", "4.7", CONNECTION,
+          'raise unexpected("sent a handshake message after the handshake")', "key_update-"),
+    Removal("change_cipher_spec", "5", INCOMING,
+            'if not self.accept_change_cipher_spec or bytes(payload) != b"\\x01":',
+            "change_cipher_spec"),
+    Removal("a server's change_cipher_spec behind its Finished", "5", CLIENT,
+            "hs.incoming.accept_change_cipher_spec = False", "change_cipher_spec", "pass"),
+    Removal("a client's change_cipher_spec behind its Finished", "5", SERVER,
+            "hs.incoming.accept_change_cipher_spec = False", "change_cipher_spec", "pass"),
+    # Records
+    Removal("sequence numbers", "5.3", "engine/record.py",
+            "self.sequence_number = sequence_number + 1", "swapped",
+            "self.sequence_number = sequence_number"),
+    Removal("length of a record", "5.1, 5.2", INCOMING,
+            "if length > (MAX_CIPHERTEXT_LENGTH if protected else MAX_PLAINTEXT_LENGTH):",
+            "announced or of-2"),
+    Removal("length of what is in it", "5.4", INCOMING,
+            "if len(inner) > self.plaintext_limit:", "inside or padding"),
+    Removal("nothing but padding", "5.4", INCOMING, "if not unpadded:", "all-zeros"),
+    _elif("empty records under keys", "5.1", INCOMING, "elif not content:", "empty-"),
+    Removal("empty records in the clear", "5.1", INCOMING, "if not payload:", "empty-"),
+    _elif("types under keys", "5", INCOMING,
+          "elif content_type not in (ContentType.alert, ContentType.handshake):", "sealed-type"),
+    Removal("the end of the transport is no end of the data", "6.1", READER,
+            "raise self._end_of_transport()", "", "return False",
+            "tests/engine/test_contract.py"),
+    # Limits
+    Removal("length of a message", "6.2", READER, "if length > limit:", "announced-"),
+    Removal("empty records in a row", "5.1", INCOMING,
+            "if self._empty_records > MAX_EMPTY_RECORDS:", "", tests=LIMITS),
+    Removal("skipped early data", "4.3.10", INCOMING, "if length > self.early_data_to_skip:", "",
+            tests=LIMITS),
+    Removal("user_canceled in a row", "6.1", READER,
+            "if self._user_canceled > MAX_USER_CANCELED:", "", tests=LIMITS),
+    Removal("tickets", "4.7.1", CONNECTION, "if self._tickets > MAX_TICKETS:", "", tests=LIMITS),
+    Removal("KeyUpdates in a row", "4.7.3", "engine/key_updates.py",
+            "if self.received_in_a_row > MAX_KEY_UPDATES:", "",
+            tests="tests/engine/test_key_updates.py"),
+]  # fmt: skip
