@@ -108,14 +108,13 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
         self._handshake_timeout = handshake_timeout
         self._handshake_deadline: float | None = None
         self._handshake_done = False  # and flushed
-
         self._sending = Turn("another task is currently sending data on this TLSStream")
         self._receiving = Turn("another task is currently receiving data on this TLSStream")
         self._closing = Turn("another task is closing this TLSStream")
         self._closed = False
         self._failure: Exception | None = None
         self._send_ended = False
-        self._send_cut = False  # a part of what was given to one send_all has left, or may have
+        self._send_cut = False  # part of what one send_all was given has left, or may have
         self._alerted = False  # the last thing that we sent says why we end it
 
     @property
@@ -272,7 +271,6 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
                     await self._move_output()
                 else:
                     await self._pump.move_input()
-                # Moving may never have waited, and a peer that floods keeps it so.
                 await trio.lowlevel.checkpoint_if_cancelled()
                 waited = True
         except engine.error_types as error:
@@ -360,8 +358,7 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
     async def send_eof(self) -> None:
         """Say ``close_notify``: nothing more will be sent; receiving goes on.
 
-        If cancelled over a socket, call it again; over any other stream it cannot be known how
-        much of it has left, and the connection is broken for sending.
+        If cancelled over a socket, call it again; any other stream is broken for sending then.
         """
         with self._sending:
             self._check_usable()
