@@ -38,7 +38,9 @@ def python(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def run_tests(copy: Path, tests: Iterable[str], matching: str) -> int:
     options = ["-q", "-x", "-p", "no:cacheprovider"]
-    return python(copy, "-m", "pytest", *options, "-k", matching, *tests).returncode
+    if matching:
+        options.append(f"-k{matching}")  # in one piece, as it may begin with a dash
+    return python(copy, "-m", "pytest", *options, *tests).returncode
 
 
 def fault_of(copy: Path, removal: Removal) -> str | None:
