@@ -210,8 +210,6 @@ REMOVALS = [
     Removal("nothing but padding", "5.4", INCOMING, "if not unpadded:", "all-zeros"),
     _elif("empty records under keys", "5.1", INCOMING, "elif not content:", "empty-"),
     Removal("empty records in the clear", "5.1", INCOMING, "if not payload:", "empty-"),
-    _elif("types under keys", "5", INCOMING,
-          "elif content_type not in (ContentType.alert, ContentType.handshake):", "sealed-type"),
     Removal("the end of the transport is no end of the data", "6.1", READER,
             "raise self._end_of_transport()", "", "return False",
             "tests/engine/test_contract.py"),
