@@ -14,6 +14,8 @@ from .record import (
 
 __all__ = ["Outgoing"]
 
+NOTHING = memoryview(b"")
+
 #: No more application data is sealed while this much is waiting to leave, in bytes.
 MAX_QUEUED = BUFFER_LENGTH
 
@@ -130,13 +132,17 @@ class Outgoing:
 
     def pending(self) -> memoryview:
         """What leaves next; empty if nothing does."""
-        self.finish_flight()
-        if len(self._queue) > 1:
-            joined = b"".join(self._queue)
-            self._queue.clear()
+        if self._flight:
+            self.finish_flight()
+        queue = self._queue
+        if not queue:
+            return NOTHING
+        if len(queue) > 1:
+            joined = b"".join(queue)
+            queue.clear()
             self._give_batch_back()
-            self._queue.append(joined)
-        return memoryview(self._queue[0]) if self._queue else memoryview(b"")
+            queue.append(joined)
+        return memoryview(queue[0])
 
     def sent(self, count: int) -> None:
         """Forget the first ``count`` bytes of what :meth:`pending` gave."""
@@ -144,9 +150,9 @@ class Outgoing:
             return
         self._queued -= count
         self._key_update_left -= count
-        rest = memoryview(self._queue[0])[count:]
-        if rest:
-            self._queue[0] = rest
+        first = self._queue[0]
+        if count < len(first):
+            self._queue[0] = memoryview(first)[count:]
         else:
             del self._queue[0]
             if not self._queue:

@@ -96,9 +96,11 @@ class Sealer(_Protection):
 
         This is where bulk data goes through: what can be outside the loop is.
         """
-        encrypt_into, iv = self._aead.encrypt_into, self._iv
+        encrypt_into, iv, sequence_number = self._aead.encrypt_into, self._iv, self.sequence_number
         total, end = len(data), 0
         header = record_header(ContentType.application_data, fragment_length + 1 + TAG_LENGTH)
+        # All numbers are used up front, so that none can be used again whatever happens.
+        self.sequence_number += -(-total // fragment_length)
         for start in range(0, total, fragment_length):
             stop = start + fragment_length
             if stop > total:
@@ -107,12 +109,13 @@ class Sealer(_Protection):
                 header = record_header(ContentType.application_data, length)
             body = end + HEADER_LENGTH
             output[end:body] = header
-            inner_end = body + stop - start + 1
-            output[body : inner_end - 1] = data[start:stop]
-            output[inner_end - 1] = APPLICATION_DATA
+            type_at = body + stop - start
+            output[body:type_at] = data[start:stop]
+            output[type_at] = APPLICATION_DATA
+            inner_end = type_at + 1
             end = inner_end + TAG_LENGTH
-            nonce = (iv ^ self.sequence_number).to_bytes(IV_LENGTH)
-            self.sequence_number += 1
+            nonce = (iv ^ sequence_number).to_bytes(IV_LENGTH)
+            sequence_number += 1
             encrypt_into(nonce, output[body:inner_end], header, output[body:end])
         return end
 
