@@ -15,8 +15,9 @@ __all__ = ["Negotiated"]
 class Negotiated:
     """What the handshake settled.
 
-    Names are those of the IANA registries. Over an ``ssl.SSLContext`` the fields that the stdlib
-    does not tell are None.
+    Names are those of the IANA registries. Over an ``ssl.SSLContext`` what the stdlib does not
+    tell is None: always ``signature_scheme``, before Python 3.15 ``group``, and on a server
+    ``server_name``; and before Python 3.13 ``peer_certificates`` is the first of the chain only.
 
     Attributes:
         version: ``"TLSv1.3"``.
