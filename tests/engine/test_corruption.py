@@ -32,7 +32,7 @@ from engine_pairs import (
 )
 
 from trio_tlsx.config import ClientConfig, ServerConfig
-from trio_tlsx.engine import hello
+from trio_tlsx.engine import client_hello, server_hello
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.groups import ECDHKey, Group, X25519Key
 from trio_tlsx.engine.outgoing import Outgoing
@@ -85,7 +85,8 @@ SIDES = [(scenario, role) for scenario in SCENARIOS for role in ("client", "serv
 
 @pytest.fixture(autouse=True)
 def randomness(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
-    monkeypatch.setattr(hello, "urandom", same_random)
+    for module in (client_hello, server_hello):
+        monkeypatch.setattr(module, "urandom", same_random)
 
 
 def same_random(length: int) -> bytes:
@@ -138,7 +139,8 @@ class Recording:
 def recording(scenario: str, role: str) -> Recording:
     """What ``role`` says to the other side."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hello, "urandom", same_random)
+        for module in (client_hello, server_hello):
+            patch.setattr(module, "urandom", same_random)
         one = new_connection(scenario, role)
         other = new_connection(scenario, OTHER[role])
         stream = bytearray()

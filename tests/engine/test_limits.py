@@ -26,11 +26,10 @@ from engine_pairs import (
 )
 
 from trio_tlsx.config import ClientConfig
-from trio_tlsx.engine import hello
+from trio_tlsx.engine import client_hello
 from trio_tlsx.engine.buffers import BATCH_RECORDS
 from trio_tlsx.engine.connection import MAX_TICKETS, Connection
 from trio_tlsx.engine.extensions import ExtensionType
-from trio_tlsx.engine.hello import MAX_SKIPPED_EARLY_DATA
 from trio_tlsx.engine.incoming import MAX_EMPTY_RECORDS
 from trio_tlsx.engine.message_reader import (
     MAX_CERTIFICATE_LENGTH,
@@ -54,6 +53,7 @@ from trio_tlsx.engine.record import (
     ContentType,
     record_header,
 )
+from trio_tlsx.engine.server_hello import MAX_SKIPPED_EARLY_DATA
 from trio_tlsx.engine.wants import Want
 from trio_tlsx.errors import AlertDescription, HandshakeShutdown
 from trio_tlsx.verification import MAX_CHAIN_LENGTH
@@ -197,13 +197,13 @@ def test_user_canceled_in_a_row() -> None:
 @pytest.mark.parametrize("retried", [False, True])
 def test_early_data_that_is_skipped(retried: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which a server does that has no use for it: RFC 9846 4.3.10."""
-    make = hello.client_hello
+    make = client_hello.client_hello
 
     def with_early_data(*args: object) -> ClientHello:
         made = make(*args)  # pyright: ignore[reportArgumentType]
         return replace(made, extensions={**made.extensions, ExtensionType.early_data: b""})
 
-    make_second = hello.second_client_hello
+    make_second = client_hello.second_client_hello
 
     def without_early_data(*args: object) -> ClientHello:
         made = make_second(*args)  # pyright: ignore[reportArgumentType]
@@ -211,8 +211,8 @@ def test_early_data_that_is_skipped(retried: bool, monkeypatch: pytest.MonkeyPat
         del extensions[ExtensionType.early_data]
         return replace(made, extensions=extensions)
 
-    monkeypatch.setattr(hello, "client_hello", with_early_data)
-    monkeypatch.setattr(hello, "second_client_hello", without_early_data)
+    monkeypatch.setattr(client_hello, "client_hello", with_early_data)
+    monkeypatch.setattr(client_hello, "second_client_hello", without_early_data)
     for length, refused in [(MAX_SKIPPED_EARLY_DATA, False), (MAX_SKIPPED_EARLY_DATA + 1, True)]:
         client, server = connections(CLIENT, replace(SERVER, require_cookie=retried))
         client.do_handshake()
@@ -331,8 +331,8 @@ def test_record_size_limit_that_nobody_can_keep(monkeypatch: pytest.MonkeyPatch)
             made, extensions={**made.extensions, ExtensionType.record_size_limit: limit}
         )
 
-    make = hello.client_hello
-    monkeypatch.setattr(hello, "client_hello", too_small)
+    make = client_hello.client_hello
+    monkeypatch.setattr(client_hello, "client_hello", too_small)
     assert alert_of(lambda: shake_hands(*connections())) is A.illegal_parameter
 
 

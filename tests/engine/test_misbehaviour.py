@@ -26,11 +26,11 @@ from engine_pairs import (
 
 from trio_tlsx.config import ClientConfig, ServerConfig
 from trio_tlsx.engine import extensions as ext
+from trio_tlsx.engine.client_hello import DOWNGRADE_SENTINELS
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.extensions import ExtensionType
 from trio_tlsx.engine.groups import GROUPS
 from trio_tlsx.engine.handshake import Handshake
-from trio_tlsx.engine.hello import DOWNGRADE_SENTINELS
 from trio_tlsx.engine.messages import (
     Certificate,
     CertificateEntry,

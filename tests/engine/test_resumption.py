@@ -34,7 +34,7 @@ from trio_tlsx import (
     TicketKeys,
     TrustStore,
 )
-from trio_tlsx.engine import hello, resumption
+from trio_tlsx.engine import client_hello, resumption, server_hello
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.extensions import ExtensionType
 from trio_tlsx.engine.messages import ClientHello, NewSessionTicket, encode_message
@@ -543,7 +543,7 @@ def test_only_the_mode_without_a_key_exchange(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.meet()
-    monkeypatch.setattr(hello, "encode_psk_key_exchange_modes", lambda: b"\x01\x00")
+    monkeypatch.setattr(client_hello, "encode_psk_key_exchange_modes", lambda: b"\x01\x00")
     assert not world.resumes()
 
 
@@ -554,7 +554,7 @@ def test_only_so_many_identities_are_looked_at(
     world: World, monkeypatch: pytest.MonkeyPatch, before: int, resumed: bool
 ) -> None:
     accepted: list[Resumed | None] = []
-    accept_session = hello.accept_session
+    accept_session = server_hello.accept_session
 
     def behind_others(plain: ClientHello, psk: Psk, messages: Sequence[bytes]) -> ClientHello:
         """The real identity behind some that nobody knows."""
@@ -573,8 +573,8 @@ def test_only_so_many_identities_are_looked_at(
         return accepted[-1]
 
     world.meet()
-    monkeypatch.setattr(hello, "with_psk", behind_others)
-    monkeypatch.setattr(hello, "accept_session", noted)
+    monkeypatch.setattr(client_hello, "with_psk", behind_others)
+    monkeypatch.setattr(server_hello, "accept_session", noted)
     client, server = connections(world.client, world.server)
     turn(client, server)
     turn(server, client)
@@ -610,7 +610,7 @@ def test_a_malformed_offer(world: World, monkeypatch: pytest.MonkeyPatch) -> Non
         body = {**plain.extensions, ExtensionType.pre_shared_key: b"\0"}
         return replace(plain, extensions=body)
 
-    monkeypatch.setattr(hello, "with_psk", malformed)
+    monkeypatch.setattr(client_hello, "with_psk", malformed)
     client, server = connections(world.client, world.server)
     error = failure_of(lambda: shake_hands(client, server))
     assert error.alert == AlertDescription.decode_error
@@ -620,14 +620,14 @@ def test_a_server_that_chooses_what_was_not_offered(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.meet()
-    accept_session = hello.accept_session
+    accept_session = server_hello.accept_session
 
     def another(*args: Any) -> Resumed | None:
         resumed = accept_session(*args)
         assert resumed is not None
         return replace(resumed, index=1)
 
-    monkeypatch.setattr(hello, "accept_session", another)
+    monkeypatch.setattr(server_hello, "accept_session", another)
     client, server = connections(world.client, world.server)
     turn(client, server)
     turn(server, client)
@@ -645,7 +645,7 @@ def test_a_server_that_resumes_with_another_hash(
     session = resumption.ServerSession(
         CIPHER_SUITES[0x1302], world.clock.now, world.clock.now, None, bytes(48)
     )
-    monkeypatch.setattr(hello, "accept_session", always(Resumed(0, session)))
+    monkeypatch.setattr(server_hello, "accept_session", always(Resumed(0, session)))
     client, server = connections(world.client, world.server)
     turn(client, server)
     turn(server, client)
@@ -658,7 +658,7 @@ def test_a_server_that_resumes_what_nobody_offered(
     session = resumption.ServerSession(
         CIPHER_SUITES[0x1301], world.clock.now, world.clock.now, None, bytes(32)
     )
-    monkeypatch.setattr(hello, "accept_session", always(Resumed(0, session)))
+    monkeypatch.setattr(server_hello, "accept_session", always(Resumed(0, session)))
     client, server = connections(world.client, world.server)
     turn(client, server)
     turn(server, client)

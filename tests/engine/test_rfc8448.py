@@ -39,12 +39,13 @@ from engine_pairs import AbsentSigner, authority, fixed_group, outgoing, records
 from trio_tlsx.config import ClientConfig, ServerConfig
 from trio_tlsx.credentials import Credentials
 from trio_tlsx.engine import (
+    client_hello,
     handshake,
-    hello,
     key_schedule,
     messages,
     resumption,
     server13,
+    server_hello,
     signatures,
 )
 from trio_tlsx.engine.connection import Connection
@@ -224,7 +225,8 @@ def inject_randomness(patch: pytest.MonkeyPatch, values: list[bytes]) -> None:
     def next_value(length: int) -> bytes:
         return next(rest)
 
-    patch.setattr(hello, "urandom", next_value)
+    for module in (client_hello, server_hello):
+        patch.setattr(module, "urandom", next_value)
 
 
 def instead(
@@ -309,8 +311,14 @@ def start(section: Section, replay: Replay, patch: pytest.MonkeyPatch) -> Connec
     if replay.role == "client":
         session_id = client_hellos[0].legacy_session_id
         inject_randomness(patch, [client_hellos[0].random, session_id])
-        instead(patch, hello, "client_hello", client_hellos, check_client_hello)
-        instead(patch, hello, "second_client_hello", client_hellos[1:], check_second_client_hello)
+        instead(patch, client_hello, "client_hello", client_hellos, check_client_hello)
+        instead(
+            patch,
+            client_hello,
+            "second_client_hello",
+            client_hellos[1:],
+            check_second_client_hello,
+        )
         config = ClientConfig(
             insecure_skip_verification=True,
             credentials=credentials,
@@ -325,9 +333,9 @@ def start(section: Section, replay: Replay, patch: pytest.MonkeyPatch) -> Connec
         return Connection.client(with_groups(config, *groups), SERVER_NAME)
 
     assert credentials is not None
-    *retries, server_hello = section.messages("server", "ServerHello")
+    *retries, answer = section.messages("server", "ServerHello")
     cookies = [retry.extensions[ExtensionType.cookie][2:] for retry in retries]
-    inject_randomness(patch, [*cookies, server_hello.random])
+    inject_randomness(patch, [*cookies, answer.random])
     instead(
         patch,
         server13,

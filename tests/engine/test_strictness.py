@@ -23,7 +23,7 @@ from engine_pairs import (
 )
 
 from trio_tlsx.config import ServerConfig
-from trio_tlsx.engine import hello
+from trio_tlsx.engine import client13
 from trio_tlsx.engine.buffers import BUFFER_LENGTH
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.extensions import ExtensionType, decode_key_shares, encode_key_shares
@@ -180,7 +180,7 @@ def test_a_failed_handshake_leaves_no_secret_in_its_frames(
     carry(client, server)
     server.do_handshake()
     carry(server, client)
-    monkeypatch.setattr(hello.client13, "apply_extensions", refuse)
+    monkeypatch.setattr(client13, "apply_extensions", refuse)
     failure_of(client.do_handshake)
     assert fault.__traceback__ is not None
     variables = {name for frame, _ in walk_tb(fault.__traceback__) for name in frame.f_locals}

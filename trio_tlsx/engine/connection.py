@@ -21,7 +21,7 @@ from ..errors import (
     Truncated,
 )
 from ..server_name import ServerName
-from . import exporters, hello
+from . import client_hello, exporters, server_hello
 from .alerts import FATAL, WARNING
 from .buffers import BUFFER_LENGTH
 from .handshake import Established, Handshake, Observer, Steps
@@ -96,14 +96,14 @@ class Connection:
             False,
             config,
             server_name.host,
-            lambda hs: hello.client(hs, config, server_name),
+            lambda hs: client_hello.client(hs, config, server_name),
             observer,
         )
 
     @classmethod
     def server(cls, config: ServerConfig, *, observer: Observer | None = None) -> Connection:
         """The side that is spoken to."""
-        return cls(True, config, None, lambda hs: hello.server(hs, config), observer)
+        return cls(True, config, None, lambda hs: server_hello.server(hs, config), observer)
 
     # The handshake
 

@@ -1,0 +1,246 @@
+"""The client's hellos: what it offers, and what the server's answer makes of that.
+
+What follows the hellos belongs to a version: ``client`` hands over to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from os import urandom
+
+from ..config import ClientConfig
+from ..errors import AlertDescription, NegotiationError, ProtocolError
+from ..server_name import ServerName
+from ..sessions import Session
+from . import client13
+from . import extensions as ext
+from .extensions import Context, ExtensionType, check_context
+from .groups import EphemeralKey, Group
+from .handshake import Established, Handshake, Steps
+from .hello import (
+    NO_COMPRESSION,
+    TLS12,
+    TLS13,
+    VERSION_NAMES,
+    bad_key_share,
+    check_legacy_version,
+)
+from .incoming import unexpected
+from .messages import MAX_SESSION_ID_LENGTH, RANDOM_LENGTH, ClientHello, ServerHello
+from .psk import encode_psk_key_exchange_modes, with_psk, without_psk
+from .record import INITIAL_RECORD_VERSION, LEGACY_RECORD_VERSION
+from .resumption import find_session, fits, psk_of
+from .signatures import CERTIFICATE_ONLY_SCHEMES
+from .suites import CipherSuite
+from .wire import uint16
+
+__all__ = ["client"]
+
+#: RFC 9846 4.2.3: the end of the random of a server that could have done better.
+DOWNGRADE_SENTINELS = (b"DOWNGRD\x01", b"DOWNGRD\x00")
+
+_E = ExtensionType
+
+
+def client(hs: Handshake, config: ClientConfig, server_name: ServerName) -> Steps[Established]:
+    """Offer; do what a HelloRetryRequest asks for; go on with what the server chose."""
+    shares = {group.code: group.generate() for group in initial_groups(config)}
+    session = yield from find_session(hs, config, server_name)
+    hello = offer_session(hs, config, session, client_hello(config, server_name, shares))
+    hs.log_keys(config.write_key_log, hello.random)
+    hs.outgoing.record_version = INITIAL_RECORD_VERSION
+    hs.send(hello)
+    hs.outgoing.finish_flight()
+    hs.outgoing.record_version = LEGACY_RECORD_VERSION
+    hs.incoming.accept_change_cipher_spec = True
+
+    answer = yield from hs.expect(ServerHello)
+    suite = chosen_suite(config, hello, answer)
+    if answer.is_hello_retry_request:
+        hs.check_end_of_flight()
+        check_context(answer.extensions, Context.HRR, {*hello.extensions, _E.cookie})
+        hs.transcript.retry(suite)
+        shares = retry_shares(config, shares, answer)
+        if session is not None and not fits(session, suite):
+            session = None
+        hello = second_client_hello(hello, shares, answer)
+        hello = offer_session(hs, config, session, hello)
+        if config.middlebox_compatibility:
+            hs.outgoing.change_cipher_spec()
+        hs.send(hello)
+        hs.transcript.start(suite)
+
+        answer = yield from hs.expect(ServerHello)
+        if answer.is_hello_retry_request:
+            raise unexpected("sent a second HelloRetryRequest")
+        if _E.supported_versions not in answer.extensions:
+            raise ProtocolError("the other side changed its mind about the version")
+        if chosen_suite(config, hello, answer) is not suite:
+            raise ProtocolError("the other side changed its mind about the cipher suite")
+    else:
+        hs.transcript.start(suite)
+        if config.middlebox_compatibility:
+            hs.outgoing.change_cipher_spec()
+
+    check_context(answer.extensions, Context.SH, hello.extensions)
+    group, shared_secret = finish_key_exchange(config, shares, answer)
+    session = resumed_session(session, suite, answer)
+    offer = client13.Offer(config, server_name, hello.extensions, session)
+    return (yield from client13.run(hs, offer, suite, group, shared_secret))
+
+
+def initial_groups(config: ClientConfig) -> Sequence[Group]:
+    """The groups that a first ClientHello has key shares for.
+
+    The most wanted one; and, where that is a hybrid, its classical part, which costs little and
+    spares a round trip with servers that know nothing else.
+    """
+    first, *others = config.group_table.values()
+    return [first, *(group for group in others if group.code == first.classical_part)]
+
+
+def client_hello(
+    config: ClientConfig, server_name: ServerName, shares: Mapping[int, EphemeralKey]
+) -> ClientHello:
+    extensions: dict[int, bytes] = {}
+    if server_name.sni is not None:
+        extensions[_E.server_name] = ext.encode_server_name(server_name.sni)
+    extensions[_E.supported_groups] = ext.encode_uint16_list(config.group_table)
+    schemes = (*config.scheme_table, *CERTIFICATE_ONLY_SCHEMES)
+    extensions[_E.signature_algorithms] = ext.encode_uint16_list(schemes)
+    if config.alpn:
+        extensions[_E.application_layer_protocol_negotiation] = ext.encode_alpn(config.alpn)
+    if config.verifiers:
+        # They may want to look at it.
+        extensions[_E.status_request] = ext.encode_status_request()
+    extensions[_E.record_size_limit] = uint16(config.record_size_limit)
+    extensions[_E.key_share] = encode_shares(shares)
+    extensions[_E.supported_versions] = ext.encode_supported_versions((TLS13,))
+    if config.resumption:
+        # RFC 9846 4.3.9: a server sends no tickets to a client that cannot use them.
+        extensions[_E.psk_key_exchange_modes] = encode_psk_key_exchange_modes()
+    return ClientHello(
+        legacy_version=TLS12,
+        random=urandom(RANDOM_LENGTH),
+        # RFC 9846 E.4: a session id makes it look like a resumption of TLS 1.2.
+        legacy_session_id=(
+            urandom(MAX_SESSION_ID_LENGTH) if config.middlebox_compatibility else b""
+        ),
+        cipher_suites=tuple(config.suite_table),
+        legacy_compression_methods=NO_COMPRESSION,
+        extensions=extensions,
+    )
+
+
+def offer_session(
+    hs: Handshake, config: ClientConfig, session: Session | None, hello: ClientHello
+) -> ClientHello:
+    """The ClientHello with an offer to resume the session, if there is one."""
+    if session is None:
+        return hello
+    return with_psk(hello, psk_of(session, config.clock()), hs.transcript.messages)
+
+
+def resumed_session(
+    session: Session | None, suite: CipherSuite, answer: ServerHello
+) -> Session | None:
+    """The session that was offered, if the server resumes it (RFC 9846 4.3.11)."""
+    index = answer.extensions.get(_E.pre_shared_key)
+    if index is None or session is None:
+        return None
+    if ext.decode_uint16(index, "pre_shared_key") != 0:
+        raise ProtocolError("the other side chose a pre-shared key that was not offered")
+    if not fits(session, suite):
+        raise ProtocolError("the other side resumes with a cipher suite of another hash")
+    return session
+
+
+def encode_shares(shares: Mapping[int, EphemeralKey]) -> bytes:
+    return ext.encode_key_shares({code: share.public for code, share in shares.items()})
+
+
+def chosen_suite(config: ClientConfig, hello: ClientHello, answer: ServerHello) -> CipherSuite:
+    """Check the answer's version and what it must echo; give its suite (RFC 9846 4.2.3)."""
+    version = answer.extensions.get(_E.supported_versions)
+    if version is None:
+        if answer.random.endswith(DOWNGRADE_SENTINELS):
+            raise ProtocolError(
+                "the other side can do TLS 1.3, but somebody in between kept it from doing so"
+            )
+        name = VERSION_NAMES.get(answer.legacy_version, f"version {answer.legacy_version:#06x}")
+        raise NegotiationError(
+            f"this peer offered only {name}, and TLS 1.3 is required",
+            AlertDescription.protocol_version,
+        )
+    if ext.decode_uint16(version, "supported_versions") != TLS13:
+        raise ProtocolError("the other side chose a version of TLS that was not offered")
+    check_legacy_version(answer.legacy_version)
+    if answer.legacy_session_id_echo != hello.legacy_session_id:
+        raise ProtocolError("the other side did not echo the legacy_session_id")
+    if answer.legacy_compression_method != 0:
+        raise ProtocolError("the other side chose a compression method")
+    suite = config.suite_table.get(answer.cipher_suite)
+    if suite is None:
+        raise ProtocolError(
+            f"the other side chose a cipher suite ({answer.cipher_suite:#06x}) "
+            "that was not offered"
+        )
+    return suite
+
+
+def retry_shares(
+    config: ClientConfig, shares: Mapping[int, EphemeralKey], retry: ServerHello
+) -> Mapping[int, EphemeralKey]:
+    """The key shares of the second ClientHello (RFC 9846 4.3.8)."""
+    wanted = retry.extensions.get(_E.key_share)
+    if wanted is None:
+        if _E.cookie not in retry.extensions:
+            raise ProtocolError("the other side's HelloRetryRequest asks for no change at all")
+        return shares
+    code = ext.decode_uint16(wanted, "key_share")
+    group = config.group_table.get(code)
+    if group is None:
+        raise ProtocolError(
+            f"the other side asked for a key share of a group ({code:#06x}) that was not offered"
+        )
+    if code in shares:
+        raise ProtocolError(f"the other side asked for a key share ({group.name}) that it has")
+    return {code: group.generate()}
+
+
+def second_client_hello(
+    hello: ClientHello, shares: Mapping[int, EphemeralKey], retry: ServerHello
+) -> ClientHello:
+    """The first one, with what the HelloRetryRequest asked for (RFC 9846 4.2.2).
+
+    A pre_shared_key is left out: it would need another binder.
+    """
+    extensions = dict(without_psk(hello).extensions)
+    if _E.key_share in retry.extensions:
+        extensions[_E.key_share] = encode_shares(shares)
+    if (cookie := retry.extensions.get(_E.cookie)) is not None:
+        extensions[_E.cookie] = ext.encode_cookie(ext.decode_cookie(cookie))
+    return replace(hello, extensions=extensions)
+
+
+def finish_key_exchange(
+    config: ClientConfig, shares: Mapping[int, EphemeralKey], answer: ServerHello
+) -> tuple[Group, bytes]:
+    """The group that the server chose among our key shares, and the shared secret."""
+    body = answer.extensions.get(_E.key_share)
+    if body is None:
+        raise ProtocolError(
+            "the other side's ServerHello lacks a key_share", AlertDescription.missing_extension
+        )
+    code, key_exchange = ext.decode_key_share_entry(body)
+    share = shares.get(code)
+    if share is None:
+        raise ProtocolError(
+            f"the other side chose a group ({code:#06x}) that no key share was sent for"
+        )
+    group = config.group_table[code]
+    try:
+        return group, share.exchange(key_exchange)
+    except ValueError as error:
+        raise bad_key_share(group) from error

@@ -1,0 +1,248 @@
+"""The server's hellos: what it chooses from what is offered, and what it asks for anew.
+
+What follows the hellos belongs to a version: ``server`` hands over to it.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from os import urandom
+
+from ..config import ServerConfig
+from ..credentials import Credentials
+from ..errors import AlertDescription, NegotiationError, ProtocolError
+from . import extensions as ext
+from . import server13, views
+from .extensions import Context, ExtensionType, check_context
+from .groups import Group
+from .handshake import Established, Handshake, Steps
+from .hello import (
+    NO_COMPRESSION,
+    TLS12,
+    TLS13,
+    VERSION_NAMES,
+    bad_key_share,
+    check_legacy_version,
+)
+from .messages import HELLO_RETRY_REQUEST_RANDOM, RANDOM_LENGTH, ClientHello, ServerHello
+from .questions import CredentialsWanted
+from .resumption import accept_session
+from .suites import CipherSuite
+from .wire import uint16
+
+__all__ = ["server"]
+
+COOKIE_LENGTH = 32
+
+#: Bytes of 0-RTT records that a server drops: what common servers let a client send at the most.
+MAX_SKIPPED_EARLY_DATA = 2**14
+
+_E = ExtensionType
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a server picks from a ClientHello; ``peer_share`` is None where a retry is needed."""
+
+    suite: CipherSuite
+    group: Group
+    peer_share: bytes | None
+
+
+def server(hs: Handshake, config: ServerConfig) -> Steps[Established]:
+    """Choose from what is offered; ask for another key share if need be; go on."""
+    hello = yield from hs.expect(ClientHello)
+    hs.incoming.accept_change_cipher_spec = True
+    check_client_hello(hello)
+    config, candidates = yield from who_answers(hs, config, hello)
+    hs.log_keys(config.write_key_log, hello.random)
+    choice = choose(config, hello)
+    retried = choice.peer_share is None or config.require_cookie
+    if retried:
+        hs.check_end_of_flight()
+        retry = hello_retry_request(config, hello, choice)
+        hs.send(retry)
+        hs.transcript.retry(choice.suite)
+        if hello.legacy_session_id:
+            hs.outgoing.change_cipher_spec()
+        if _E.early_data in hello.extensions:
+            hs.incoming.early_data_to_skip = MAX_SKIPPED_EARLY_DATA
+        first, hello = hello, (yield from hs.expect(ClientHello))
+        check_client_hello(hello)
+        check_second_client_hello(first, hello, retry)
+        choice = replace(choice, peer_share=retried_key_share(hello, choice.group))
+    elif _E.early_data in hello.extensions:
+        hs.incoming.early_data_to_skip = MAX_SKIPPED_EARLY_DATA
+    identity = server13.select_credentials(candidates, hello)
+    resumed = accept_session(hs, config, identity[0], hello, choice.suite)
+    hs.transcript.start(choice.suite)
+
+    share, shared_secret = answer_key_share(choice)
+    hs.send(
+        ServerHello(
+            legacy_version=TLS12,
+            random=urandom(RANDOM_LENGTH),
+            legacy_session_id_echo=hello.legacy_session_id,
+            cipher_suite=choice.suite.code,
+            legacy_compression_method=0,
+            extensions={
+                _E.key_share: ext.encode_key_share_entry(choice.group.code, share),
+                _E.supported_versions: uint16(TLS13),
+                **({} if resumed is None else {_E.pre_shared_key: uint16(resumed.index)}),
+            },
+        )
+    )
+    if hello.legacy_session_id and not retried:
+        hs.outgoing.change_cipher_spec()
+    session = None if resumed is None else resumed.session
+    steps = server13.run(
+        hs, config, hello, identity, session, choice.suite, choice.group, shared_secret
+    )
+    return (yield from steps)
+
+
+def who_answers(
+    hs: Handshake, config: ServerConfig, hello: ClientHello
+) -> Steps[tuple[ServerConfig, Sequence[Credentials]]]:
+    """By which rules to go on, and as whom; asked before all else, as it may change all else."""
+    if config.select_credentials is None:
+        return config, config.candidates
+    request = views.ClientHello.of(hello)
+    answer = yield from hs.ask(CredentialsWanted(request, config.select_credentials))
+    if answer is None:
+        raise NegotiationError(
+            f"there is no server of the name {request.server_name!r} here",
+            AlertDescription.unrecognized_name,
+        )
+    if isinstance(answer, ServerConfig):
+        return answer, answer.candidates
+    return config, answer
+
+
+def check_client_hello(hello: ClientHello) -> None:
+    """Check what any ClientHello of TLS 1.3 must have (RFC 9846 4.2.2, 9.2)."""
+    extensions = hello.extensions
+    versions = extensions.get(_E.supported_versions)
+    if versions is not None:
+        offered = ext.decode_supported_versions(versions)
+    else:
+        # RFC 9846 4.3.1: it is TLS 1.2 at the most, whatever legacy_version says.
+        offered = (min(hello.legacy_version, TLS12),)
+    if TLS13 not in offered:
+        # What GREASE put among the versions (RFC 8701) is nothing to tell people about.
+        best = max((v for v in offered if v in VERSION_NAMES), default=None)
+        name = "no known version" if best is None else f"only {VERSION_NAMES[best]}"
+        raise NegotiationError(
+            f"this peer offered {name}, and TLS 1.3 is required",
+            AlertDescription.protocol_version,
+        )
+    check_legacy_version(hello.legacy_version)
+    if hello.legacy_compression_methods != NO_COMPRESSION:
+        raise ProtocolError("the other side offered compression along with TLS 1.3")
+    check_context(extensions, Context.CH)
+    for needed in (_E.supported_groups, _E.signature_algorithms, _E.key_share):
+        if needed not in extensions:
+            raise ProtocolError(
+                f"the other side's ClientHello lacks {needed.name}",
+                AlertDescription.missing_extension,
+            )
+    if _E.pre_shared_key in extensions:
+        if tuple(extensions)[-1] != _E.pre_shared_key:
+            raise ProtocolError("pre_shared_key is not the last extension of the ClientHello")
+        if _E.psk_key_exchange_modes not in extensions:
+            raise ProtocolError(
+                "the other side's ClientHello lacks psk_key_exchange_modes",
+                AlertDescription.missing_extension,
+            )
+
+
+def choose(config: ServerConfig, hello: ClientHello) -> Choice:
+    """Our most wanted suite and group among those offered; a group with a key share first."""
+    suite = next((s for s in config.suite_table.values() if s.code in hello.cipher_suites), None)
+    if suite is None:
+        raise NegotiationError("the other side offers no cipher suite that is allowed here")
+    offered = supported_groups(hello)
+    shares = ext.decode_key_shares(hello.extensions[_E.key_share])
+    if not shares.keys() <= set(offered):
+        raise ProtocolError("the other side sent a key share for a group that it does not offer")
+    common = [group for group in config.group_table.values() if group.code in offered]
+    if not common:
+        raise NegotiationError("the other side offers no key exchange group that is allowed here")
+    group = next((group for group in common if group.code in shares), common[0])
+    return Choice(suite, group, shares.get(group.code))
+
+
+def supported_groups(hello: ClientHello) -> tuple[int, ...]:
+    return ext.decode_uint16_list(hello.extensions[_E.supported_groups], "supported_groups")
+
+
+def hello_retry_request(config: ServerConfig, hello: ClientHello, choice: Choice) -> ServerHello:
+    extensions: dict[int, bytes] = {}
+    if choice.peer_share is None:
+        extensions[_E.key_share] = uint16(choice.group.code)
+    if config.require_cookie:
+        extensions[_E.cookie] = ext.encode_cookie(urandom(COOKIE_LENGTH))
+    extensions[_E.supported_versions] = uint16(TLS13)
+    return ServerHello(
+        legacy_version=TLS12,
+        random=HELLO_RETRY_REQUEST_RANDOM,
+        legacy_session_id_echo=hello.legacy_session_id,
+        cipher_suite=choice.suite.code,
+        legacy_compression_method=0,
+        extensions=extensions,
+    )
+
+
+#: What may differ between two ClientHellos (RFC 9846 4.2.2).
+_MAY_CHANGE = {_E.key_share, _E.early_data, _E.cookie, _E.pre_shared_key, _E.padding}
+
+
+def check_second_client_hello(first: ClientHello, second: ClientHello, retry: ServerHello) -> None:
+    """Check that the client changed what it was asked to, and nothing else."""
+    if without_extensions(first, _MAY_CHANGE) != without_extensions(second, _MAY_CHANGE):
+        raise ProtocolError("the other side changed its ClientHello more than it was asked to")
+    if _E.early_data in second.extensions:
+        raise ProtocolError("the other side offers early data after a HelloRetryRequest")
+    shares = ext.decode_key_shares(second.extensions[_E.key_share])
+    if _E.key_share not in retry.extensions:
+        if second.extensions[_E.key_share] != first.extensions[_E.key_share]:
+            raise ProtocolError(
+                "the other side changed key shares that it was not asked to change"
+            )
+    elif len(shares) != 1:
+        raise ProtocolError(f"the other side sent {len(shares)} key shares, and was asked for one")
+    expected = retry.extensions.get(_E.cookie)
+    cookie = second.extensions.get(_E.cookie)
+    if expected is None:
+        if cookie is not None:
+            raise ProtocolError("the other side sent a cookie that it was not given")
+    elif cookie is None:
+        raise ProtocolError(
+            "the other side's second ClientHello lacks the cookie",
+            AlertDescription.missing_extension,
+        )
+    elif not hmac.compare_digest(cookie, expected):
+        raise ProtocolError("the other side sent another cookie than it was given")
+
+
+def without_extensions(hello: ClientHello, omitted: Collection[int]) -> ClientHello:
+    rest = {code: body for code, body in hello.extensions.items() if code not in omitted}
+    return replace(hello, extensions=rest)
+
+
+def retried_key_share(hello: ClientHello, group: Group) -> bytes:
+    """The key share that a second ClientHello must have (RFC 9846 4.3.8)."""
+    shares = ext.decode_key_shares(hello.extensions[_E.key_share])
+    if group.code not in shares:
+        raise ProtocolError(f"the other side did not send the key share ({group.name}) asked for")
+    return shares[group.code]
+
+
+def answer_key_share(choice: Choice) -> tuple[bytes, bytes]:
+    """Our key share and the shared secret."""
+    try:
+        return choice.group.respond(choice.peer_share or b"")
+    except ValueError as error:
+        raise bad_key_share(choice.group) from error
