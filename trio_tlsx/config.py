@@ -203,6 +203,8 @@ class ClientConfig(_Config):
             this configuration alone.
         session_context: with a ``session_store``, and then never empty: says under which trust
             its sessions were made. One that was kept under another context is not resumed.
+        verify_on_resumption: judge a server anew in each connection that resumes another, by the
+            certificates that it showed then; so that a pin or a revocation that came since counts.
         insecure_skip_verification: trust whoever answers. Such a connection is open to anyone in
             the middle; it is for looking at servers, never for talking to them.
         verify: is called with the :class:`Peer` after it has shown that it holds its key and the
@@ -225,6 +227,7 @@ class ClientConfig(_Config):
     resumption: bool = True
     session_store: SessionStore | None = None
     session_context: bytes = b""
+    verify_on_resumption: bool = False
 
     sessions: SessionStore | None = field(init=False, repr=False, compare=False)
 

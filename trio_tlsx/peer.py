@@ -26,6 +26,8 @@ class Peer:
             there was no verification, or none that ended well.
         error: why the verification refuses it, or None if it does not.
         at: the time by which all is judged, with its time zone.
+        resumed: whether it showed all this in an earlier connection, which this one resumes
+            (RFC 9846 2.2).
     """
 
     certificates: tuple[x509.Certificate, ...]
@@ -34,6 +36,7 @@ class Peer:
     path: tuple[x509.Certificate, ...] = field(repr=False)
     error: CertificateError | None
     at: datetime.datetime
+    resumed: bool = False
 
     @property
     def identity(self) -> Identity:

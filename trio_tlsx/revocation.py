@@ -47,13 +47,15 @@ def check_stapled_ocsp(*, must: bool = False) -> Callable[[Peer], None]:
     Args:
         must: refuse peers that staple none. Those whose certificate promises one (RFC 7633, "must
             staple") are refused without one in any case.
+
+    Where a connection resumes another, nobody can staple anything, so there it has nothing to say.
     """
 
     def verify(peer: Peer) -> None:
         leaf = peer.certificates[0]
         if peer.ocsp_response is not None:
             _check_response(peer.ocsp_response, leaf, peer.issuer, peer.at)
-        elif must or _promises_staple(leaf):
+        elif not peer.resumed and (must or _promises_staple(leaf)):
             why = "one is required" if must else "the certificate promises one (must staple)"
             raise _bad_response(leaf, f"there is no OCSP response with it, and {why}")
 

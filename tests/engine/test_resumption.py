@@ -33,6 +33,7 @@ from trio_tlsx import (
     SessionStore,
     TicketKeys,
     TrustStore,
+    check_stapled_ocsp,
 )
 from trio_tlsx.engine import client_hello, resumption, server_hello
 from trio_tlsx.engine.connection import Connection
@@ -494,6 +495,53 @@ def test_the_server_judges_a_resuming_client_again(world: World) -> None:
     error = failure_of(lambda: shake_hands(client, server))
     assert error.alert == AlertDescription.access_denied
     assert len({peer.certificates for peer in judged}) == 1
+    assert [peer.resumed for peer in judged] == [False, True, True]
+
+
+def test_a_client_judges_a_resuming_server_again_if_it_is_told_to(world: World) -> None:
+    judged: list[Peer] = []
+
+    def verify(peer: Peer) -> None:
+        judged.append(peer)
+        if len(judged) == 3:
+            raise CertificateError("thrown out", AlertDescription.access_denied)
+
+    world.client = replace(world.client, verify=verify)
+    world.meet()
+    assert world.resumes()
+    assert len(judged) == 1
+    world.client = replace(world.client, verify_on_resumption=True)
+    assert world.resumes()
+    client, server = connections(world.client, world.server)
+    error = failure_of(lambda: shake_hands(client, server))
+    assert error.alert == AlertDescription.access_denied
+    assert [peer.resumed for peer in judged] == [False, True, True]
+    assert len({(peer.certificates, peer.server_name, peer.path) for peer in judged}) == 1
+
+
+def test_a_client_verifies_a_resuming_server_again_if_it_is_told_to(world: World) -> None:
+    world.meet()
+    world.client = replace(world.client, verify_on_resumption=True, trust=CA().trust)
+    client, server = connections(world.client, world.server)
+    error = failure_of(lambda: shake_hands(client, server))
+    assert error.alert == AlertDescription.unknown_ca
+
+
+def test_no_ocsp_response_is_missed_where_none_can_be(world: World) -> None:
+    world.client = replace(
+        world.client, credentials=authority.issue("client.example"), verify_on_resumption=True
+    )
+    world.server = replace(
+        world.server,
+        client_auth="required",
+        client_trust=authority.trust,
+        ticket_keys=TicketKeys(clock=world.clock),
+    )
+    world.meet()
+    must = check_stapled_ocsp(must=True)
+    world.client = replace(world.client, verify=must)
+    world.server = replace(world.server, verify=must)
+    assert world.resumes()
 
 
 def test_no_chain_of_resumptions_outlives_the_week(world: World) -> None:

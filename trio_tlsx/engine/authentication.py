@@ -158,7 +158,8 @@ def judge(
     """Decide whether to trust a peer that holds its key: by our rules, then by the program's.
 
     Args:
-        certificate: what ``chain`` was parsed from; None where that was an earlier connection.
+        certificate: what ``chain`` was parsed from; None where it is that of an earlier
+            connection, which this one resumes.
         verify: our rules; gives the verified path.
     """
     now = config.clock()
@@ -175,7 +176,8 @@ def judge(
     extensions: Extensions = certificate.certificate_list[0].extensions if certificate else {}
     status = extensions.get(ExtensionType.status_request)
     ocsp_response = None if status is None else decode_certificate_status(status)
-    peer = Peer(chain, server_name, ocsp_response, path, error, now)
+    resumed = certificate is None
+    peer = Peer(chain, server_name, ocsp_response, path, error, now, resumed)
     for verifier in config.verifiers:
         yield from hs.ask(VerificationWanted(peer, verifier))
 

@@ -74,6 +74,8 @@ def run(
         # RFC 9846 2.2: having the key, it is who showed a certificate when the key was made.
         server = server_of(session)
     yield from authentication.expect_finished(hs, suite, server_secret)
+    if session is not None and config.verify_on_resumption:
+        yield from judge_server(hs, offer, None, server.chain)
     hs.incoming.accept_change_cipher_spec = False
 
     keys.mix_nothing()
@@ -149,10 +151,19 @@ def authenticate_server(
     server = yield from authentication.expect_certificate_verify(
         hs, chain, offer.config.scheme_table, SERVER_CONTEXT
     )
+    yield from judge_server(hs, offer, certificate, chain)
+    return server
+
+
+def judge_server(
+    hs: Handshake,
+    offer: Offer,
+    certificate: Certificate | None,
+    chain: tuple[x509.Certificate, ...],
+) -> Steps[None]:
     verify = partial(check_server, offer, chain)
     name = offer.server_name.host
     yield from authentication.judge(hs, offer.config, certificate, chain, name, verify)
-    return server
 
 
 def check_server(
