@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -54,9 +54,13 @@ async def run_program(
             capture_stderr=True,
             check=False,
             cwd=ROOT,
-            env=os.environ | {name: str(value) for name, value in environment.items()},
+            env=_with(environment),
         )
     return Result(done.returncode, done.stdout, done.stderr)
+
+
+def _with(environment: Mapping[str, str | Path]) -> dict[str, str]:
+    return os.environ | {name: str(value) for name, value in environment.items()}
 
 
 class Server:
@@ -77,12 +81,15 @@ class Server:
 
 
 @asynccontextmanager
-async def running(*command: str | Path, lines_before: int = 0) -> AsyncGenerator[Server, None]:
+async def running(
+    *command: str | Path, lines_before: int = 0, **environment: str | Path
+) -> AsyncGenerator[Server, None]:
     """A server for as long as the block lasts; standard error goes with standard output.
 
     Args:
         command: what to run.
         lines_before: how many lines come before the one that says where it listens.
+        environment: variables that are set for it beside those that are anyway.
     """
     async with trio.open_nursery() as nursery:
         process: trio.Process = await nursery.start(
@@ -94,6 +101,7 @@ async def running(*command: str | Path, lines_before: int = 0) -> AsyncGenerator
                 stderr=subprocess.STDOUT,
                 check=False,
                 cwd=ROOT,
+                env=_with(environment),
             )
         )
         assert process.stdout is not None
