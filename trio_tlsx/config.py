@@ -203,6 +203,10 @@ class ClientConfig(_Config):
             this configuration alone.
         session_context: with a ``session_store``, and then never empty: says under which trust
             its sessions were made. One that was kept under another context is not resumed.
+        ocsp_stapling: ask servers to staple an OCSP response, ``Peer.ocsp_response``; by default
+            where there is a ``verify`` that could look at it.
+        timestamps: ask servers for signed certificate timestamps (RFC 6962),
+            ``Peer.timestamps``, for a ``verify`` that looks at them.
         verify_on_resumption: judge a server anew in each connection that resumes another, by the
             certificates that it showed then; so that a pin or a revocation that came since counts.
         insecure_skip_verification: trust whoever answers. Such a connection is open to anyone in
@@ -228,7 +232,10 @@ class ClientConfig(_Config):
     session_store: SessionStore | None = None
     session_context: bytes = b""
     verify_on_resumption: bool = False
+    ocsp_stapling: bool | None = None
+    timestamps: bool = False
 
+    asks_for_ocsp: bool = field(init=False, repr=False, compare=False)
     sessions: SessionStore | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -245,6 +252,8 @@ class ClientConfig(_Config):
                 "a session_store is for sessions of verified servers: not with "
                 "insecure_skip_verification"
             )
+        stapling = bool(self.verifiers) if self.ocsp_stapling is None else self.ocsp_stapling
+        object.__setattr__(self, "asks_for_ocsp", stapling)
         object.__setattr__(self, "sessions", self._sessions() if self.resumption else None)
 
     def _sessions(self) -> SessionStore:

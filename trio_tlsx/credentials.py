@@ -33,6 +33,8 @@ PRIVATE_KEY_BLOCK = re.compile(
 )
 
 
+MAX_TIMESTAMPS_LENGTH = 2**16 - 1 - 2  # in an extension
+
 #: A stapled OCSP response, or what gives one.
 OCSPSource: TypeAlias = bytes | Callable[[], bytes | Awaitable[bytes | None] | None]
 
@@ -103,6 +105,7 @@ class Credentials:
         der_chain: the same, encoded.
         signer: what signs.
         ocsp: where the OCSP response about the leaf comes from, see :meth:`stapling`.
+        timestamps: the leaf's signed certificate timestamps, see :meth:`with_timestamps`.
         dns_names: the DNS names that the leaf is for, in lower case, wildcards as they stand.
         authorities: who is named in the chain, as issuer or subject, in DER.
 
@@ -118,6 +121,7 @@ class Credentials:
         self.der_chain = tuple(c.public_bytes(Encoding.DER) for c in self.chain)
         self.signer = signer
         self.ocsp: OCSPSource | None = None
+        self.timestamps: tuple[bytes, ...] = ()
         self.dns_names = _dns_names(self.chain[0])
         self.authorities = frozenset(
             name.public_bytes() for c in self.chain for name in (c.issuer, c.subject)
@@ -214,6 +218,26 @@ class Credentials:
         stapled = copy.copy(self)
         stapled.ocsp = ocsp
         return stapled
+
+    def with_timestamps(self, timestamps: Sequence[bytes]) -> Credentials:
+        """The same credentials, with what certificate logs have signed about the leaf.
+
+        A certificate need not hold the timestamps itself: clients that ask get them beside it.
+
+        Args:
+            timestamps: signed certificate timestamps (RFC 6962 3.2), each as the log gave it.
+
+        Raises:
+            ConfigError: one is empty, or they are too long for their field of 64 KiB.
+        """
+        if not all(timestamps) or sum(len(one) + 2 for one in timestamps) > MAX_TIMESTAMPS_LENGTH:
+            raise ConfigError(
+                "signed certificate timestamps are not empty, and together no longer than "
+                f"{MAX_TIMESTAMPS_LENGTH} bytes"
+            )
+        stamped = copy.copy(self)
+        stamped.timestamps = tuple(timestamps)
+        return stamped
 
     @classmethod
     def _from_key(cls, certificates: Sequence[x509.Certificate], key: object) -> Credentials:

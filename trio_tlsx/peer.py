@@ -28,6 +28,8 @@ class Peer:
         at: the time by which all is judged, with its time zone.
         resumed: whether it showed all this in an earlier connection, which this one resumes
             (RFC 9846 2.2).
+        timestamps: the signed certificate timestamps (RFC 6962) that it sent with its own
+            certificate, each as it came. Nobody has looked at them.
     """
 
     certificates: tuple[x509.Certificate, ...]
@@ -37,6 +39,7 @@ class Peer:
     error: CertificateError | None
     at: datetime.datetime
     resumed: bool = False
+    timestamps: tuple[bytes, ...] = field(default=(), repr=False)
 
     @property
     def identity(self) -> Identity:

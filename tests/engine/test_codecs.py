@@ -184,6 +184,11 @@ CODECS = {
         ext.encode_certificate_authorities,
         ext.decode_certificate_authorities,
     ),
+    "timestamps": Codec(
+        st.lists(some, min_size=1, max_size=4).map(tuple),
+        ext.encode_timestamps,
+        ext.decode_timestamps,
+    ),
 }
 
 codecs = pytest.mark.parametrize("name", CODECS)

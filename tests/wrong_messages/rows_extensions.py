@@ -17,6 +17,7 @@ from scripted_peer import (
     CertifiedClientPeer,
     RetriedClientPeer,
     RetryingServerPeer,
+    StaplingServerPeer,
 )
 
 from trio_tlsx.engine.extensions import ExtensionType as E
@@ -56,6 +57,7 @@ PLACES = {
     "EE": (AskingServerPeer, "encrypted_extensions"),
     "CR": (AskingServerPeer, "certificate_request"),
     "CT": (AskingServerPeer, "certificate"),
+    "asked CT": (StaplingServerPeer, "certificate"),
     "NST": (AskingServerPeer, "new_session_ticket"),
 }
 RESPONSES = ("SH", "HRR", "EE", "CT")
@@ -77,7 +79,7 @@ UNSOLICITED = [
 def in_the_wrong_message() -> Iterator[Row]:
     for code, where in TABLE.items():
         for context, (peer, place) in PLACES.items():
-            if context not in where.split():
+            if context.split()[-1] not in where.split():
                 deeds = {f"with-{code.name}": extension_first(code, b"\0\0")}
                 yield from rows("4.3", [peer], [place], deeds, A.illegal_parameter)
         if "CT" not in where.split():
@@ -192,6 +194,12 @@ MALFORMED = {
     ("4.3.4", "CR", E.certificate_authorities): "- 0000 00020000 000300023a 000300013aff",
     ("4.5.1.1", "CR", E.status_request): "00 0100000000",
     ("4.5.1.1", "CR", E.signed_certificate_timestamp): "00",
+    ("4.5.1.1", "asked CT", E.status_request): "- 01 01000000 0100000200 010000010000 020000010a",
+    (
+        "4.5.1.1",
+        "asked CT",
+        E.signed_certificate_timestamp,
+    ): "- 0000 00020000 0003000200 0003000161ff",
 }
 
 

@@ -357,6 +357,14 @@ class AskingServerPeer(ServerPeer):
     asks_for_certificate: ClassVar = True
 
 
+class StaplingServerPeer(ServerPeer):
+    """One whose client asks for all that there may be beside a certificate."""
+
+    engine_config: ClassVar = replace(
+        ServerPeer.engine_config, ocsp_stapling=True, timestamps=True
+    )
+
+
 class RetryingServerPeer(ServerPeer):
     """One that wants another key share, and a cookie back."""
 

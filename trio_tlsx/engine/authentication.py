@@ -6,6 +6,7 @@ import datetime
 import hmac
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -23,7 +24,7 @@ from .extensions import (
     ExtensionType,
     check_context,
     decode_certificate_status,
-    encode_certificate_status,
+    decode_timestamps,
 )
 from .handshake import Handshake, Steps
 from .key_schedule import finished_verify_data
@@ -58,13 +59,10 @@ def send_certificate(
     credentials: Credentials,
     scheme: SignatureScheme,
     context: bytes,
-    ocsp_response: bytes | None = None,
+    stapled: Extensions = MappingProxyType({}),
 ) -> Steps[None]:
-    """Send Certificate and CertificateVerify."""
+    """Send Certificate, with these extensions of its leaf, and CertificateVerify."""
     leaf, *others = credentials.der_chain
-    stapled: Extensions = {}
-    if ocsp_response is not None:
-        stapled = {ExtensionType.status_request: encode_certificate_status(ocsp_response)}
     entries = (CertificateEntry(leaf, stapled), *(CertificateEntry(der, {}) for der in others))
     hs.send(Certificate(b"", entries))
     content = _signed_content(context, hs.transcript.digest())
@@ -176,8 +174,17 @@ def judge(
     extensions: Extensions = certificate.certificate_list[0].extensions if certificate else {}
     status = extensions.get(ExtensionType.status_request)
     ocsp_response = None if status is None else decode_certificate_status(status)
-    resumed = certificate is None
-    peer = Peer(chain, server_name, ocsp_response, path, error, now, resumed)
+    timestamps = extensions.get(ExtensionType.signed_certificate_timestamp)
+    peer = Peer(
+        chain,
+        server_name,
+        ocsp_response,
+        path,
+        error,
+        now,
+        resumed=certificate is None,
+        timestamps=() if timestamps is None else decode_timestamps(timestamps),
+    )
     for verifier in config.verifiers:
         yield from hs.ask(VerificationWanted(peer, verifier))
 

@@ -111,9 +111,10 @@ def client_hello(
     extensions[_E.signature_algorithms] = ext.encode_uint16_list(schemes)
     if config.alpn:
         extensions[_E.application_layer_protocol_negotiation] = ext.encode_alpn(config.alpn)
-    if config.verifiers:
-        # They may want to look at it.
+    if config.asks_for_ocsp:
         extensions[_E.status_request] = ext.encode_status_request()
+    if config.timestamps:
+        extensions[_E.signed_certificate_timestamp] = b""
     extensions[_E.record_size_limit] = uint16(config.record_size_limit)
     extensions[_E.key_share] = encode_shares(shares)
     extensions[_E.supported_versions] = ext.encode_supported_versions((TLS13,))

@@ -191,6 +191,15 @@ def decode_certificate_status(octets: bytes) -> bytes:
     return ocsp_response
 
 
+def encode_timestamps(timestamps: Iterable[bytes]) -> bytes:
+    """What a CertificateEntry answers to signed_certificate_timestamp (RFC 6962 3.3)."""
+    return opaque16(b"".join(map(opaque16, timestamps)))
+
+
+def decode_timestamps(octets: bytes) -> tuple[bytes, ...]:
+    return _decode_vectors(octets, "SignedCertificateTimestampList")
+
+
 def encode_uint16_list(values: Iterable[int]) -> bytes:
     """supported_groups, signature_algorithms, signature_algorithms_cert."""
     return opaque16(uint16s(values))
@@ -295,13 +304,18 @@ def encode_certificate_authorities(names: Iterable[bytes]) -> bytes:
 
 
 def decode_certificate_authorities(octets: bytes) -> tuple[bytes, ...]:
-    reader = Reader(octets, "certificate_authorities")
-    names = Reader(reader.opaque16(minimum=3), "certificate_authorities")
+    return _decode_vectors(octets, "certificate_authorities")
+
+
+def _decode_vectors(octets: bytes, what: str) -> tuple[bytes, ...]:
+    """A list, not empty, of octets, each not empty, all with lengths of two bytes."""
+    reader = Reader(octets, what)
+    entries = Reader(reader.opaque16(minimum=3), what)
     reader.finish()
-    authorities: list[bytes] = []
-    while names:
-        authorities.append(names.opaque16(minimum=1))
-    return tuple(authorities)
+    vectors: list[bytes] = []
+    while entries:
+        vectors.append(entries.opaque16(minimum=1))
+    return tuple(vectors)
 
 
 def check_status_request(octets: bytes) -> None:
@@ -327,8 +341,12 @@ _IN_CERTIFICATE_REQUEST: _Decoders = {
     _E.signature_algorithms_cert: partial(decode_uint16_list, what="signature_algorithms_cert"),
 }
 
-#: How the bodies of requests are read that a handshake may have no need to read.
+#: How bodies are read that a handshake may have no need to read.
 _DECODERS: Mapping[Context, _Decoders] = {
+    _C.CT: {
+        _E.status_request: decode_certificate_status,
+        _E.signed_certificate_timestamp: decode_timestamps,
+    },
     _C.CR: _IN_CERTIFICATE_REQUEST,
     _C.CH: {
         **_IN_CERTIFICATE_REQUEST,

@@ -15,7 +15,7 @@ from ..verification import verify_client
 from . import authentication, selection
 from . import extensions as ext
 from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
-from .extensions import ExtensionType
+from .extensions import Extensions, ExtensionType
 from .groups import Group
 from .handshake import Established, Handshake, Steps
 from .key_schedule import KeySchedule
@@ -68,9 +68,9 @@ def run(
         request = certificate_request(config)
         if request is not None:
             hs.send(request)
-        staple = yield from ocsp_response(hs, credentials, hello)
+        stapled = yield from staple(hs, credentials, hello)
         yield from authentication.send_certificate(
-            hs, credentials, scheme, SERVER_CONTEXT, ocsp_response=staple
+            hs, credentials, scheme, SERVER_CONTEXT, stapled
         )
     authentication.send_finished(hs, suite, server_secret)
 
@@ -175,15 +175,18 @@ def select_credentials(candidates: Sequence[Credentials], hello: ClientHello) ->
     return selected
 
 
-def ocsp_response(
-    hs: Handshake, credentials: Credentials, hello: ClientHello
-) -> Steps[bytes | None]:
-    """The response to staple, for a client that asks (RFC 9846 4.5.1.1)."""
-    if credentials.ocsp is None or _E.status_request not in hello.extensions:
-        return None
-    if isinstance(credentials.ocsp, bytes):
-        return credentials.ocsp
-    return (yield from hs.ask(OCSPResponseWanted(credentials.ocsp)))
+def staple(hs: Handshake, credentials: Credentials, hello: ClientHello) -> Steps[Extensions]:
+    """What goes with our own certificate, for a client that asks (RFC 9846 4.5.1.1, 4.5.1.2)."""
+    stapled: dict[int, bytes] = {}
+    if _E.status_request in hello.extensions:
+        response = credentials.ocsp
+        if callable(response):
+            response = yield from hs.ask(OCSPResponseWanted(response))
+        if response is not None:
+            stapled[_E.status_request] = ext.encode_certificate_status(response)
+    if credentials.timestamps and _E.signed_certificate_timestamp in hello.extensions:
+        stapled[_E.signed_certificate_timestamp] = ext.encode_timestamps(credentials.timestamps)
+    return stapled
 
 
 def authenticate_client(

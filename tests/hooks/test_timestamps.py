@@ -1,0 +1,63 @@
+"""Signed certificate timestamps (RFC 6962): asked for, sent beside the certificate, and shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from meetings import NAME, meet, over_memory
+
+from trio_tlsx import ClientConfig, ConfigError, Credentials, Peer, ServerConfig
+from trio_tlsx.testing import CA
+
+TIMESTAMPS = (b"one log's", b"another's")
+
+
+@pytest.fixture(scope="module")
+def stamped(ca: CA) -> Credentials:
+    return ca.issue(NAME).with_timestamps(TIMESTAMPS)
+
+
+async def seen(client: ClientConfig, server: ServerConfig) -> Peer:
+    """What the client's verify is shown."""
+    peers: list[Peer] = []
+    for side in await meet(replace(client, verify=peers.append), server, await over_memory()):
+        side.settled()
+    return peers[0]
+
+
+async def test_for_a_client_that_asks(ca: CA, stamped: Credentials) -> None:
+    peer = await seen(
+        ClientConfig(trust=ca.trust, timestamps=True),
+        ServerConfig(credentials=stamped.stapling(b"response")),
+    )
+    assert peer.timestamps == TIMESTAMPS
+    assert peer.ocsp_response == b"response"
+
+
+async def test_for_no_other(ca: CA, stamped: Credentials) -> None:
+    peer = await seen(ClientConfig(trust=ca.trust), ServerConfig(credentials=stamped))
+    assert peer.timestamps == ()
+
+
+async def test_from_a_server_that_has_none(ca: CA) -> None:
+    peer = await seen(
+        ClientConfig(trust=ca.trust, timestamps=True), ServerConfig(credentials=ca.issue(NAME))
+    )
+    assert peer.timestamps == ()
+
+
+async def test_an_ocsp_response_can_be_declined(ca: CA, stamped: Credentials) -> None:
+    peer = await seen(
+        ClientConfig(trust=ca.trust, ocsp_stapling=False),
+        ServerConfig(credentials=stamped.stapling(b"response")),
+    )
+    assert peer.ocsp_response is None
+
+
+@pytest.mark.parametrize("timestamps", [(b"",), (b"a", b""), (bytes(2**16 - 4),)], ids=len)
+def test_what_no_extension_could_hold(ca: CA, timestamps: tuple[bytes, ...]) -> None:
+    credentials = ca.issue(NAME)
+    with pytest.raises(ConfigError):
+        credentials.with_timestamps(timestamps)
+    assert credentials.timestamps == ()
