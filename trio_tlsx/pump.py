@@ -48,7 +48,12 @@ class Pump:
         return self._transport.started
 
     async def move_output(self) -> None:
-        """Send all that the engine has queued."""
+        """Send all that the engine has queued.
+
+        Raises:
+            Exception: also what the engine makes of the alert by which the peer said why it broke
+                the connection.
+        """
         while self._sending.taken:
             await self._sending.over()
         with self._sending:
@@ -56,6 +61,8 @@ class Pump:
                 await self._transport.send(self._engine)
             except Exception as error:
                 self.send_failure = error
+                if isinstance(error, trio.BrokenResourceError):
+                    self._hear_why()
                 raise
             except BaseException:
                 # A cancellation, which may come in a group, or Ctrl-C.
@@ -80,7 +87,7 @@ class Pump:
                 self.at_eof = True
                 self._engine.receive_data(b"")
 
-    def hear_why(self) -> None:
+    def _hear_why(self) -> None:
         """Read what the peer said before the stream below broke, as far as that needs no waiting.
 
         Who refuses us closes, perhaps before we have sent all. What breaks our send says no more

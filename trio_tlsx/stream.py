@@ -4,10 +4,9 @@ Theory of operation
 ===================
 
 An engine (:mod:`trio_tlsx.engine.wants`) turns application data into ciphertext and back and
-never waits. A pump (:mod:`trio_tlsx.pump`) moves ciphertext between the engine and the stream
-below. What is here is the waiting: which task waits, for what, and what holds when it is
-cancelled there. There is no ``await`` between asking the engine and doing what it wanted, so that
-no other task finds it half way.
+never waits. A driver (:mod:`trio_tlsx.driver`) asks it what to do next and waits for that, and a
+pump (:mod:`trio_tlsx.pump`) moves ciphertext between the engine and the stream below. What is
+here is what a program may call: which task, when, and what holds when it is cancelled there.
 
 Who may do what is a matter of turns. One task at a time sends and one receives; a second one is
 refused. Behind those, one task at a time moves ciphertext out, and one moves it in; who finds that
@@ -16,21 +15,8 @@ receiving never waits for sending, since two peers that both flushed before they
 deadlock. What the engine queues while it reads leaves at once if the transport takes it without
 waiting, and otherwise with the next send.
 
-The handshake is done by the first task that needs it, while the others queue for the same lock.
-A handshaking task that is cancelled leaves the lock to the next one, which resumes where the
-engine stands. Only if there is none is the handshake given up, and the peer told so.
-
-A connection ends in one of these ways, and every method asks for them in this order:
-
-- ``_closed``: by :meth:`TLSStream.aclose` or :meth:`TLSStream.unwrap`;
-- ``_failure``: the protocol, the transport or an abandoned handshake failed it, both ways;
-- ``_pump.send_failure``: sending cannot go on, but receiving can;
-- ``_send_ended``: ``close_notify`` was queued; nothing can be sent behind it.
-
-An alert that the engine produced leaves before its exception does, unless another task is sending:
-then it leaves with that, and the exception does not wait. ``close_notify`` says that everything
-that was given to ``send_all`` has been sent. So it is never sent once a ``send_all`` was cut,
-nor by an ``aclose`` that is cancelled.
+``close_notify`` says that everything that was given to ``send_all`` has been sent. So it is never
+sent once a ``send_all`` was cut, nor by an ``aclose`` that is cancelled.
 """
 
 from __future__ import annotations
@@ -39,15 +25,14 @@ import math
 import operator
 import ssl
 from contextlib import suppress
-from typing import Any, Generic, TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 import trio
 
 from .choice import engine_for
 from .config import ClientConfig, ServerConfig
+from .driver import Driver
 from .engine.negotiated import Negotiated
-from .engine.wants import Question, Want
-from .pump import Pump
 from .ssl_names import SSLNames
 from .turn import Turn
 
@@ -102,20 +87,12 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
     ) -> None:
         self._engine = engine_for(config, server_hostname, server_side)
         self.transport_stream = transport_stream
-        self._pump = Pump(self._engine, transport_stream)
+        self._driver = Driver(self._engine, transport_stream, handshake_timeout)
         self._https_compatible = https_compatible
-        self._handshake_lock = trio.Lock()
-        self._handshake_timeout = handshake_timeout
-        self._handshake_deadline: float | None = None
-        self._handshake_done = False  # and flushed
         self._sending = Turn("another task is currently sending data on this TLSStream")
         self._receiving = Turn("another task is currently receiving data on this TLSStream")
         self._closing = Turn("another task is closing this TLSStream")
-        self._closed = False
-        self._failure: Exception | None = None
-        self._send_ended = False
         self._send_cut = False  # part of what one send_all was given has left, or may have
-        self._alerted = False  # the last thing that we sent says why we end it
 
     @property
     def server_side(self) -> bool:
@@ -152,82 +129,11 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
         the peer is told so (``user_canceled`` and ``close_notify``, RFC 9846 6.1) as far as that
         needs no waiting, and the stream is broken.
         """
-        self._check_usable()
-        if self._handshake_done:
+        self._driver.check_usable()
+        if self._driver.handshake_done:
             await trio.lowlevel.checkpoint()
         else:
-            await self._handshake()
-
-    async def _handshake(self) -> None:
-        async with self._handshake_lock:
-            if self._handshake_done:
-                return
-            self._check_usable()
-            if self._handshake_deadline is None:
-                self._handshake_deadline = trio.current_time() + self._handshake_timeout
-            try:
-                with trio.CancelScope(deadline=self._handshake_deadline):
-                    await self._drive_handshake()
-                    self._handshake_done = True
-            except BaseException as error:
-                # If it is no Exception: a cancellation, which may come in a group, or Ctrl-C.
-                if not (isinstance(error, Exception) or self._handshake_can_resume()):
-                    self._give_handshake_up(
-                        trio.BrokenResourceError("the handshake was cancelled half way")
-                    )
-                raise
-            if not self._handshake_done:
-                error = trio.TooSlowError(
-                    f"the handshake was not over within {self._handshake_timeout} seconds"
-                )
-                self._give_handshake_up(error)
-                raise await self._fail(error) from error
-
-    async def _drive_handshake(self) -> None:
-        engine = self._engine
-        try:
-            await trio.lowlevel.checkpoint_if_cancelled()
-            while (want := engine.do_handshake()) is not Want.NOTHING:
-                if want is Want.READ:
-                    await self._pump.move_input()
-                elif want is Want.WRITE:
-                    await self._move_output()
-                else:
-                    await self._answer(want)
-                # Moving may never have waited, and a peer that floods keeps it so.
-                await trio.lowlevel.checkpoint_if_cancelled()
-        except engine.error_types as error:
-            raise await self._fail(error) from error
-        except Exception as error:
-            self._failure = self._failure or error
-            raise
-
-    async def _answer(self, question: Question[Any]) -> None:
-        awaitable, question.awaitable = question.awaitable, None
-        if awaitable is None:
-            raise RuntimeError(f"{question!r} has nothing to wait for")
-        try:
-            answer = await awaitable
-        except Exception as error:  # noqa: BLE001 - whatever a hook raises is its refusal
-            self._engine.refuse(error)
-        else:
-            self._engine.answer(answer)
-
-    def _handshake_can_resume(self) -> bool:
-        """Whether someone can still finish it after the task that did it was cancelled."""
-        if self._pump.send_failure is not None:
-            return False
-        return (
-            not self._pump.started
-            or self._engine.handshake_complete
-            or self._handshake_lock.statistics().tasks_waiting > 0
-        )
-
-    def _give_handshake_up(self, error: Exception) -> None:
-        self._failure = error
-        self._engine.cancel_handshake()
-        self._alerted = bool(self._engine.pending_output())
-        self._pump.move_output_nowait()
+            await self._driver.do_handshake()
 
     # Receiving
 
@@ -248,41 +154,15 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
                 raise ValueError("max_bytes must be at least 1")
         with self._receiving:
             try:
-                self._check_usable()
-                if not self._handshake_done:
-                    await self._handshake()
-                return await self._receive(max_bytes)
+                self._driver.check_usable()
+                if not self._driver.handshake_done:
+                    await self._driver.do_handshake()
+                return await self._driver.receive(max_bytes)
             except trio.BrokenResourceError:
-                if not (self._https_compatible and self._pump.at_eof):
+                if not (self._https_compatible and self._driver.pump.at_eof):
                     raise
                 await trio.lowlevel.checkpoint()
                 return b""
-
-    async def _receive(self, max_bytes: int | None = None) -> bytes:
-        engine = self._engine
-        await trio.lowlevel.checkpoint_if_cancelled()
-        waited = False
-        try:
-            while not isinstance(data := engine.read(max_bytes), bytes):
-                if isinstance(data, Question):
-                    await self._answer(data)
-                    continue
-                if data is Want.WRITE:
-                    await self._move_output()
-                else:
-                    await self._pump.move_input()
-                await trio.lowlevel.checkpoint_if_cancelled()
-                waited = True
-        except engine.error_types as error:
-            raise await self._fail(error) from error
-        except Exception as error:
-            self._failure = self._failure or error
-            raise
-        engine.release_buffers()  # it may be long until the next call
-        self._pump.move_output_nowait()
-        if not waited:
-            await trio.lowlevel.cancel_shielded_checkpoint()
-        return data
 
     # Sending
 
@@ -298,34 +178,16 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
         """
         octets = memoryview(data).cast("B")
         with self._sending:
-            self._check_sendable()
-            if not self._handshake_done:
-                await self._handshake()
+            self._driver.check_sendable()
+            if not self._driver.handshake_done:
+                await self._driver.do_handshake()
             await trio.lowlevel.checkpoint_if_cancelled()
-            await self._send(octets)
-
-    async def _send(self, data: memoryview) -> None:
-        engine = self._engine
-        sealed = engine.bytes_sealed
-        try:
-            if engine.pending_output() or not data:
-                await self._move_output()
-                self._check_sendable()
-            while data:
-                count = engine.write(data)
-                await self._move_output()
-                if isinstance(count, Want):
-                    await self._pump.move_input()
-                else:
-                    data = data[count:]
-                self._check_sendable()
-                if data:
-                    await trio.lowlevel.checkpoint_if_cancelled()
-        except engine.error_types as error:
-            raise await self._fail(error) from error
-        except BaseException:
-            self._send_cut = self._send_cut or engine.bytes_sealed > sealed
-            raise
+            sealed = self._engine.bytes_sealed
+            try:
+                await self._driver.send(octets)
+            except BaseException:
+                self._send_cut = self._send_cut or self._engine.bytes_sealed > sealed
+                raise
 
     async def update_keys(self, *, request_peer: bool = False) -> None:
         """Go on to new keys for what this side sends (KeyUpdate, RFC 9846 4.7.3).
@@ -340,20 +202,20 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
         Raises:
             NotImplementedError: with an :class:`ssl.SSLContext`; the stdlib cannot.
         """
-        self._check_sendable()
-        if not self._handshake_done:
-            await self._handshake()
-            self._check_sendable()
+        self._driver.check_sendable()
+        if not self._driver.handshake_done:
+            await self._driver.do_handshake()
+            self._driver.check_sendable()
         await trio.lowlevel.checkpoint_if_cancelled()
         self._engine.update_keys(request_peer=request_peer)
-        await self._move_output()
+        await self._driver.flush()
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until :meth:`send_all` might not have to wait. Cancelling it changes nothing."""
         with self._sending:
-            self._check_sendable()
-            await self._pump.wait_output_might_not_block()
-            self._check_usable()
+            self._driver.check_sendable()
+            await self._driver.pump.wait_output_might_not_block()
+            self._driver.check_usable()
 
     async def send_eof(self) -> None:
         """Say ``close_notify``: nothing more will be sent; receiving goes on.
@@ -361,21 +223,18 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
         If cancelled over a socket, call it again; any other stream is broken for sending then.
         """
         with self._sending:
-            self._check_usable()
-            if not self._handshake_done:
-                await self._handshake()
+            self._driver.check_usable()
+            if not self._driver.handshake_done:
+                await self._driver.do_handshake()
             await trio.lowlevel.checkpoint_if_cancelled()
             await self._send_close_notify()
 
     async def _send_close_notify(self) -> None:
-        self._check_unbroken_sending()
-        if self._send_cut:
+        if self._send_cut and self._driver.pump.send_failure is None:
             raise trio.BrokenResourceError(
                 "close_notify would say that all data was sent, but a send was cut short"
             )
-        self._engine.shutdown()
-        self._send_ended = True
-        await self._move_output()
+        await self._driver.send_close_notify()
 
     # The end
 
@@ -393,19 +252,19 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
                 until ``b""`` before.
         """
         with self._receiving, self._sending:
-            self._check_usable()
-            if not self._handshake_done:
-                await self._handshake()
+            self._driver.check_usable()
+            if not self._driver.handshake_done:
+                await self._driver.do_handshake()
             await trio.lowlevel.checkpoint_if_cancelled()
             await self._send_close_notify()
-            if await self._receive():
+            if await self._driver.receive():
                 error = trio.BrokenResourceError(
                     "the peer sent application data that nobody has received: "
                     "receive it before unwrap()"
                 )
-                self._failure = error
+                self._driver.failure = error
                 raise error
-            self._closed = True
+            self._driver.closed = True
             transport_stream = self.transport_stream
             self.transport_stream = cast(T_Stream, None)
             return transport_stream, self._engine.unread_ciphertext()
@@ -420,7 +279,7 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
         If cancelled, it closes all the same, and ``close_notify`` may be missing. While another
         task is closing, it waits for that.
         """
-        if self._closed:
+        if self._driver.closed:
             await trio.lowlevel.checkpoint()
             return
         try:
@@ -430,11 +289,11 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
             with self._closing:
                 await self._say_last_words()
         except BaseException:
-            self._closed = True
+            self._driver.closed = True
             await trio.aclose_forcefully(self.transport_stream)
             raise
-        self._closed = True
-        self._pump.discard_input()
+        self._driver.closed = True
+        self._driver.pump.discard_input()
         await self.transport_stream.aclose()
 
     async def _say_last_words(self) -> None:
@@ -442,59 +301,19 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
             if not self._https_compatible and self._can_say_goodbye():
                 await self._say_goodbye()
         finally:
-            if self._alerted:
-                await self._pump.send_last_words()
-                await self._pump.linger()
+            if self._driver.alerted:
+                await self._driver.pump.send_last_words()
+                await self._driver.pump.linger()
 
     def _can_say_goodbye(self) -> bool:
-        return not (
-            self._failure or self._pump.send_failure or self._send_cut or self._sending.taken
-        )
+        broken = self._driver.failure or self._driver.pump.send_failure
+        return not (broken or self._send_cut or self._sending.taken)
 
     async def _say_goodbye(self) -> None:
-        if not self._handshake_done:
-            await self._handshake()
+        if not self._driver.handshake_done:
+            await self._driver.do_handshake()
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._can_say_goodbye():
             with self._sending, suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                 # Two peers may well close at the same time.
                 await self._send_close_notify()
-
-    async def _move_output(self) -> None:
-        try:
-            await self._pump.move_output()
-        except trio.BrokenResourceError:
-            try:
-                self._pump.hear_why()
-            except self._engine.error_types as error:
-                raise await self._fail(error) from error
-            raise
-
-    # What has ended
-
-    def _check_usable(self) -> None:
-        if self._closed:
-            raise trio.ClosedResourceError("this TLSStream was closed")
-        if self._failure is not None:
-            raise _broken(self._failure) from self._failure
-
-    def _check_sendable(self) -> None:
-        self._check_usable()
-        self._check_unbroken_sending()
-        if self._send_ended:
-            raise trio.ClosedResourceError("can't send data after sending EOF")
-
-    def _check_unbroken_sending(self) -> None:
-        if (error := self._pump.send_failure) is not None:
-            raise _broken(error) from error
-
-    async def _fail(self, error: Exception) -> trio.BrokenResourceError:
-        """Note why the connection failed, let the alert leave, and give what to raise."""
-        self._failure = self._failure or error
-        self._alerted = self._alerted or bool(self._engine.pending_output())
-        await self._pump.send_last_words()
-        return _broken(error)
-
-
-def _broken(error: BaseException) -> trio.BrokenResourceError:
-    return trio.BrokenResourceError(str(error) or type(error).__name__)
