@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import socket
 from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import trio
-from peer import SAFETY_NET, CannotDoThat, Part, Peer, Role, Saw
+from peer import EXPORTED_LENGTH, SAFETY_NET, CannotDoThat, Part, Peer, Role, Saw
 
 from trio_tlsx.errors import AlertDescription
 
@@ -33,6 +35,15 @@ class Session(Protocol):
 
     def send(self, data: bytes) -> None: ...
 
+    def update_keys(self) -> None:
+        """Change the keys that it sends with, and ask for new ones."""
+        ...
+
+    def export(self, label: str, length: int) -> bytes: ...
+
+    @property
+    def resumed(self) -> bool: ...
+
     def close(self) -> bool:
         """Send ``close_notify``, wait for the other side's; whether it came for certain."""
         ...
@@ -43,15 +54,21 @@ class Session(Protocol):
 
 
 def play(session: Session, part: Part) -> Saw:
-    """Play the part."""
+    """Play the part in one connection."""
+    resumed, exported = None, None
     try:
         session.handshake()
+        resumed = session.resumed
+        if part.exports:
+            exported = session.export(part.exports, EXPORTED_LENGTH)
         data = b""
         while len(data) < part.echo:
             more = session.receive(part.echo - len(data))
             if not more:
                 return Saw(AlertDescription.close_notify, f"after {len(data)} bytes")
             data += more
+        if part.updates_keys:
+            session.update_keys()
         session.send(data)
         if not part.closes_first and session.receive(1):
             return Saw(None, "it got data instead of the end")
@@ -59,7 +76,7 @@ def play(session: Session, part: Part) -> Saw:
             return Saw(None, "it does not know whether its close_notify was answered")
     except session.errors as error:
         return Saw(session.alert_in(error), repr(error))
-    return Saw(AlertDescription.close_notify)
+    return Saw(AlertDescription.close_notify, resumed=resumed, exported=exported)
 
 
 class LibraryPeer(Peer):
@@ -71,33 +88,40 @@ class LibraryPeer(Peer):
             raise CannotDoThat
 
     @abstractmethod
-    def session(self, sock: socket.socket, role: Role, part: Part) -> Session:
-        """Prepare a connection over ``sock``, which blocks, for a while at most."""
+    def session(
+        self, sock: socket.socket, role: Role, part: Part, previous: Session | None
+    ) -> Session:
+        """Prepare a connection over ``sock``, which blocks, for a while at most.
+
+        Args:
+            previous: what a client is to resume, and a server may be asked to.
+        """
 
     async def serve(
         self, part: Part, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED
-    ) -> Saw:
+    ) -> Sequence[Saw]:
         self.check(part)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             listener.settimeout(SAFETY_NET)
             task_status.started(listener.getsockname()[1])
 
-            def accept_and_play() -> Saw:
-                return self._play(listener.accept()[0], "server", part)
+            def accept() -> socket.socket:
+                return listener.accept()[0]
 
-            return await trio.to_thread.run_sync(accept_and_play)
+            return await trio.to_thread.run_sync(self._play, accept, "server", part)
 
-    async def call(self, part: Part, port: int) -> Saw:
+    async def call(self, part: Part, port: int) -> Sequence[Saw]:
         self.check(part)
+        connect = partial(socket.create_connection, ("127.0.0.1", port))
+        return await trio.to_thread.run_sync(self._play, connect, "client", part)
 
-        def connect_and_play() -> Saw:
-            return self._play(socket.create_connection(("127.0.0.1", port)), "client", part)
-
-        return await trio.to_thread.run_sync(connect_and_play)
-
-    def _play(self, sock: socket.socket, role: Role, part: Part) -> Saw:
-        with sock:
-            sock.settimeout(SAFETY_NET)
-            session = self.session(sock, role, part)
-            with session.socket:
-                return play(session, part)
+    def _play(self, connect: Callable[[], socket.socket], role: Role, part: Part) -> list[Saw]:
+        session: Session | None = None
+        saw: list[Saw] = []
+        for _ in range(part.connections):
+            with connect() as sock:
+                sock.settimeout(SAFETY_NET)
+                session = self.session(sock, role, part, session)
+                with session.socket:
+                    saw.append(play(session, part))
+        return saw

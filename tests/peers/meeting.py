@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 import trio
@@ -38,6 +39,11 @@ class Meeting:
 
     async def converse(self) -> None:
         """Have data sent back, and close in the order that the peer's part says."""
+        await self.talk()
+        await self.close()
+
+    async def talk(self) -> None:
+        """Have data sent back."""
         data = payload(self._part.echo)
         await self.stream.send_all(data)
         echo = b""
@@ -46,6 +52,9 @@ class Meeting:
             assert more, "the end came before the data"
             echo += more
         assert echo == data
+
+    async def close(self) -> None:
+        """Close in the order that the peer's part says."""
         if not self._part.closes_first:
             await self.stream.send_eof()
         assert await self.stream.receive_some() == b""
@@ -58,6 +67,43 @@ class Meeting:
         await self.stream.aclose()
         assert isinstance(caught.value.__cause__, TLSError)
         return caught.value.__cause__
+
+
+Connect: TypeAlias = Callable[[], Awaitable[trio.abc.Stream]]
+
+
+class Acquaintance:
+    """The connections of one configuration of ours to one peer.
+
+    Attributes:
+        saw: what the peer saw of each; there once all are over.
+    """
+
+    saw: Sequence[Saw]
+
+    def __init__(
+        self,
+        connect: Connect,
+        config: ClientConfig | ServerConfig,
+        server_hostname: str | None,
+        part: Part,
+    ) -> None:
+        self._connect = connect
+        self._config = config
+        self._server_hostname = server_hostname
+        self._part = part
+
+    @asynccontextmanager
+    async def meet(self, tap: Tap | None = None) -> AsyncGenerator[Meeting, None]:
+        """Connect once."""
+        transport = await self._connect()
+        if tap is not None:
+            transport = tap.over(transport)
+        stream = TLSStream(transport, self._config, server_hostname=self._server_hostname)
+        try:
+            yield Meeting(stream, self._part)
+        finally:
+            await trio.aclose_forcefully(stream)
 
 
 @dataclass(frozen=True)
@@ -80,14 +126,36 @@ class Opposite:
         theirs: Mapping[str, Any] = NOTHING,
         tap: Tap | None = None,
     ) -> AsyncGenerator[Meeting, None]:
-        """Connect; both sides are at their end when the block is.
+        """Connect once; both sides are at their end when the block is.
+
+        Args:
+            authority: as for :meth:`get_acquainted`, like the following.
+            key_type: see there.
+            ours: see there.
+            theirs: see there.
+            tap: what is to listen in.
+        """
+        known = self.get_acquainted(authority, key_type=key_type, ours=ours, theirs=theirs)
+        async with known as acquaintance, acquaintance.meet(tap) as meeting:
+            yield meeting
+        [meeting.saw] = acquaintance.saw
+
+    @asynccontextmanager
+    async def get_acquainted(
+        self,
+        authority: Authority,
+        *,
+        key_type: str = "P-256",
+        ours: Mapping[str, Any] = NOTHING,
+        theirs: Mapping[str, Any] = NOTHING,
+    ) -> AsyncGenerator[Acquaintance, None]:
+        """Have the peer ready for as many connections as its part says.
 
         Args:
             authority: which server certificate there is, and whom the client trusts.
             key_type: of the server's certificate.
             ours: what is different in our configuration, beside ``server_hostname``.
             theirs: what is different in the peer's part.
-            tap: what is to listen in.
         """
         hostname = None
         config: ClientConfig | ServerConfig
@@ -102,36 +170,33 @@ class Opposite:
             config = ServerConfig(**changed)
             known = {"trust": authority.ca_file, "server_name": SERVER_NAME}
         part = Part(**{**known, **theirs})
-        saw: list[Saw] = []
         with trio.fail_after(SAFETY_NET):
-            async with trio.open_nursery() as nursery:
-                transport = await self._connect(nursery, part, saw)
-                if tap is not None:
-                    transport = tap.over(transport)
-                stream = TLSStream(transport, config, server_hostname=hostname)
-                meeting = Meeting(stream, part)
-                try:
-                    yield meeting
-                finally:
-                    await trio.aclose_forcefully(stream)
-        [meeting.saw] = saw
+            async with self._reach(part) as (connect, saw):
+                acquaintance = Acquaintance(connect, config, hostname, part)
+                yield acquaintance
+        acquaintance.saw = saw
 
-    async def _connect(self, nursery: trio.Nursery, part: Part, saw: list[Saw]) -> trio.abc.Stream:
-        """Have the peer play its part in the nursery, with this stream at our end."""
+    @asynccontextmanager
+    async def _reach(self, part: Part) -> AsyncGenerator[tuple[Connect, list[Saw]], None]:
+        """Have the peer play its part: how to connect to it, and what it will have seen."""
+        saw: list[Saw] = []
         if self.role == "server":
 
             async def serve(task_status: trio.TaskStatus[int]) -> None:
-                saw.append(await self.peer.serve(part, task_status))
+                saw.extend(await self.peer.serve(part, task_status))
 
-            return await trio.open_tcp_stream("127.0.0.1", await nursery.start(serve))
+            async with trio.open_nursery() as nursery:
+                port = await nursery.start(serve)
+                yield partial(trio.open_tcp_stream, "127.0.0.1", port), saw
+            return
 
         async def call(port: int) -> None:
-            saw.append(await self.peer.call(part, port))
+            saw.extend(await self.peer.call(part, port))
 
         [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        with listener.socket:  # without a checkpoint, at which a stream could be lost
+        async with listener, trio.open_nursery() as nursery:
             nursery.start_soon(call, listener.socket.getsockname()[1])
-            return await listener.accept()
+            yield listener.accept, saw
 
 
 class Tap(trio.abc.Stream):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -17,6 +18,7 @@ from typing import ClassVar
 
 import trio
 from peer import (
+    EXPORTED_LENGTH,
     CannotDoThat,
     Inabilities,
     Inability,
@@ -36,6 +38,16 @@ LISTENING = re.compile(rb"^ACCEPT .*:(\d+)$", re.MULTILINE)
 
 #: What ``-msg`` prints of an alert that has come: a title, and its two bytes on the next line.
 ALERT = re.compile(rb"^<<< [^\n]*\bAlert\b[^\n]*\n +[0-9a-f]{2} ([0-9a-f]{2})", re.MULTILINE)
+
+#: What ``-msg`` prints of a KeyUpdate that has left.
+KEY_UPDATE = re.compile(rb"^>>> [^\n]*\bKeyUpdate\b", re.MULTILINE)
+
+REUSED = re.compile(rb"^Reused(?:, TLSv1.3| session-id)", re.MULTILINE)
+
+EXPORTED = re.compile(rb"^ +Keying material: ([0-9A-F]+)$", re.MULTILINE)
+
+#: What a server prints last of a connection.
+CLOSED = b"\nCONNECTION CLOSED\n"
 
 ONLY_BEHIND_A_PAGE = Inability("it sends close_notify first only behind a page", CannotDoThat)
 
@@ -63,8 +75,11 @@ class OpenSSLPeer(Peer):
 
     async def serve(
         self, part: Part, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED
-    ) -> Saw:
-        arguments = ["s_server", "-accept", "127.0.0.1:0", "-naccept", "1", *common(part)]
+    ) -> Sequence[Saw]:
+        arguments: list[str | Path] = ["s_server", "-accept", "127.0.0.1:0"]
+        arguments += ["-naccept", str(part.connections), *common(part)]
+        if part.tickets is not None:
+            arguments += ["-num_tickets", str(part.tickets)]
         if part.trust:
             arguments += ["-Verify", "1"]
         if part.cookie:
@@ -73,13 +88,22 @@ class OpenSSLPeer(Peer):
             arguments += ["-www"]
         if part.closes_first:
             raise CannotDoThat
-        return await run(arguments, part, task_status)
+        printed = await run(arguments, part, part.connections, task_status)
+        return list(map(read_story, printed.split(CLOSED)[: part.connections]))
 
-    async def call(self, part: Part, port: int) -> Saw:
-        arguments = ["s_client", "-brief", "-connect", f"127.0.0.1:{port}", *common(part)]
+    async def call(self, part: Part, port: int) -> Sequence[Saw]:
+        arguments: list[str | Path] = ["s_client", "-connect", f"127.0.0.1:{port}", *common(part)]
         if part.server_name:
             arguments += ["-servername", part.server_name, "-verify_hostname", part.server_name]
-        return await run(arguments, part)
+        saw: list[Saw] = []
+        with tempfile.TemporaryDirectory() as directory:
+            session = Path(directory, "session.pem")
+            for _ in range(part.connections):
+                resumption = ["-sess_out", session]
+                if session.exists():
+                    resumption += ["-sess_in", session]
+                saw.append(read_story(await run([*arguments, *resumption], part)))
+        return saw
 
 
 def common(part: Part) -> list[str | Path]:
@@ -96,17 +120,49 @@ def common(part: Part) -> list[str | Path]:
         arguments += ["-alpn", ",".join(part.alpn_protocols)]
     if part.tls12_only:
         arguments += ["-no_tls1_3"]
+    if part.exports:
+        arguments += ["-keymatexport", part.exports]
+        arguments += ["-keymatexportlen", str(EXPORTED_LENGTH)]
     return arguments
+
+
+def read_story(printed: bytes) -> Saw:
+    """What the program saw in one connection, from what it printed."""
+    alerts = ALERT.findall(printed)
+    exported = EXPORTED.search(printed)
+    return Saw(
+        AlertDescription(int(alerts[-1], 16)) if alerts else None,
+        printed.decode(),
+        resumed=REUSED.search(printed) is not None,
+        exported=bytes.fromhex(exported[1].decode()) if exported else None,
+    )
 
 
 async def run(
     arguments: Sequence[str | Path],
     part: Part,
+    connections: int = 1,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
-) -> Saw:
-    """Run the program to its end; a server's port is what it starts with."""
+) -> bytes:
+    """Run the program to its end; a server's port is what it starts with.
+
+    Returns:
+        What it printed, without the data.
+    """
     printed, received = bytearray(), bytearray()
-    is_listening = is_answering = False
+    is_listening = False
+    answered = 0
+    keys_updated = trio.Event()
+
+    async def answer(data: bytes) -> None:
+        if part.updates_keys:
+            # Only as all that there is to read is it a command.
+            await stdin.send_all(b"K\n")
+            await keys_updated.wait()
+        await stdin.send_all(data)
+        if part.closes_first:
+            await stdin.aclose()
+
     async with started(arguments) as (stdin, stdout), trio.open_nursery() as nursery:
         async for chunk in stdout:
             printed += chunk.translate(None, DATA)
@@ -114,12 +170,14 @@ async def run(
             if not is_listening and (match := LISTENING.search(printed)):
                 is_listening = True
                 task_status.started(int(match[1]))
-            if not is_answering and len(received) >= part.echo:
-                is_answering = True
-                nursery.start_soon(answer, stdin, bytes(received), part)
+            if KEY_UPDATE.search(printed):
+                keys_updated.set()
+            while answered < connections and len(received) >= part.echo:
+                answered += 1
+                nursery.start_soon(answer, bytes(received[: part.echo]))
+                del received[: part.echo]
         nursery.cancel_scope.cancel()
-    alerts = ALERT.findall(printed)
-    return Saw(AlertDescription(int(alerts[-1], 16)) if alerts else None, printed.decode())
+    return bytes(printed)
 
 
 @asynccontextmanager
@@ -143,9 +201,3 @@ async def started(
         assert process.stdout is not None
         async with process.stdin, process.stdout:
             yield process.stdin, process.stdout
-
-
-async def answer(stdin: trio.abc.SendStream, data: bytes, part: Part) -> None:
-    await stdin.send_all(data)
-    if part.closes_first:
-        await stdin.aclose()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias
@@ -36,6 +36,11 @@ class Part:
         echo: how many bytes it waits for, and sends back.
         closes_first: it sends ``close_notify`` first, and not in answer to ours.
         http: a server answers one request with a page, and closes first.
+        connections: how many conversations it has, one after the other; each client resumes the
+            session of the one before.
+        tickets: how many session tickets a server gives, where it is not what it gives by itself.
+        updates_keys: it changes its keys, and asks for new ones, before it sends back what it got.
+        exports: the label of keying material that it exports.
     """
 
     _: KW_ONLY
@@ -50,6 +55,10 @@ class Part:
     echo: int = 0
     closes_first: bool = False
     http: bool = False
+    connections: int = 1
+    tickets: int | None = None
+    updates_keys: bool = False
+    exports: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,10 +68,14 @@ class Saw:
     Attributes:
         alert: the last alert that it got, ``close_notify`` among them; None without any.
         story: what else it said, for whoever reads a failed test.
+        resumed: whether it resumed a session; None where it did not come to that.
+        exported: its keying material, where it was to export some.
     """
 
     alert: AlertDescription | None
     story: str = ""
+    resumed: bool | None = None
+    exported: bytes | None = None
 
 
 class CannotDoThat(Exception):
@@ -84,6 +97,10 @@ class Inability:
 
 #: What it is that a peer cannot do, in which role: the name of a group, or what a test calls it.
 Inabilities: TypeAlias = Mapping[tuple[Role, str], Inability]
+
+
+#: How much keying material is exported, in bytes.
+EXPORTED_LENGTH = 32
 
 
 FIRST_OPENSSL_WITH_MLKEM = (3, 5)
@@ -117,9 +134,9 @@ class Peer(ABC):
     @abstractmethod
     async def serve(
         self, part: Part, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED
-    ) -> Saw:
-        """Be the server of one connection; the port is what it starts with."""
+    ) -> Sequence[Saw]:
+        """Be the server of the part's connections; the port is what it starts with."""
 
     @abstractmethod
-    async def call(self, part: Part, port: int) -> Saw:
-        """Be the client of one connection."""
+    async def call(self, part: Part, port: int) -> Sequence[Saw]:
+        """Be the client of the part's connections."""

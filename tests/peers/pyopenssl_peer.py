@@ -18,13 +18,41 @@ CURVES: dict[str, ec.EllipticCurve] = {"secp256r1": ec.SECP256R1(), "secp384r1":
 # What pyOpenSSL itself calls; it has no name of its own for the check of a host name.
 _lib: Any = _util.lib
 
+NO_KEY_UPDATE = Inability("it answers a KeyUpdate, and cannot begin with one", CannotDoThat)
+
 
 class PyOpenSSLSession:
     errors = (SSL.Error,)
 
-    def __init__(self, sock: socket.socket, role: Role, part: Part) -> None:
+    def __init__(
+        self, sock: socket.socket, role: Role, part: Part, previous: PyOpenSSLSession | None
+    ) -> None:
+        context = previous._tls.get_context() if previous else self._context(part)
+        self.socket = sock
+        self._alert: AlertDescription | None = None
+        # A timeout of Python's makes the descriptor non-blocking, which OpenSSL would see.
+        sock.settimeout(None)
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", SAFETY_NET, 0))
+        self._tls = SSL.Connection(context, sock)
+        self._tls.set_app_data(self)
+        if role == "server":
+            self._tls.set_accept_state()
+        else:
+            self._tls.set_connect_state()
+            if previous and (session := previous._tls.get_session()):
+                self._tls.set_session(session)
+        if part.server_name:
+            name = part.server_name.encode()
+            self._tls.set_tlsext_host_name(name)
+            parameters = _lib.SSL_get0_param(self._tls._ssl)  # pyright: ignore
+            _lib.X509_VERIFY_PARAM_set1_host(parameters, name, len(name))
+
+    def _context(self, part: Part) -> SSL.Context:
         context = SSL.Context(SSL.TLS_METHOD)
-        context.set_info_callback(self._note)
+        context.set_info_callback(
+            lambda connection, where, value: connection.get_app_data()._note(where, value)
+        )
         if part.credentials:
             chain, key = part.credentials
             context.use_certificate_chain_file(chain)
@@ -43,24 +71,9 @@ class PyOpenSSLSession:
             )
         if part.tls12_only:
             context.set_max_proto_version(SSL.TLS1_2_VERSION)
-        self.socket = sock
-        self._alert: AlertDescription | None = None
-        # A timeout of Python's makes the descriptor non-blocking, which OpenSSL would see.
-        sock.settimeout(None)
-        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-            sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", SAFETY_NET, 0))
-        self._tls = SSL.Connection(context, sock)
-        if role == "server":
-            self._tls.set_accept_state()
-        else:
-            self._tls.set_connect_state()
-        if part.server_name:
-            name = part.server_name.encode()
-            self._tls.set_tlsext_host_name(name)
-            parameters = _lib.SSL_get0_param(self._tls._ssl)  # pyright: ignore
-            _lib.X509_VERIFY_PARAM_set1_host(parameters, name, len(name))
+        return context
 
-    def _note(self, _: SSL.Connection, where: int, value: int) -> None:
+    def _note(self, where: int, value: int) -> None:
         if where == SSL.SSL_CB_READ_ALERT:
             self._alert = AlertDescription(value & 0xFF)
 
@@ -76,6 +89,16 @@ class PyOpenSSLSession:
     def send(self, data: bytes) -> None:
         self._tls.sendall(data)
 
+    def update_keys(self) -> None:
+        raise NotImplementedError
+
+    def export(self, label: str, length: int) -> bytes:
+        return self._tls.export_keying_material(label.encode(), length)
+
+    @property
+    def resumed(self) -> bool:
+        return bool(_lib.SSL_session_reused(self._tls._ssl))  # pyright: ignore
+
     def close(self) -> bool:
         return self._tls.shutdown() or self._tls.shutdown()
 
@@ -87,7 +110,17 @@ class PyOpenSSLPeer(LibraryPeer):
     name = "pyopenssl"
     cannot: ClassVar[Inabilities] = {
         ("server", "cookie"): Inability("pyOpenSSL has cookies for DTLS only", CannotDoThat),
+        ("server", "count tickets"): Inability("it has no name for their number", CannotDoThat),
+        ("client", "update keys"): NO_KEY_UPDATE,
+        ("server", "update keys"): NO_KEY_UPDATE,
     }
 
-    def session(self, sock: socket.socket, role: Role, part: Part) -> PyOpenSSLSession:
-        return PyOpenSSLSession(sock, role, part)
+    def check(self, part: Part) -> None:
+        super().check(part)
+        if part.updates_keys or part.tickets is not None:
+            raise CannotDoThat
+
+    def session(
+        self, sock: socket.socket, role: Role, part: Part, previous: Any
+    ) -> PyOpenSSLSession:
+        return PyOpenSSLSession(sock, role, part, previous)

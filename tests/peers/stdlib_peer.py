@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from library_peer import LibraryPeer
 from peer import (
@@ -23,32 +23,25 @@ from trio_tlsx.errors import AlertDescription
 #: own ``reason`` is None for newer ones.
 ALERT = re.compile(r"(?:sslv3|tlsv1|tlsv13|ssl/tls)(?: alert)? ([a-z ]+) \(")
 
+NO_KEY_UPDATE = Inability("it answers a KeyUpdate, and cannot begin with one", CannotDoThat)
+
 
 class StdlibSession:
     errors = (OSError,)  # ssl.SSLError is one
 
-    def __init__(self, sock: socket.socket, role: Role, part: Part) -> None:
-        context = ssl.SSLContext(
-            ssl.PROTOCOL_TLS_SERVER if role == "server" else ssl.PROTOCOL_TLS_CLIENT
-        )
-        if part.credentials:
-            context.load_cert_chain(*part.credentials)
-        if part.trust:
-            context.load_verify_locations(part.trust)
-            context.verify_mode = ssl.CERT_REQUIRED
-        if part.group:
-            context.set_ecdh_curve(part.group)
-        if part.alpn_protocols:
-            context.set_alpn_protocols(list(part.alpn_protocols))
-        if part.tls12_only:
-            context.maximum_version = ssl.TLSVersion.TLSv1_2
-        self.socket = self._tls = context.wrap_socket(
+    def __init__(
+        self, sock: socket.socket, role: Role, part: Part, previous: StdlibSession | None
+    ) -> None:
+        self._context = previous._context if previous else make_context(role, part)
+        self.socket = self._tls = self._context.wrap_socket(
             sock,
             server_side=role == "server",
             server_hostname=part.server_name,
             do_handshake_on_connect=False,
             suppress_ragged_eofs=False,  # so that only close_notify looks like the end
+            session=previous._resumable if previous and role == "client" else None,
         )
+        self._resumable: ssl.SSLSession | None = None
 
     def handshake(self) -> None:
         self._tls.do_handshake()
@@ -59,7 +52,18 @@ class StdlibSession:
     def send(self, data: bytes) -> None:
         self._tls.sendall(data)
 
+    def update_keys(self) -> None:
+        raise NotImplementedError
+
+    def export(self, label: str, length: int) -> bytes:
+        raise NotImplementedError
+
+    @property
+    def resumed(self) -> bool:
+        return bool(self._tls.session_reused)
+
     def close(self) -> bool:
+        self._resumable = self._tls.session  # which is gone behind it
         self._tls.unwrap()
         return True
 
@@ -68,13 +72,42 @@ class StdlibSession:
         return AlertDescription[match[1].replace(" ", "_")] if match else None
 
 
+def make_context(role: Role, part: Part) -> ssl.SSLContext:
+    context = ssl.SSLContext(
+        ssl.PROTOCOL_TLS_SERVER if role == "server" else ssl.PROTOCOL_TLS_CLIENT
+    )
+    if part.credentials:
+        context.load_cert_chain(*part.credentials)
+    if part.trust:
+        context.load_verify_locations(part.trust)
+        context.verify_mode = ssl.CERT_REQUIRED
+    if part.group:
+        context.set_ecdh_curve(part.group)
+    if part.alpn_protocols:
+        context.set_alpn_protocols(list(part.alpn_protocols))
+    if part.tls12_only:
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+    if part.tickets is not None:
+        context.num_tickets = part.tickets
+    return context
+
+
 class StdlibPeer(LibraryPeer):
     name = "ssl"
 
     cannot: ClassVar[Inabilities] = {
         ("server", "cookie"): Inability("it has no API for a server's cookies", CannotDoThat),
+        ("client", "export"): Inability("it exports no keying material", CannotDoThat),
+        ("server", "export"): Inability("it exports no keying material", CannotDoThat),
+        ("client", "update keys"): NO_KEY_UPDATE,
+        ("server", "update keys"): NO_KEY_UPDATE,
         **inabilities_of_openssl(ssl.OPENSSL_VERSION_INFO),
     }
 
-    def session(self, sock: socket.socket, role: Role, part: Part) -> StdlibSession:
-        return StdlibSession(sock, role, part)
+    def check(self, part: Part) -> None:
+        super().check(part)
+        if part.exports or part.updates_keys:
+            raise CannotDoThat
+
+    def session(self, sock: socket.socket, role: Role, part: Part, previous: Any) -> StdlibSession:
+        return StdlibSession(sock, role, part, previous)

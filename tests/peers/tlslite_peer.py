@@ -11,11 +11,14 @@ from typing import Any, ClassVar
 from library_peer import LibraryPeer
 from peer import CannotDoThat, Inabilities, Inability, Part, Role
 from tlslite.api import HandshakeSettings, TLSConnection, X509CertChain, parsePEMKey
+from tlslite.constants import KeyUpdateMessageType
 from tlslite.errors import TLSError, TLSRemoteAlert
 
 from trio_tlsx.errors import AlertDescription
 
 TLS12 = (3, 3)
+
+TICKET_KEY = bytearray(32)
 
 DOES_NOT_TELL = Inability("its close() takes any end for a close_notify", AssertionError)
 
@@ -23,7 +26,9 @@ DOES_NOT_TELL = Inability("its close() takes any end for a close_notify", Assert
 class TLSLiteSession:
     errors = (TLSError, OSError)
 
-    def __init__(self, sock: socket.socket, role: Role, part: Part) -> None:
+    def __init__(
+        self, sock: socket.socket, role: Role, part: Part, previous: TLSLiteSession | None
+    ) -> None:
         self._settings: Any = HandshakeSettings()
         # Its client compresses its certificate without having been offered that.
         self._settings.certificate_compression_send = []
@@ -33,6 +38,10 @@ class TLSLiteSession:
             self._settings.dhGroups = []
         if part.tls12_only:
             self._settings.maxVersion = TLS12
+        self._settings.ticketKeys = [TICKET_KEY]
+        if part.tickets is not None:
+            self._settings.ticket_count = part.tickets
+        self._resumes = previous._tls.session if previous else None
         self.socket = sock
         self._role = role
         self._part = part
@@ -59,6 +68,7 @@ class TLSLiteSession:
             self._tls.handshakeClientCert(
                 self._chain,
                 self._key,
+                session=self._resumes,
                 settings=self._settings,
                 serverName=self._part.server_name,
                 alpn=alpn,
@@ -69,6 +79,17 @@ class TLSLiteSession:
 
     def send(self, data: bytes) -> None:
         self._tls.write(data)
+
+    def update_keys(self) -> None:
+        for _ in self._tls.send_keyupdate_request(KeyUpdateMessageType.update_requested):
+            pass
+
+    def export(self, label: str, length: int) -> bytes:
+        return bytes(self._tls.keyingMaterialExporter(bytearray(label.encode()), length))
+
+    @property
+    def resumed(self) -> bool:
+        return self._tls.resumed
 
     def close(self) -> bool:
         ended = self._tls.closed  # it has answered the other side's close_notify by itself
@@ -88,6 +109,9 @@ class TLSLitePeer(LibraryPeer):
         ("client", "wrong name"): Inability("it checks no name", CannotDoThat),
         ("client", "hear our answer"): DOES_NOT_TELL,
         ("server", "hear our answer"): DOES_NOT_TELL,
+        ("server", "tell of resumption"): Inability(
+            "its server says of every connection of TLS 1.3 that it is a new one", AssertionError
+        ),
     }
 
     def check(self, part: Part) -> None:
@@ -95,5 +119,7 @@ class TLSLitePeer(LibraryPeer):
         if part.refuses:
             raise CannotDoThat
 
-    def session(self, sock: socket.socket, role: Role, part: Part) -> TLSLiteSession:
-        return TLSLiteSession(sock, role, part)
+    def session(
+        self, sock: socket.socket, role: Role, part: Part, previous: Any
+    ) -> TLSLiteSession:
+        return TLSLiteSession(sock, role, part, previous)

@@ -1,0 +1,211 @@
+"""Sessions resumed, keys updated and keying material exported, as both sides tell it."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import Any
+
+import pytest
+import trio
+from authority import SERVER_NAME, Authority
+from matrix import opposite
+from meeting import Opposite
+from openssl_peer import OpenSSLPeer
+from peer import EXPORTED_LENGTH
+from processes import peer_program, run_program
+
+from trio_tlsx.config import ServerConfig
+from trio_tlsx.engine.connection import Connection
+from trio_tlsx.engine.key_updates import KeyUpdates
+from trio_tlsx.engine.messages import KeyUpdate
+from trio_tlsx.errors import AlertDescription
+from trio_tlsx.listener import serve_tls_over_tcp
+from trio_tlsx.sessions import MemorySessionStore
+from trio_tlsx.stream import TLSStream
+
+A_BIT = 1000  # bytes
+LABEL = "EXPERIMENTAL trio-tlsx"
+
+OPENSSL_CLIENT = Opposite(OpenSSLPeer(), "client")
+
+# Resumption
+
+
+@opposite("client", "server")
+async def test_resumption(opposite: Opposite, authority: Authority) -> None:
+    resumed: list[bool] = []
+    async with opposite.get_acquainted(
+        authority, theirs={"echo": A_BIT, "connections": 3}
+    ) as known:
+        for _ in range(3):
+            async with known.meet() as us:
+                await us.converse()
+                resumed.append(us.stream.negotiated.resumed)
+                if opposite.role == "server":
+                    leaf = us.stream.negotiated.peer_certificates[0]
+                    assert leaf == authority.credentials().chain[0]
+    assert resumed == [False, True, True]
+    assert {saw.alert for saw in known.saw} == {AlertDescription.close_notify}
+
+
+@opposite("client", "server", needs="tell of resumption")
+async def test_peer_tells_of_resumption(opposite: Opposite, authority: Authority) -> None:
+    async with opposite.get_acquainted(
+        authority, theirs={"echo": A_BIT, "connections": 2}
+    ) as known:
+        for _ in range(2):
+            async with known.meet() as us:
+                await us.converse()
+    assert [saw.resumed for saw in known.saw] == [False, True]
+
+
+@opposite("client")
+async def test_peer_is_not_resumed_without_tickets(
+    opposite: Opposite, authority: Authority
+) -> None:
+    async with opposite.get_acquainted(
+        authority, ours={"tickets": 0}, theirs={"echo": A_BIT, "connections": 2}
+    ) as known:
+        for _ in range(2):
+            async with known.meet() as us:
+                await us.converse()
+                assert not us.stream.negotiated.resumed
+    assert [saw.resumed for saw in known.saw] == [False, False]
+
+
+@opposite("client")
+async def test_certificate_of_the_peer_survives_resumption(
+    opposite: Opposite, authority: Authority
+) -> None:
+    async with opposite.get_acquainted(
+        authority,
+        ours={"client_auth": "required", "client_trust": authority.ca.trust},
+        theirs={"credentials": authority.files(), "echo": A_BIT, "connections": 2},
+    ) as known:
+        for resumed in (False, True):
+            async with known.meet() as us:
+                await us.converse()
+                assert us.stream.negotiated.resumed is resumed
+                assert (
+                    us.stream.negotiated.peer_certificates[0] == authority.credentials().chain[0]
+                )
+
+
+@opposite("server", needs="count tickets")
+async def test_peer_gives_so_many_tickets(opposite: Opposite, authority: Authority) -> None:
+    store = MemorySessionStore(max_per_server=8)
+    async with opposite.meet(
+        authority,
+        ours={"session_store": store, "session_context": b"test"},
+        theirs={"echo": A_BIT, "tickets": 5},
+    ) as us:
+        await us.converse()
+    assert len(store) == 5
+
+
+async def test_openssl_gets_so_many_tickets(authority: Authority) -> None:
+    async with OPENSSL_CLIENT.meet(authority, ours={"tickets": 5}, theirs={"echo": A_BIT}) as us:
+        await us.converse()
+    assert us.saw.story.count("New Session Ticket arrived") == 5
+
+
+# KeyUpdate
+
+
+@pytest.fixture
+def received(monkeypatch: pytest.MonkeyPatch) -> list[KeyUpdate]:
+    """The KeyUpdates that came."""
+    came: list[KeyUpdate] = []
+    receive = KeyUpdates.receive
+
+    def noted(self: KeyUpdates, key_update: KeyUpdate, *, may_answer: bool) -> None:
+        receive(self, key_update, may_answer=may_answer)
+        came.append(key_update)
+
+    monkeypatch.setattr(KeyUpdates, "receive", noted)
+    return came
+
+
+@opposite("client", "server")
+async def test_we_ask_for_new_keys(
+    opposite: Opposite, authority: Authority, received: list[KeyUpdate]
+) -> None:
+    async with opposite.meet(authority, theirs={"echo": A_BIT}) as us:
+        await us.stream.update_keys(request_peer=True)
+        await us.converse()
+    assert received == [KeyUpdate(request_update=False)]
+    assert us.saw.alert is AlertDescription.close_notify
+
+
+@opposite("client", "server", needs="update keys")
+async def test_peer_asks_for_new_keys(
+    opposite: Opposite, authority: Authority, received: list[KeyUpdate]
+) -> None:
+    async with opposite.meet(authority, theirs={"echo": A_BIT, "updates_keys": True}) as us:
+        await us.converse()
+    assert received == [KeyUpdate(request_update=True)]
+    assert us.saw.alert is AlertDescription.close_notify  # under our new keys
+
+
+# Exporters
+
+
+@opposite("client", "server", needs="export")
+async def test_both_export_the_same(opposite: Opposite, authority: Authority) -> None:
+    exported: list[bytes] = []
+    async with opposite.get_acquainted(
+        authority, theirs={"echo": A_BIT, "connections": 2, "exports": LABEL}
+    ) as known:
+        for _ in range(2):
+            async with known.meet() as us:
+                await us.converse()
+                exported.append(export(us.stream))
+    assert [saw.exported for saw in known.saw] == exported
+    assert exported[0] != exported[1]
+
+
+def export(stream: TLSStream[Any]) -> bytes:
+    engine = stream._engine  # pyright: ignore[reportPrivateUsage]
+    assert isinstance(engine, Connection)
+    return engine.export_keying_material(LABEL, EXPORTED_LENGTH)
+
+
+# GnuTLS
+
+
+@pytest.fixture
+def gnutls_cli() -> str:
+    return peer_program("gnutls-cli", "gnutls-bin")
+
+
+async def test_gnutls(gnutls_cli: str, authority: Authority, received: list[KeyUpdate]) -> None:
+    """Its client resumes by itself; then it changes its keys, and sends data under new ones."""
+    resumed: list[bool] = []
+    exported: list[bytes] = []
+
+    async def echo(stream: TLSStream[trio.SocketStream]) -> None:
+        resumed.append(stream.negotiated.resumed)
+        exported.append(export(stream))
+        await stream.send_all(b"\n")  # the tickets go with it, for which the client waits
+        async for data in stream:
+            await stream.send_all(data)
+
+    config = ServerConfig(credentials=authority.credentials())
+    async with trio.open_nursery() as nursery:
+        serve = partial(serve_tls_over_tcp, echo, 0, config, host="127.0.0.1")
+        [listener] = await nursery.start(serve)
+        port = listener.transport_listener.socket.getsockname()[1]
+        command = [gnutls_cli, "--port", str(port), "127.0.0.1", "--resume", "--waitresumption"]
+        command += ["--x509cafile", str(authority.ca_file), "--inline-commands"]
+        command += ["--verify-hostname", SERVER_NAME, "--sni-hostname", SERVER_NAME]
+        command += ["--keymatexport", LABEL, "--keymatexportsize", str(EXPORTED_LENGTH)]
+        result = await run_program(command, stdin=b"^rekey^\nbehind new keys\n")
+        nursery.cancel_scope.cancel()
+    assert result.status == 0, result.stderr
+    assert resumed == [False, True]
+    assert result.stdout.count(b"*** This is a resumed session") == 1
+    told = re.findall(rb"^- Key material: ([0-9a-f]+)$", result.stdout, re.MULTILINE)
+    assert [bytes.fromhex(one.decode()) for one in told] == exported
+    assert result.stdout.count(b"behind new keys") == 1
+    assert len(received) == 1
