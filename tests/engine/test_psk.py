@@ -13,7 +13,7 @@ import pytest
 from trio_tlsx.engine.extensions import ExtensionType
 from trio_tlsx.engine.key_schedule import KeySchedule
 from trio_tlsx.engine.messages import ClientHello, encode_message
-from trio_tlsx.engine.psk import OfferedPsks, Psk, check_binder, with_psk, without_psk
+from trio_tlsx.engine.psk import OfferedPsks, Psk, check_binder, with_psks, without_psks
 from trio_tlsx.engine.suites import CIPHER_SUITES
 from trio_tlsx.errors import AlertDescription, ProtocolError
 
@@ -49,11 +49,15 @@ def recorded_psks() -> OfferedPsks:
     return OfferedPsks.decode(recorded_hello().extensions[ExtensionType.pre_shared_key])
 
 
-def test_makes_the_hello_of_the_rfc() -> None:
+def recorded_psk() -> Psk[None]:
     [(identity, age)] = recorded_psks().identities
-    bare = without_psk(recorded_hello())
+    return Psk(identity, age, SUITE, trace()["key"])
+
+
+def test_makes_the_hello_of_the_rfc() -> None:
+    bare = without_psks(recorded_hello())
     assert ExtensionType.pre_shared_key not in bare.extensions
-    hello = with_psk(bare, Psk(identity, age, SUITE, trace()["key"]), ())
+    hello = with_psks(bare, [recorded_psk()], ())
     assert encode_message(hello) == trace()["message"]
 
 
@@ -61,7 +65,7 @@ def test_the_binder_is_that_of_the_rfc() -> None:
     psks = recorded_psks()
     assert psks.binders == (trace()["binder"],)
     assert trace()["message"] == trace()["prefix"] + psks.encode_binders()
-    check_binder(psks, 0, SUITE, trace()["key"], [trace()["message"]])
+    check_binder(psks, 0, recorded_psk(), [trace()["message"]])
 
 
 def test_the_early_secrets_are_those_of_the_rfc() -> None:
@@ -70,30 +74,43 @@ def test_the_early_secrets_are_those_of_the_rfc() -> None:
     assert keys.derive("e exp master", digest) == trace()["early exporter"]
 
 
+def test_each_key_has_a_binder_by_its_own_hash() -> None:
+    sha384: Psk[None] = Psk(b"another", 7, CIPHER_SUITES[0x1302], bytes(48))
+    hello = with_psks(recorded_hello(), [sha384, recorded_psk()], [b"before"])
+    psks = OfferedPsks.decode(hello.extensions[ExtensionType.pre_shared_key])
+    assert psks.identities == ((b"another", 7), *recorded_psks().identities)
+    assert list(map(len, psks.binders)) == [48, 32]
+    messages = [b"before", encode_message(hello)]
+    check_binder(psks, 0, sha384, messages)
+    check_binder(psks, 1, recorded_psk(), messages)
+    assert with_psks(hello, [], ()) == without_psks(hello)
+
+
 @pytest.mark.parametrize("position", [0, 6, 100, 400])
 def test_a_binder_for_another_hello_is_refused(position: int) -> None:
     message = bytearray(trace()["message"])
     message[position] ^= 1
     with pytest.raises(ProtocolError) as refused:
-        check_binder(recorded_psks(), 0, SUITE, trace()["key"], [bytes(message)])
+        check_binder(recorded_psks(), 0, recorded_psk(), [bytes(message)])
     assert refused.value.alert == AlertDescription.decrypt_error
 
 
 def test_a_binder_behind_other_messages_is_refused() -> None:
     with pytest.raises(ProtocolError):
-        check_binder(recorded_psks(), 0, SUITE, trace()["key"], [b"x", trace()["message"]])
+        check_binder(recorded_psks(), 0, recorded_psk(), [b"x", trace()["message"]])
 
 
 def test_a_binder_by_another_key_is_refused() -> None:
+    other = replace(recorded_psk(), secret=bytes(32))
     with pytest.raises(ProtocolError):
-        check_binder(recorded_psks(), 0, SUITE, bytes(32), [trace()["message"]])
+        check_binder(recorded_psks(), 0, other, [trace()["message"]])
 
 
 def test_a_binder_of_another_length_is_refused() -> None:
     psks = replace(recorded_psks(), binders=(trace()["binder"] + b"\0",))
     message = trace()["prefix"] + psks.encode_binders()
     with pytest.raises(ProtocolError):
-        check_binder(psks, 0, SUITE, trace()["key"], [message])
+        check_binder(psks, 0, recorded_psk(), [message])
 
 
 def offer(identities: bytes, binders: bytes) -> bytes:
@@ -132,5 +149,5 @@ def test_refuses_a_malformed_offer(octets: bytes, alert: str) -> None:
 
 
 def test_the_key_shows_nowhere() -> None:
-    psk = Psk(b"identity", 0, SUITE, b"the secret of it")
+    psk: Psk[None] = Psk(b"identity", 0, SUITE, b"the secret of it")
     assert "secret" not in repr(psk)

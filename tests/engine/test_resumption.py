@@ -39,10 +39,10 @@ from trio_tlsx.engine import client_hello, resumption, server_hello
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.extensions import ExtensionType
 from trio_tlsx.engine.messages import ClientHello, NewSessionTicket, encode_message
-from trio_tlsx.engine.psk import OfferedPsks, Psk, binder
+from trio_tlsx.engine.psk import OfferedPsks, Psk
 from trio_tlsx.engine.questions import SessionReceived, SessionWanted
 from trio_tlsx.engine.record import ContentType
-from trio_tlsx.engine.resumption import MAX_IDENTITIES, Resumed
+from trio_tlsx.engine.server_hello import MAX_IDENTITIES
 from trio_tlsx.engine.suites import CIPHER_SUITES
 from trio_tlsx.engine.wants import Question, Want
 from trio_tlsx.errors import AlertDescription, InternalError, ProtocolError
@@ -601,44 +601,28 @@ def test_only_the_mode_without_a_key_exchange(
 def test_only_so_many_identities_are_looked_at(
     world: World, monkeypatch: pytest.MonkeyPatch, before: int, resumed: bool
 ) -> None:
-    accepted: list[Resumed | None] = []
-    accept_session = server_hello.accept_session
+    psks_to_offer = client_hello.psks_to_offer
 
-    def behind_others(plain: ClientHello, psk: Psk, messages: Sequence[bytes]) -> ClientHello:
-        """The real identity behind some that nobody knows."""
-        unknown = tuple((bytes((i,)) * 60, 0) for i in range(before))
-        identities = (*unknown, (psk.identity, psk.obfuscated_ticket_age))
-        offer = OfferedPsks(identities, (bytes(32),) * len(identities))
-        body = {**plain.extensions, ExtensionType.pre_shared_key: offer.encode()}
-        octets = encode_message(replace(plain, extensions=body))
-        truncated = octets[: -len(offer.encode_binders())]
-        bound = binder(psk.suite, psk.secret, b"".join((*messages, truncated)))
-        offer = replace(offer, binders=(*offer.binders[:-1], bound))
-        return replace(plain, extensions=body | {ExtensionType.pre_shared_key: offer.encode()})
-
-    def noted(*args: Any) -> Resumed | None:
-        accepted.append(accept_session(*args))
-        return accepted[-1]
+    def behind_others(*args: Any) -> Sequence[Psk[Session]]:
+        """The real key behind some that nobody knows."""
+        [real] = psks_to_offer(*args)
+        return [*(replace(real, identity=bytes((i,)) * 60) for i in range(before)), real]
 
     world.meet()
-    monkeypatch.setattr(client_hello, "with_psk", behind_others)
-    monkeypatch.setattr(server_hello, "accept_session", noted)
-    client, server = connections(world.client, world.server)
-    turn(client, server)
-    turn(server, client)
-    assert [one and one.index for one in accepted] == [before if resumed else None]
+    monkeypatch.setattr(client_hello, "psks_to_offer", behind_others)
+    assert world.resumes() is resumed
 
 
 # What is refused
 
 
-def always(answer: Resumed) -> Callable[..., Resumed]:
-    """A server that resumes this, whatever it is offered."""
+def always(answer: object) -> Callable[..., object]:
+    """What gives this, whatever it is asked."""
 
-    def accept_session(*_: object) -> Resumed:
+    def give(*_: object) -> object:
         return answer
 
-    return accept_session
+    return give
 
 
 def test_a_wrong_binder(world: World) -> None:
@@ -654,28 +638,52 @@ def test_a_wrong_binder(world: World) -> None:
 def test_a_malformed_offer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.meet()
 
-    def malformed(plain: ClientHello, psk: Psk, messages: Sequence[bytes]) -> ClientHello:
+    def malformed(plain: ClientHello, *_: object) -> ClientHello:
         body = {**plain.extensions, ExtensionType.pre_shared_key: b"\0"}
         return replace(plain, extensions=body)
 
-    monkeypatch.setattr(client_hello, "with_psk", malformed)
+    monkeypatch.setattr(client_hello, "with_psks", malformed)
     client, server = connections(world.client, world.server)
     error = failure_of(lambda: shake_hands(client, server))
     assert error.alert == AlertDescription.decode_error
 
 
-def test_a_server_that_chooses_what_was_not_offered(
-    world: World, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("instead", "alert"), [("nothing", "missing_extension"), ("another", "illegal_parameter")]
+)
+def test_a_key_that_has_gone_from_the_second_hello(
+    world: World, monkeypatch: pytest.MonkeyPatch, instead: str, alert: str
 ) -> None:
     world.meet()
-    accept_session = server_hello.accept_session
+    world.server = replace(
+        world.server, require_cookie=True, ticket_keys=world.server.ticket_sealer
+    )
+    client, server = connections(world.client, world.server)
+    turn(client, server)
+    turn(server, client)
+    [psk] = client_hello.psks_to_offer(world.client, world.pocket.sessions[-1])
+    others = [replace(psk, identity=b"another")] if instead == "another" else []
+    monkeypatch.setattr(client_hello, "psks_to_offer", always(others))
+    turn(client, server)
+    assert failure_of(server.do_handshake).alert == AlertDescription[alert]
 
-    def another(*args: Any) -> Resumed | None:
-        resumed = accept_session(*args)
-        assert resumed is not None
-        return replace(resumed, index=1)
 
-    monkeypatch.setattr(server_hello, "accept_session", another)
+def resumes_with(monkeypatch: pytest.MonkeyPatch, suite_code: int, index: int = 0) -> None:
+    """A server that resumes with this suite, whatever it is offered."""
+    suite, now = CIPHER_SUITES[suite_code], datetime.datetime.now(datetime.UTC)
+    secret = bytes(suite.hash_length)
+    session = resumption.ServerSession(suite, now, now, None, secret)
+    psk = Psk(b"identity", 0, suite, secret, session)
+    monkeypatch.setattr(server_hello, "known_psks", always([psk]))
+    monkeypatch.setattr(server_hello, "accept_psk", always(index))
+
+
+@pytest.mark.parametrize("index", [1, 2**16 - 1])
+def test_a_server_that_chooses_what_was_not_offered(
+    world: World, monkeypatch: pytest.MonkeyPatch, index: int
+) -> None:
+    world.meet()
+    resumes_with(monkeypatch, 0x1301, index)
     client, server = connections(world.client, world.server)
     turn(client, server)
     turn(server, client)
@@ -690,10 +698,7 @@ def test_a_server_that_resumes_with_another_hash(
     world.server = replace(
         world.server, cipher_suites=[SHA384], ticket_keys=world.server.ticket_sealer
     )
-    session = resumption.ServerSession(
-        CIPHER_SUITES[0x1302], world.clock.now, world.clock.now, None, bytes(48)
-    )
-    monkeypatch.setattr(server_hello, "accept_session", always(Resumed(0, session)))
+    resumes_with(monkeypatch, 0x1302)
     client, server = connections(world.client, world.server)
     turn(client, server)
     turn(server, client)
@@ -703,10 +708,7 @@ def test_a_server_that_resumes_with_another_hash(
 def test_a_server_that_resumes_what_nobody_offered(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = resumption.ServerSession(
-        CIPHER_SUITES[0x1301], world.clock.now, world.clock.now, None, bytes(32)
-    )
-    monkeypatch.setattr(server_hello, "accept_session", always(Resumed(0, session)))
+    resumes_with(monkeypatch, 0x1301)
     client, server = connections(world.client, world.server)
     turn(client, server)
     turn(server, client)

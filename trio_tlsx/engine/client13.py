@@ -23,6 +23,7 @@ from .handshake import Established, Handshake, Steps
 from .key_schedule import KeySchedule
 from .messages import Certificate, CertificateRequest, EncryptedExtensions
 from .negotiated import Negotiated
+from .psk import Psk
 from .questions import ClientCredentialsWanted
 from .resumption import TicketKeeper, server_of
 from .suites import CipherSuite
@@ -37,21 +38,22 @@ class Offer:
     """What the ClientHello was made of, and the extensions that it held.
 
     Attributes:
-        session: what the server resumes; None where the handshake is a full one.
+        psk: what the server chose among the keys offered; None where it shows a certificate.
     """
 
     config: ClientConfig
     server_name: ServerName
     extensions: Extensions
-    session: Session | None
+    psk: Psk[Session] | None
 
 
 def run(
     hs: Handshake, offer: Offer, suite: CipherSuite, group: Group, shared_secret: bytes
 ) -> Steps[Established]:
     """From the ServerHello, which is in the transcript, to our Finished."""
-    config, session = offer.config, offer.session
-    keys = KeySchedule(suite, session.secret if session else None, hs.key_log)
+    config, psk = offer.config, offer.psk
+    session = psk.session if psk else None
+    keys = KeySchedule(suite, psk.secret if psk else None, hs.key_log)
     keys.mix_shared_secret(shared_secret)
     hello_hash = hs.transcript.digest()
     client_secret = keys.derive("c hs traffic", hello_hash)

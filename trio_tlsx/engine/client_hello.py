@@ -28,9 +28,9 @@ from .hello import (
 )
 from .incoming import unexpected
 from .messages import MAX_SESSION_ID_LENGTH, RANDOM_LENGTH, ClientHello, ServerHello
-from .psk import encode_psk_key_exchange_modes, with_psk, without_psk
+from .psk import Psk, encode_psk_key_exchange_modes, with_psks, without_psks
 from .record import INITIAL_RECORD_VERSION, LEGACY_RECORD_VERSION
-from .resumption import find_session, fits, psk_of
+from .resumption import find_session, psk_of
 from .signatures import CERTIFICATE_ONLY_SCHEMES
 from .suites import CipherSuite
 from .wire import uint16
@@ -47,7 +47,8 @@ def client(hs: Handshake, config: ClientConfig, server_name: ServerName) -> Step
     """Offer; do what a HelloRetryRequest asks for; go on with what the server chose."""
     shares = {group.code: group.generate() for group in initial_groups(config)}
     session = yield from find_session(hs, config, server_name)
-    hello = offer_session(hs, config, session, client_hello(config, server_name, shares))
+    psks = psks_to_offer(config, session)
+    hello = with_psks(client_hello(config, server_name, shares), psks, hs.transcript.messages)
     hs.log_keys(config.write_key_log, hello.random)
     hs.outgoing.record_version = INITIAL_RECORD_VERSION
     hs.send(hello)
@@ -62,10 +63,10 @@ def client(hs: Handshake, config: ClientConfig, server_name: ServerName) -> Step
         check_context(answer.extensions, Context.HRR, {*hello.extensions, _E.cookie})
         hs.transcript.retry(suite)
         shares = retry_shares(config, shares, answer)
-        if session is not None and not fits(session, suite):
-            session = None
+        # RFC 9846 4.2.2: keys that go with another hash are of no use any more.
+        psks = [p for p in psks_to_offer(config, session) if p.suite.hash is suite.hash]
         hello = second_client_hello(hello, shares, answer)
-        hello = offer_session(hs, config, session, hello)
+        hello = with_psks(hello, psks, hs.transcript.messages)
         if config.middlebox_compatibility:
             hs.outgoing.change_cipher_spec()
         hs.send(hello)
@@ -85,8 +86,8 @@ def client(hs: Handshake, config: ClientConfig, server_name: ServerName) -> Step
 
     check_context(answer.extensions, Context.SH, hello.extensions)
     group, shared_secret = finish_key_exchange(config, shares, answer)
-    session = resumed_session(session, suite, answer)
-    offer = client13.Offer(config, server_name, hello.extensions, session)
+    psk = chosen_psk(psks, suite, answer)
+    offer = client13.Offer(config, server_name, hello.extensions, psk)
     return (yield from client13.run(hs, offer, suite, group, shared_secret))
 
 
@@ -134,27 +135,26 @@ def client_hello(
     )
 
 
-def offer_session(
-    hs: Handshake, config: ClientConfig, session: Session | None, hello: ClientHello
-) -> ClientHello:
-    """The ClientHello with an offer to resume the session, if there is one."""
-    if session is None:
-        return hello
-    return with_psk(hello, psk_of(session, config.clock()), hs.transcript.messages)
+def psks_to_offer(config: ClientConfig, session: Session | None) -> Sequence[Psk[Session]]:
+    """The keys that we have for this server; their age is that of the moment."""
+    return [] if session is None else [psk_of(session, config.clock())]
 
 
-def resumed_session(
-    session: Session | None, suite: CipherSuite, answer: ServerHello
-) -> Session | None:
-    """The session that was offered, if the server resumes it (RFC 9846 4.3.11)."""
-    index = answer.extensions.get(_E.pre_shared_key)
-    if index is None or session is None:
+def chosen_psk(
+    psks: Sequence[Psk[Session]], suite: CipherSuite, answer: ServerHello
+) -> Psk[Session] | None:
+    """The key that the server chose among those offered, if any (RFC 9846 4.3.11)."""
+    body = answer.extensions.get(_E.pre_shared_key)
+    if body is None:
         return None
-    if ext.decode_uint16(index, "pre_shared_key") != 0:
+    index = ext.decode_uint16(body, "pre_shared_key")
+    if index >= len(psks):
         raise ProtocolError("the other side chose a pre-shared key that was not offered")
-    if not fits(session, suite):
-        raise ProtocolError("the other side resumes with a cipher suite of another hash")
-    return session
+    if psks[index].suite.hash is not suite.hash:
+        raise ProtocolError(
+            "the other side chose a pre-shared key that goes with another hash than its suite's"
+        )
+    return psks[index]
 
 
 def encode_shares(shares: Mapping[int, EphemeralKey]) -> bytes:
@@ -215,9 +215,9 @@ def second_client_hello(
 ) -> ClientHello:
     """The first one, with what the HelloRetryRequest asked for (RFC 9846 4.2.2).
 
-    A pre_shared_key is left out: it would need another binder.
+    A pre_shared_key is left out: it would need other binders.
     """
-    extensions = dict(without_psk(hello).extensions)
+    extensions = dict(without_psks(hello).extensions)
     if _E.key_share in retry.extensions:
         extensions[_E.key_share] = encode_shares(shares)
     if (cookie := retry.extensions.get(_E.cookie)) is not None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar
 
 from ..errors import AlertDescription, ProtocolError
+from . import extensions as ext
 from .extensions import ExtensionType
 from .key_schedule import KeySchedule, finished_verify_data
 from .messages import ClientHello, encode_message
@@ -18,9 +20,11 @@ __all__ = [
     "OfferedPsks",
     "Psk",
     "check_binder",
+    "decode_offered_psks",
     "encode_psk_key_exchange_modes",
-    "with_psk",
-    "without_psk",
+    "takes_psks",
+    "with_psks",
+    "without_psks",
 ]
 
 PSK_DHE_KE = 1  # RFC 9846 4.3.9: psk_ke, without a key exchange, is neither offered nor taken
@@ -29,15 +33,24 @@ MIN_BINDER_LENGTH = 32
 
 _E = ExtensionType
 
+S = TypeVar("S")
+
 
 @dataclass(frozen=True, slots=True)
-class Psk:
-    """A pre-shared key as a client offers it; ``suite`` says with which hash it goes."""
+class Psk(Generic[S]):
+    """A pre-shared key, as it is offered in a ClientHello.
+
+    Attributes:
+        identity: what both sides know it by.
+        suite: says with which hash it goes.
+        session: what it resumes, as this side knows it; None for a key that was never a session's.
+    """
 
     identity: bytes
     obfuscated_ticket_age: int
     suite: CipherSuite
     secret: bytes = field(repr=False)
+    session: S | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,51 +94,65 @@ def encode_psk_key_exchange_modes() -> bytes:
     return opaque8(bytes((PSK_DHE_KE,)))
 
 
-def binder(suite: CipherSuite, secret: bytes, partial_transcript: bytes) -> bytes:
-    """RFC 9846 4.3.11.2, for a key from a ticket.
+def takes_psks(hello: ClientHello) -> bool:
+    """Whether this client uses pre-shared keys in the only mode that is spoken here."""
+    modes = hello.extensions.get(_E.psk_key_exchange_modes)
+    return modes is not None and PSK_DHE_KE in ext.decode_psk_key_exchange_modes(modes)
+
+
+def decode_offered_psks(hello: ClientHello) -> OfferedPsks | None:
+    """What keys a client offers; None where it offers none."""
+    body = hello.extensions.get(_E.pre_shared_key)
+    return None if body is None else OfferedPsks.decode(body)
+
+
+def binder(psk: Psk[Any], partial_transcript: bytes) -> bytes:
+    """RFC 9846 4.3.11.2.
 
     Args:
         partial_transcript: the messages up to a ClientHello without its binders.
     """
-    binder_key = KeySchedule(suite, secret).derive("res binder")
+    suite = psk.suite
+    binder_key = KeySchedule(suite, psk.secret).derive("res binder")
     return finished_verify_data(suite, binder_key, suite.hash(partial_transcript).digest())
 
 
-def with_psk(hello: ClientHello, psk: Psk, messages: Sequence[bytes]) -> ClientHello:
-    """The ClientHello with one key more: this one.
+def with_psks(
+    hello: ClientHello, psks: Sequence[Psk[Any]], messages: Sequence[bytes]
+) -> ClientHello:
+    """The ClientHello with an offer of these keys, and no others.
 
     Args:
         messages: what went before it: the first ClientHello's hash and the HelloRetryRequest.
     """
-    identities = ((psk.identity, psk.obfuscated_ticket_age),)
-    unbound = OfferedPsks(identities, (bytes(psk.suite.hash_length),))
+    if not psks:
+        return without_psks(hello)
+    identities = tuple((psk.identity, psk.obfuscated_ticket_age) for psk in psks)
+    unbound = OfferedPsks(identities, tuple(bytes(psk.suite.hash_length) for psk in psks))
     octets = encode_message(_extended(hello, unbound))
     truncated = octets[: -len(unbound.encode_binders())]
-    bound = binder(psk.suite, psk.secret, b"".join((*messages, truncated)))
-    return _extended(hello, replace(unbound, binders=(bound,)))
+    partial = b"".join((*messages, truncated))
+    return _extended(hello, replace(unbound, binders=tuple(binder(p, partial) for p in psks)))
 
 
 def _extended(hello: ClientHello, offered: OfferedPsks) -> ClientHello:
     # RFC 9846 4.3.11: it is the last extension.
-    extensions = {**without_psk(hello).extensions, _E.pre_shared_key: offered.encode()}
+    extensions = {**without_psks(hello).extensions, _E.pre_shared_key: offered.encode()}
     return replace(hello, extensions=extensions)
 
 
-def without_psk(hello: ClientHello) -> ClientHello:
+def without_psks(hello: ClientHello) -> ClientHello:
     rest = {code: body for code, body in hello.extensions.items() if code != _E.pre_shared_key}
     return replace(hello, extensions=rest)
 
 
 def check_binder(
-    offered: OfferedPsks,
-    index: int,
-    suite: CipherSuite,
-    secret: bytes,
-    messages: Sequence[bytes],
+    offered: OfferedPsks, index: int, psk: Psk[Any], messages: Sequence[bytes]
 ) -> None:
     """Check that whoever offers this key has it.
 
     Args:
+        index: where the key stands among those offered.
         messages: those so far, the ClientHello last.
 
     Raises:
@@ -133,8 +160,8 @@ def check_binder(
             ClientHello.
     """
     partial = b"".join(messages)[: -len(offered.encode_binders())]
-    if not hmac.compare_digest(offered.binders[index], binder(suite, secret, partial)):
+    if not hmac.compare_digest(offered.binders[index], binder(psk, partial)):
         raise ProtocolError(
-            "the other side offers a session whose key it does not have: its binder is wrong",
+            "the other side offers a pre-shared key that it does not have: its binder is wrong",
             AlertDescription.decrypt_error,
         )

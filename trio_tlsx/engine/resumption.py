@@ -16,34 +16,27 @@ from ..credentials import Credentials
 from ..server_name import ServerName
 from ..sessions import MAX_AGE, Session
 from ..ticket_keys import MAX_LIFETIME
-from . import extensions as ext
 from .authentication import PeerIdentity
 from .extensions import Context, ExtensionType, check_context
 from .handshake import Handshake, Steps
 from .key_schedule import expand_label
 from .messages import ClientHello, NewSessionTicket
-from .psk import PSK_DHE_KE, OfferedPsks, Psk, check_binder
+from .psk import Psk
 from .questions import SessionReceived, SessionWanted
 from .signatures import SignatureScheme
 from .suites import CIPHER_SUITES, CipherSuite
 from .wire import Reader, opaque8, opaque24, uint8, uint16, uint64
 
 __all__ = [
-    "Resumed",
     "ServerSession",
     "TicketIssuer",
     "TicketKeeper",
-    "accept_session",
     "find_session",
-    "fits",
+    "known_session",
     "psk_of",
     "server_of",
-    "takes_tickets",
     "ticket_context",
 ]
-
-#: Identities of one ClientHello that a server looks at.
-MAX_IDENTITIES = 4
 
 MAX_TICKET_LENGTH = 2**16 - 1
 
@@ -86,11 +79,6 @@ def is_usable(session: Session, config: ClientConfig, server_name: ServerName) -
     )
 
 
-def fits(session: Session, suite: CipherSuite) -> bool:
-    """Whether the session can be resumed with this suite: the hash is what counts."""
-    return suite_of(session).hash is suite.hash
-
-
 def suite_of(session: Session) -> CipherSuite:
     return next(suite for suite in CIPHER_SUITES.values() if suite.name == session.cipher_suite)
 
@@ -100,12 +88,12 @@ def server_of(session: Session) -> PeerIdentity:
     return PeerIdentity(session.peer_certificates, SignatureScheme[session.signature_scheme])
 
 
-def psk_of(session: Session, now: datetime.datetime) -> Psk:
+def psk_of(session: Session, now: datetime.datetime) -> Psk[Session]:
     """The session as it is offered."""
     age = (now - session.received_at) // _MILLISECOND
     # RFC 9846 4.3.11.1
     obfuscated_age = (age + session.ticket_age_add) % 2**32
-    return Psk(session.ticket, obfuscated_age, suite_of(session), session.secret)
+    return Psk(session.ticket, obfuscated_age, suite_of(session), session.secret, session)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,61 +198,22 @@ def ticket_context(config: ServerConfig, credentials: Credentials, hello: Client
     return config.client_policy + hashlib.sha256(leaf).digest() + server_name
 
 
-@dataclass(frozen=True, slots=True)
-class Resumed:
-    """A session that a server goes on with.
+def known_session(
+    config: ServerConfig, context: bytes, ticket: bytes, obfuscated_age: int
+) -> Psk[ServerSession] | None:
+    """What a ticket of ours holds; None where it is not, or can no longer be used.
 
-    Attributes:
-        index: the client's identities begin with 0.
+    Args:
+        context: what it must have been issued for.
     """
-
-    index: int
-    session: ServerSession
-
-
-def accept_session(
-    hs: Handshake,
-    config: ServerConfig,
-    credentials: Credentials,
-    hello: ClientHello,
-    suite: CipherSuite,
-) -> Resumed | None:
-    """The first session among those offered that can be resumed here; None without one.
-
-    The transcript still holds the ClientHello itself, as its last message.
-
-    Raises:
-        ProtocolError: the extension is malformed, or the binder of that session is wrong.
-    """
-    body = hello.extensions.get(_E.pre_shared_key)
-    if body is None:
-        return None
-    offered = OfferedPsks.decode(body)
-    if not takes_tickets(hello):
-        return None
-    context = ticket_context(config, credentials, hello)
-    for index, (identity, _) in enumerate(offered.identities[:MAX_IDENTITIES]):
-        session = open_ticket(config, identity, context)
-        # RFC 9846 4.3.11: a key goes with a hash, not with the rest of the suite.
-        if session is not None and session.suite.hash is suite.hash:
-            check_binder(offered, index, suite, session.secret, hs.transcript.messages)
-            return Resumed(index, session)
-    return None
-
-
-def takes_tickets(hello: ClientHello) -> bool:
-    """Whether this client can resume in the only mode that is spoken here."""
-    modes = hello.extensions.get(_E.psk_key_exchange_modes)
-    return modes is not None and PSK_DHE_KE in ext.decode_psk_key_exchange_modes(modes)
-
-
-def open_ticket(config: ServerConfig, ticket: bytes, context: bytes) -> ServerSession | None:
     octets = config.ticket_sealer.open(ticket, context)
     if octets is None:
         return None
     session = ServerSession.decode(octets)
     lifetime = datetime.timedelta(seconds=config.ticket_sealer.lifetime)
-    return session if session.is_usable(config.clock(), lifetime) else None
+    if not session.is_usable(config.clock(), lifetime):
+        return None
+    return Psk(ticket, obfuscated_age, session.suite, session.secret, session)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,9 @@ from .handshake import Established, Handshake, Steps
 from .key_schedule import KeySchedule
 from .messages import Certificate, CertificateRequest, ClientHello, EncryptedExtensions
 from .negotiated import Negotiated
+from .psk import Psk, takes_psks
 from .questions import OCSPResponseWanted
-from .resumption import ServerSession, TicketIssuer, takes_tickets, ticket_context
+from .resumption import ServerSession, TicketIssuer, ticket_context
 from .selection import Selected
 from .signatures import CERTIFICATE_ONLY_SCHEMES
 from .suites import CipherSuite
@@ -39,7 +40,7 @@ def run(
     config: ServerConfig,
     hello: ClientHello,
     identity: Selected,
-    session: ServerSession | None,
+    psk: Psk[ServerSession] | None,
     suite: CipherSuite,
     group: Group,
     shared_secret: bytes,
@@ -48,10 +49,12 @@ def run(
 
     Args:
         identity: who we are for this client.
-        session: what is resumed; None for a full handshake.
+        psk: the key that both sides have, by which they know each other; None where we show a
+            certificate.
     """
     credentials, scheme = identity
-    keys = KeySchedule(suite, session.secret if session else None, hs.key_log)
+    session = psk.session if psk else None
+    keys = KeySchedule(suite, psk.secret if psk else None, hs.key_log)
     keys.mix_shared_secret(shared_secret)
     hello_hash = hs.transcript.digest()
     client_secret = keys.derive("c hs traffic", hello_hash)
@@ -60,7 +63,7 @@ def run(
     hs.incoming.accept_plaintext_alert = True
     hs.protect_outgoing(suite, server_secret)
 
-    sends_tickets = config.tickets > 0 and takes_tickets(hello)
+    sends_tickets = config.tickets > 0 and takes_psks(hello)
     alpn_protocol = choose_protocol(config, hello)
     hs.send(encrypted_extensions(hs, config, hello, alpn_protocol))
     request = None

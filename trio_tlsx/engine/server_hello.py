@@ -27,14 +27,18 @@ from .hello import (
     check_legacy_version,
 )
 from .messages import HELLO_RETRY_REQUEST_RANDOM, RANDOM_LENGTH, ClientHello, ServerHello
+from .psk import Psk, check_binder, decode_offered_psks, takes_psks
 from .questions import CredentialsWanted
-from .resumption import accept_session
+from .resumption import ServerSession, known_session, ticket_context
 from .suites import CipherSuite
 from .wire import uint16
 
 __all__ = ["server"]
 
 COOKIE_LENGTH = 32
+
+#: Identities of one ClientHello that a server looks at.
+MAX_IDENTITIES = 4
 
 #: Bytes of 0-RTT records that a server drops: what common servers let a client send at the most.
 MAX_SKIPPED_EARLY_DATA = 2**14
@@ -44,9 +48,15 @@ _E = ExtensionType
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a server picks from a ClientHello; ``peer_share`` is None where a retry is needed."""
+    """What a server picks from a ClientHello.
+
+    Attributes:
+        psk: the key that both sides have; its binder is checked later.
+        peer_share: None where a retry is needed.
+    """
 
     suite: CipherSuite
+    psk: Psk[ServerSession] | None
     group: Group
     peer_share: bytes | None
 
@@ -58,7 +68,8 @@ def server(hs: Handshake, config: ServerConfig) -> Steps[Established]:
     check_client_hello(hello)
     config, candidates = yield from who_answers(hs, config, hello)
     hs.log_keys(config.write_key_log, hello.random)
-    choice = choose(config, hello)
+    identity = server13.select_credentials(candidates, hello)
+    choice = choose(config, hello, known_psks(config, identity[0], hello))
     retried = choice.peer_share is None or config.require_cookie
     if retried:
         hs.check_end_of_flight()
@@ -75,11 +86,15 @@ def server(hs: Handshake, config: ServerConfig) -> Steps[Established]:
         choice = replace(choice, peer_share=retried_key_share(hello, choice.group))
     elif _E.early_data in hello.extensions:
         hs.incoming.early_data_to_skip = MAX_SKIPPED_EARLY_DATA
-    identity = server13.select_credentials(candidates, hello)
-    resumed = accept_session(hs, config, identity[0], hello, choice.suite)
+    extensions: dict[int, bytes] = {}
+    if choice.psk is not None:
+        index = accept_psk(hs, choice.psk, hello)
+        extensions[_E.pre_shared_key] = uint16(index)
     hs.transcript.start(choice.suite)
 
     share, shared_secret = answer_key_share(choice)
+    extensions[_E.key_share] = ext.encode_key_share_entry(choice.group.code, share)
+    extensions[_E.supported_versions] = uint16(TLS13)
     hs.send(
         ServerHello(
             legacy_version=TLS12,
@@ -87,18 +102,13 @@ def server(hs: Handshake, config: ServerConfig) -> Steps[Established]:
             legacy_session_id_echo=hello.legacy_session_id,
             cipher_suite=choice.suite.code,
             legacy_compression_method=0,
-            extensions={
-                _E.key_share: ext.encode_key_share_entry(choice.group.code, share),
-                _E.supported_versions: uint16(TLS13),
-                **({} if resumed is None else {_E.pre_shared_key: uint16(resumed.index)}),
-            },
+            extensions=extensions,
         )
     )
     if hello.legacy_session_id and not retried:
         hs.outgoing.change_cipher_spec()
-    session = None if resumed is None else resumed.session
     steps = server13.run(
-        hs, config, hello, identity, session, choice.suite, choice.group, shared_secret
+        hs, config, hello, identity, choice.psk, choice.suite, choice.group, shared_secret
     )
     return (yield from steps)
 
@@ -158,11 +168,22 @@ def check_client_hello(hello: ClientHello) -> None:
             )
 
 
-def choose(config: ServerConfig, hello: ClientHello) -> Choice:
+def known_psks(
+    config: ServerConfig, credentials: Credentials, hello: ClientHello
+) -> Sequence[Psk[ServerSession]]:
+    """Those of the keys offered that we have, and the client does so if its binders are right."""
+    offered = decode_offered_psks(hello)
+    if offered is None or not takes_psks(hello):
+        return ()
+    context = ticket_context(config, credentials, hello)
+    identities = offered.identities[:MAX_IDENTITIES]
+    sessions = (known_session(config, context, ticket, age) for ticket, age in identities)
+    return [psk for psk in sessions if psk is not None]
+
+
+def choose(config: ServerConfig, hello: ClientHello, psks: Sequence[Psk[ServerSession]]) -> Choice:
     """Our most wanted suite and group among those offered; a group with a key share first."""
-    suite = next((s for s in config.suite_table.values() if s.code in hello.cipher_suites), None)
-    if suite is None:
-        raise NegotiationError("the other side offers no cipher suite that is allowed here")
+    suite, psk = choose_suite(config, hello, psks)
     offered = supported_groups(hello)
     shares = ext.decode_key_shares(hello.extensions[_E.key_share])
     if not shares.keys() <= set(offered):
@@ -171,7 +192,42 @@ def choose(config: ServerConfig, hello: ClientHello) -> Choice:
     if not common:
         raise NegotiationError("the other side offers no key exchange group that is allowed here")
     group = next((group for group in common if group.code in shares), common[0])
-    return Choice(suite, group, shares.get(group.code))
+    return Choice(suite, psk, group, shares.get(group.code))
+
+
+def choose_suite(
+    config: ServerConfig, hello: ClientHello, psks: Sequence[Psk[ServerSession]]
+) -> tuple[CipherSuite, Psk[ServerSession] | None]:
+    """Our most wanted suite, with the key to go with it; one without any only if there is none."""
+    suites = [s for s in config.suite_table.values() if s.code in hello.cipher_suites]
+    if not suites:
+        raise NegotiationError("the other side offers no cipher suite that is allowed here")
+    # RFC 9846 4.3.11: a key goes with a hash, not with the rest of the suite.
+    pairs = ((suite, psk) for suite in suites for psk in psks if psk.suite.hash is suite.hash)
+    return next(pairs, (suites[0], None))
+
+
+def accept_psk(hs: Handshake, psk: Psk[ServerSession], hello: ClientHello) -> int:
+    """Where the key that we chose stands in the last ClientHello, whose binder is right.
+
+    The transcript still holds the ClientHello itself, as its last message.
+
+    Raises:
+        ProtocolError: the binder is wrong, or the key has gone from a second ClientHello, although
+            it goes with the suite that the HelloRetryRequest named (RFC 9846 4.2.2).
+    """
+    offered = decode_offered_psks(hello)
+    if offered is None:
+        raise ProtocolError(
+            "the other side's second ClientHello lacks pre_shared_key",
+            AlertDescription.missing_extension,
+        )
+    identities = [identity for identity, _ in offered.identities]
+    if psk.identity not in identities:
+        raise ProtocolError("the other side's second ClientHello lacks a key of its first")
+    index = identities.index(psk.identity)
+    check_binder(offered, index, psk, hs.transcript.messages)
+    return index
 
 
 def supported_groups(hello: ClientHello) -> tuple[int, ...]:
