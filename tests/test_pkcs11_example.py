@@ -178,9 +178,9 @@ class SlowKey:
         self.signed = 0
 
     def sign(self, data: bytes, **parameters: object) -> bytes:
-        trio.from_thread.run_sync(self.asked.set)  # RuntimeError in the event loop's own thread
         self.under_way += 1
         assert self.under_way == 1, "a session does one thing at a time"
+        trio.from_thread.run_sync(self.asked.set)  # RuntimeError in the event loop's own thread
         assert self.go.wait(60)
         self.under_way -= 1
         self.signed += 1
