@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -64,13 +65,17 @@ def _with(environment: Mapping[str, str | Path]) -> dict[str, str]:
 
 
 class Server:
-    """A program that says where it listens on its first line and then serves."""
+    """A program that says when it listens, mostly with the port at the end, and serves."""
 
-    def __init__(self, process: trio.Process, first_line: str) -> None:
+    def __init__(self, process: trio.Process, line: str) -> None:
         self.process = process
-        self.first_line = first_line
-        self.port = int(first_line.replace(":", " ").split()[-1])
+        self._line = line
         self.output = b""
+
+    @property
+    def port(self) -> int:
+        """The port, which is the last word of what it said."""
+        return int(self._line.replace(":", " ").split()[-1])
 
     async def read_output(self) -> None:
         """Read what is left of its output, up to its end."""
@@ -82,13 +87,13 @@ class Server:
 
 @asynccontextmanager
 async def running(
-    *command: str | Path, lines_before: int = 0, **environment: str | Path
+    *command: str | Path, says: bytes = b"", **environment: str | Path
 ) -> AsyncGenerator[Server, None]:
     """A server for as long as the block lasts; standard error goes with standard output.
 
     Args:
         command: what to run.
-        lines_before: how many lines come before the one that says where it listens.
+        says: what is in the line that says where it listens; else that is the first.
         environment: variables that are set for it beside those that are anyway.
     """
     async with trio.open_nursery() as nursery:
@@ -107,12 +112,18 @@ async def running(
         assert process.stdout is not None
         text = b""
         with trio.fail_after(TIMEOUT):
-            while text.count(b"\n") <= lines_before:
+            while not (text.endswith(b"\n") and says in text.splitlines()[-1]):
                 octet = await process.stdout.receive_some(1)
                 assert octet, f"{command} ended too early: {text!r}"
                 text += octet
         yield Server(process, text.decode().splitlines()[-1])
         nursery.cancel_scope.cancel()
+
+
+def free_port() -> int:
+    """A port on which nobody listens just now, for programs that cannot say which they chose."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
 
 
 def peer_program(name: str, package: str | None = None) -> str:

@@ -471,7 +471,7 @@ async def test_chromium_reads_the_page(chromium: str, tmp_path: Path) -> None:
 async def test_connect_to_openssl(openssl: str, files: tuple[Path, Path], ca_file: Path) -> None:
     cert, key = files
     command = [openssl, "s_server", "-accept", "127.0.0.1:0", "-cert", cert, "-key", key, "-rev"]
-    async with running(*command, lines_before=1) as server:
+    async with running(*command, says=b"ACCEPT") as server:
         result = await connect_to(
             server, "--ca", ca_file, "--quiet", "--groups", "x25519,P-256", stdin=b"hello\n"
         )

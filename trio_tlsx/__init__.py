@@ -44,6 +44,7 @@ from .pinning import pin_spki, spki_pin
 from .reloading import ReloadingCredentials
 from .revocation import check_crl, check_stapled_ocsp
 from .sessions import MemorySessionStore, Session, SessionStore
+from .stapling import RefreshingStaple
 from .stream import TLSStream
 from .ticket_keys import TicketKeys
 from .trust import TrustStore
@@ -72,6 +73,7 @@ __all__ = [
     "PrivateKeySigner",
     "ProtocolError",
     "Question",
+    "RefreshingStaple",
     "ReloadingCredentials",
     "ServerConfig",
     "Session",

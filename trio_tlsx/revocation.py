@@ -22,7 +22,7 @@ from .errors import AlertDescription, CertificateError, ConfigError
 from .peer import Peer
 from .wording import date, name_of, subject_of
 
-__all__ = ["check_crl", "check_stapled_ocsp"]
+__all__ = ["check_crl", "check_stapled_ocsp", "good_until"]
 
 #: How far the clocks of a responder and of this machine may be apart.
 CLOCK_SKEW = datetime.timedelta(minutes=5)
@@ -113,14 +113,18 @@ def _about(
 def _check_dates(
     single: ocsp.OCSPSingleResponse, leaf: x509.Certificate, at: datetime.datetime
 ) -> None:
-    begin = single.this_update_utc
-    end = single.next_update_utc or begin + MAX_AGE_WITHOUT_NEXT_UPDATE
+    begin, end = single.this_update_utc, good_until(single)
     if not begin - CLOCK_SKEW <= at <= end + CLOCK_SKEW:
         raise _bad_response(
             leaf,
             f"the OCSP response is good from {date(begin)} to {date(end)}, and it is {date(at)} "
             "now",
         )
+
+
+def good_until(single: ocsp.OCSPSingleResponse) -> datetime.datetime:
+    """Until when a response is good, leaving clocks that differ aside."""
+    return single.next_update_utc or single.this_update_utc + MAX_AGE_WITHOUT_NEXT_UPDATE
 
 
 def _is_signed(

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
 from cryptography.x509.ocsp import OCSPCertStatus
-from processes import peer_program, run_program
-from test_revocation import GOOD, REVOKED, response
+from processes import free_port, peer_program, run_program, running
+from test_revocation import DAY, GOOD, NOW, REVOKED, response
 
 from trio_tlsx import (
+    AlertDescription,
+    AlertReceived,
     CertificateError,
     ClientConfig,
     Credentials,
@@ -121,61 +124,131 @@ async def test_gnutls_cli(ca: CA, files: tuple[Path, Path, Path]) -> None:
         assert len(settled) == 1
 
 
-@asynccontextmanager
-async def s_server(
-    ca: CA, directory: Path, status: OCSPCertStatus = GOOD
-) -> AsyncGenerator[int, None]:
-    """``openssl s_server`` that staples and wants certificates; its port."""
-    openssl = peer_program("openssl")
-    leaf = ca.issue("localhost")
-    own = directory / "server"
-    own.mkdir()
-    cert, key = write_pem_files(leaf, own)
-    staple = own / "ocsp.der"
-    staple.write_bytes(response(ca, leaf.chain[0], status))
-    (own / "ca.pem").write_bytes(ca.pem)
-    command = [openssl, "s_server", "-accept", "127.0.0.1:0", "-cert", str(cert), "-key", str(key)]
-    command += ["-status_file", str(staple), "-Verify", "1", "-verify_return_error"]
-    command += ["-CAfile", str(own / "ca.pem"), "-www"]
-    async with trio.open_nursery() as nursery:
-        process = await nursery.start(
-            partial(
-                trio.run_process,
-                command,
-                stdin=b"",
-                capture_stdout=False,
-                check=False,
-                stdout=-1,
-                stderr=-2,
-            )
-        )
-        text = b""
-        while b"ACCEPT" not in text or not text.endswith(b"\n"):
-            octet = await process.stdout.receive_some(1)
-            assert octet, text
-            text += octet
-        yield int(text.split(b"ACCEPT")[1].strip().rpartition(b":")[2])
-        nursery.cancel_scope.cancel()
+@dataclass(frozen=True)
+class ServerProgram:
+    """A server of somebody else's that staples and wants certificates.
+
+    Attributes:
+        name: of the program.
+        package: what to install for it.
+        options: how it is told, given the directory of its files and a port that is free.
+        says: what it says once it listens.
+        refuses_unknown, refuses_expired: its alerts to clients with certificates from a CA that it
+            does not know, and with one that has expired.
+    """
+
+    name: str
+    package: str
+    options: Callable[[Path, int], Sequence[str | Path]]
+    says: bytes
+    refuses_unknown: AlertDescription
+    refuses_expired: AlertDescription
+
+    @asynccontextmanager
+    async def running(
+        self, ca: CA, own: Path, status: OCSPCertStatus = GOOD
+    ) -> AsyncGenerator[int, None]:
+        """Serve, with files in a directory of its own; gives the port."""
+        leaf = ca.issue("localhost")
+        write_pem_files(leaf, own)
+        (own / "ocsp.der").write_bytes(response(ca, leaf.chain[0], status))
+        (own / "ca.pem").write_bytes(ca.pem)
+        port = free_port()
+        command = [peer_program(self.name, self.package), *self.options(own, port)]
+        async with running(*command, says=self.says):
+            yield port
 
 
-async def test_openssl_s_server(ca: CA, tmp_path: Path) -> None:
+def s_server_options(own: Path, port: int) -> Sequence[str | Path]:
+    return [
+        *("s_server", "-accept", f"127.0.0.1:{port}", "-www"),
+        *("-cert", own / "cert.pem", "-key", own / "key.pem", "-CAfile", own / "ca.pem"),
+        *("-status_file", own / "ocsp.der", "-Verify", "1", "-verify_return_error"),
+    ]
+
+
+def gnutls_serv_options(own: Path, port: int) -> Sequence[str | Path]:
+    files = {"certfile": "cert.pem", "keyfile": "key.pem", "cafile": "ca.pem"}
+    return [
+        *("--port", str(port), "--http", "--require-client-cert", "--verify-client-cert"),
+        *(f"--x509{option}={own / file}" for option, file in files.items()),
+        *("--ocsp-response", own / "ocsp.der", "--ignore-ocsp-response-errors"),
+    ]
+
+
+SERVERS = [
+    ServerProgram(
+        "openssl",
+        "openssl",
+        s_server_options,
+        b"ACCEPT",
+        AlertDescription.unknown_ca,
+        AlertDescription.certificate_expired,
+    ),
+    ServerProgram(
+        "gnutls-serv",
+        "gnutls-bin",
+        gnutls_serv_options,
+        b"listening",
+        AlertDescription.access_denied,  # whatever the reason is
+        AlertDescription.access_denied,
+    ),
+]
+
+
+@pytest.fixture(params=SERVERS, ids=lambda program: program.name)
+def program(request: pytest.FixtureRequest) -> ServerProgram:
+    peer_program(request.param.name, request.param.package)
+    return request.param
+
+
+async def page(config: ClientConfig, port: int) -> bytes:
+    """What the server answers."""
+    stream = await open_tls_over_tcp_stream("localhost", port, config=config)
+    try:
+        await stream.send_all(b"GET / HTTP/1.0\r\n\r\n")
+        return bytes(await stream.receive_some())
+    finally:
+        await trio.aclose_forcefully(stream)
+
+
+async def test_a_server_that_staples_and_wants_a_certificate(
+    ca: CA, program: ServerProgram, tmp_path: Path
+) -> None:
     config = ClientConfig(
         trust=ca.trust,
         credentials=[CA("another").issue("other.example"), ca.issue("client.example")],
         verify=check_stapled_ocsp(must=True),
     )
-    async with s_server(ca, tmp_path) as port:
-        stream = await open_tls_over_tcp_stream("localhost", port, config=config)
-        async with stream:
-            await stream.send_all(b"GET / HTTP/1.0\r\n\r\n")
-            assert b"HTTP/1.0 200" in await stream.receive_some()
+    async with program.running(ca, tmp_path) as port:
+        assert b"HTTP/1.0 200" in await page(config, port)
 
 
-async def test_openssl_s_server_with_a_revoked_certificate(ca: CA, tmp_path: Path) -> None:
+async def test_a_server_whose_certificate_was_revoked(
+    ca: CA, program: ServerProgram, tmp_path: Path
+) -> None:
     config = ClientConfig(trust=ca.trust, verify=check_stapled_ocsp())
-    async with s_server(ca, tmp_path, REVOKED) as port:
-        stream = await open_tls_over_tcp_stream("localhost", port, config=config)
+    async with program.running(ca, tmp_path, REVOKED) as port:
         with pytest.raises(trio.BrokenResourceError, match="was revoked") as refusal:
-            await stream.do_handshake()
+            await page(config, port)
         assert isinstance(refusal.value.__cause__, CertificateError)
-        await trio.aclose_forcefully(stream)
+
+
+async def test_a_server_that_refuses_us(ca: CA, program: ServerProgram, tmp_path: Path) -> None:
+    """It says so with the first thing that we read: our handshake was over before."""
+    expired = ca.issue("client.example", not_before=NOW - 2 * DAY, not_after=NOW - DAY)
+    unknown = CA().issue("client.example")
+    ours: list[tuple[Credentials | None, AlertDescription]] = [
+        (None, AlertDescription.certificate_required),
+        (unknown, program.refuses_unknown),
+        (expired, program.refuses_expired),
+    ]
+    async with program.running(ca, tmp_path) as port:
+        for credentials, alert in ours:
+            # A list would be searched for what the server knows; a function is obeyed.
+            config = ClientConfig(trust=ca.trust, select_credentials=lambda _, c=credentials: c)
+            with pytest.raises(trio.BrokenResourceError, match="certificate") as refusal:
+                await page(config, port)
+            error = refusal.value.__cause__
+            assert isinstance(error, AlertReceived)
+            assert error.alert is alert

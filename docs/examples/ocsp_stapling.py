@@ -1,0 +1,61 @@
+"""A TLS server that staples what its CA says of its certificate now: good, or revoked.
+
+Usage: python ocsp_stapling.py CERT_FILE KEY_FILE PORT
+
+CERT_FILE holds the issuer's certificate, too, and the server's own names the CA's responder. Needs
+httpx.
+"""
+
+import sys
+from functools import partial
+
+import httpx
+import trio
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import AuthorityInformationAccessOID
+
+import trio_tlsx
+
+
+async def fetch(certificate: x509.Certificate, issuer: x509.Certificate) -> bytes:
+    """Ask the responder that the certificate names (RFC 6960)."""
+    access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess)
+    [url, *_] = (
+        description.access_location.value
+        for description in access.value
+        if description.access_method == AuthorityInformationAccessOID.OCSP
+    )
+    request = ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, hashes.SHA1())
+    async with httpx.AsyncClient() as client:
+        response = await client.post(
+            url,
+            content=request.build().public_bytes(Encoding.DER),
+            headers={"Content-Type": "application/ocsp-request"},
+        )
+    return response.raise_for_status().content
+
+
+async def greet(stream: trio_tlsx.TLSStream[trio.SocketStream]) -> None:
+    """Serve one connection."""
+    async with stream:
+        await stream.receive_some()
+        await stream.send_all(b"HTTP/1.0 200 OK\r\nContent-Length: 6\r\n\r\nhello\n")
+
+
+async def main(cert_file: str, key_file: str, port: int) -> None:
+    """Serve until Ctrl-C."""
+    credentials = trio_tlsx.Credentials.from_pem_files(cert_file, key_file)
+    certificate, issuer, *_ = credentials.chain
+    staple = trio_tlsx.RefreshingStaple(partial(fetch, certificate, issuer))
+    config = trio_tlsx.ServerConfig(credentials=credentials.stapling(staple))
+    tcp_listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
+    print("listening on port", tcp_listeners[0].socket.getsockname()[1], flush=True)
+    tls_listeners = [trio_tlsx.TLSListener(listener, config) for listener in tcp_listeners]
+    await trio.serve_listeners(trio_tlsx.handshake_first(greet), tls_listeners)
+
+
+if __name__ == "__main__":
+    trio.run(main, sys.argv[1], sys.argv[2], int(sys.argv[3]))
