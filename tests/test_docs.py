@@ -10,10 +10,14 @@ import pytest
 from processes import CLI, ROOT, run_program
 
 import trio_tlsx
+from trio_tlsx import ClientConfig
+from trio_tlsx.engine.groups import GROUPS
+from trio_tlsx.engine.suites import CIPHER_SUITES
 
 DOTTED_NAME = re.compile(r"`~?(trio_tlsx(?:\.\w+)+)`")
 REPOSITORY_PATH = re.compile(r"`((?:docs|tests|trio_tlsx)/[\w./]+)`")
 NAMES_IN_FILE = re.compile(r"((?:`[\w.]+`(?:, )?)+) in `([\w/]+\.py)`")
+ALGORITHM = re.compile(r"^\| `(\w+)`.*? \| (?:0x(\w{4}) \| )?(yes|) ?\|", re.MULTILINE)
 OPTION = re.compile(r"--[a-z][a-z-]+")
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -54,6 +58,16 @@ def test_the_contract_is_fulfilled_where_the_page_says() -> None:
 def test_the_reference_has_every_public_name() -> None:
     text = (ROOT / "docs" / "api.md").read_text()
     assert [name for name in trio_tlsx.__all__ if not re.search(rf"\b{name}\b", text)] == []
+
+
+def test_the_tables_have_every_algorithm() -> None:
+    text = (ROOT / "docs" / "algorithms.md").read_text()
+    told = {name: (code, default == "yes") for name, code, default in ALGORITHM.findall(text)}
+    default = set(ClientConfig.cipher_suites) | set(ClientConfig.groups)
+    there = {suite.name: ("", True) for suite in CIPHER_SUITES.values()}
+    for group in GROUPS.values():
+        there[group.name] = (f"{group.code:04X}", group.name in default)
+    assert told == there
 
 
 @pytest.mark.parametrize("command", ["demo", "connect", "serve"])

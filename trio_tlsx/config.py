@@ -11,7 +11,7 @@ from typing import Literal, Protocol, TypeAlias, TypeVar
 from cryptography.hazmat.primitives import hashes
 
 from .credentials import Credentials
-from .engine.groups import GROUPS, Group
+from .engine.groups import DEFAULT_GROUPS, GROUPS, Group
 from .engine.record import MAX_INNER_PLAINTEXT_LENGTH, MIN_RECORD_SIZE_LIMIT
 from .engine.signatures import CERTIFICATE_VERIFY_SCHEMES, SignatureScheme
 from .engine.suites import CIPHER_SUITES, CipherSuite
@@ -26,7 +26,12 @@ from .trust import TrustStore
 __all__ = ["ClientConfig", "ServerConfig"]
 
 #: What people call the groups beside the names of the IANA registry.
-GROUP_ALIASES = {"p-256": "secp256r1", "p-384": "secp384r1", "prime256v1": "secp256r1"}
+GROUP_ALIASES = {
+    "p-256": "secp256r1",
+    "p-384": "secp384r1",
+    "p-521": "secp521r1",
+    "prime256v1": "secp256r1",
+}
 
 MAX_ALPN_PROTOCOL_LENGTH = 255  # RFC 7301 3.1: a one-byte length
 MAX_ALPN_LIST_LENGTH = 2**16 - 1
@@ -118,7 +123,7 @@ class _Config:
     credentials: Credentials | Sequence[Credentials] | None = None
     alpn_protocols: Sequence[str | bytes] = ()
     cipher_suites: Sequence[str] = tuple(suite.name for suite in CIPHER_SUITES.values())
-    groups: Sequence[str] = tuple(group.name for group in GROUPS.values())
+    groups: Sequence[str] = tuple(group.name for group in DEFAULT_GROUPS)
     signature_schemes: Sequence[str] = tuple(s.name for s in CERTIFICATE_VERIFY_SCHEMES)
     record_size_limit: int = MAX_INNER_PLAINTEXT_LENGTH
     key_update_bytes: int | None = None
@@ -180,8 +185,10 @@ class ClientConfig(_Config):
         trust: the CAs that may have issued the server's certificate; the platform's by default.
         alpn_protocols: application protocols (RFC 7301), most wanted first.
         cipher_suites: names of the IANA registry, most wanted first.
-        groups: key exchanges, likewise; ``"P-256"`` is understood too. Key shares are sent for
-            the first of them and, if that is a post-quantum hybrid, for ``x25519`` as well.
+        groups: key exchanges, likewise; ``"P-256"`` is understood too.
+        key_shares: those of ``groups`` that a key share is sent for at once. With the right one
+            the server needs to ask no second time; with none at all (``()``) it says first which
+            it wants. By default the first post-quantum group and the first other one.
         signature_schemes: what the server may sign with, likewise.
         record_size_limit: the largest plaintext record that the server may send, in bytes, with
             its content type (RFC 8449): 64 to 16,385.
@@ -225,6 +232,7 @@ class ClientConfig(_Config):
     """
 
     trust: TrustStore | None = None
+    key_shares: Sequence[str] | None = None
     select_credentials: SelectClientCredentials | None = None
     middlebox_compatibility: bool = True
     insecure_skip_verification: bool = False
@@ -237,6 +245,7 @@ class ClientConfig(_Config):
 
     asks_for_ocsp: bool = field(init=False, repr=False, compare=False)
     sessions: SessionStore | None = field(init=False, repr=False, compare=False)
+    key_share_codes: frozenset[int] | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -255,6 +264,16 @@ class ClientConfig(_Config):
         stapling = bool(self.verifiers) if self.ocsp_stapling is None else self.ocsp_stapling
         object.__setattr__(self, "asks_for_ocsp", stapling)
         object.__setattr__(self, "sessions", self._sessions() if self.resumption else None)
+        object.__setattr__(self, "key_share_codes", self._key_share_codes())
+
+    def _key_share_codes(self) -> frozenset[int] | None:
+        if self.key_shares is None:
+            return None
+        if not self.key_shares:
+            return frozenset()
+        offered = self.group_table.values()
+        shares = _look_up("key share", self.key_shares, offered, GROUP_ALIASES)
+        return frozenset(group.code for group in shares)
 
     def _sessions(self) -> SessionStore:
         # A store of our own is never copied to another configuration, so it needs no context.

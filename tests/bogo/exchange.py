@@ -15,7 +15,7 @@ from trio_tlsx.config import ClientConfig, ServerConfig
 from trio_tlsx.credentials import Credentials, PrivateKeySigner
 from trio_tlsx.engine import client13, server13
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.groups import GROUPS
+from trio_tlsx.engine.groups import DEFAULT_GROUPS, GROUPS
 from trio_tlsx.engine.signatures import CERTIFICATE_VERIFY_SCHEMES, SignatureScheme
 from trio_tlsx.engine.suites import CIPHER_SUITES
 from trio_tlsx.engine.wants import Question, Want
@@ -102,6 +102,7 @@ def client_config(flags: Flags) -> ClientConfig:
         credentials=credentials(flags),
         alpn_protocols=list(split_protocols(flags.octets("-advertise-alpn"))),
         groups=groups(flags),
+        key_shares=key_shares(flags),
         signature_schemes=schemes(flags),
     )
 
@@ -197,11 +198,23 @@ class Later:
 
 
 def groups(flags: Flags) -> list[str]:
-    codes = flags.numbers("-curves") or list(GROUPS)
+    if not (codes := flags.numbers("-curves")):
+        return [group.name for group in DEFAULT_GROUPS]
     unknown = [code for code in codes if code not in GROUPS]
     if unknown:
         raise Unimplemented(f"groups {unknown}")
     return [GROUPS[code].name for code in codes]
+
+
+def key_shares(flags: Flags) -> list[str] | None:
+    """What a program does that knows which groups the server has, or chooses by itself."""
+    known = flags.numbers("-server-supported-groups-hint")
+    for name in groups(flags):
+        if any(code in GROUPS and GROUPS[code].name == name for code in known):
+            return [name]
+    if chosen := flags.numbers("-key-shares"):
+        return [GROUPS[code].name for code in chosen]
+    return [] if "-no-key-shares" in flags else None
 
 
 def schemes(flags: Flags) -> list[str]:

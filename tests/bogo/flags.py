@@ -17,6 +17,7 @@ _SWITCHES = """
     -expect-extended-master-secret -expect-secure-renegotiation -use-early-callback
     -use-old-client-cert-callback -permute-extensions -renegotiate-ignore -use-export-context
     -forbid-renegotiation-after-handshake -expect-no-session-id -is-handshaker-supported
+    -no-key-shares
 """
 
 # Flags that a value follows; some may come several times.
@@ -27,6 +28,7 @@ _VALUED = """
     -expect-peer-cert-file -host-name -expect-server-name -advertise-alpn -select-alpn
     -expect-alpn -shim-initial-write -repeat-shim-initial-write -read-size -handshaker-path
     -expect-msg-callback -export-keying-material -export-label -export-context
+    -key-shares -server-supported-groups-hint
 """
 
 SWITCHES = frozenset(_SWITCHES.split())

@@ -177,7 +177,7 @@ def fixed_group(code: int, generate: Callable[[], EphemeralKey]) -> Group:
         own = generate()
         return own.public, own.exchange(peer)
 
-    return Group(code, GROUPS[code].name, generate, respond)
+    return replace(GROUPS[code], generate=generate, respond=respond)
 
 
 def with_groups(config: AnyConfig, *groups: Group) -> AnyConfig:

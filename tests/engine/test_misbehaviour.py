@@ -29,7 +29,7 @@ from trio_tlsx.engine import extensions as ext
 from trio_tlsx.engine.client_hello import DOWNGRADE_SENTINELS
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.extensions import ExtensionType
-from trio_tlsx.engine.groups import GROUPS
+from trio_tlsx.engine.groups import GROUPS, Group
 from trio_tlsx.engine.handshake import Handshake
 from trio_tlsx.engine.messages import (
     Certificate,
@@ -401,23 +401,29 @@ def test_second_hellos(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
 # Key shares that are none
 
 
-def bad_shares(group: int, from_client: bool) -> list[bytes]:
-    good = GROUPS[group].generate().public
+def bad_shares(group: Group, from_client: bool) -> list[bytes]:
+    good = group.generate().public
     if not from_client:
-        good = GROUPS[group].respond(good)[0]
-    off = good[:-1] + bytes((good[-1] ^ 1,))  # of an elliptic curve: a point that is not on it
-    wrong = [good[:-1], good + b"\0", b"\0", bytes(len(good)), b"\xff" * (len(good) - 1)]
-    return wrong + ([off, b"\x02" + good[1:33]] if group in (0x0017, 0x0018) else [])
+        good = group.respond(good)[0]
+    wrong = [good[:-1], good + b"\0", b"\0", b"\xff" * (len(good) - 1)]
+    if not group.name.startswith("MLKEM"):
+        wrong.append(bytes(len(good)))
+    elif from_client:
+        wrong.append(b"\xff" * len(good))  # no coefficient is less than q (FIPS 203 7.2)
+    if group.name.startswith("secp"):
+        off = good[:-1] + bytes((good[-1] ^ 1,))  # a point that is not on the curve
+        wrong += [off, b"\x02" + good[1 : 1 + len(good) // 2]]
+    return wrong
 
 
 @pytest.mark.parametrize("group", GROUPS.values(), ids=lambda group: group.name)
 @pytest.mark.parametrize("from_client", [False, True])
-def test_key_shares(group: Any, from_client: bool) -> None:
+def test_key_shares(group: Group, from_client: bool) -> None:
     configs: tuple[ClientConfig, ServerConfig] = (
         replace(CLIENT, groups=[group.name]),
         replace(SERVER, groups=[group.name]),
     )
-    for share in bad_shares(group.code, from_client):
+    for share in bad_shares(group, from_client):
         client, server = connections(*configs)
         with pytest.MonkeyPatch.context() as patch:
             if from_client:

@@ -32,7 +32,7 @@ from trio_tlsx.engine.handshake import Observer
 from trio_tlsx.engine.messages import ClientHello, ServerHello, encode_message
 from trio_tlsx.engine.record import ContentType
 from trio_tlsx.engine.suites import CIPHER_SUITES
-from trio_tlsx.errors import AlertDescription, NegotiationError
+from trio_tlsx.errors import AlertDescription, ConfigError, NegotiationError
 
 GROUP_NAMES = [group.name for group in GROUPS.values()]
 SUITE_NAMES = [suite.name for suite in CIPHER_SUITES.values()]
@@ -91,9 +91,11 @@ def test_by_default() -> None:
 
 @pytest.mark.parametrize(("group", "suite"), list(itertools.product(GROUP_NAMES, SUITE_NAMES)))
 def test_each_group_with_each_suite(group: str, suite: str) -> None:
+    client_config = replace(WIDE_CLIENT, groups=GROUP_NAMES)
+    server_config = replace(WIDE_SERVER, groups=GROUP_NAMES)
     for client_config, server_config in [
-        (replace(WIDE_CLIENT, groups=[group], cipher_suites=[suite]), WIDE_SERVER),
-        (WIDE_CLIENT, replace(WIDE_SERVER, groups=[group], cipher_suites=[suite])),
+        (replace(client_config, groups=[group], cipher_suites=[suite]), server_config),
+        (client_config, replace(server_config, groups=[group], cipher_suites=[suite])),
     ]:
         client, server = established(client_config, server_config)
         assert client.negotiated.group == server.negotiated.group == group
@@ -113,11 +115,57 @@ def test_each_kind_of_certificate(key_type: str) -> None:
         assert connection.negotiated.signature_scheme == KEY_TYPES[key_type]
 
 
-def test_key_shares_are_for_the_two_best_groups() -> None:
-    hello = first_hello(WIDE_CLIENT)
+def shares_of(config: ClientConfig) -> dict[str, int]:
+    """The groups of the first key shares, in order, and the lengths of these."""
+    hello = first_hello(config)
     shares = ext.decode_key_shares(hello.extensions[ExtensionType.key_share])
-    assert [GROUPS[code].name for code in shares] == ["X25519MLKEM768", "x25519"]
-    assert {code: len(share) for code, share in shares.items()} == {0x11EC: 1216, 0x001D: 32}
+    return {GROUPS[code].name: len(share) for code, share in shares.items()}
+
+
+def test_groups_by_default() -> None:
+    offered = first_hello(WIDE_CLIENT).extensions[ExtensionType.supported_groups]
+    names = [GROUPS[code].name for code in ext.decode_uint16_list(offered, "supported_groups")]
+    assert names == ["X25519MLKEM768", "x25519", "secp256r1", "secp384r1"]
+    assert list(ServerConfig(credentials=credentials()).groups) == names
+
+
+@pytest.mark.parametrize(
+    ("groups", "shares"),
+    [
+        (WIDE_CLIENT.groups, ["X25519MLKEM768", "x25519"]),
+        (["x25519", "secp256r1", "MLKEM1024"], ["x25519", "MLKEM1024"]),
+        (["SecP384r1MLKEM1024", "X25519MLKEM768"], ["SecP384r1MLKEM1024"]),
+        (["secp384r1", "x25519"], ["secp384r1"]),
+    ],
+)
+def test_key_shares_are_for_the_first_group_of_each_kind(
+    groups: list[str], shares: list[str]
+) -> None:
+    assert list(shares_of(replace(WIDE_CLIENT, groups=groups))) == shares
+
+
+def test_chosen_key_shares() -> None:
+    config = replace(WIDE_CLIENT, groups=["x25519", "P-256", "P-384"])
+    assert shares_of(replace(config, key_shares=["P-256"])) == {"secp256r1": 65}
+    # In the order of the groups (RFC 9846 4.3.8), whatever order they are named in.
+    both = replace(config, key_shares=["prime256v1", "X25519"])
+    assert shares_of(both) == {"x25519": 32, "secp256r1": 65}
+    assert shares_of(replace(config, key_shares=())) == {}
+
+
+@pytest.mark.parametrize("key_shares", [["P-521"], ["none"], "x25519"])
+def test_key_shares_are_of_offered_groups(key_shares: list[str]) -> None:
+    with pytest.raises(ConfigError, match="key share"):
+        replace(WIDE_CLIENT, groups=["x25519", "P-256"], key_shares=key_shares)
+
+
+def test_lengths_of_key_shares() -> None:
+    for group in GROUPS.values():
+        key = group.generate()
+        answer, secret = group.respond(key.public)
+        assert len(key.public) == group.client_length
+        assert len(answer) == group.server_length
+        assert key.exchange(answer) == secret
 
 
 def test_nothing_is_used_for_two_connections() -> None:
@@ -198,6 +246,23 @@ def test_hello_retry_request(require_cookie: bool, other_group: bool) -> None:
         assert (ExtensionType.key_share in retry.extensions) == other_group
     shake_hands(client, server)
     assert client.negotiated.group == ("secp384r1" if other_group else "x25519")
+    exchange(client, server)
+
+
+@pytest.mark.parametrize("group", GROUP_NAMES)
+@pytest.mark.parametrize("empty", [False, True])
+def test_retry_for_each_group(group: str, empty: bool) -> None:
+    other = "secp256r1" if group == "x25519" else "x25519"
+    key_shares = [] if empty else [other]
+    client, server = connections(
+        replace(CLIENT, groups=[other, group], key_shares=key_shares),
+        replace(SERVER, groups=[group]),
+    )
+    flight(client, server)
+    retry = retry_of(flight(server, client))
+    assert ext.decode_uint16(retry.extensions[ExtensionType.key_share], "") in GROUPS
+    shake_hands(client, server)
+    assert client.negotiated.group == server.negotiated.group == group
     exchange(client, server)
 
 

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 import trio
 
+from trio_tlsx.engine.groups import GROUPS
 from trio_tlsx.errors import AlertDescription
 
 Role: TypeAlias = Literal["client", "server"]
@@ -102,19 +103,27 @@ Inabilities: TypeAlias = Mapping[tuple[Role, str], Inability]
 #: How much keying material is exported, in bytes.
 EXPORTED_LENGTH = 32
 
-
-FIRST_OPENSSL_WITH_MLKEM = (3, 5)
+#: The post-quantum groups that OpenSSL offers and accepts by default, since which version.
+POST_QUANTUM_OF_OPENSSL = {"X25519MLKEM768": (3, 5), "SecP256r1MLKEM768": (4, 0)}
 
 
 def inabilities_of_openssl(version: tuple[int, ...]) -> Inabilities:
-    """What an OpenSSL of this version cannot do."""
-    if version >= FIRST_OPENSSL_WITH_MLKEM:
-        return {}
+    """What an OpenSSL of this version cannot do, unless it is told to."""
     number = ".".join(map(str, version[:2]))
-    inability = Inability(
-        f"OpenSSL {number} has no X25519MLKEM768; 3.5 is the first", trio.BrokenResourceError
-    )
-    return {("client", "X25519MLKEM768"): inability, ("server", "X25519MLKEM768"): inability}
+    roles: tuple[Role, ...] = ("client", "server")
+    return {
+        (role, group.name): Inability(
+            f"OpenSSL {number} does not have {group.name} among its default groups",
+            trio.BrokenResourceError,
+        )
+        for group in GROUPS.values()
+        if group.is_post_quantum
+        and (
+            group.name not in POST_QUANTUM_OF_OPENSSL
+            or version < POST_QUANTUM_OF_OPENSSL[group.name]
+        )
+        for role in roles
+    }
 
 
 class Peer(ABC):

@@ -9,7 +9,15 @@ from typing import Any, ClassVar
 from cryptography.hazmat.primitives.asymmetric import ec
 from library_peer import LibraryPeer
 from OpenSSL import SSL, _util
-from peer import SAFETY_NET, CannotDoThat, Inabilities, Inability, Part, Role
+from peer import (
+    SAFETY_NET,
+    CannotDoThat,
+    Inabilities,
+    Inability,
+    Part,
+    Role,
+    inabilities_of_openssl,
+)
 
 from trio_tlsx.errors import AlertDescription
 
@@ -19,6 +27,12 @@ CURVES: dict[str, ec.EllipticCurve] = {"secp256r1": ec.SECP256R1(), "secp384r1":
 _lib: Any = _util.lib
 
 NO_KEY_UPDATE = Inability("it answers a KeyUpdate, and cannot begin with one", CannotDoThat)
+
+
+def openssl_version() -> tuple[int, ...]:
+    """Of the OpenSSL that ``cryptography`` was built with."""
+    number = SSL.OPENSSL_VERSION_NUMBER
+    return number >> 28, number >> 20 & 0xFF
 
 
 class PyOpenSSLSession:
@@ -113,6 +127,7 @@ class PyOpenSSLPeer(LibraryPeer):
         ("server", "count tickets"): Inability("it has no name for their number", CannotDoThat),
         ("client", "update keys"): NO_KEY_UPDATE,
         ("server", "update keys"): NO_KEY_UPDATE,
+        **inabilities_of_openssl(openssl_version()),
     }
 
     def check(self, part: Part) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 from typing import Any, ClassVar
 
+import trio
 from library_peer import LibraryPeer
 from peer import CannotDoThat, Inabilities, Inability, Part, Role
 from tlslite.api import HandshakeSettings, TLSConnection, X509CertChain, parsePEMKey
@@ -21,6 +22,8 @@ TLS12 = (3, 3)
 TICKET_KEY = bytearray(32)
 
 DOES_NOT_TELL = Inability("its close() takes any end for a close_notify", AssertionError)
+
+ONLY_HYBRIDS = Inability("it has ML-KEM in hybrids only", trio.BrokenResourceError)
 
 
 class TLSLiteSession:
@@ -107,6 +110,10 @@ class TLSLitePeer(LibraryPeer):
         ("client", "wrong CA"): Inability("it checks no chain", CannotDoThat),
         ("server", "wrong CA"): Inability("it checks no chain", CannotDoThat),
         ("client", "wrong name"): Inability("it checks no name", CannotDoThat),
+        ("client", "MLKEM768"): ONLY_HYBRIDS,
+        ("server", "MLKEM768"): ONLY_HYBRIDS,
+        ("client", "MLKEM1024"): ONLY_HYBRIDS,
+        ("server", "MLKEM1024"): ONLY_HYBRIDS,
         ("client", "hear our answer"): DOES_NOT_TELL,
         ("server", "hear our answer"): DOES_NOT_TELL,
         ("server", "tell of resumption"): Inability(

@@ -92,13 +92,18 @@ def client(hs: Handshake, config: ClientConfig, server_name: ServerName) -> Step
 
 
 def initial_groups(config: ClientConfig) -> Sequence[Group]:
-    """The groups that a first ClientHello has key shares for.
+    """The groups that a first ClientHello has key shares for, the most wanted first.
 
-    The most wanted one; and, where that is a hybrid, its classical part, which costs little and
-    spares a round trip with servers that know nothing else.
+    Unless the configuration says it, that is the first of each kind: a server that knows of no
+    post-quantum groups costs no further round trip then.
     """
-    first, *others = config.group_table.values()
-    return [first, *(group for group in others if group.code == first.classical_part)]
+    groups = config.group_table.values()
+    if config.key_share_codes is not None:
+        return [group for group in groups if group.code in config.key_share_codes]
+    first_of_kind: dict[bool, Group] = {}
+    for group in groups:
+        first_of_kind.setdefault(group.is_post_quantum, group)
+    return list(first_of_kind.values())
 
 
 def client_hello(

@@ -1,7 +1,8 @@
-"""The key exchanges that can be negotiated (RFC 9846 4.3.8; X25519MLKEM768: RFC 10024).
+"""The key exchanges that can be negotiated (RFC 9846 4.3.8).
 
 A key exchange is two moves: one side makes a key share, the other answers it. For Diffie-Hellman
-the answer is a key share too; for a KEM it is a ciphertext.
+the answer is a key share too; for a KEM it is a ciphertext. A hybrid (RFC 10024) does two at once,
+so that its secret holds as long as one of them does.
 """
 
 from __future__ import annotations
@@ -9,18 +10,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-__all__ = ["GROUPS", "EphemeralKey", "Group"]
+__all__ = ["DEFAULT_GROUPS", "GROUPS", "EphemeralKey", "Group"]
 
 logger = logging.getLogger("trio_tlsx")
-
-MLKEM768_PUBLIC_KEY_LENGTH = 1184
-MLKEM768_CIPHERTEXT_LENGTH = 1088
 
 
 class EphemeralKey(Protocol):
@@ -44,14 +43,18 @@ class Group:
         generate: make the client's half.
         respond: from the client's ``key_exchange`` make the server's and the shared secret;
             ValueError if the client's is no good.
-        classical_part: of a hybrid, the code point of the group that its classical half is.
+        client_length: of the client's ``key_exchange``, in bytes.
+        server_length: of the server's.
+        is_post_quantum: it withstands quantum computers as well.
     """
 
     code: int
     name: str
     generate: Callable[[], EphemeralKey]
     respond: Callable[[bytes], tuple[bytes, bytes]]
-    classical_part: int | None = None
+    client_length: int
+    server_length: int
+    is_post_quantum: bool
 
 
 class X25519Key:
@@ -85,37 +88,103 @@ class ECDHKey:
         return self._private_key.exchange(ec.ECDH(), point)
 
 
-class X25519MLKEM768Key:
-    """RFC 10024: ML-KEM-768 first, X25519 second, in the shares and in the secret."""
+class MLKEMKey:
+    """FIPS 203; ``cryptography`` checks the peer's encapsulation key (7.2) and lengths."""
 
-    def __init__(self) -> None:
-        self._decapsulation_key = mlkem.MLKEM768PrivateKey.generate()
-        self._x25519 = X25519Key()
-        encapsulation_key = self._decapsulation_key.public_key().public_bytes_raw()
-        self.public = encapsulation_key + self._x25519.public
+    def __init__(self, private_key: mlkem.MLKEM768PrivateKey | mlkem.MLKEM1024PrivateKey) -> None:
+        self._private_key = private_key
+        self.public = private_key.public_key().public_bytes_raw()
 
     def exchange(self, peer: bytes) -> bytes:
-        ciphertext = peer[:MLKEM768_CIPHERTEXT_LENGTH]
-        secret = self._decapsulation_key.decapsulate(ciphertext)
-        return secret + self._x25519.exchange(peer[MLKEM768_CIPHERTEXT_LENGTH:])
+        return self._private_key.decapsulate(peer)
 
 
-def _respond_x25519mlkem768(peer: bytes) -> tuple[bytes, bytes]:
-    encapsulation_key = mlkem.MLKEM768PublicKey.from_public_bytes(
-        peer[:MLKEM768_PUBLIC_KEY_LENGTH]
-    )
-    own = X25519Key()
-    x25519_secret = own.exchange(peer[MLKEM768_PUBLIC_KEY_LENGTH:])
-    mlkem_secret, ciphertext = encapsulation_key.encapsulate()
-    return ciphertext + own.public, mlkem_secret + x25519_secret
+class HybridKey:
+    """RFC 10024: two key shares one behind the other, and so the secrets.
+
+    Args:
+        split: where the second part of the peer's ``key_exchange`` begins.
+    """
+
+    def __init__(self, first: EphemeralKey, second: EphemeralKey, split: int) -> None:
+        self._first, self._second, self._split = first, second, split
+        self.public = first.public + second.public
+
+    def exchange(self, peer: bytes) -> bytes:
+        first, second = peer[: self._split], peer[self._split :]
+        return self._first.exchange(first) + self._second.exchange(second)
 
 
-def _diffie_hellman(code: int, name: str, generate: Callable[[], EphemeralKey]) -> Group:
+def _diffie_hellman(
+    code: int, name: str, generate: Callable[[], EphemeralKey], length: int
+) -> Group:
     def respond(peer: bytes) -> tuple[bytes, bytes]:
         own = generate()
         return own.public, own.exchange(peer)
 
-    return Group(code, name, generate, respond)
+    return Group(code, name, generate, respond, length, length, is_post_quantum=False)
+
+
+def _ecdh(code: int, curve: ec.EllipticCurve) -> Group:
+    coordinate = (curve.key_size + 7) // 8
+    return _diffie_hellman(code, curve.name, partial(ECDHKey, curve), 1 + 2 * coordinate)
+
+
+def _mlkem(
+    code: int,
+    name: str,
+    private_key: type[mlkem.MLKEM768PrivateKey | mlkem.MLKEM1024PrivateKey],
+    public_key: type[mlkem.MLKEM768PublicKey | mlkem.MLKEM1024PublicKey],
+    lengths: tuple[int, int],
+) -> Group:
+    def generate() -> MLKEMKey:
+        return MLKEMKey(private_key.generate())
+
+    def respond(peer: bytes) -> tuple[bytes, bytes]:
+        secret, ciphertext = public_key.from_public_bytes(peer).encapsulate()
+        return ciphertext, secret
+
+    return Group(code, name, generate, respond, *lengths, is_post_quantum=True)
+
+
+def _hybrid(code: int, name: str, first: Group, second: Group) -> Group:
+    def generate() -> HybridKey:
+        return HybridKey(first.generate(), second.generate(), first.server_length)
+
+    def respond(peer: bytes) -> tuple[bytes, bytes]:
+        one, secret = first.respond(peer[: first.client_length])
+        other, further = second.respond(peer[first.client_length :])
+        return one + other, secret + further
+
+    return Group(
+        code,
+        name,
+        generate,
+        respond,
+        first.client_length + second.client_length,
+        first.server_length + second.server_length,
+        is_post_quantum=True,
+    )
+
+
+_X25519 = _diffie_hellman(0x001D, "x25519", X25519Key, 32)
+_SECP256R1 = _ecdh(0x0017, ec.SECP256R1())
+_SECP384R1 = _ecdh(0x0018, ec.SECP384R1())
+_SECP521R1 = _ecdh(0x0019, ec.SECP521R1())
+
+# ML-KEM by itself: draft-ietf-tls-mlkem. FIPS 203, table 3: how long an encapsulation key and a
+# ciphertext are.
+_MLKEM768 = _mlkem(
+    0x0201, "MLKEM768", mlkem.MLKEM768PrivateKey, mlkem.MLKEM768PublicKey, (1184, 1088)
+)
+_MLKEM1024 = _mlkem(
+    0x0202, "MLKEM1024", mlkem.MLKEM1024PrivateKey, mlkem.MLKEM1024PublicKey, (1568, 1568)
+)
+
+# RFC 10024: ML-KEM comes first beside X25519, and second beside a curve of NIST's.
+_X25519MLKEM768 = _hybrid(0x11EC, "X25519MLKEM768", _MLKEM768, _X25519)
+_SECP256R1MLKEM768 = _hybrid(0x11EB, "SecP256r1MLKEM768", _SECP256R1, _MLKEM768)
+_SECP384R1MLKEM1024 = _hybrid(0x11ED, "SecP384r1MLKEM1024", _SECP384R1, _MLKEM1024)
 
 
 def _mlkem_is_available() -> bool:
@@ -124,23 +193,26 @@ def _mlkem_is_available() -> bool:
     except UnsupportedAlgorithm:
         logger.warning(
             "this build of cryptography has no ML-KEM: "
-            "X25519MLKEM768 is neither offered nor accepted"
+            "X25519MLKEM768 and its like are neither offered nor accepted"
         )
         return False
     return True
 
 
-_X25519MLKEM768 = Group(
-    0x11EC, "X25519MLKEM768", X25519MLKEM768Key, _respond_x25519mlkem768, classical_part=0x001D
-)
+def _available(*groups: Group) -> tuple[Group, ...]:
+    return tuple(group for group in groups if _HAS_MLKEM or not group.is_post_quantum)
 
-#: In order of preference, by code point.
+
+_HAS_MLKEM = _mlkem_is_available()
+
+#: What is negotiated unless a configuration names others, the most wanted first.
+DEFAULT_GROUPS = _available(_X25519MLKEM768, _X25519, _SECP256R1, _SECP384R1)
+
+#: All that can be negotiated, by code point.
 GROUPS = {
     group.code: group
     for group in (
-        *((_X25519MLKEM768,) if _mlkem_is_available() else ()),
-        _diffie_hellman(0x001D, "x25519", X25519Key),
-        _diffie_hellman(0x0017, "secp256r1", lambda: ECDHKey(ec.SECP256R1())),
-        _diffie_hellman(0x0018, "secp384r1", lambda: ECDHKey(ec.SECP384R1())),
+        *DEFAULT_GROUPS,
+        *_available(_SECP256R1MLKEM768, _SECP384R1MLKEM1024, _SECP521R1, _MLKEM1024, _MLKEM768),
     )
 }
