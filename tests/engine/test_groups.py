@@ -50,7 +50,7 @@ class MLKEM:
 
 
 class X25519:
-    lengths = (32, 32)
+    lengths: tuple[int, int] = (32, 32)
 
     def begin(self) -> tuple[bytes, object]:
         key = x25519.X25519PrivateKey.generate()

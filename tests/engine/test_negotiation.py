@@ -91,12 +91,9 @@ def test_by_default() -> None:
 
 @pytest.mark.parametrize(("group", "suite"), list(itertools.product(GROUP_NAMES, SUITE_NAMES)))
 def test_each_group_with_each_suite(group: str, suite: str) -> None:
-    client_config = replace(WIDE_CLIENT, groups=GROUP_NAMES)
-    server_config = replace(WIDE_SERVER, groups=GROUP_NAMES)
-    for client_config, server_config in [
-        (replace(client_config, groups=[group], cipher_suites=[suite]), server_config),
-        (client_config, replace(server_config, groups=[group], cipher_suites=[suite])),
-    ]:
+    for one, other in [([group], GROUP_NAMES), (GROUP_NAMES, [group])]:
+        client_config = replace(WIDE_CLIENT, groups=one, cipher_suites=[suite])
+        server_config = replace(WIDE_SERVER, groups=other, cipher_suites=[suite])
         client, server = established(client_config, server_config)
         assert client.negotiated.group == server.negotiated.group == group
         assert client.negotiated.cipher_suite == server.negotiated.cipher_suite == suite
