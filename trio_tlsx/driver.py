@@ -163,7 +163,7 @@ class Driver:
         """Give what the peer has sent; ``b""`` once that was ``close_notify``."""
         engine, pump = self._engine, self.pump
         await trio.lowlevel.checkpoint_if_cancelled()
-        waited = False
+        moved = waited = False
         try:
             while not isinstance(data := engine.read(max_bytes), bytes):
                 if isinstance(data, Question):
@@ -171,8 +171,14 @@ class Driver:
                     continue
                 if data is Want.WRITE:
                     await pump.move_output()
+                elif not pump.move_input_nowait():
+                    await pump.wait_for_input()
+                elif not moved:
+                    moved = True
+                    continue
                 else:
-                    await pump.move_input()
+                    # A peer that floods with what is no data is not to keep others from running.
+                    await trio.lowlevel.cancel_shielded_checkpoint()
                 await trio.lowlevel.checkpoint_if_cancelled()
                 waited = True
         except engine.error_types as error:

@@ -48,12 +48,15 @@ class Pump:
         return self._transport.started
 
     async def move_output(self) -> None:
-        """Send all that the engine has queued.
+        """Send all that the engine has queued; wait only where that is needed.
 
         Raises:
             Exception: also what the engine makes of the alert by which the peer said why it broke
                 the connection.
         """
+        if self.move_output_nowait():
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            return
         while self._sending.taken:
             await self._sending.over()
         with self._sending:
@@ -72,20 +75,42 @@ class Pump:
                     )
                 raise
 
-    def move_output_nowait(self) -> None:
-        """Send what leaves without waiting; errors are left to :meth:`move_output`."""
-        if self._engine.pending_output():
-            self._transport.send_nowait(self._engine)
+    def move_output_nowait(self) -> bool:
+        """Send what leaves without waiting, and say whether that was all.
+
+        Errors are left to :meth:`move_output`.
+        """
+        return self._transport.send_nowait(self._engine)
 
     async def move_input(self) -> None:
         """Feed the engine once, or wait for the task that does."""
+        if self.move_input_nowait():
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        else:
+            await self.wait_for_input()
+
+    async def wait_for_input(self) -> None:
+        """Wait for input and feed the engine once, or wait for the task that does."""
         if self._receiving.taken:
             await self._receiving.over()
             return
         with self._receiving:
-            if not await self._transport.receive(self._engine):
-                self.at_eof = True
-                self._engine.receive_data(b"")
+            self._note_end(await self._transport.receive(self._engine))
+
+    def move_input_nowait(self) -> bool:
+        """Feed the engine once, if that is possible without waiting."""
+        if self._receiving.taken:
+            return False
+        count = self._transport.receive_nowait(self._engine)
+        if count is None:
+            return False
+        self._note_end(count)
+        return True
+
+    def _note_end(self, count: int) -> None:
+        if not count:
+            self.at_eof = True
+            self._engine.receive_data(b"")
 
     def _hear_why(self) -> None:
         """Read what the peer said before the stream below broke, as far as that needs no waiting.

@@ -36,9 +36,10 @@ RECEIVE_BYTES = 2**16  # at a time, where the engine's own buffer cannot be rece
 class Transport(ABC):
     """Moves ciphertext for one engine.
 
-    :meth:`receive` and :meth:`send` always let other tasks run, but a cancellation reaches them
-    only while they wait: they try once before. The caller checks for one beforehand, while it has
-    done nothing yet.
+    What can be done without waiting is tried first, by :meth:`receive_nowait` and
+    :meth:`send_nowait`; :meth:`receive` and :meth:`send` are for the rest. They let other tasks
+    run, but a cancellation may reach them only while they wait: the caller checks for one
+    beforehand, while it has done nothing yet.
 
     Attributes:
         started: some output has gone out, or may have.
@@ -53,21 +54,23 @@ class Transport(ABC):
 
     @abstractmethod
     async def receive(self, engine: Engine) -> int:
-        """Feed the engine once; the number of bytes is returned, and 0, not fed, at the end.
+        """Wait for input, and feed the engine once.
 
-        Cancelled, it has lost nothing.
+        The number of bytes is returned, and 0, not fed, at the end. Cancelled, it has lost
+        nothing.
         """
 
     def receive_nowait(self, engine: Engine) -> int | None:
-        """Feed the engine once as :meth:`receive` does; None where that would have to wait."""
+        """Feed the engine once; None where that would have to wait, or failed."""
         return None
 
     @abstractmethod
     async def send(self, engine: Engine) -> None:
         """Send all the output."""
 
-    def send_nowait(self, engine: Engine) -> None:  # noqa: B027 - most transports cannot
-        """Send what leaves without waiting; errors are left to :meth:`send`."""
+    def send_nowait(self, engine: Engine) -> bool:
+        """Send what leaves without waiting, and say whether that was all."""
+        return not engine.pending_output()
 
     def discard_input(self) -> None:  # noqa: B027
         """Throw away what has come, so that closing does not answer it with a reset."""
@@ -163,26 +166,21 @@ class DescriptorTransport(SocketTransport):
     """Over a socket by system calls on its descriptor, between which nothing is copied."""
 
     async def receive(self, engine: Engine) -> int:
-        waited = False
         while True:
+            engine.release_buffers()
+            await trio.lowlevel.wait_readable(self._descriptor())
             try:
-                count = self._receive(engine)
+                return self._receive(engine)
             except BlockingIOError:
-                engine.release_buffers()
-                await trio.lowlevel.wait_readable(self._descriptor())
-                waited = True
                 continue
             except OSError as error:
                 raise self._translated(error) from error
-            if not waited:
-                await trio.lowlevel.cancel_shielded_checkpoint()
-            return count
 
     def receive_nowait(self, engine: Engine) -> int | None:
         try:
             return self._receive(engine)
-        except OSError:
-            return None
+        except (OSError, trio.ClosedResourceError):
+            return None  # if it failed, receive() says why
 
     def _receive(self, engine: Engine) -> int:
         count = os.readv(self._descriptor(), (engine.receive_buffer(),))
@@ -209,12 +207,14 @@ class DescriptorTransport(SocketTransport):
         if not waited:
             await trio.lowlevel.cancel_shielded_checkpoint()
 
-    def send_nowait(self, engine: Engine) -> None:
-        descriptor = self._socket.fileno()
-        with suppress(OSError):
-            while descriptor != -1 and (pending := engine.pending_output()):
-                engine.bytes_sent(os.write(descriptor, pending))
+    def send_nowait(self, engine: Engine) -> bool:
+        try:
+            while pending := engine.pending_output():
+                engine.bytes_sent(os.write(self._descriptor(), pending))
                 self.started = True
+        except (OSError, trio.ClosedResourceError):
+            return False  # if it failed, send() says why
+        return True
 
     def discard_input(self) -> None:
         descriptor = self._socket.fileno()

@@ -23,7 +23,7 @@ class Turn:
     def __init__(self, complaint: str) -> None:
         self.taken = False
         self._complaint = complaint
-        self._waiters = trio.lowlevel.ParkingLot()
+        self._waiters: trio.lowlevel.ParkingLot | None = None  # mostly there is never one
 
     def __enter__(self) -> None:
         if self.taken:
@@ -37,9 +37,11 @@ class Turn:
         traceback: TracebackType | None,
     ) -> None:
         self.taken = False
-        if self._waiters:
+        if self._waiters is not None:
             self._waiters.unpark_all()
 
     async def over(self) -> None:
         """Wait until the task whose turn it is has finished; another may be quicker then."""
+        if self._waiters is None:
+            self._waiters = trio.lowlevel.ParkingLot()
         await self._waiters.park()
