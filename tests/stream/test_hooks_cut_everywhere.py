@@ -1,34 +1,56 @@
-"""A handshake that waits for a hook, cancelled at each of its checkpoints and of the hook's."""
+"""Each hook, while a handshake or a receive waits for it: cut at each checkpoint on the way."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from typing import Any, Literal, TypeAlias
 
 import pytest
 import trio
 from test_cancellation_everywhere import Cut, cut_everywhere
-from tls_pairs import MEMORY, SERVER_NAME, SOCKET, Engine, Transports, paired
+from tls_pairs import (
+    MEMORY,
+    SERVER_NAME,
+    SOCKET,
+    AnyStream,
+    Engine,
+    Transports,
+    handshake,
+    paired,
+)
 
 from trio_tlsx.config import ClientConfig, ServerConfig
 from trio_tlsx.credentials import Credentials
+from trio_tlsx.engine import questions
 from trio_tlsx.engine.signatures import SignatureScheme
+from trio_tlsx.engine.wants import Question
 from trio_tlsx.errors import HandshakeShutdown, Truncated
+from trio_tlsx.sessions import MemorySessionStore, Session
 from trio_tlsx.testing import CA
 
 CHECKPOINTS = 3  # of a hook
 
+OVER = pytest.mark.parametrize("transports", [MEMORY, SOCKET], ids=lambda over: over.name)
+
 
 class Dawdler:
-    """Signs, or approves of a peer, after some checkpoints; notes whether it is at it."""
+    """Is every kind of hook, and does what it is asked for after some checkpoints.
+
+    Attributes:
+        cut: how often it was cancelled.
+        under_way: how often it is at it now.
+    """
 
     def __init__(self, credentials: Credentials) -> None:
-        self._signer = credentials.signer
+        self._credentials = credentials
         self.schemes: Sequence[SignatureScheme] = credentials.signer.schemes
+        self._sessions = MemorySessionStore()
         self.under_way = 0
         self.cut = 0
 
-    async def dawdle(self) -> None:
+    async def _dawdle(self) -> None:
         self.under_way += 1
         try:
             for _ in range(CHECKPOINTS):
@@ -39,30 +61,125 @@ class Dawdler:
         finally:
             self.under_way -= 1
 
+    @property
+    def slow_to_sign(self) -> Credentials:
+        return Credentials(self._credentials.chain, self)
+
     async def sign(self, scheme: SignatureScheme, message: bytes) -> bytes:
-        await self.dawdle()
-        signature = self._signer.sign(scheme, message)
+        await self._dawdle()
+        signature = self._credentials.signer.sign(scheme, message)
         assert isinstance(signature, bytes)
         return signature
 
     async def approve(self, _peer: object) -> None:
-        await self.dawdle()
+        await self._dawdle()
+
+    async def select(self, _request: object) -> Credentials:
+        await self._dawdle()
+        return self._credentials
+
+    async def staple(self) -> bytes:
+        await self._dawdle()
+        return b"an OCSP response"
+
+    async def take(self, server_name: str, context: bytes) -> Session | None:
+        await self._dawdle()
+        return self._sessions.take(server_name, context)
+
+    async def put(self, session: Session) -> None:
+        await self._dawdle()
+        self._sessions.put(session)
 
 
-@pytest.mark.parametrize("transports", [MEMORY, SOCKET], ids=lambda transports: transports.name)
-@pytest.mark.parametrize("role", ["client", "server"])
-async def test_a_handshake_with_a_hook(
-    native: Engine, ca: CA, transports: Transports, role: str
+Role: TypeAlias = Literal["client", "server"]
+Configs: TypeAlias = tuple[ClientConfig, ServerConfig]
+
+
+def client_signs(hook: Dawdler, client: ClientConfig, server: ServerConfig) -> Configs:
+    return replace(client, credentials=hook.slow_to_sign), server
+
+
+def client_verifies(hook: Dawdler, client: ClientConfig, server: ServerConfig) -> Configs:
+    return replace(client, credentials=None, verify=hook.approve), server
+
+
+def client_selects(hook: Dawdler, client: ClientConfig, server: ServerConfig) -> Configs:
+    return replace(client, credentials=None, select_credentials=hook.select), server
+
+
+def server_signs(hook: Dawdler, client: ClientConfig, server: ServerConfig) -> Configs:
+    return client, replace(server, credentials=hook.slow_to_sign)
+
+
+def server_verifies(hook: Dawdler, client: ClientConfig, server: ServerConfig) -> Configs:
+    return client, replace(server, verify=hook.approve)
+
+
+def server_selects(hook: Dawdler, client: ClientConfig, server: ServerConfig) -> Configs:
+    return client, replace(server, credentials=None, select_credentials=hook.select)
+
+
+def server_staples(hook: Dawdler, client: ClientConfig, server: ServerConfig) -> Configs:
+    [credentials] = server.candidates
+    client = replace(client, verify=[at_once])  # or else it does not ask for a response
+    return client, replace(server, credentials=credentials.stapling(hook.staple))
+
+
+def at_once(_peer: object) -> None: ...
+
+
+def with_store(hook: Dawdler, client: ClientConfig, server: ServerConfig) -> Configs:
+    return replace(client, session_store=hook, session_context=b"test"), server
+
+
+Configure: TypeAlias = Callable[[Dawdler, ClientConfig, ServerConfig], Configs]
+
+#: Who waits in the middle of a handshake, and for what.
+HOOKS: dict[str, tuple[Role, type[Question[Any]], Configure]] = {
+    "client signs": ("client", questions.SignatureWanted, client_signs),
+    "client verifies": ("client", questions.VerificationWanted, client_verifies),
+    "client selects": ("client", questions.ClientCredentialsWanted, client_selects),
+    "server signs": ("server", questions.SignatureWanted, server_signs),
+    "server verifies": ("server", questions.VerificationWanted, server_verifies),
+    "server selects": ("server", questions.CredentialsWanted, server_selects),
+    "server staples": ("server", questions.OCSPResponseWanted, server_staples),
+}
+
+
+@pytest.fixture
+def credentials(ca: CA) -> Credentials:
+    return ca.issue(SERVER_NAME)
+
+
+@pytest.fixture
+def configs(ca: CA, credentials: Credentials) -> Configs:
+    """Both sides have certificates, the server wants to see its client's."""
+    return (
+        ClientConfig(trust=ca.trust, credentials=credentials),
+        ServerConfig(credentials=credentials, client_auth="optional", client_trust=ca.trust),
+    )
+
+
+@pytest.fixture
+def dawdler(credentials: Credentials) -> Dawdler:
+    return Dawdler(credentials)
+
+
+def test_no_question_is_missing_here() -> None:
+    """None is added without being cancelled here."""
+    asked = {question for _, question, _ in HOOKS.values()}
+    asked |= {questions.SessionWanted, questions.SessionReceived}
+    assert asked == {getattr(questions, name) for name in questions.__all__}
+
+
+@OVER
+@pytest.mark.parametrize("name", HOOKS)
+async def test_a_handshake(
+    configs: Configs, dawdler: Dawdler, transports: Transports, name: str
 ) -> None:
-    credentials = ca.issue(SERVER_NAME)
-    dawdler = Dawdler(credentials)
-    client_config = native.client_config
-    assert isinstance(client_config, ClientConfig)
-    if role == "client":
-        client_config = replace(client_config, verify=dawdler.approve)
-    else:
-        credentials = Credentials(credentials.chain, dawdler)
-    slow = Engine("native", client_config, ServerConfig(credentials=credentials))
+    """The peer is told, whichever side it is that waits, and the hook is over."""
+    role, _, configure = HOOKS[name]
+    slow = Engine("native", *configure(dawdler, *configs))
 
     async def attempt(cut: Cut) -> None:
         before = dawdler.cut
@@ -90,3 +207,63 @@ async def test_a_handshake_with_a_hook(
 
     await cut_everywhere(attempt)
     assert dawdler.cut == CHECKPOINTS
+
+
+async def say(stream: AnyStream, other: AnyStream, data: bytes) -> None:
+    await stream.send_all(data)
+    assert await other.receive_some() == data
+
+
+@OVER
+async def test_looking_a_session_up(
+    configs: Configs, dawdler: Dawdler, transports: Transports
+) -> None:
+    """Nothing has left yet, so the handshake can be done as if nothing had happened."""
+    slow = Engine("native", *with_store(dawdler, *configs))
+
+    async def attempt(cut: Cut) -> None:
+        before = dawdler.cut
+        async with paired(slow, transports) as (client, server), trio.open_nursery() as nursery:
+            nursery.start_soon(shake_unless_told, server)
+            await cut(client.do_handshake)
+            assert not dawdler.under_way
+            if dawdler.cut > before:
+                await handshake(client, server)
+                await say(client, server, b"hello")
+            nursery.cancel_scope.cancel()
+
+    await cut_everywhere(attempt)
+    assert dawdler.cut == CHECKPOINTS
+
+
+async def shake_unless_told(stream: AnyStream) -> None:
+    """Handshake with a client that may give it up after its ClientHello."""
+    with suppress(trio.BrokenResourceError):
+        await stream.do_handshake()
+
+
+@OVER
+async def test_keeping_a_session(
+    configs: Configs, dawdler: Dawdler, transports: Transports
+) -> None:
+    """Nothing is lost: what follows the tickets is received by the next call."""
+    slow = Engine("native", *with_store(dawdler, *configs))
+
+    async def attempt(cut: Cut) -> None:
+        async with paired(slow, transports) as (client, server):
+            await handshake(client, server)
+            received: list[bytes] = []
+
+            async def receive() -> None:
+                received.append(bytes(await client.receive_some()))
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(server.send_all, b"hello")
+                await cut(receive)
+                assert not dawdler.under_way
+                if cut.caught:
+                    await receive()
+            assert received == [b"hello"]
+
+    await cut_everywhere(attempt)
+    assert dawdler.cut == 2 * CHECKPOINTS  # two tickets
