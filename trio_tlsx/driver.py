@@ -134,6 +134,7 @@ class Driver:
         awaitable, question.awaitable = question.awaitable, None
         if awaitable is None:
             raise RuntimeError(f"{question!r} has nothing to wait for")
+        self._engine.release_buffers()  # a hook may take long
         try:
             answer = await awaitable
         except Exception as error:  # noqa: BLE001 - whatever a hook raises is its refusal

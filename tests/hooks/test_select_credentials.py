@@ -22,7 +22,7 @@ from trio_tlsx import (
     ServerConfig,
     TLSStream,
 )
-from trio_tlsx.testing import CA, memory_tls_pair
+from trio_tlsx.testing import CA
 
 Alert = AlertDescription
 ECDSA = ["ecdsa_secp256r1_sha256"]
@@ -288,29 +288,3 @@ async def test_given_up_by_timeout(ca: CA, client_config: ClientConfig, connect:
         await trio.aclose_forcefully(client)
     if connect is over_sockets:
         assert isinstance(refusal.value.__cause__, HandshakeShutdown)
-
-
-async def test_others_pass_while_many_wait(ca: CA, client_config: ClientConfig) -> None:
-    waiting = 0
-    go = trio.Event()
-    credentials = ca.issue(NAME)
-
-    async def select(hello: ClientHello) -> Credentials:
-        nonlocal waiting
-        waiting += 1
-        await go.wait()
-        return credentials
-
-    slow = ServerConfig(select_credentials=select)
-    async with trio.open_nursery() as nursery:
-        for _ in range(100):
-            pair = memory_tls_pair(client_config, slow)
-            nursery.start_soon(pair[0].do_handshake)
-            nursery.start_soon(pair[1].do_handshake)
-        await trio.testing.wait_all_tasks_blocked()
-        assert waiting == 100
-        quick = ServerConfig(credentials=credentials)
-        client, _ = await meet(client_config, quick, await over_memory())
-        assert client.settled().peer_certificates == credentials.chain
-        assert waiting == 100
-        go.set()

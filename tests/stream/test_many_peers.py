@@ -12,9 +12,11 @@ import os
 import socket
 import struct
 import sys
+import threading
 import tracemalloc
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -23,8 +25,12 @@ import trio
 import trio.testing
 from tls_pairs import SERVER_NAME, Engine
 
+from trio_tlsx.config import ServerConfig
+from trio_tlsx.credentials import Credentials
+from trio_tlsx.engine.signatures import SignatureScheme
 from trio_tlsx.listener import HANDSHAKE_TIMEOUT, serve_tls_over_tcp
 from trio_tlsx.stream import TLSStream
+from trio_tlsx.testing import CA
 from trio_tlsx.transport import LINGER_SECONDS
 
 if sys.platform != "win32":
@@ -45,8 +51,15 @@ STEPS_OF_AN_HONEST_CLIENT = 50  # connecting, handshake, echo; both sides
 #: What a handshake that goes nowhere may hold on to, in bytes, without the kernel's buffers.
 BYTES_PER_IDLE_HANDSHAKE = 16 * 1024
 
+WAITING = 1000  # handshakes, for a hook
+#: What one of them may hold on to: it may be past the key exchange. In bytes, as above.
+BYTES_PER_WAITING_HANDSHAKE = 32 * 1024
+SLOW_NAME = "slow.example"  # whose hook it is
+
 RESETS = 20  # of each kind
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # for SO_LINGER
+
+ALERT, HANDSHAKE = b"\x15", b"\x16"  # how their records begin
 
 SILENT, ONE_BYTE, GARBAGE = b"", b"\x16", b"not TLS at all\r\n"
 
@@ -124,13 +137,15 @@ def close_all(peers: list[socket.socket]) -> None:
         peer.close()
 
 
-async def assert_echoes(engine: Engine, port: int, sock: socket.socket | None = None) -> None:
+async def assert_echoes(
+    engine: Engine, port: int, sock: socket.socket | None = None, name: str = SERVER_NAME
+) -> None:
     """An honest client is served, over a socket of its own if it has one already."""
     if sock is None:
         transport = await trio.open_tcp_stream("127.0.0.1", port)
     else:
         transport = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
-    stream = TLSStream(transport, engine.client_config, server_hostname=SERVER_NAME)
+    stream = TLSStream(transport, engine.client_config, server_hostname=name)
     async with stream:
         await stream.send_all(b"hello")
         assert await stream.receive_some() == b"hello"
@@ -195,6 +210,94 @@ async def test_memory_of_idle_handshakes(native: Engine, say: bytes) -> None:
         print(f"\nan idle handshake holds {held / PEERS:,.0f} bytes")
         assert 0 < held / PEERS <= BYTES_PER_IDLE_HANDSHAKE
         await assert_echoes(native, port)
+    close_all(peers)
+
+
+class SlowHook:
+    """Selects credentials, or signs for them, when it is let."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        self.schemes: Sequence[SignatureScheme] = credentials.signer.schemes
+        self.go = trio.Event()
+        self.waiting = 0
+
+    async def _wait(self) -> None:
+        self.waiting += 1
+        try:
+            await self.go.wait()
+        finally:
+            self.waiting -= 1
+
+    async def _select(self) -> Credentials:
+        await self._wait()
+        return self._credentials
+
+    async def sign(self, scheme: SignatureScheme, message: bytes) -> bytes:
+        await self._wait()
+        signature = self._credentials.signer.sign(scheme, message)
+        assert isinstance(signature, bytes)
+        return signature
+
+    def selecting(self, others: Credentials) -> ServerConfig:
+        """It selects, for its name only."""
+        return ServerConfig(
+            select_credentials=lambda hello: (
+                self._select() if hello.server_name == SLOW_NAME else others
+            )
+        )
+
+    def signing(self, others: Credentials) -> ServerConfig:
+        """It signs, for its name only."""
+        return ServerConfig(credentials=[others, Credentials(self._credentials.chain, self)])
+
+
+@pytest.mark.usefixtures("many_descriptors")
+@pytest.mark.parametrize("configure", [SlowHook.selecting, SlowHook.signing])
+async def test_a_thousand_handshakes_that_wait_for_a_hook(
+    native: Engine,
+    ca: CA,
+    configure: Callable[[SlowHook, Credentials], ServerConfig],
+    mock_clock: trio.testing.MockClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """They are so many small objects, not threads, and handshakes without a hook pass them."""
+    hook = SlowHook(ca.issue(SLOW_NAME))
+    engine = replace(native, server_config=configure(hook, ca.issue(SERVER_NAME)))
+    hello = client_hello(engine, SLOW_NAME)
+    async with serving(engine) as port:
+        await assert_echoes(engine, port)
+        threads = threading.active_count()
+        # Some have said more by then, to be read later.
+        peers = [connected(port, hello + (SILENT, ONE_BYTE)[i % 2]) for i in range(WAITING)]
+        gc.collect()
+        tracemalloc.start()
+        try:
+            await trio.testing.wait_all_tasks_blocked()
+            gc.collect()
+            held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert hook.waiting == WAITING
+        assert threading.active_count() == threads
+        print(f"\na handshake that waits for a hook holds {held / WAITING:,.0f} bytes")
+        assert 0 < held / WAITING <= BYTES_PER_WAITING_HANDSHAKE
+        with counted_steps() as one_client:
+            await assert_echoes(engine, port)
+        assert one_client.steps <= STEPS_OF_AN_HONEST_CLIENT
+        assert hook.waiting == WAITING
+
+        # None waits for ever: the hook is cancelled, its peer told, and the next one may pass.
+        mock_clock.jump(HANDSHAKE_TIMEOUT)
+        await trio.testing.wait_all_tasks_blocked()
+        assert hook.waiting == 0
+        assert len(caplog.records) == WAITING
+        mock_clock.jump(LINGER_SECONDS)
+        await trio.testing.wait_all_tasks_blocked()
+        for peer in peers:
+            assert peer.recv(4096).startswith((ALERT, HANDSHAKE))
+        hook.go.set()
+        await assert_echoes(engine, port, name=SLOW_NAME)
     close_all(peers)
 
 
@@ -280,9 +383,10 @@ async def test_peers_that_reset(engine: Engine, caplog: pytest.LogCaptureFixture
     assert len(failed) == len(caplog.records)
 
 
-def client_hello(engine: Engine) -> bytes:
+def client_hello(engine: Engine, name: str = SERVER_NAME) -> bytes:
     """The first flight of an honest client."""
     transport, _ = trio.testing.memory_stream_pair()
-    connection = engine.client(transport)._engine  # pyright: ignore[reportPrivateUsage]
+    stream = engine.client(transport, server_hostname=name)
+    connection = stream._engine  # pyright: ignore[reportPrivateUsage]
     connection.do_handshake()
     return connection.data_to_send()
