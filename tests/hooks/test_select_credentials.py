@@ -22,7 +22,7 @@ from trio_tlsx import (
     ServerConfig,
     TLSStream,
 )
-from trio_tlsx.testing import CA
+from trio_tlsx.testing import CA, memory_tls_pair
 
 Alert = AlertDescription
 ECDSA = ["ecdsa_secp256r1_sha256"]
