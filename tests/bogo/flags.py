@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 
 __all__ = ["Flags", "Unimplemented", "parse"]
@@ -17,7 +18,13 @@ _SWITCHES = """
     -expect-extended-master-secret -expect-secure-renegotiation -use-early-callback
     -use-old-client-cert-callback -permute-extensions -renegotiate-ignore -use-export-context
     -forbid-renegotiation-after-handshake -expect-no-session-id -is-handshaker-supported
-    -no-key-shares
+    -reverify-on-resume -expect-session-miss -expect-no-session -expect-ticket-renewal
+    -no-ticket -use-ticket-callback -use-ticket-aead-callback -skip-ticket -renew-ticket
+    -new-x509-credential -must-match-issuer -fail-cert-callback -fail-early-callback
+    -install-ddos-callback -fail-ddos-callback
+    -enable-ocsp-stapling -use-ocsp-callback -set-ocsp-in-callback -decline-ocsp-callback
+    -fail-ocsp-callback -enable-signed-cert-timestamps -key-update -export-traffic-secrets
+    -no-legacy-server-connect -no-key-shares
 """
 
 # Flags that a value follows; some may come several times.
@@ -28,11 +35,20 @@ _VALUED = """
     -expect-peer-cert-file -host-name -expect-server-name -advertise-alpn -select-alpn
     -expect-alpn -shim-initial-write -repeat-shim-initial-write -read-size -handshaker-path
     -expect-msg-callback -export-keying-material -export-label -export-context
-    -key-shares -server-supported-groups-hint
+    -expect-selected-credential -ocsp-response -expect-ocsp-response -signed-cert-timestamps
+    -expect-signed-cert-timestamps -resumption-delay -expect-advertised-alpn
+    -key-shares -server-supported-groups-hint -expect-peer-verify-pref -expect-client-ca-list -use-client-ca-list
+"""
+
+# Those that belong to the credential that the last "-new-...-credential" began, if one did.
+_OF_CREDENTIALS = """
+    -cert-file -key-file -signing-prefs -must-match-issuer -ocsp-response -signed-cert-timestamps
 """
 
 SWITCHES = frozenset(_SWITCHES.split())
 VALUED = frozenset(_VALUED.split())
+OF_CREDENTIALS = frozenset(_OF_CREDENTIALS.split())
+NEW_CREDENTIAL = "-new-x509-credential"
 SCOPES = ("initial", "resume", "retry")
 
 
@@ -41,13 +57,23 @@ class Unimplemented(Exception):
 
 
 class Flags:
-    """What the flags say of one connection."""
+    """What the flags say of one connection.
+
+    Attributes:
+        credentials: what they say of each credential but the default one.
+    """
 
     def __init__(self) -> None:
         self._values: dict[str, list[str]] = {}
+        self.credentials: list[Flags] = []
 
     def add(self, name: str, value: str) -> None:
-        self._values.setdefault(name, []).append(value)
+        if name == NEW_CREDENTIAL:
+            self.credentials.append(Flags())
+        elif self.credentials and name in OF_CREDENTIALS:
+            self.credentials[-1].add(name, value)
+        else:
+            self._values.setdefault(name, []).append(value)
 
     def __contains__(self, name: str) -> bool:
         return name in self._values
@@ -59,6 +85,9 @@ class Flags:
     def octets(self, name: str) -> bytes:
         """The value as the runner passed it, which need not be text."""
         return os.fsencode(self.text(name) or "")
+
+    def base64(self, name: str) -> bytes:
+        return base64.b64decode(self.octets(name))
 
     def number(self, name: str, default: int = 0) -> int:
         value = self.text(name)

@@ -27,8 +27,6 @@ def check_implemented(flags: Flags) -> None:
         raise Unimplemented("only TLS 1.3")
     if "-no-tls13" in flags:
         raise Unimplemented("only TLS 1.3")
-    if flags.number("-resume-count"):
-        raise Unimplemented("sessions")
 
 
 def main() -> int:

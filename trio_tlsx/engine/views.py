@@ -37,6 +37,8 @@ class ClientHello:
         groups: the key exchange groups, such as ``0x001d``.
         signature_schemes: what a CertificateVerify may be signed with; they compare with
             :class:`SignatureScheme`.
+        authorities: the CAs that the client knows, by their names in DER: what
+            ``certificate.issuer.public_bytes()`` gives. Empty where it names none, as most do.
         extensions: the body of each extension by its type, in the order in which they stand.
     """
 
@@ -46,6 +48,7 @@ class ClientHello:
     cipher_suites: tuple[int, ...]
     groups: tuple[int, ...]
     signature_schemes: tuple[int, ...]
+    authorities: tuple[bytes, ...]
     extensions: Mapping[int, bytes] = field(repr=False, hash=False)
 
     @classmethod
@@ -65,6 +68,7 @@ class ClientHello:
             cipher_suites=message.cipher_suites,
             groups=_code_points(extensions, _E.supported_groups),
             signature_schemes=_code_points(extensions, _E.signature_algorithms),
+            authorities=_authorities(extensions),
             extensions=MappingProxyType(dict(extensions)),
         )
 
@@ -118,12 +122,9 @@ class CertificateRequest:
     def of(cls, message: messages.CertificateRequest, server_name: str) -> Self:
         """The view of a CertificateRequest; ProtocolError where an extension is malformed."""
         extensions = message.extensions
-        authorities = extensions.get(_E.certificate_authorities)
         return cls(
             server_name=server_name,
-            authorities=()
-            if authorities is None
-            else ext.decode_certificate_authorities(authorities),
+            authorities=_authorities(extensions),
             signature_schemes=_code_points(extensions, _E.signature_algorithms),
             extensions=MappingProxyType(dict(extensions)),
         )
@@ -133,6 +134,11 @@ def requested_name(extensions: Extensions) -> str | None:
     """Whom a ClientHello asks for: host names compare without regard to case (RFC 6066 3)."""
     body = extensions.get(_E.server_name)
     return None if body is None else ext.decode_server_name(body).decode("ascii").lower()
+
+
+def _authorities(extensions: Extensions) -> tuple[bytes, ...]:
+    body = extensions.get(_E.certificate_authorities)
+    return () if body is None else ext.decode_certificate_authorities(body)
 
 
 def _code_points(extensions: Extensions, kind: ExtensionType) -> tuple[int, ...]:

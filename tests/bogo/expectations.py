@@ -1,0 +1,106 @@
+"""What the flags say a connection should turn out to be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cryptography import x509
+from flags import Flags
+from identity import Disappointed, Identity
+from settings import Memory, Verification
+
+from trio_tlsx.engine import extensions as ext
+from trio_tlsx.engine.connection import Connection
+from trio_tlsx.engine.groups import GROUPS
+from trio_tlsx.engine.negotiated import Negotiated
+from trio_tlsx.engine.signatures import SignatureScheme
+from trio_tlsx.engine.suites import CIPHER_SUITES
+from trio_tlsx.engine.wants import Want
+
+__all__ = ["check_handshake", "check_session"]
+
+VERSIONS = {"TLSv1.3": 0x0304}
+
+
+def check_handshake(
+    flags: Flags,
+    connection: Connection,
+    messages: Sequence[str],
+    identity: Identity,
+    verification: Verification,
+    *,
+    resuming: bool,
+) -> None:
+    """Check that the handshake settled what it should have."""
+    settled = connection.negotiated
+    check_parameters(flags, settled)
+    if settled.resumed != (resuming and "-expect-session-miss" not in flags):
+        raise Disappointed(f"resumed: {settled.resumed}")
+    retried = messages.count("server_hello") == 2
+    if ("-expect-no-hrr" if retried else "-expect-hrr") in flags:
+        raise Disappointed(f"HelloRetryRequest: {retried}")
+    check_certificates(flags, settled.peer_certificates)
+    if not settled.resumed:
+        check_authentication(flags, identity, verification)
+    if connection.do_handshake() is not Want.NOTHING:
+        raise Disappointed("a second do_handshake did something")
+
+
+def check_parameters(flags: Flags, settled: Negotiated) -> None:
+    group = next((g.code for g in GROUPS.values() if g.name == settled.group), 0)
+    suite = next(s.code for s in CIPHER_SUITES.values() if s.name == settled.cipher_suite)
+    scheme = SignatureScheme[settled.signature_scheme] if settled.signature_scheme else 0
+    expect_number(flags, "-expect-version", VERSIONS[settled.version])
+    expect_number(flags, "-expect-curve-id", group)
+    expect_number(flags, "-expect-cipher", suite)
+    expect_number(flags, "-expect-peer-signature-algorithm", scheme)
+    expect(flags, "-expect-server-name", settled.server_name)
+    alpn = "-select-alpn" if "-server" in flags else "-expect-alpn"
+    if (settled.alpn_protocol or "").encode("latin-1") != flags.octets(alpn):
+        raise Disappointed(f"ALPN: {settled.alpn_protocol!r}")
+
+
+def check_certificates(flags: Flags, chain: Sequence[x509.Certificate]) -> None:
+    certificate_expected = "-server" not in flags or (
+        "-require-any-client-certificate" in flags and "-verify-peer" not in flags
+    )
+    if "-expect-no-peer-cert" in flags:
+        if chain:
+            raise Disappointed("a certificate came")
+    elif certificate_expected and not chain:
+        raise Disappointed("no certificate came")
+    if (path := flags.text("-expect-peer-cert-file")) is not None:
+        with open(path, "rb") as file:
+            if list(chain) != x509.load_pem_x509_certificates(file.read()):
+                raise Disappointed("another chain came")
+
+
+def check_authentication(flags: Flags, identity: Identity, verification: Verification) -> None:
+    """Check what only a full handshake shows: a session does not keep it."""
+    if identity.selected is not None:
+        expect_number(flags, "-expect-selected-credential", identity.selected)
+    peer = verification.peer
+    response = peer.ocsp_response if peer else None
+    if "-expect-ocsp-response" in flags and response != flags.base64("-expect-ocsp-response"):
+        raise Disappointed(f"OCSP response: {response!r}")
+    timestamps = peer.timestamps if peer else ()
+    wanted = flags.base64("-expect-signed-cert-timestamps")
+    if wanted and ext.encode_timestamps(timestamps) != wanted:
+        raise Disappointed(f"signed certificate timestamps: {timestamps!r}")
+
+
+def check_session(flags: Flags, memory: Memory) -> None:
+    """Check whether a client was given a session."""
+    expected = "-expect-no-session" not in flags and "-shim-shuts-down" not in flags
+    if (memory.session is not None) != expected:
+        raise Disappointed(f"session: {memory.session}")
+
+
+def expect_number(flags: Flags, name: str, actual: int) -> None:
+    if name in flags and flags.number(name) != actual:
+        raise Disappointed(f"{name} {flags.number(name):#06x}, but it is {actual:#06x}")
+
+
+def expect(flags: Flags, name: str, actual: str | None) -> None:
+    if name in flags and flags.text(name) != actual:
+        raise Disappointed(f"{name} {flags.text(name)!r}, but it is {actual!r}")

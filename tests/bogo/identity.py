@@ -1,0 +1,147 @@
+"""Who the shim is: its credentials, and which of them the flags want for a peer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+
+from flags import Flags, Unimplemented
+from later import later
+
+from trio_tlsx.credentials import Credentials, PrivateKeySigner
+from trio_tlsx.engine import extensions as ext
+from trio_tlsx.engine.signatures import SignatureScheme
+from trio_tlsx.engine.views import CertificateRequest, ClientHello
+from trio_tlsx.errors import ConfigError, NegotiationError
+
+__all__ = ["Disappointed", "Identity"]
+
+DEFAULT = -1
+
+
+class Disappointed(Exception):
+    """The connection is not what the flags said to expect."""
+
+
+@dataclass
+class Candidate:
+    """Credentials, under the number that the flags give them."""
+
+    number: int
+    credentials: Credentials
+    must_match_issuer: bool
+
+
+class Identity:
+    """All that the shim could be.
+
+    Attributes:
+        selected: the number of the credentials that were used.
+        is_asynchronous: whether hooks answer later.
+    """
+
+    def __init__(self, flags: Flags) -> None:
+        self._flags = flags
+        self.is_asynchronous = "-async" in flags
+        self.selected: int | None = None
+        numbered = [*enumerate(flags.credentials), (DEFAULT, flags)]
+        made = [self._candidate(number, own) for number, own in numbered]
+        self._candidates = [candidate for candidate in made if candidate is not None]
+        self.has_any = any("-cert-file" in own for _, own in numbered)
+
+    def _candidate(self, number: int, own: Flags) -> Candidate | None:
+        certificate, key = own.text("-cert-file"), own.text("-key-file")
+        if certificate is None or key is None:
+            return None
+        try:
+            credentials = Credentials.from_pem_files(certificate, key)
+        except ConfigError as refusal:
+            if "digitalSignature" not in str(refusal):
+                raise Unimplemented(str(refusal)) from refusal
+            return None
+        if not isinstance(credentials.signer, PrivateKeySigner):
+            raise Unimplemented("another signer")
+        signer = Signer(self, number, credentials.signer, own.numbers("-signing-prefs"))
+        if not signer.schemes:
+            return None  # refused where Credentials are made, so nobody can be asked to use it
+        return Candidate(
+            number,
+            self._stapled(own, Credentials(credentials.chain, signer)),
+            "-must-match-issuer" in own,
+        )
+
+    def _stapled(self, own: Flags, credentials: Credentials) -> Credentials:
+        if "-use-ocsp-callback" in self._flags:
+            credentials = credentials.stapling(self._ocsp_response)
+        elif "-ocsp-response" in own:
+            credentials = credentials.stapling(own.base64("-ocsp-response"))
+        if "-signed-cert-timestamps" in own:
+            timestamps = ext.decode_timestamps(own.base64("-signed-cert-timestamps"))
+            credentials = credentials.with_timestamps(timestamps)
+        return credentials
+
+    def _ocsp_response(self) -> bytes | None:
+        if "-fail-ocsp-callback" in self._flags:
+            raise OSError("the test wants no response to be had")
+        if "-decline-ocsp-callback" in self._flags:
+            return None
+        return self._flags.base64("-ocsp-response") or None
+
+    def select(
+        self, request: ClientHello | CertificateRequest
+    ) -> Sequence[Credentials] | Awaitable[Sequence[Credentials]] | None:
+        """The hook ``select_credentials``: all that may answer this request."""
+        check_request(self._flags, request)
+        if "-fail-early-callback" in self._flags:
+            raise NegotiationError("the test wants this peer refused")
+        if "-fail-ddos-callback" in self._flags or "-fail-cert-callback" in self._flags:
+            raise RuntimeError("the test wants this to fail")
+        if not self.has_any:
+            return None
+        matching = [
+            candidate.credentials
+            for candidate in self._candidates
+            if not candidate.must_match_issuer
+            or not candidate.credentials.authorities.isdisjoint(request.authorities)
+        ]
+        known = {scheme for each in matching for scheme in each.signer.schemes}
+        if known.isdisjoint(request.signature_schemes):
+            raise NegotiationError("nothing here that this peer could verify")
+        return later(matching) if self.is_asynchronous else matching
+
+
+class Signer:
+    """Signs with what ``-signing-prefs`` allows, and with ``-async`` not at once."""
+
+    def __init__(
+        self, identity: Identity, number: int, signer: PrivateKeySigner, preferences: list[int]
+    ) -> None:
+        self._identity = identity
+        self._number = number
+        self._signer = signer
+        self.schemes: Sequence[SignatureScheme] = signer.schemes
+        if preferences:
+            able = [code for code in preferences if code in signer.schemes]
+            self.schemes = [SignatureScheme(code) for code in able]
+
+    def sign(self, scheme: SignatureScheme, message: bytes) -> bytes | Awaitable[bytes]:
+        self._identity.selected = self._number
+        signature = self._signer.sign(scheme, message)
+        return later(signature) if self._identity.is_asynchronous else signature
+
+
+def check_request(flags: Flags, request: ClientHello | CertificateRequest) -> None:
+    """Check that the peer says of itself what the flags say to expect."""
+    schemes = flags.numbers("-expect-peer-verify-pref")
+    if schemes and list(request.signature_schemes) != schemes:
+        raise Disappointed(f"signature_algorithms: {request.signature_schemes}")
+    names = flags.text("-expect-client-ca-list")
+    if names is not None:
+        expected = () if names == "<EMPTY>" else tuple(map(bytes.fromhex, names.split(",")))
+        if request.authorities != expected:
+            raise Disappointed(f"certificate_authorities: {request.authorities}")
+    protocols = flags.octets("-expect-advertised-alpn")
+    if protocols and isinstance(request, ClientHello):
+        offered = [protocol.encode("latin-1") for protocol in request.alpn_protocols]
+        if b"".join(bytes((len(each),)) + each for each in offered) != protocols:
+            raise Disappointed(f"ALPN: {offered}")

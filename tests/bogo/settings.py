@@ -1,0 +1,205 @@
+"""From flags to configurations, and what outlives a connection: sessions, ticket keys, time."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Awaitable, Callable, Generator
+from typing import Literal
+
+from cryptography import x509
+from flags import Flags, Unimplemented
+from identity import Identity
+from later import later
+
+from trio_tlsx.config import ClientConfig, ServerConfig
+from trio_tlsx.engine.groups import DEFAULT_GROUPS, GROUPS
+from trio_tlsx.engine.signatures import CERTIFICATE_VERIFY_SCHEMES
+from trio_tlsx.errors import AlertDescription, CertificateError
+from trio_tlsx.peer import Peer
+from trio_tlsx.policy import check_leaf_key
+from trio_tlsx.sessions import Session
+from trio_tlsx.ticket_keys import TicketKeys
+from trio_tlsx.trust import TrustStore
+
+__all__ = ["NO_NAME", "Memory", "Verification", "client_config", "server_config"]
+
+#: An address: a client that is not told a name sends none, and none is sent for an address.
+NO_NAME = "192.0.2.1"
+#: Longer than any protocol of a test's: offered by no client, so that ALPN finds nothing.
+NO_PROTOCOL = b"no such protocol"
+
+ZERO_KEY = bytes(32)
+
+
+class Memory:
+    """What a connection leaves to the next one.
+
+    Attributes:
+        session: what the client was given in this connection.
+        offered: what it was given in the one before, if that was not used yet.
+    """
+
+    def __init__(self, flags: Flags) -> None:
+        self._asynchronous = "-async" in flags
+        self._lead = datetime.timedelta()
+        self.session: Session | None = None
+        self.offered: Session | None = None
+        fixed = "-use-ticket-callback" in flags or "-use-ticket-aead-callback" in flags
+        self.ticket_keys = TicketKeys([ZERO_KEY] if fixed else (), clock=self.clock)
+
+    def next_connection(self, delay: int) -> None:
+        """Let ``delay`` seconds pass, and offer the newest session."""
+        self._lead += datetime.timedelta(seconds=delay)
+        self.session, self.offered = None, self.session
+
+    def clock(self) -> datetime.datetime:
+        return datetime.datetime.now(datetime.UTC) + self._lead
+
+    # What a SessionStore has
+
+    def put(self, session: Session) -> Awaitable[None] | None:
+        self.session = session
+        return later(None) if self._asynchronous else None
+
+    def take(self, server_name: str, context: bytes) -> Awaitable[Session | None] | Session | None:
+        session, self.offered = self.offered, None
+        return later(session) if self._asynchronous else session
+
+
+class Verification:
+    """The hook ``verify``: trusts each certificate with a key that may sign, or none.
+
+    What RFC 5280 wants is no part of the runner's tests, and its certificates would not pass.
+
+    Attributes:
+        peer: whom it was asked about.
+    """
+
+    def __init__(self, flags: Flags) -> None:
+        self._flags = flags
+        self.peer: Peer | None = None
+
+    def __call__(self, peer: Peer) -> Awaitable[None] | None:
+        flags = self._flags
+        if peer.resumed and "-reverify-on-resume" not in flags:
+            return None
+        self.peer = peer
+        custom = "-use-custom-verify-callback" in flags
+        if "-fail-ocsp-callback" in flags:
+            alert = AlertDescription.bad_certificate_status_response
+            raise CertificateError("the test wants this response refused", alert)
+        if "-verify-fail" in flags and ("-server" in flags or "-verify-peer" in flags or custom):
+            # What BoringSSL's two interfaces for this send when they refuse.
+            alert = AlertDescription["certificate_unknown" if custom else "handshake_failure"]
+            raise CertificateError("the test wants this certificate refused", alert)
+        leaf = peer.certificates[0]
+        usage = next(
+            (e.value for e in leaf.extensions if isinstance(e.value, x509.KeyUsage)), None
+        )
+        check_leaf_key(leaf, usage)
+        return later(None) if "-async" in flags else None
+
+
+def client_config(
+    flags: Flags,
+    memory: Memory,
+    identity: Identity,
+    verify: Verification,
+    log_key: Callable[[str], object],
+) -> ClientConfig:
+    return ClientConfig(
+        key_log=log_key,
+        trust=trust(flags),
+        verify=verify,
+        verify_replaces_builtin=True,
+        verify_on_resumption=True,
+        clock=memory.clock,
+        select_credentials=identity.select,
+        alpn_protocols=list(split_protocols(flags.octets("-advertise-alpn"))),
+        groups=groups(flags),
+        key_shares=key_shares(flags),
+        signature_schemes=schemes(flags),
+        ocsp_stapling="-enable-ocsp-stapling" in flags,
+        timestamps="-enable-signed-cert-timestamps" in flags,
+        resumption="-no-ticket" not in flags,
+        session_store=memory,
+        session_context=b"BoGo",
+    )
+
+
+def server_config(
+    flags: Flags,
+    memory: Memory,
+    identity: Identity,
+    verify: Verification,
+    log_key: Callable[[str], object],
+) -> ServerConfig:
+    client_auth: Literal["none", "optional", "required"] = "none"
+    if "-verify-peer" in flags:
+        client_auth = "optional"
+    elif "-require-any-client-certificate" in flags:
+        client_auth = "required"
+    protocols: list[str | bytes] = []
+    if "-reject-alpn" in flags:
+        protocols = [NO_PROTOCOL]
+    elif "-select-alpn" in flags:
+        protocols = [flags.octets("-select-alpn")]
+    if flags.text("-use-client-ca-list") not in (None, "<EMPTY>", "<NULL>"):
+        raise Unimplemented("CAs of which there is only the name")
+    return ServerConfig(
+        key_log=log_key,
+        select_credentials=identity.select,
+        client_auth=client_auth,
+        verify=verify,
+        verify_replaces_builtin=True,
+        clock=memory.clock,
+        alpn_protocols=protocols,
+        groups=groups(flags),
+        signature_schemes=schemes(flags),
+        ticket_keys=memory.ticket_keys,
+        tickets=0 if "-no-ticket" in flags or "-skip-ticket" in flags else 2,
+    )
+
+
+def trust(flags: Flags) -> TrustStore:
+    """Something, as the platform's would take long to read; ``verify`` decides in any case."""
+    path = flags.text("-trust-cert")
+    if path is None:
+        raise Unimplemented("a client without -trust-cert")
+    return TrustStore.from_pem_file(path)
+
+
+def groups(flags: Flags) -> list[str]:
+    if not (codes := flags.numbers("-curves")):
+        return [group.name for group in DEFAULT_GROUPS]
+    unknown = [code for code in codes if code not in GROUPS]
+    if unknown:
+        raise Unimplemented(f"groups {unknown}")
+    return [GROUPS[code].name for code in codes]
+
+
+def key_shares(flags: Flags) -> list[str] | None:
+    """What a program does that knows which groups the server has, or chooses by itself."""
+    known = flags.numbers("-server-supported-groups-hint")
+    for name in groups(flags):
+        if any(code in GROUPS and GROUPS[code].name == name for code in known):
+            return [name]
+    if chosen := flags.numbers("-key-shares"):
+        return [GROUPS[code].name for code in chosen]
+    return [] if "-no-key-shares" in flags else None
+
+
+def schemes(flags: Flags) -> list[str]:
+    """What the peer may sign with.
+
+    Schemes that we would never offer are left out; a peer that uses one is refused all the same.
+    """
+    known = [s.name for s in CERTIFICATE_VERIFY_SCHEMES if s in flags.numbers("-verify-prefs")]
+    return known or [scheme.name for scheme in CERTIFICATE_VERIFY_SCHEMES]
+
+
+def split_protocols(wire: bytes) -> Generator[bytes]:
+    while wire:
+        length, wire = wire[0], wire[1:]
+        yield wire[:length]
+        wire = wire[length:]
