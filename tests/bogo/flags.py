@@ -24,7 +24,7 @@ _SWITCHES = """
     -install-ddos-callback -fail-ddos-callback
     -enable-ocsp-stapling -use-ocsp-callback -set-ocsp-in-callback -decline-ocsp-callback
     -fail-ocsp-callback -enable-signed-cert-timestamps -key-update -export-traffic-secrets
-    -no-legacy-server-connect -no-key-shares
+    -no-legacy-server-connect -no-key-shares -expect-not-resumable-across-names
 """
 
 # Flags that a value follows; some may come several times.

@@ -37,23 +37,26 @@ class Memory:
     Attributes:
         session: what the client was given in this connection.
         offered: what it was given in the one before, if that was not used yet.
+        ticket_keys: what every server seals and opens tickets with.
+        no_ticket_keys: what opens none that was sealed.
     """
 
     def __init__(self, flags: Flags) -> None:
         self._asynchronous = "-async" in flags
-        self._lead = datetime.timedelta()
+        self._now = datetime.datetime.now(datetime.UTC)
         self.session: Session | None = None
         self.offered: Session | None = None
         fixed = "-use-ticket-callback" in flags or "-use-ticket-aead-callback" in flags
         self.ticket_keys = TicketKeys([ZERO_KEY] if fixed else (), clock=self.clock)
+        self.no_ticket_keys = TicketKeys(clock=self.clock)
 
     def next_connection(self, delay: int) -> None:
         """Let ``delay`` seconds pass, and offer the newest session."""
-        self._lead += datetime.timedelta(seconds=delay)
+        self._now += datetime.timedelta(seconds=delay)
         self.session, self.offered = None, self.session
 
     def clock(self) -> datetime.datetime:
-        return datetime.datetime.now(datetime.UTC) + self._lead
+        return self._now
 
     # What a SessionStore has
 
@@ -156,7 +159,7 @@ def server_config(
         alpn_protocols=protocols,
         groups=groups(flags),
         signature_schemes=schemes(flags),
-        ticket_keys=memory.ticket_keys,
+        ticket_keys=memory.no_ticket_keys if "-no-ticket" in flags else memory.ticket_keys,
         tickets=0 if "-no-ticket" in flags or "-skip-ticket" in flags else 2,
     )
 

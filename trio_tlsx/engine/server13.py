@@ -65,7 +65,11 @@ def run(
 
     sends_tickets = config.tickets > 0 and takes_psks(hello)
     alpn_protocol = choose_protocol(config, hello)
-    hs.send(encrypted_extensions(hs, config, hello, alpn_protocol))
+    encrypted = encrypted_extensions(hs, config, hello, alpn_protocol)
+    if session is None and _E.server_name in hello.extensions:
+        # RFC 6066 3: not where a session is resumed, which is of this name already.
+        encrypted[_E.server_name] = b""
+    hs.send(EncryptedExtensions(encrypted))
     request = None
     if session is None:
         request = certificate_request(config)
@@ -139,16 +143,14 @@ def choose_protocol(config: ServerConfig, hello: ClientHello) -> bytes | None:
 
 def encrypted_extensions(
     hs: Handshake, config: ServerConfig, hello: ClientHello, alpn_protocol: bytes | None
-) -> EncryptedExtensions:
+) -> dict[int, bytes]:
     extensions: dict[int, bytes] = {}
     if alpn_protocol is not None:
         extensions[_E.application_layer_protocol_negotiation] = ext.encode_alpn([alpn_protocol])
     if (limit := hello.extensions.get(_E.record_size_limit)) is not None:
         extensions[_E.record_size_limit] = uint16(config.record_size_limit)
         hs.limit_records(config.record_size_limit, limit)
-    if _E.server_name in hello.extensions:
-        extensions[_E.server_name] = b""
-    return EncryptedExtensions(extensions)
+    return extensions
 
 
 def certificate_request(config: ServerConfig) -> CertificateRequest | None:
