@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import pytest
 from engine_pairs import carry, connections, established, failure_of, read_all, sealed, send
@@ -10,9 +12,11 @@ from engine_pairs import carry, connections, established, failure_of, read_all, 
 from trio_tlsx.engine import buffers
 from trio_tlsx.engine.buffers import Pool
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.record import TAG_LENGTH, Opener, Sealer
+from trio_tlsx.engine.record import RECORD_OVERHEAD, TAG_LENGTH, Opener, Place, Sealer
 from trio_tlsx.engine.suites import AEAD, CIPHER_SUITES, CipherSuite
 from trio_tlsx.engine.wants import Want
+
+T = TypeVar("T")
 
 LARGE = bytes(range(256)) * 1024  # 16 full records
 
@@ -21,19 +25,19 @@ class Ledger:
     """Who has borrowed what."""
 
     def __init__(self) -> None:
-        self.lent: dict[int, memoryview] = {}
+        self.lent: dict[int, object] = {}
         self.most = 0
-        self._borrow = Pool.borrow
-        self._give_back = Pool.give_back
+        self._borrow: Callable[[Pool[Any]], Any] = Pool[Any].borrow
+        self._give_back: Callable[[Pool[Any], Any], None] = Pool[Any].give_back
 
-    def borrow(self, pool: Pool) -> memoryview:
-        buffer = self._borrow(pool)
+    def borrow(self, pool: Pool[T]) -> T:
+        buffer: T = self._borrow(pool)
         assert id(buffer) not in self.lent
         self.lent[id(buffer)] = buffer
         self.most = max(self.most, len(self.lent))
         return buffer
 
-    def give_back(self, pool: Pool, buffer: memoryview) -> None:
+    def give_back(self, pool: Pool[T], buffer: T) -> None:
         assert self.lent.pop(id(buffer)) is buffer
         self._give_back(pool, buffer)
 
@@ -42,10 +46,10 @@ class Ledger:
 def ledger(monkeypatch: pytest.MonkeyPatch) -> Ledger:
     ledger = Ledger()
 
-    def borrow(pool: Pool) -> memoryview:
+    def borrow(pool: Pool[T]) -> T:
         return ledger.borrow(pool)
 
-    def give_back(pool: Pool, buffer: memoryview) -> None:
+    def give_back(pool: Pool[T], buffer: T) -> None:
         ledger.give_back(pool, buffer)
 
     monkeypatch.setattr(Pool, "borrow", borrow)
@@ -158,7 +162,7 @@ def test_a_failure_gives_buffers_back(ledger: Ledger) -> None:
 
 
 def test_the_pool_has_a_bound() -> None:
-    pool = Pool()
+    pool = Pool(bytearray)
     lent = [pool.borrow() for _ in range(2 * buffers.MAX_POOLED)]
     assert len(set(map(id, lent))) == len(lent)
     for buffer in lent:
@@ -222,11 +226,12 @@ def test_input_and_output_may_be_the_same_octets(suite: CipherSuite) -> None:
 def test_what_is_not_authentic_is_wiped(suite: CipherSuite) -> None:
     """After InvalidTag the plaintext is in the output all the same."""
     secret = bytes(suite.hash_length)
-    run = memoryview(bytearray(3000))
-    end = Sealer(suite, secret).seal_run(memoryview(b"\x55" * 1500), 1000, run)
-    run[end - 1] ^= 1  # the tag of the second
+    run = memoryview(bytearray(1500 + 2 * RECORD_OVERHEAD))
+    places = [Place.at(run, 0, 1000), Place.at(run, 1000 + RECORD_OVERHEAD, 500)]
+    Sealer(suite, secret).seal_run(memoryview(b"\x55" * 1500), places)
+    run[-1] ^= 1  # the tag of the second
     output = memoryview(bytearray(b"\xee" * 3000))
-    consumed, length = Opener(suite, secret).open_run(run[:end], output, 2**14)
+    consumed, length = Opener(suite, secret).open_run(run, output, 2**14)
     assert (consumed, length) == (1000 + 1 + 5 + TAG_LENGTH, 1000)
     assert bytes(output[:1000]) == b"\x55" * 1000
     assert b"\x55" not in bytes(output[1000:])

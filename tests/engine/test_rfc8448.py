@@ -240,8 +240,8 @@ def instead(
     make = cast("Callable[..., Any]", getattr(module, name))
     rest = iter(recorded)
 
-    def make_and_replace(*args: Any) -> Any:
-        generated, message = make(*args), next(rest)
+    def make_and_replace(*args: Any, **options: Any) -> Any:
+        generated, message = make(*args, **options), next(rest)
         check(generated, message)
         return message
 

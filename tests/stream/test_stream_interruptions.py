@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import pytest
 import trio
@@ -223,16 +223,19 @@ async def test_after_a_truncation_nothing_can_be_sent(
             await server.send_all(b"x")
 
 
-class CountingPool(buffers.Pool):
+T = TypeVar("T")
+
+
+class CountingPool(buffers.Pool[T]):
     """Knows how many of its buffers are lent."""
 
     lent = 0
 
-    def borrow(self) -> memoryview:
+    def borrow(self) -> T:
         self.lent += 1
         return super().borrow()
 
-    def give_back(self, buffer: memoryview) -> None:
+    def give_back(self, buffer: T) -> None:
         self.lent -= 1
         super().give_back(buffer)
 
@@ -241,16 +244,17 @@ async def test_an_idle_connection_holds_no_large_buffer(
     native: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not even before anybody waits on it."""
-    pool = CountingPool()
+    incoming, outgoing = CountingPool(buffers.new_buffer), CountingPool(buffers.Batch)
     async with connected(native, SOCKET) as (client, server):
         for stream in (client, server):
             assert await stays_blocked(stream.receive_some)
-        monkeypatch.setattr(buffers, "ciphertext", pool)
+        monkeypatch.setattr(buffers, "incoming", incoming)
+        monkeypatch.setattr(buffers, "outgoing", outgoing)
         await client.send_all(b"x")
         await server.receive_some()
         await server.send_all(bytes(50_000))
         await client.receive_some(10)
-        assert pool.lent == 0
+        assert incoming.lent == outgoing.lent == 0
 
 
 async def test_why_a_send_broke(native: Engine) -> None:

@@ -2,35 +2,91 @@
 
 from __future__ import annotations
 
-from .record import MAX_RECORD_LENGTH
+from collections.abc import Callable
+from typing import Generic, TypeVar
 
-__all__ = ["BATCH_RECORDS", "BUFFER_LENGTH", "Pool", "ciphertext", "plaintext"]
+from .record import MAX_PLAINTEXT_LENGTH, MAX_RECORD_LENGTH, RECORD_OVERHEAD, Place
+
+__all__ = [
+    "BATCH_RECORDS",
+    "BUFFER_LENGTH",
+    "Batch",
+    "Pool",
+    "incoming",
+    "new_buffer",
+    "outgoing",
+    "plaintext",
+]
 
 #: How many full records are sealed, or received, at a time.
 BATCH_RECORDS = 16
 BUFFER_LENGTH = BATCH_RECORDS * MAX_RECORD_LENGTH  # bytes
 MAX_POOLED = 8
 
+T = TypeVar("T")
 
-class Pool:
-    """Lends buffers of ``BUFFER_LENGTH`` bytes; what is in one is left over from others."""
+
+class Batch:
+    """A large buffer for sealed records.
+
+    The places of full-size records are views that were made once, for all who borrow it.
+    """
+
+    __slots__ = ("_fragment_length", "_places", "octets")
 
     def __init__(self) -> None:
-        self._idle: list[memoryview] = []
+        self.octets = new_buffer()
+        self._divide(MAX_PLAINTEXT_LENGTH)
 
-    def borrow(self) -> memoryview:
+    def _divide(self, fragment_length: int) -> None:
+        self._fragment_length = fragment_length
+        step = fragment_length + RECORD_OVERHEAD
+        self._places = [
+            Place.at(self.octets, number * step, fragment_length)
+            for number in range(BATCH_RECORDS)
+        ]
+
+    def places(self, fragment_length: int, length: int) -> list[Place]:
+        """Where ``length`` bytes of content come to lie, ``fragment_length`` in each record."""
+        if fragment_length != self._fragment_length:
+            self._divide(fragment_length)
+        count, rest = divmod(length, fragment_length)
+        places = self._places[:count]
+        if rest:
+            start = count * (fragment_length + RECORD_OVERHEAD)
+            places.append(Place.at(self.octets, start, rest))
+        return places
+
+
+def new_buffer() -> memoryview:
+    return memoryview(bytearray(BUFFER_LENGTH))
+
+
+class Pool(Generic[T]):
+    """Lends large buffers; what is in one is left over from others.
+
+    Args:
+        new: makes one.
+    """
+
+    def __init__(self, new: Callable[[], T]) -> None:
+        self._new = new
+        self._idle: list[T] = []
+
+    def borrow(self) -> T:
         # Pools are shared by threads: there is nothing between asking and taking.
         try:
             return self._idle.pop()
         except IndexError:
-            return memoryview(bytearray(BUFFER_LENGTH))
+            return self._new()
 
-    def give_back(self, buffer: memoryview) -> None:
+    def give_back(self, buffer: T) -> None:
         """Return a buffer. Nobody may hold a view of it any more."""
         if len(self._idle) < MAX_POOLED:
             self._idle.append(buffer)
 
 
 #: What drivers see into is never what was opened for somebody else.
-ciphertext = Pool()
-plaintext = Pool()
+incoming = Pool(new_buffer)
+outgoing = Pool(Batch)
+plaintext = Pool(new_buffer)

@@ -299,8 +299,9 @@ class Connection:
         return count
 
     def _check_writable(self) -> None:
-        self._complete()
-        self._raise_failure()
+        if self._established is None or self._failure is not None:
+            self._complete()
+            self._raise_failure()
         if self._close_notify_sent:
             raise RuntimeError("close_notify was sent: nothing may follow it")
 

@@ -100,7 +100,7 @@ class Incoming:
                 raise RuntimeError("there is more input than fits: read() it first")
             unread = bytes(self._view[self._start : self._end])
             if not self._is_borrowed:
-                self._view = buffers.ciphertext.borrow()
+                self._view = buffers.incoming.borrow()
                 self._is_borrowed = True
             self._view[: len(unread)] = unread
             self._start, self._end = 0, len(unread)
@@ -124,7 +124,7 @@ class Incoming:
 
     def _keep(self, unread: bytes) -> None:
         if self._is_borrowed:
-            buffers.ciphertext.give_back(self._view)
+            buffers.incoming.give_back(self._view)
             self._is_borrowed = False
         self._view = memoryview(unread)
         self._start, self._end = 0, len(unread)
@@ -255,7 +255,7 @@ class Incoming:
         Raises:
             ProtocolError: as :meth:`next_record`.
         """
-        if self._pending is not None:
+        if self._pending is not None or self._start == self._end:
             return b""
         if data := self._open_run(limit):
             return data

@@ -54,7 +54,8 @@ class KeyUpdates:
 
     def send_if_due(self, bytes_sealed: int) -> None:
         """Update ours, if so much application data was sealed that they have to be."""
-        if bytes_sealed >= self._due or self._outgoing.is_worn_out():
+        sealer = self._outgoing.sealer
+        if bytes_sealed >= self._due or (sealer is not None and sealer.is_worn_out):
             self._due = bytes_sealed + self._interval
             self.send()
 

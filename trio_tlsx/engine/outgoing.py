@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from . import buffers
-from .buffers import BATCH_RECORDS, BUFFER_LENGTH
+from .buffers import BATCH_RECORDS, BUFFER_LENGTH, Batch
 from .record import (
     LEGACY_RECORD_VERSION,
     MAX_PLAINTEXT_LENGTH,
+    RECORD_OVERHEAD,
     ContentType,
     Sealer,
     record_header,
@@ -48,7 +49,7 @@ class Outgoing:
         self._queue: list[bytes | memoryview] = []  # records, in order
         self._queued = 0  # bytes in it
         self._key_update_left = 0  # bytes until the last KeyUpdate has left; none if below 1
-        self._batch: memoryview | None = None  # the borrowed buffer that part of the queue is in
+        self._batch: Batch | None = None  # the borrowed buffer that part of the queue is in
 
     # Content in
 
@@ -79,10 +80,11 @@ class Outgoing:
             self._append(ContentType.application_data, head)
             return len(head)
         self.finish_flight()
-        self._batch = batch = buffers.ciphertext.borrow()
+        self._batch = batch = buffers.outgoing.borrow()
         data = data[: BATCH_RECORDS * fragment_length]
-        end = sealer.seal_run(data, fragment_length, batch)
-        self._enqueue(batch[:end])
+        places = batch.places(fragment_length, len(data))
+        sealer.seal_run(data, places)
+        self._enqueue(batch.octets[: len(data) + len(places) * RECORD_OVERHEAD])
         return len(data)
 
     def install(self, sealer: Sealer) -> None:
@@ -100,9 +102,6 @@ class Outgoing:
     def key_update_queued(self) -> bool:
         """Whether a KeyUpdate is waiting to leave."""
         return self._key_update_left > 0
-
-    def is_worn_out(self) -> bool:
-        return self._sealer().is_worn_out
 
     def _sealer(self) -> Sealer:
         if self.sealer is None:
@@ -170,5 +169,5 @@ class Outgoing:
 
     def _give_batch_back(self) -> None:
         if self._batch is not None:
-            buffers.ciphertext.give_back(self._batch)
+            buffers.outgoing.give_back(self._batch)
             self._batch = None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
 
@@ -11,7 +13,7 @@ from .key_schedule import IV_LENGTH, next_traffic_secret, traffic_keys
 from .suites import CipherSuite
 from .wire import uint16
 
-__all__ = ["ContentType", "Opener", "Sealer", "record_header"]
+__all__ = ["ContentType", "Opener", "Place", "Sealer", "record_header"]
 
 HEADER_LENGTH = 5
 TAG_LENGTH = 16  # of every AEAD in suites.py
@@ -20,6 +22,9 @@ MAX_INNER_PLAINTEXT_LENGTH = MAX_PLAINTEXT_LENGTH + 1  # with the content type, 
 MIN_RECORD_SIZE_LIMIT = 64  # RFC 8449 4
 MAX_CIPHERTEXT_LENGTH = MAX_PLAINTEXT_LENGTH + 256  # RFC 9846 5.2
 MAX_RECORD_LENGTH = HEADER_LENGTH + MAX_CIPHERTEXT_LENGTH
+
+#: What a record of application data without padding adds to its content.
+RECORD_OVERHEAD = HEADER_LENGTH + 1 + TAG_LENGTH
 
 #: RFC 9846 5.1: what records claim, but for those of a first ClientHello.
 LEGACY_RECORD_VERSION = 0x0303
@@ -39,6 +44,29 @@ class ContentType(enum.IntEnum):
 
 
 APPLICATION_DATA = int(ContentType.application_data)  # a plain int compares twice as fast
+
+
+class Place(NamedTuple):
+    """Where one TLSCiphertext is to lie, as views of a buffer."""
+
+    header: bytes
+    header_place: memoryview
+    content: memoryview
+    inner: memoryview  #: the TLSInnerPlaintext: ``content``, and its type in the last octet
+    sealed: memoryview  #: that, encrypted, and the tag
+
+    @classmethod
+    def at(cls, octets: memoryview, start: int, length: int) -> Place:
+        """From ``start`` on, for ``length`` bytes of content."""
+        inner_length = length + 1
+        body = start + HEADER_LENGTH
+        return cls(
+            record_header(ContentType.application_data, inner_length + TAG_LENGTH),
+            octets[start:body],
+            octets[body : body + length],
+            octets[body : body + inner_length],
+            octets[body : body + inner_length + TAG_LENGTH],
+        )
 
 
 def record_header(content_type: int, length: int, version: int = LEGACY_RECORD_VERSION) -> bytes:
@@ -88,36 +116,26 @@ class Sealer(_Protection):
         header = record_header(ContentType.application_data, len(inner) + TAG_LENGTH)
         return header + self._aead.encrypt(self._nonce(), inner, header)
 
-    def seal_run(self, data: memoryview, fragment_length: int, output: memoryview) -> int:
-        """Application data as a run of TLSCiphertexts, from the start of ``output``.
+    def seal_run(self, data: memoryview, places: Sequence[Place]) -> None:
+        """Application data as a run of TLSCiphertexts that take these places.
 
         Each is encrypted in place: the input and the output of the AEAD are the same octets,
-        which a test holds ``cryptography`` to. Returns the length of the run.
+        which a test holds ``cryptography`` to.
 
         This is where bulk data goes through: what can be outside the loop is.
         """
         encrypt_into, iv, sequence_number = self._aead.encrypt_into, self._iv, self.sequence_number
-        total, end = len(data), 0
-        header = record_header(ContentType.application_data, fragment_length + 1 + TAG_LENGTH)
         # All numbers are used up front, so that none can be used again whatever happens.
-        self.sequence_number += -(-total // fragment_length)
-        for start in range(0, total, fragment_length):
-            stop = start + fragment_length
-            if stop > total:
-                stop = total
-                length = stop - start + 1 + TAG_LENGTH
-                header = record_header(ContentType.application_data, length)
-            body = end + HEADER_LENGTH
-            output[end:body] = header
-            type_at = body + stop - start
-            output[body:type_at] = data[start:stop]
-            output[type_at] = APPLICATION_DATA
-            inner_end = type_at + 1
-            end = inner_end + TAG_LENGTH
-            nonce = (iv ^ sequence_number).to_bytes(IV_LENGTH)
+        self.sequence_number += len(places)
+        start = 0
+        for header, header_place, content, inner, sealed in places:
+            stop = start + len(content)
+            header_place[:] = header
+            content[:] = data[start:stop]
+            inner[-1] = APPLICATION_DATA
+            encrypt_into((iv ^ sequence_number).to_bytes(IV_LENGTH), inner, header, sealed)
             sequence_number += 1
-            encrypt_into(nonce, output[body:inner_end], header, output[body:end])
-        return end
+            start = stop
 
 
 class Opener(_Protection):
@@ -150,21 +168,21 @@ class Opener(_Protection):
 
         This is where bulk data goes through: what can be outside the loop is.
         """
-        decrypt_into, iv = self._aead.decrypt_into, self._iv
-        available, start, end = len(records), 0, 0
+        decrypt_into, iv, sequence_number = self._aead.decrypt_into, self._iv, self.sequence_number
+        available = len(records)
+        start = end = 0
         while available - start > HEADER_LENGTH:
             body = start + HEADER_LENGTH
-            length = records[start + 3] << 8 | records[start + 4]
-            inner_end = end + length - TAG_LENGTH
-            stop = body + length
+            inner_length = (records[start + 3] << 8 | records[start + 4]) - TAG_LENGTH
+            stop = body + inner_length + TAG_LENGTH
             if (
                 records[start] != APPLICATION_DATA
                 or stop > available
-                or not 1 < inner_end - end <= plaintext_limit
+                or not 1 < inner_length <= plaintext_limit
             ):
                 break
-            inner = output[end:inner_end]
-            nonce = (iv ^ self.sequence_number).to_bytes(IV_LENGTH)
+            inner = output[end : end + inner_length]
+            nonce = (iv ^ sequence_number).to_bytes(IV_LENGTH)
             try:
                 decrypt_into(nonce, records[body:stop], records[start:body], inner)
                 is_plain = inner[-1] == APPLICATION_DATA
@@ -172,10 +190,11 @@ class Opener(_Protection):
                 is_plain = False
             if not is_plain:
                 # What was decrypted is there, even where it is not authentic.
-                inner[:] = bytes(len(inner))
+                inner[:] = bytes(inner_length)
                 break
-            self.sequence_number += 1
-            start, end = stop, inner_end - 1
+            sequence_number += 1
+            start, end = stop, end + inner_length - 1
+        self.sequence_number = sequence_number
         return start, end
 
 

@@ -65,11 +65,7 @@ def run(
 
     sends_tickets = config.tickets > 0 and takes_psks(hello)
     alpn_protocol = choose_protocol(config, hello)
-    encrypted = encrypted_extensions(hs, config, hello, alpn_protocol)
-    if session is None and _E.server_name in hello.extensions:
-        # RFC 6066 3: not where a session is resumed, which is of this name already.
-        encrypted[_E.server_name] = b""
-    hs.send(EncryptedExtensions(encrypted))
+    hs.send(encrypted_extensions(hs, config, hello, alpn_protocol, resumes=session is not None))
     request = None
     if session is None:
         request = certificate_request(config)
@@ -142,15 +138,23 @@ def choose_protocol(config: ServerConfig, hello: ClientHello) -> bytes | None:
 
 
 def encrypted_extensions(
-    hs: Handshake, config: ServerConfig, hello: ClientHello, alpn_protocol: bytes | None
-) -> dict[int, bytes]:
+    hs: Handshake,
+    config: ServerConfig,
+    hello: ClientHello,
+    alpn_protocol: bytes | None,
+    *,
+    resumes: bool,
+) -> EncryptedExtensions:
     extensions: dict[int, bytes] = {}
     if alpn_protocol is not None:
         extensions[_E.application_layer_protocol_negotiation] = ext.encode_alpn([alpn_protocol])
     if (limit := hello.extensions.get(_E.record_size_limit)) is not None:
         extensions[_E.record_size_limit] = uint16(config.record_size_limit)
         hs.limit_records(config.record_size_limit, limit)
-    return extensions
+    if _E.server_name in hello.extensions and not resumes:
+        # RFC 6066 3: not where a session is resumed, which is of this name already.
+        extensions[_E.server_name] = b""
+    return EncryptedExtensions(extensions)
 
 
 def certificate_request(config: ServerConfig) -> CertificateRequest | None:
