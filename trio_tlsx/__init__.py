@@ -9,6 +9,7 @@ from .engine.negotiated import Negotiated
 from .engine.questions import (
     ClientCredentialsWanted,
     CredentialsWanted,
+    FirstUseWanted,
     OCSPResponseWanted,
     SessionReceived,
     SessionWanted,
@@ -42,6 +43,7 @@ from .listener import (
 from .peer import Peer
 from .pinning import pin_spki, spki_pin
 from .reloading import ReloadingCredentials
+from .replay import MemoryReplayRegister, ReplayRegister
 from .revocation import check_crl, check_stapled_ocsp
 from .sessions import MemorySessionStore, Session, SessionStore
 from .stapling import RefreshingStaple
@@ -61,9 +63,11 @@ __all__ = [
     "Connection",
     "Credentials",
     "CredentialsWanted",
+    "FirstUseWanted",
     "HandshakeShutdown",
     "Identity",
     "InternalError",
+    "MemoryReplayRegister",
     "MemorySessionStore",
     "NeedHandshakeError",
     "Negotiated",
@@ -75,6 +79,7 @@ __all__ = [
     "Question",
     "RefreshingStaple",
     "ReloadingCredentials",
+    "ReplayRegister",
     "ServerConfig",
     "Session",
     "SessionReceived",

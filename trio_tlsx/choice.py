@@ -17,11 +17,14 @@ def engine_for(
     config: ClientConfig | ServerConfig | ssl.SSLContext,
     server_hostname: str | bytes | None,
     server_side: bool | None,
+    early_data: bytes = b"",
+    resend_early_data: bool = False,
 ) -> Engine:
     """The engine that this kind of configuration is for, in its role.
 
     Raises:
-        ConfigError: role and name do not fit the configuration, or the name is none.
+        ConfigError: role and name do not fit the configuration, the name is none, or there can be
+            no such early data.
         TypeError: it is no configuration.
     """
     if isinstance(server_hostname, bytes):
@@ -29,6 +32,8 @@ def engine_for(
             server_hostname = server_hostname.decode("ascii")
         except UnicodeDecodeError:
             raise ConfigError(f"{server_hostname!r} is no host name: it is not ASCII") from None
+    if early_data and not isinstance(config, ClientConfig):
+        raise ConfigError("early_data is for a client with a ClientConfig: others cannot send any")
     if isinstance(config, ssl.SSLContext):
         return OpenSSLConnection(
             config, server_side=bool(server_side), server_hostname=server_hostname
@@ -38,7 +43,12 @@ def engine_for(
             raise ConfigError("a ClientConfig makes a client, and server_side says the opposite")
         if server_hostname is None:
             raise ConfigError("a client needs server_hostname: whom its certificate is to name")
-        return Connection.client(config, server_hostname)
+        return Connection.client(
+            config,
+            server_hostname,
+            early_data=early_data,
+            resend_early_data=resend_early_data,
+        )
     if not isinstance(config, ServerConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(
             "config must be a ClientConfig, a ServerConfig or an ssl.SSLContext, "

@@ -19,6 +19,7 @@ from .engine.views import CertificateRequest, ClientHello
 from .errors import ConfigError
 from .key_log import KeyLog, key_log_writer
 from .peer import Peer
+from .replay import MemoryReplayRegister, ReplayRegister
 from .sessions import MemorySessionStore, SessionStore
 from .ticket_keys import TicketKeys
 from .trust import TrustStore
@@ -43,6 +44,10 @@ MAX_AUTHORITIES_LENGTH = 2**13
 MIN_KEY_UPDATE_BYTES = 2**14
 
 MAX_TICKETS_ISSUED = 16
+
+#: Early data in one handshake, in bytes: with what its records add it is less than what a server
+#: skips that rejects it (``MAX_SKIPPED_EARLY_DATA``), as ours may on any other day.
+MAX_EARLY_DATA_SIZE = 14_336
 
 
 def utc_now() -> datetime.datetime:
@@ -328,6 +333,13 @@ class ServerConfig(_Config):
             with the first data that is sent.
         ticket_keys: what the tickets are sealed with; by default keys of this configuration's
             own, which rotate.
+        max_early_data_size: how much early data (0-RTT, RFC 9846 2.3) a client may send that
+            resumes a session, in bytes: up to 14,336. None by default, and only who calls
+            ``receive_early_data`` gets any. Whoever records early data can replay it: the
+            register below stops what it hears of, and the rest is for the application to stand.
+        replay_register: what tells early data that was sent first from its replays; by default a
+            :class:`MemoryReplayRegister` of this configuration's own. With ``ticket_keys`` it must
+            be given: whoever shares the one must share the other.
         clock: gives the time by which certificates are judged.
 
     Raises:
@@ -340,7 +352,10 @@ class ServerConfig(_Config):
     require_cookie: bool = False
     tickets: int = 2
     ticket_keys: TicketKeys | None = None
+    max_early_data_size: int = 0
+    replay_register: ReplayRegister | None = None
 
+    early_data_register: ReplayRegister | None = field(init=False, repr=False, compare=False)
     ticket_sealer: TicketKeys = field(init=False, repr=False, compare=False)
     client_policy: bytes = field(init=False, repr=False, compare=False)
 
@@ -369,6 +384,24 @@ class ServerConfig(_Config):
         keys = TicketKeys(clock=self.clock) if self.ticket_keys is None else self.ticket_keys
         object.__setattr__(self, "ticket_sealer", keys)
         object.__setattr__(self, "client_policy", self._client_policy())
+        object.__setattr__(self, "early_data_register", self._early_data_register())
+
+    def _early_data_register(self) -> ReplayRegister | None:
+        if not 0 <= self.max_early_data_size <= MAX_EARLY_DATA_SIZE:
+            raise ConfigError(
+                f"max_early_data_size is {self.max_early_data_size} bytes; "
+                f"0 to {MAX_EARLY_DATA_SIZE} are allowed"
+            )
+        if not self.max_early_data_size:
+            return None
+        if self.replay_register is not None:
+            return self.replay_register
+        if self.ticket_keys is not None:
+            raise ConfigError(
+                "max_early_data_size with ticket_keys needs replay_register: early data could be "
+                "replayed to others who take these tickets and do not ask the same register"
+            )
+        return MemoryReplayRegister(clock=self.clock)
 
     def _client_policy(self) -> bytes:
         """A digest of how clients are judged; tickets are good under the same policy only."""

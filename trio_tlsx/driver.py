@@ -13,6 +13,7 @@ then it leaves with that, and the exception does not wait.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import trio
@@ -85,8 +86,12 @@ class Driver:
 
     # The handshake
 
-    async def do_handshake(self) -> None:
-        """Do the handshake, or wait for the task that does."""
+    async def do_handshake(self, *, until_early_data: bool = False) -> None:
+        """Do the handshake, or wait for the task that does.
+
+        Args:
+            until_early_data: stop as soon as there is some to be read; call it again to go on.
+        """
         async with self._handshake_lock:
             if self.handshake_done:
                 return
@@ -94,9 +99,8 @@ class Driver:
             if self._handshake_deadline is None:
                 self._handshake_deadline = trio.current_time() + self._handshake_timeout
             try:
-                with trio.CancelScope(deadline=self._handshake_deadline):
-                    await self._drive_handshake()
-                    self.handshake_done = True
+                with trio.CancelScope(deadline=self._handshake_deadline) as scope:
+                    await self._drive_handshake(until_early_data)
             except BaseException as error:
                 # If it is no Exception: a cancellation, which may come in a group, or Ctrl-C.
                 if not (isinstance(error, Exception) or self._handshake_can_resume()):
@@ -104,14 +108,14 @@ class Driver:
                         trio.BrokenResourceError("the handshake was cancelled half way")
                     )
                 raise
-            if not self.handshake_done:
+            if scope.cancelled_caught:
                 error = trio.TooSlowError(
                     f"the handshake was not over within {self._handshake_timeout} seconds"
                 )
                 self._give_handshake_up(error)
                 raise await self._fail(error) from error
 
-    async def _drive_handshake(self) -> None:
+    async def _drive_handshake(self, until_early_data: bool) -> None:
         engine, pump = self._engine, self.pump
         try:
             await trio.lowlevel.checkpoint_if_cancelled()
@@ -120,10 +124,13 @@ class Driver:
                     await pump.move_input()
                 elif want is Want.WRITE:
                     await pump.move_output()
-                else:
+                elif want is not Want.EARLY_DATA:
                     await self._answer(want)
+                elif until_early_data:
+                    return
                 # Moving may never have waited, and a peer that floods keeps it so.
                 await trio.lowlevel.checkpoint_if_cancelled()
+            self.handshake_done = True
         except engine.error_types as error:
             raise await self._fail(error) from error
         except Exception as error:
@@ -135,12 +142,27 @@ class Driver:
         if awaitable is None:
             raise RuntimeError(f"{question!r} has nothing to wait for")
         self._engine.release_buffers()  # a hook may take long
+        patience = math.inf if question.patience is None else question.patience
         try:
-            answer = await awaitable
+            with trio.fail_after(patience):
+                answer = await awaitable
         except Exception as error:  # noqa: BLE001 - whatever a hook raises is its refusal
             self._engine.refuse(error)
         else:
             self._engine.answer(answer)
+
+    async def receive_early_data(self, max_bytes: int | None) -> bytes:
+        """Give early data; ``b""`` once the handshake is over and there is no more."""
+        engine = self._engine
+        engine.accept_early_data()
+        waited = False
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while not (data := engine.read_early_data(max_bytes)) and not self.handshake_done:
+            await self.do_handshake(until_early_data=True)
+            waited = True
+        if not waited:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        return data
 
     def _handshake_can_resume(self) -> bool:
         """Whether someone can still finish it after the task that did it was cancelled."""

@@ -97,6 +97,8 @@ class TLSListener(trio.abc.Listener[TLSStream[T_Stream]], Generic[T_Stream]):
 
 def handshake_first(
     handler: Callable[[TLSStream[T_Stream]], Awaitable[object]],
+    *,
+    replayable_early_data: bool = False,
 ) -> Callable[[TLSStream[T_Stream]], Awaitable[None]]:
     """Give a handler only connections whose handshake has succeeded.
 
@@ -106,6 +108,9 @@ def handshake_first(
 
     Args:
         handler: what is to be called with each connection, in its own task.
+        replayable_early_data: accept early data, and call the handler as soon as there is some,
+            before the handshake is over. It must call
+            :meth:`TLSStream.receive_replayable_early_data` then, until that returns ``b""``.
 
     Returns:
         A handler that does the handshake first.
@@ -114,7 +119,7 @@ def handshake_first(
     async def handle(stream: TLSStream[T_Stream]) -> None:
         peer = peer_of(stream.transport_stream)
         try:
-            await stream.do_handshake()
+            await stream.do_handshake(until_replayable_early_data=replayable_early_data)
         except trio.BrokenResourceError as error:
             _log.warning("TLS handshake with %s failed: %s", peer, _explained(error))
             await stream.aclose()
@@ -153,6 +158,8 @@ async def open_tls_over_tcp_stream(
     ssl_context: ssl.SSLContext | None = None,
     https_compatible: bool = False,
     happy_eyeballs_delay: float | None = HAPPY_EYEBALLS_DELAY,
+    early_data: bytes = b"",
+    resend_early_data: bool = False,
 ) -> TLSStream[trio.SocketStream]:
     """Connect to a server over TCP. The handshake is left to the stream's first use.
 
@@ -163,19 +170,29 @@ async def open_tls_over_tcp_stream(
         ssl_context: trio's name for ``config``.
         https_compatible: as for :class:`TLSStream`.
         happy_eyeballs_delay: as for :func:`trio.open_tcp_stream`, in seconds.
+        early_data: as for :class:`TLSStream`: what anyone who records it can send again.
+        resend_early_data: as for :class:`TLSStream`.
 
     Raises:
         OSError: no connection.
-        ConfigError: ``host`` is no name that a certificate could have.
+        ConfigError: ``host`` is no name that a certificate could have, or there can be no such
+            early data.
     """
     if config is not None and ssl_context is not None:
         raise TypeError("config and ssl_context are two names for one argument: give one of them")
     config = config or ssl_context or ClientConfig()
-    engine_for(config, host, False)  # what is wrong is to be said before anybody is called
+    engine_for(
+        config, host, False, early_data
+    )  # what is wrong is to be said before anybody is called
     tcp_stream = await trio.open_tcp_stream(host, port, happy_eyeballs_delay=happy_eyeballs_delay)
     try:
         return TLSStream(
-            tcp_stream, config, server_hostname=host, https_compatible=https_compatible
+            tcp_stream,
+            config,
+            server_hostname=host,
+            https_compatible=https_compatible,
+            early_data=early_data,
+            resend_early_data=resend_early_data,
         )
     except BaseException:
         tcp_stream.socket.close()
@@ -227,6 +244,7 @@ async def serve_tls_over_tcp(
     handler_nursery: trio.Nursery | None = None,
     handshake_timeout: float | None = HANDSHAKE_TIMEOUT,
     https_compatible: bool = False,
+    replayable_early_data: bool = False,
     task_status: trio.TaskStatus[list[TLSListener[trio.SocketStream]]] = trio.TASK_STATUS_IGNORED,
 ) -> NoReturn:
     """Serve TLS over TCP: run ``handler(stream)`` in a task for each connection.
@@ -247,6 +265,7 @@ async def serve_tls_over_tcp(
         handshake_timeout: how long each handshake may take from its beginning, in seconds; None
             for as long as it likes.
         https_compatible: as for :class:`TLSStream`.
+        replayable_early_data: as for :func:`handshake_first`.
         task_status: ``nursery.start`` gives the listeners.
 
     Raises:
@@ -261,7 +280,7 @@ async def serve_tls_over_tcp(
         handshake_timeout=handshake_timeout,
     )
     await trio.serve_listeners(
-        handshake_first(handler),
+        handshake_first(handler, replayable_early_data=replayable_early_data),
         listeners,
         handler_nursery=handler_nursery,
         task_status=task_status,

@@ -44,6 +44,9 @@ class Session:
         ticket: what the server will know us by.
         ticket_age_add: what hides the ticket's age from others (RFC 9846 4.3.11).
         secret: the pre-shared key.
+        alpn_protocol: the application protocol, which any early data must be of; None if none
+            was negotiated.
+        max_early_data_size: how much early data the server may take, in bytes; 0 for none.
     """
 
     server_name: str
@@ -57,6 +60,8 @@ class Session:
     ticket: bytes = field(repr=False)
     ticket_age_add: int = field(repr=False)
     secret: bytes = field(repr=False)
+    alpn_protocol: str | None = None
+    max_early_data_size: int = 0
 
     @property
     def expires_at(self) -> datetime.datetime:
@@ -95,6 +100,8 @@ class Session:
                 opaque16(self.ticket),
                 uint32(self.ticket_age_add),
                 opaque8(self.secret),
+                opaque8((self.alpn_protocol or "").encode("latin-1")),
+                uint32(self.max_early_data_size),
             )
         )
         return uint8(BYTE_FORM_VERSION) + seal(_checked(key), plaintext, BYTE_FORM_CONTEXT)
@@ -138,6 +145,8 @@ class Session:
             ticket=reader.opaque16(),
             ticket_age_add=reader.uint32(),
             secret=reader.opaque8(),
+            alpn_protocol=reader.opaque8().decode("latin-1") or None,
+            max_early_data_size=reader.uint32(),
         )
 
 

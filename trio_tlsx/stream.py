@@ -59,9 +59,18 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
             This is for protocols that say themselves where their messages end, as HTTP does: for
             any other, whoever is in the middle can cut the connection and it looks like its end.
         handshake_timeout: how long the handshake may take from its beginning, in seconds.
+        early_data: what a client sends along with the first message of its handshake (0-RTT, RFC
+            9846 2.3), if it has a session to resume whose server may take so much of it so. Give
+            nothing that must not happen twice: **anyone who records it can send it to the server
+            again**, and only the server can notice. Up to 65,536 bytes, of the one application
+            protocol that ``config`` offers, if it offers any. :attr:`negotiated` says whether the
+            server has taken it (``early_data_accepted``), and then the server has all of it.
+        resend_early_data: if it has not, send it as the first data behind the handshake; unless
+            the server has chosen another application protocol, which ``negotiated`` says too.
 
     Raises:
-        ConfigError: role and name do not fit the configuration, or the name is none.
+        ConfigError: role and name do not fit the configuration, the name is none, or there can be
+            no such early data.
 
     Attributes:
         transport_stream: the stream below.
@@ -84,8 +93,12 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
         server_side: bool | None = None,
         https_compatible: bool = False,
         handshake_timeout: float = math.inf,
+        early_data: bytes = b"",
+        resend_early_data: bool = False,
     ) -> None:
-        self._engine = engine_for(config, server_hostname, server_side)
+        self._engine = engine_for(
+            config, server_hostname, server_side, early_data, resend_early_data
+        )
         self.transport_stream = transport_stream
         self._driver = Driver(self._engine, transport_stream, handshake_timeout)
         self._https_compatible = https_compatible
@@ -121,21 +134,57 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
 
     # The handshake
 
-    async def do_handshake(self) -> None:
+    async def do_handshake(self, *, until_replayable_early_data: bool = False) -> None:
         """Do the handshake, or wait for the task that does; once done, do nothing.
 
         If cancelled, another task that waits for the handshake takes it over. Without one, a
         handshake from which nothing has been sent yet can be begun again; any other is given up,
         the peer is told so (``user_canceled`` and ``close_notify``, RFC 9846 6.1) as far as that
         needs no waiting, and the stream is broken.
+
+        Args:
+            until_replayable_early_data: on a server, accept early data, and go on only until there
+                is some for :meth:`receive_replayable_early_data`.
         """
         self._driver.check_usable()
+        if until_replayable_early_data:
+            self._engine.accept_early_data()
         if self._driver.handshake_done:
             await trio.lowlevel.checkpoint()
         else:
-            await self._driver.do_handshake()
+            await self._driver.do_handshake(until_early_data=until_replayable_early_data)
 
     # Receiving
+
+    async def receive_replayable_early_data(self, max_bytes: int | None = None) -> bytes:
+        """On a server, receive what the client sent along with its first message (0-RTT).
+
+        **Anyone who recorded it can have sent it** (RFC 9846 8, F.5): until this has returned
+        ``b""`` nobody has shown to be there. So do nothing meanwhile that must not happen twice;
+        ``docs/sessions.md`` says what is safe. None of it ever comes from :meth:`receive_some`,
+        which gives what comes behind it.
+
+        Early data is accepted only if this is the first method to be called, and the
+        configuration allows it (``ServerConfig.max_early_data_size``). All other is rejected, and
+        then this does the handshake and returns ``b""``. With an :class:`ssl.SSLContext` there
+        never is any.
+
+        If cancelled, no data is lost; the handshake is as with :meth:`do_handshake`.
+
+        Args:
+            max_bytes: how much at most; by default what is there.
+
+        Returns:
+            At least one byte; or ``b""`` once the handshake is over: then the client is there,
+            and what it sent early was its own.
+        """
+        if max_bytes is not None:
+            max_bytes = operator.index(max_bytes)
+            if max_bytes < 1:
+                raise ValueError("max_bytes must be at least 1")
+        with self._receiving:
+            self._driver.check_usable()
+            return await self._driver.receive_early_data(max_bytes)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Receive application data.

@@ -203,16 +203,7 @@ def test_early_data_that_is_skipped(retried: bool, monkeypatch: pytest.MonkeyPat
         made = make(*args)  # pyright: ignore[reportArgumentType]
         return replace(made, extensions={**made.extensions, ExtensionType.early_data: b""})
 
-    make_second = client_hello.second_client_hello
-
-    def without_early_data(*args: object) -> ClientHello:
-        made = make_second(*args)  # pyright: ignore[reportArgumentType]
-        extensions = dict(made.extensions)
-        del extensions[ExtensionType.early_data]
-        return replace(made, extensions=extensions)
-
     monkeypatch.setattr(client_hello, "client_hello", with_early_data)
-    monkeypatch.setattr(client_hello, "second_client_hello", without_early_data)
     for length, refused in [(MAX_SKIPPED_EARLY_DATA, False), (MAX_SKIPPED_EARLY_DATA + 1, True)]:
         client, server = connections(CLIENT, replace(SERVER, require_cookie=retried))
         client.do_handshake()

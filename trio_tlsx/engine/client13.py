@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from cryptography import x509
@@ -14,14 +14,15 @@ from ..server_name import ServerName
 from ..sessions import Session
 from ..trust import TrustStore
 from ..verification import verify_server
-from . import authentication, selection, views
+from . import authentication, early_data, selection, views
 from . import extensions as ext
 from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
+from .early_data import Attempt
 from .extensions import Context, Extensions, ExtensionType, check_context
 from .groups import Group
 from .handshake import Established, Handshake, Steps
 from .key_schedule import KeySchedule
-from .messages import Certificate, CertificateRequest, EncryptedExtensions
+from .messages import Certificate, CertificateRequest, EncryptedExtensions, EndOfEarlyData
 from .negotiated import Negotiated
 from .psk import Psk
 from .questions import ClientCredentialsWanted
@@ -39,12 +40,16 @@ class Offer:
 
     Attributes:
         psk: what the server chose among the keys offered; None where it shows a certificate.
+        early_data: what was sent behind the ClientHello, if anything was.
+        resend: what to send behind the handshake if the server did not take it early.
     """
 
     config: ClientConfig
     server_name: ServerName
     extensions: Extensions
     psk: Psk[Session] | None
+    early_data: Attempt | None = None
+    resend: bytes = field(default=b"", repr=False)
 
 
 def run(
@@ -59,11 +64,20 @@ def run(
     client_secret = keys.derive("c hs traffic", hello_hash)
     server_secret = keys.derive("s hs traffic", hello_hash)
     hs.protect_incoming(suite, server_secret)
-    hs.protect_outgoing(suite, client_secret)
+    attempt = offer.early_data
+    if attempt is not None and attempt.psk is not psk:
+        attempt = None
+    if attempt is None:
+        hs.protect_outgoing(suite, client_secret)
 
     encrypted = yield from hs.expect(EncryptedExtensions)
     check_context(encrypted.extensions, Context.EE, offer.extensions)
     alpn_protocol = apply_extensions(hs, config, encrypted.extensions)
+    accepted = early_data.was_accepted(attempt, suite, encrypted.extensions, alpn_protocol)
+    if not accepted:
+        hs.early_data.exporter = None
+        if attempt is not None:
+            hs.protect_outgoing(suite, client_secret)
 
     request = None
     if session is None:
@@ -84,10 +98,16 @@ def run(
     finished_hash = hs.transcript.digest()
     hs.protect_incoming(suite, keys.derive("s ap traffic", finished_hash))
     exporter_secret = keys.derive("exp master", finished_hash)
+    if accepted:
+        hs.send(EndOfEarlyData())
+        hs.protect_outgoing(suite, client_secret)
     if request is not None:
         yield from answer_request(hs, config, request)
     authentication.send_finished(hs, suite, client_secret)
     hs.protect_outgoing(suite, keys.derive("c ap traffic", finished_hash))
+    if offer.resend and not accepted and alpn_protocol == early_data.alpn_protocol(config):
+        # RFC 9846 4.3.10: never if another application protocol was chosen.
+        hs.outgoing.application_data(memoryview(offer.resend))
     return Established(
         suite,
         Negotiated(
@@ -99,6 +119,7 @@ def run(
             peer_certificates=server.chain,
             signature_scheme=server.signature_scheme.name,
             resumed=session is not None,
+            early_data_accepted=accepted,
         ),
         server_certificate=server.chain[0],
         exporter_secret=exporter_secret,
@@ -111,6 +132,7 @@ def run(
             server,
             verified_at=session.verified_at if session else config.clock(),
             resumption_secret=keys.derive("res master", hs.transcript.digest()),
+            alpn_protocol=alpn_protocol,
         ).keep,
     )
 

@@ -13,7 +13,7 @@ from ..config import ClientConfig
 from ..errors import AlertDescription, NegotiationError, ProtocolError
 from ..server_name import ServerName
 from ..sessions import Session
-from . import client13
+from . import client13, early_data
 from . import extensions as ext
 from .extensions import Context, ExtensionType, check_context
 from .groups import EphemeralKey, Group
@@ -43,17 +43,33 @@ DOWNGRADE_SENTINELS = (b"DOWNGRD\x01", b"DOWNGRD\x00")
 _E = ExtensionType
 
 
-def client(hs: Handshake, config: ClientConfig, server_name: ServerName) -> Steps[Established]:
-    """Offer; do what a HelloRetryRequest asks for; go on with what the server chose."""
+def client(
+    hs: Handshake,
+    config: ClientConfig,
+    server_name: ServerName,
+    data: bytes = b"",
+    *,
+    resend: bool = False,
+) -> Steps[Established]:
+    """Offer; do what a HelloRetryRequest asks for; go on with what the server chose.
+
+    Args:
+        data: what is to be sent early, if the server may take it so.
+        resend: send it behind the handshake otherwise.
+    """
     shares = {group.code: group.generate() for group in initial_groups(config)}
     session = yield from find_session(hs, config, server_name)
     psks = psks_to_offer(config, session)
-    hello = with_psks(client_hello(config, server_name, shares), psks, hs.transcript.messages)
+    attempt = early_data.attempt(config, psks, data)
+    hello = early_data.offer(client_hello(config, server_name, shares), attempt)
+    hello = with_psks(hello, psks, hs.transcript.messages)
     hs.log_keys(config.write_key_log, hello.random)
     hs.outgoing.record_version = INITIAL_RECORD_VERSION
     hs.send(hello)
     hs.outgoing.finish_flight()
     hs.outgoing.record_version = LEGACY_RECORD_VERSION
+    if attempt is not None:
+        early_data.send(hs, config, attempt)
     hs.incoming.accept_change_cipher_spec = True
 
     answer = yield from hs.expect(ServerHello)
@@ -62,13 +78,15 @@ def client(hs: Handshake, config: ClientConfig, server_name: ServerName) -> Step
         hs.check_end_of_flight()
         check_context(answer.extensions, Context.HRR, {*hello.extensions, _E.cookie})
         hs.transcript.retry(suite)
+        hs.outgoing.unprotect()
         shares = retry_shares(config, shares, answer)
         # RFC 9846 4.2.2: keys that go with another hash are of no use any more.
         psks = [p for p in psks_to_offer(config, session) if p.suite.hash is suite.hash]
         hello = second_client_hello(hello, shares, answer)
         hello = with_psks(hello, psks, hs.transcript.messages)
-        if config.middlebox_compatibility:
+        if config.middlebox_compatibility and attempt is None:
             hs.outgoing.change_cipher_spec()
+        attempt = None
         hs.send(hello)
         hs.transcript.start(suite)
 
@@ -81,13 +99,15 @@ def client(hs: Handshake, config: ClientConfig, server_name: ServerName) -> Step
             raise ProtocolError("the other side changed its mind about the cipher suite")
     else:
         hs.transcript.start(suite)
-        if config.middlebox_compatibility:
+        if config.middlebox_compatibility and attempt is None:
             hs.outgoing.change_cipher_spec()
 
     check_context(answer.extensions, Context.SH, hello.extensions)
     group, shared_secret = finish_key_exchange(config, shares, answer)
     psk = chosen_psk(psks, suite, answer)
-    offer = client13.Offer(config, server_name, hello.extensions, psk)
+    offer = client13.Offer(
+        config, server_name, hello.extensions, psk, attempt, data if resend else b""
+    )
     return (yield from client13.run(hs, offer, suite, group, shared_secret))
 
 
@@ -220,9 +240,10 @@ def second_client_hello(
 ) -> ClientHello:
     """The first one, with what the HelloRetryRequest asked for (RFC 9846 4.2.2).
 
-    A pre_shared_key is left out: it would need other binders.
+    A pre_shared_key is left out: it would need other binders. Nothing is sent early any more.
     """
     extensions = dict(without_psks(hello).extensions)
+    extensions.pop(_E.early_data, None)
     if _E.key_share in retry.extensions:
         extensions[_E.key_share] = encode_shares(shares)
     if (cookie := retry.extensions.get(_E.cookie)) is not None:

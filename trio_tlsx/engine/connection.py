@@ -7,6 +7,7 @@ the output before the error is raised.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Iterable
 from traceback import clear_frames
 from typing import Any, cast
@@ -24,6 +25,7 @@ from ..server_name import ServerName
 from . import client_hello, exporters, server_hello
 from .alerts import FATAL, WARNING
 from .buffers import BUFFER_LENGTH
+from .early_data import check as check_early_data
 from .handshake import Established, Handshake, Observer, Steps
 from .incoming import Incoming, unexpected
 from .key_updates import KeyUpdates
@@ -35,6 +37,8 @@ from .ssl_object import ConnectionNames
 from .wants import Buffer, Question, Want
 
 __all__ = ["Connection"]
+
+logger = logging.getLogger("trio_tlsx")
 
 #: Tickets that a server may send.
 MAX_TICKETS = 64
@@ -64,6 +68,7 @@ class Connection:
         self._outgoing = Outgoing()
         self._reader = MessageReader(self._incoming)
         handshake = Handshake(self._incoming, self._outgoing, self._reader, observer)
+        self._early_data = handshake.early_data
         self._key_updates = KeyUpdates(self._incoming, self._outgoing, self._reader)
         self._steps: Steps[Established] | None = start(handshake)
         self._question: Question[Any] | None = None  # not answered yet
@@ -79,24 +84,37 @@ class Connection:
 
     @classmethod
     def client(
-        cls, config: ClientConfig, server_hostname: str, *, observer: Observer | None = None
+        cls,
+        config: ClientConfig,
+        server_hostname: str,
+        *,
+        early_data: bytes = b"",
+        resend_early_data: bool = False,
+        observer: Observer | None = None,
     ) -> Connection:
         """The side that speaks first.
 
         Args:
             server_hostname: whom to reach: a DNS name or an IP address; the server's certificate
                 must be for it.
+            early_data: to be sent along with the ClientHello, if there is a session to resume
+                whose server may take it so. Whoever records it can replay it.
+            resend_early_data: send it behind the handshake if the server did not take it early.
             observer: told of each handshake message.
 
         Raises:
-            ConfigError: no certificate could be for ``server_hostname``.
+            ConfigError: no certificate could be for ``server_hostname``, or this cannot be early
+                data.
         """
         server_name = ServerName.parse(server_hostname)
+        check_early_data(config, early_data)
         return cls(
             False,
             config,
             server_name.host,
-            lambda hs: client_hello.client(hs, config, server_name),
+            lambda hs: client_hello.client(
+                hs, config, server_name, early_data, resend=resend_early_data
+            ),
             observer,
         )
 
@@ -188,7 +206,7 @@ class Connection:
         self._answer = answer
 
     def refuse(self, error: Exception) -> None:
-        """Say that the question could not be answered; the next call raises.
+        """Say that the question could not be answered; the next call raises, if it needs one.
 
         Args:
             error: a TLSError ends the connection with its alert; anything else is a fault of this
@@ -196,7 +214,10 @@ class Connection:
         """
         if self._question is None:
             raise RuntimeError("there is no open question")
-        self._question = None
+        question, self._question = self._question, None
+        if question.patience is not None:
+            logger.warning("going on without an answer to %r", question, exc_info=error)
+            return
         if not isinstance(error, TLSError) or error.refused_by != "us":
             # What other connections of a hook's own report is no refusal of this peer.
             what = "handshake" if self._established is None else "connection"
@@ -204,6 +225,14 @@ class Connection:
             failure.__cause__ = error
             error = failure
         self._fail(error)
+
+    def accept_early_data(self) -> None:
+        """Say that this side will read early data; see :meth:`Engine.accept_early_data`."""
+        self._early_data.wanted = True
+
+    def read_early_data(self, max_bytes: int | None = None) -> bytes:
+        """Give early data that has come; see :meth:`Engine.read_early_data`."""
+        return self._early_data.take(max_bytes)
 
     def cancel_handshake(self) -> None:
         """Give an unfinished handshake up: queue ``user_canceled`` and ``close_notify``."""
@@ -382,6 +411,21 @@ class Connection:
         """
         done = self._complete()
         return exporters.export(done.suite, done.exporter_secret, label, context, length)
+
+    def export_early_keying_material(self, label: str, length: int, context: bytes = b"") -> bytes:
+        """Keying material that goes with the early data, as soon as that was sent or accepted.
+
+        Whoever replays the early data gets the same at the server: it says nothing about who is
+        there now (RFC 9846 F.5.1). The arguments are those of :meth:`export_keying_material`.
+
+        Raises:
+            RuntimeError: no early data was sent, or it was not accepted.
+            ValueError: there can be no such label, or not so much keying material.
+        """
+        if self._early_data.exporter is None:
+            raise RuntimeError("there is no early data that the server has accepted")
+        suite, secret = self._early_data.exporter
+        return exporters.export(suite, secret, label, context, length)
 
     def channel_binding(self, kind: str) -> bytes | None:
         """What names this connection to a protocol above that authenticates somebody.

@@ -327,6 +327,14 @@ def check_status_request(octets: bytes) -> None:
         reader.finish()
 
 
+def decode_max_early_data_size(octets: bytes) -> int:
+    """A NewSessionTicket's early_data (RFC 9846 4.3.10)."""
+    reader = Reader(octets, "early_data")
+    size = reader.uint32()
+    reader.finish()
+    return size
+
+
 def check_empty(octets: bytes, what: str) -> None:
     Reader(octets, what).finish()
 
@@ -348,12 +356,15 @@ _DECODERS: Mapping[Context, _Decoders] = {
         _E.signed_certificate_timestamp: decode_timestamps,
     },
     _C.CR: _IN_CERTIFICATE_REQUEST,
+    _C.EE: {_E.early_data: partial(check_empty, what="early_data")},
+    _C.NST: {_E.early_data: decode_max_early_data_size},
     _C.CH: {
         **_IN_CERTIFICATE_REQUEST,
         _E.server_name: decode_server_name,
         _E.status_request: check_status_request,
         _E.application_layer_protocol_negotiation: decode_alpn,
         _E.record_size_limit: partial(decode_uint16, what="record_size_limit"),
+        _E.early_data: partial(check_empty, what="early_data"),
         _E.cookie: decode_cookie,
         _E.psk_key_exchange_modes: decode_psk_key_exchange_modes,
         _E.post_handshake_auth: partial(check_empty, what="post_handshake_auth"),

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from cryptography import x509
 
 from ..errors import AlertDescription, ProtocolError
+from .buffers import BUFFER_LENGTH
 from .extensions import decode_uint16
 from .incoming import Incoming
 from .key_schedule import KeyLog
@@ -21,7 +22,7 @@ from .suites import CipherSuite
 from .transcript import Transcript
 from .wants import Question, Want
 
-__all__ = ["Established", "Handshake", "Observer", "Steps"]
+__all__ = ["EarlyData", "Established", "Handshake", "Observer", "Steps"]
 
 M = TypeVar("M", bound=Message)
 N = TypeVar("N", bound=Message)
@@ -57,12 +58,39 @@ class Established:
     keep_ticket: Callable[[NewSessionTicket], Question[Any] | None] | None = None
 
 
+class EarlyData:
+    """Early data (RFC 9846 2.3) that a server has taken; bounded by who takes it.
+
+    Attributes:
+        wanted: somebody will read it.
+        exporter: on either side the early exporter's secret (7.5), and of which suite it is; None
+            where there is no early data, or none that was accepted.
+    """
+
+    __slots__ = ("_unread", "exporter", "wanted")
+
+    def __init__(self) -> None:
+        self.wanted = False
+        self.exporter: tuple[CipherSuite, bytes] | None = None
+        self._unread = bytearray()
+
+    def put(self, data: bytes) -> None:
+        self._unread += data
+
+    def take(self, max_bytes: int | None) -> bytes:
+        """What has come and was not taken yet, ``max_bytes`` at most."""
+        data = bytes(self._unread[:max_bytes])
+        del self._unread[:max_bytes]
+        return data
+
+
 class Handshake:
     """One side of a handshake in progress; dropped when it is over.
 
     Attributes:
         incoming, outgoing: the record layer.
         transcript: everything sent and expected so far.
+        early_data: what outlives the handshake of early data.
         key_log: what logs the secrets, for the key schedule.
     """
 
@@ -76,6 +104,7 @@ class Handshake:
         self.incoming = incoming
         self.outgoing = outgoing
         self.transcript = Transcript()
+        self.early_data = EarlyData()
         self.key_log: KeyLog | None = None
         self._reader = reader
         self._observer = observer
@@ -83,9 +112,7 @@ class Handshake:
     def expect(self, message_type: type[M]) -> Steps[M]:
         """Wait for this message, and no other."""
         raw = yield from self._next()
-        if raw.handshake_type != message_type.handshake_type:
-            raise unexpected_message(raw, message_type.handshake_type.name)
-        return self._decode(raw, message_type)
+        return self._take(raw, message_type)
 
     def expect_either(self, one: type[M], other: type[N]) -> Steps[M | N]:
         """Wait for one of two messages."""
@@ -98,12 +125,35 @@ class Handshake:
         raise unexpected_message(raw, names)
 
     def _next(self) -> Steps[RawMessage]:
-        # The one place where a handshake waits for the peer.
         while (raw := self._reader.next()) is None:
             yield Want.READ
+        self._observe(raw)
+        return raw
+
+    def expect_behind_data(self, message_type: type[M], keep: Callable[[bytes], None]) -> Steps[M]:
+        """Wait for this message; application data that comes before it goes to ``keep``."""
+        while self.outgoing:
+            yield Want.WRITE  # what we have to say first, nobody shall wait for
+        reader = self._reader
+        while (raw := reader.take_message()) is None:
+            if not reader.is_within_message and (
+                data := self.incoming.take_application_data(BUFFER_LENGTH)
+            ):
+                keep(data)
+                yield Want.EARLY_DATA
+            elif not reader.read_record():
+                yield Want.READ
+        self._observe(raw)
+        return self._take(raw, message_type)
+
+    def _observe(self, raw: RawMessage) -> None:
         if self._observer is not None:
             self._observer("received", type_name(raw), len(raw.octets))
-        return raw
+
+    def _take(self, raw: RawMessage, message_type: type[M]) -> M:
+        if raw.handshake_type != message_type.handshake_type:
+            raise unexpected_message(raw, message_type.handshake_type.name)
+        return self._decode(raw, message_type)
 
     def _decode(self, raw: RawMessage, message_type: type[M]) -> M:
         message = message_type.decode(raw.body)

@@ -26,6 +26,7 @@ __all__ = [
     "CertificateVerify",
     "ClientHello",
     "EncryptedExtensions",
+    "EndOfEarlyData",
     "Finished",
     "HandshakeType",
     "KeyUpdate",
@@ -289,6 +290,21 @@ class Finished:
 
     def encode(self) -> bytes:
         return self.verify_data
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfEarlyData:
+    """RFC 9846 4.6."""
+
+    handshake_type: ClassVar = HandshakeType.end_of_early_data
+
+    @classmethod
+    def decode(cls, body: bytes) -> Self:
+        Reader(body, "EndOfEarlyData").finish()
+        return cls()
+
+    def encode(self) -> bytes:
+        return b""
 
 
 @dataclass(frozen=True, slots=True)

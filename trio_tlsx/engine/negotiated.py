@@ -29,6 +29,7 @@ class Negotiated:
         signature_scheme: what the peer signed its CertificateVerify with, such as
             ``"ecdsa_secp256r1_sha256"``; None if it sent no certificate.
         resumed: whether the handshake resumed an earlier session.
+        early_data_accepted: whether the server took the client's early data (0-RTT).
     """
 
     version: str
@@ -39,6 +40,7 @@ class Negotiated:
     peer_certificates: tuple[x509.Certificate, ...]
     signature_scheme: str | None
     resumed: bool
+    early_data_accepted: bool
 
     @property
     def peer_identity(self) -> Identity | None:

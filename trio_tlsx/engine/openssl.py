@@ -135,6 +135,12 @@ class OpenSSLConnection:
     def refuse(self, error: Exception) -> None:
         raise RuntimeError("OpenSSL asks no questions")
 
+    def accept_early_data(self) -> None:
+        """There never is any: the stdlib's ssl cannot."""
+
+    def read_early_data(self, max_bytes: int | None = None) -> bytes:
+        return b""
+
     # Ciphertext in
 
     def receive_data(self, data: Buffer) -> None:
@@ -288,6 +294,7 @@ class OpenSSLConnection:
             server_name=self._ssl.server_hostname,
             peer_certificates=tuple(x509.load_der_x509_certificate(der) for der in chain),
             signature_scheme=None,
+            early_data_accepted=False,
             resumed=bool(self._ssl.session_reused),
         )
 

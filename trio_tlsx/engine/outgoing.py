@@ -92,6 +92,11 @@ class Outgoing:
         self.finish_flight()
         self.sealer = sealer
 
+    def unprotect(self) -> None:
+        """Protect nothing any more: a server that wants another ClientHello reads no keys."""
+        self.finish_flight()
+        self.sealer = None
+
     def update_keys(self) -> None:
         """Go on to the next keys, behind the KeyUpdate that was just queued."""
         self.finish_flight()

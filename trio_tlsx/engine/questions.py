@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from ..config import ServerConfig
 from ..credentials import Credentials
 from ..errors import InternalError
 from ..peer import Peer
+from ..replay import ReplayRegister
 from ..sessions import Session, SessionStore
 from .signatures import SignatureScheme
 from .views import CertificateRequest, ClientHello
@@ -18,12 +20,17 @@ from .wants import Question
 __all__ = [
     "ClientCredentialsWanted",
     "CredentialsWanted",
+    "FirstUseWanted",
     "OCSPResponseWanted",
     "SessionReceived",
     "SessionWanted",
     "SignatureWanted",
     "VerificationWanted",
 ]
+
+
+#: How long a replay register may take, in seconds.
+REGISTER_SECONDS = 1
 
 
 @dataclass(slots=True)
@@ -171,6 +178,28 @@ class SessionWanted(Question[Session | None]):
         if answer is None or isinstance(answer, Session):
             return answer
         raise InternalError(f"the session store gave {_kind(answer)}, which is not a Session")
+
+
+@dataclass(slots=True)
+class FirstUseWanted(Question[bool]):
+    """Has nobody taken this early data yet (RFC 9846 8)?
+
+    The answer is True; with any other, and with none, the early data is rejected.
+    """
+
+    patience: ClassVar[float | None] = REGISTER_SECONDS
+
+    replays: ReplayRegister
+    identifier: bytes = field(repr=False)
+    since: datetime.datetime
+    until: datetime.datetime
+    awaitable: Awaitable[Any] | None = field(default=None, repr=False)
+
+    def ask(self) -> object:
+        return self.replays.claim(self.identifier, self.since, self.until)
+
+    def accept(self, answer: object) -> bool:
+        return answer is True
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from ..credentials import Credentials
 from ..server_name import ServerName
 from ..sessions import MAX_AGE, Session
 from ..ticket_keys import MAX_LIFETIME
+from . import extensions as ext
 from .authentication import PeerIdentity
 from .extensions import Context, ExtensionType, check_context
 from .handshake import Handshake, Steps
@@ -25,7 +26,7 @@ from .psk import Psk
 from .questions import SessionReceived, SessionWanted
 from .signatures import SignatureScheme
 from .suites import CIPHER_SUITES, CipherSuite
-from .wire import Reader, opaque8, opaque24, uint8, uint16, uint64
+from .wire import Reader, opaque8, opaque24, uint8, uint16, uint32, uint64
 
 __all__ = [
     "ServerSession",
@@ -111,10 +112,12 @@ class TicketKeeper:
     server: PeerIdentity
     verified_at: datetime.datetime
     resumption_secret: bytes = field(repr=False)
+    alpn_protocol: str | None
 
     def keep(self, ticket: NewSessionTicket) -> SessionReceived | None:
         """What is to be asked to keep it; None where nobody would."""
         check_context(ticket.extensions, Context.NST)
+        early_data = ticket.extensions.get(_E.early_data)
         if self.config.sessions is None or not ticket.ticket_lifetime:
             return None
         session = Session(
@@ -129,6 +132,10 @@ class TicketKeeper:
             ticket=ticket.ticket,
             ticket_age_add=ticket.ticket_age_add,
             secret=ticket_secret(self.suite, self.resumption_secret, ticket.ticket_nonce),
+            alpn_protocol=self.alpn_protocol,
+            max_early_data_size=(
+                0 if early_data is None else ext.decode_max_early_data_size(early_data)
+            ),
         )
         return SessionReceived(self.config.sessions, session)
 
@@ -143,6 +150,9 @@ class ServerSession:
     Attributes:
         authenticated_at: when the handshake with certificates was, over however many resumptions.
         client: who the client showed to be then; None if nobody.
+        alpn_protocol: the application protocol; None if none was negotiated.
+        ticket_age_add: what the client adds to the ticket's age, in milliseconds.
+        max_early_data_size: how much early data it may send, in bytes; 0 for none.
     """
 
     suite: CipherSuite
@@ -150,6 +160,9 @@ class ServerSession:
     authenticated_at: datetime.datetime
     client: PeerIdentity | None
     secret: bytes = field(repr=False)
+    alpn_protocol: bytes | None = None
+    ticket_age_add: int = field(default=0, repr=False)
+    max_early_data_size: int = 0
 
     def encode(self) -> bytes:
         chain, scheme = (
@@ -164,6 +177,9 @@ class ServerSession:
                 uint16(scheme),
                 opaque24(b"".join(certificates)),
                 opaque8(self.secret),
+                opaque8(self.alpn_protocol or b""),
+                uint32(self.ticket_age_add),
+                uint32(self.max_early_data_size),
             )
         )
 
@@ -180,7 +196,16 @@ class ServerSession:
         while entries:
             chain.append(x509.load_der_x509_certificate(entries.opaque24()))
         client = PeerIdentity(tuple(chain), SignatureScheme(scheme)) if chain else None
-        return cls(suite, issued_at, authenticated_at, client, reader.opaque8())
+        return cls(
+            suite,
+            issued_at,
+            authenticated_at,
+            client,
+            reader.opaque8(),
+            reader.opaque8() or None,
+            reader.uint32(),
+            reader.uint32(),
+        )
 
     def is_usable(self, now: datetime.datetime, lifetime: datetime.timedelta) -> bool:
         chain = self.client.chain if self.client else ()
@@ -231,17 +256,28 @@ class TicketIssuer:
     client: PeerIdentity | None
     authenticated_at: datetime.datetime
     resumption_secret: bytes = field(repr=False)
+    alpn_protocol: bytes | None
 
     def issue(self) -> Iterator[NewSessionTicket]:
         """Each with a key of its own; none where the client's certificates are too large."""
         keys = self.config.ticket_sealer
+        extensions: dict[int, bytes] = {}
+        if self.config.max_early_data_size:
+            extensions[_E.early_data] = uint32(self.config.max_early_data_size)
         for number in range(self.config.tickets):
             nonce = uint8(number)
             secret = ticket_secret(self.suite, self.resumption_secret, nonce)
+            age_add = int.from_bytes(urandom(4))
             session = ServerSession(
-                self.suite, self.config.clock(), self.authenticated_at, self.client, secret
+                self.suite,
+                self.config.clock(),
+                self.authenticated_at,
+                self.client,
+                secret,
+                self.alpn_protocol,
+                age_add,
+                self.config.max_early_data_size,
             )
             ticket = keys.seal(session.encode(), self.context)
             if len(ticket) <= MAX_TICKET_LENGTH:
-                age_add = int.from_bytes(urandom(4))
-                yield NewSessionTicket(keys.lifetime, age_add, nonce, ticket, {})
+                yield NewSessionTicket(keys.lifetime, age_add, nonce, ticket, extensions)

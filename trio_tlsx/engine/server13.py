@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from cryptography import x509
@@ -12,9 +13,10 @@ from ..config import ServerConfig
 from ..credentials import Credentials
 from ..errors import AlertDescription, CertificateError, NegotiationError
 from ..verification import verify_client
-from . import authentication, selection
+from . import authentication, early_data, selection
 from . import extensions as ext
 from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
+from .early_data import Accepted
 from .extensions import Extensions, ExtensionType
 from .groups import Group
 from .handshake import Established, Handshake, Steps
@@ -30,42 +32,50 @@ from .suites import CipherSuite
 from .views import requested_name
 from .wire import uint16
 
-__all__ = ["run", "select_credentials"]
+__all__ = ["Terms", "choose_protocol", "run", "select_credentials"]
 
 _E = ExtensionType
 
 
-def run(
-    hs: Handshake,
-    config: ServerConfig,
-    hello: ClientHello,
-    identity: Selected,
-    psk: Psk[ServerSession] | None,
-    suite: CipherSuite,
-    group: Group,
-    shared_secret: bytes,
-) -> Steps[Established]:
-    """From our ServerHello, which is in the transcript, to the client's Finished.
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the hellos settled.
 
-    Args:
+    Attributes:
         identity: who we are for this client.
         psk: the key that both sides have, by which they know each other; None where we show a
             certificate.
+        early_data: what of it we take; None for none.
     """
-    credentials, scheme = identity
+
+    config: ServerConfig
+    identity: Selected
+    psk: Psk[ServerSession] | None
+    early_data: Accepted | None
+    suite: CipherSuite
+    group: Group
+    alpn_protocol: bytes | None
+
+
+def run(
+    hs: Handshake, terms: Terms, hello: ClientHello, shared_secret: bytes
+) -> Steps[Established]:
+    """From our ServerHello, which is in the transcript, to the client's Finished."""
+    config, suite, psk, accepted = terms.config, terms.suite, terms.psk, terms.early_data
+    credentials, scheme = terms.identity
+    protocol = terms.alpn_protocol
     session = psk.session if psk else None
     keys = KeySchedule(suite, psk.secret if psk else None, hs.key_log)
     keys.mix_shared_secret(shared_secret)
     hello_hash = hs.transcript.digest()
     client_secret = keys.derive("c hs traffic", hello_hash)
     server_secret = keys.derive("s hs traffic", hello_hash)
-    hs.protect_incoming(suite, client_secret)
+    hs.protect_incoming(suite, accepted.traffic_secret if accepted else client_secret)
     hs.incoming.accept_plaintext_alert = True
     hs.protect_outgoing(suite, server_secret)
 
     sends_tickets = config.tickets > 0 and takes_psks(hello)
-    alpn_protocol = choose_protocol(config, hello)
-    hs.send(encrypted_extensions(hs, config, hello, alpn_protocol, resumes=session is not None))
+    hs.send(encrypted_extensions(hs, terms, hello))
     request = None
     if session is None:
         request = certificate_request(config)
@@ -82,10 +92,16 @@ def run(
     hs.protect_outgoing(suite, keys.derive("s ap traffic", finished_hash))
     exporter_secret = keys.derive("exp master", finished_hash)
     client = session.client if session else None
+    if accepted is not None:
+        if client is not None:
+            # Whether it may in is to be said before anybody reads what it sent.
+            yield from judge_client(hs, config, None, client.chain)
+        yield from early_data.receive(hs, accepted)
+        hs.protect_incoming(suite, client_secret)
     if request is not None:
         client = yield from authenticate_client(hs, config, request)
     yield from authentication.expect_finished(hs, suite, client_secret)
-    if session is not None and client is not None:
+    if session is not None and client is not None and accepted is None:
         # Who it is, it showed when the session began; whether it may in, is said each time.
         yield from judge_client(hs, config, None, client.chain)
     hs.incoming.accept_change_cipher_spec = False
@@ -97,18 +113,20 @@ def run(
         client,
         authenticated_at=session.authenticated_at if session else config.clock(),
         resumption_secret=keys.derive("res master", hs.transcript.digest()),
+        alpn_protocol=protocol,
     )
     return Established(
         suite,
         Negotiated(
             version="TLSv1.3",
             cipher_suite=suite.name,
-            group=group.name,
-            alpn_protocol=None if alpn_protocol is None else alpn_protocol.decode("latin-1"),
+            group=terms.group.name,
+            alpn_protocol=protocol.decode("latin-1") if protocol else None,
             server_name=requested_name(hello.extensions),
             peer_certificates=client.chain if client else (),
             signature_scheme=client.signature_scheme.name if client else None,
             resumed=session is not None,
+            early_data_accepted=accepted is not None,
         ),
         server_certificate=credentials.chain[0],
         exporter_secret=exporter_secret,
@@ -137,23 +155,21 @@ def choose_protocol(config: ServerConfig, hello: ClientHello) -> bytes | None:
     )
 
 
-def encrypted_extensions(
-    hs: Handshake,
-    config: ServerConfig,
-    hello: ClientHello,
-    alpn_protocol: bytes | None,
-    *,
-    resumes: bool,
-) -> EncryptedExtensions:
+def encrypted_extensions(hs: Handshake, terms: Terms, hello: ClientHello) -> EncryptedExtensions:
     extensions: dict[int, bytes] = {}
-    if alpn_protocol is not None:
-        extensions[_E.application_layer_protocol_negotiation] = ext.encode_alpn([alpn_protocol])
+    if terms.alpn_protocol is not None:
+        protocols = ext.encode_alpn([terms.alpn_protocol])
+        extensions[_E.application_layer_protocol_negotiation] = protocols
     if (limit := hello.extensions.get(_E.record_size_limit)) is not None:
-        extensions[_E.record_size_limit] = uint16(config.record_size_limit)
-        hs.limit_records(config.record_size_limit, limit)
+        ours = terms.config.record_size_limit
+        extensions[_E.record_size_limit] = uint16(ours)
+        hs.limit_records(ours, limit)
+    resumes = terms.psk is not None and terms.psk.session is not None
     if _E.server_name in hello.extensions and not resumes:
         # RFC 6066 3: not where a session is resumed, which is of this name already.
         extensions[_E.server_name] = b""
+    if terms.early_data is not None:
+        extensions[_E.early_data] = b""
     return EncryptedExtensions(extensions)
 
 

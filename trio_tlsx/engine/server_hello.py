@@ -13,8 +13,8 @@ from os import urandom
 from ..config import ServerConfig
 from ..credentials import Credentials
 from ..errors import AlertDescription, NegotiationError, ProtocolError
+from . import early_data, server13, views
 from . import extensions as ext
-from . import server13, views
 from .extensions import Context, ExtensionType, check_context
 from .groups import Group
 from .handshake import Established, Handshake, Steps
@@ -78,19 +78,24 @@ def server(hs: Handshake, config: ServerConfig) -> Steps[Established]:
         hs.transcript.retry(choice.suite)
         if hello.legacy_session_id:
             hs.outgoing.change_cipher_spec()
-        if _E.early_data in hello.extensions:
-            hs.incoming.early_data_to_skip = MAX_SKIPPED_EARLY_DATA
+        skip_early_data(hs, hello)
         first, hello = hello, (yield from hs.expect(ClientHello))
         check_client_hello(hello)
         check_second_client_hello(first, hello, retry)
         choice = replace(choice, peer_share=retried_key_share(hello, choice.group))
-    elif _E.early_data in hello.extensions:
-        hs.incoming.early_data_to_skip = MAX_SKIPPED_EARLY_DATA
     extensions: dict[int, bytes] = {}
     if choice.psk is not None:
         index = accept_psk(hs, choice.psk, hello)
         extensions[_E.pre_shared_key] = uint16(index)
+    protocol = server13.choose_protocol(config, hello)
     hs.transcript.start(choice.suite)
+    accepted = None
+    if _E.early_data in hello.extensions:
+        accepted = yield from early_data.accept(
+            hs, config, hello, choice.suite, choice.psk, protocol
+        )
+        if accepted is None:
+            skip_early_data(hs, hello)
 
     share, shared_secret = answer_key_share(choice)
     extensions[_E.key_share] = ext.encode_key_share_entry(choice.group.code, share)
@@ -107,10 +112,16 @@ def server(hs: Handshake, config: ServerConfig) -> Steps[Established]:
     )
     if hello.legacy_session_id and not retried:
         hs.outgoing.change_cipher_spec()
-    steps = server13.run(
-        hs, config, hello, identity, choice.psk, choice.suite, choice.group, shared_secret
+    terms = server13.Terms(
+        config, identity, choice.psk, accepted, choice.suite, choice.group, protocol
     )
-    return (yield from steps)
+    return (yield from server13.run(hs, terms, hello, shared_secret))
+
+
+def skip_early_data(hs: Handshake, hello: ClientHello) -> None:
+    """Drop what comes behind this ClientHello (RFC 9846 4.3.10)."""
+    if _E.early_data in hello.extensions:
+        hs.incoming.early_data_to_skip = MAX_SKIPPED_EARLY_DATA
 
 
 def who_answers(

@@ -11,7 +11,7 @@ import enum
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from ssl import SSLObject
@@ -32,6 +32,9 @@ class Want(enum.Enum):
     NOTHING = "nothing"  #: the handshake has finished
     READ = "read"  #: feed ciphertext in, then call again
     WRITE = "write"  #: take ciphertext out, then call again
+    #: Only for who called ``accept_early_data``: some is there for ``read_early_data``, at once
+    #: or later; then call again.
+    EARLY_DATA = "early data"
 
 
 class Question(ABC, Generic[T]):
@@ -40,9 +43,14 @@ class Question(ABC, Generic[T]):
     The engine asks by itself, by calling :meth:`ask`. A plain result is the answer, and the
     driver never hears of it. Where the result is awaitable, ``do_handshake`` or ``read`` returns
     the question with ``awaitable`` set: the driver takes it, leaving None, awaits it and hands the
-    outcome to ``Engine.answer`` or ``Engine.refuse``, then calls the same method again. A driver
-    that was cancelled meanwhile calls neither; the next call then asks anew.
+    outcome to ``Engine.answer`` or ``Engine.refuse``, then calls the same method again. That
+    ``patience`` has ended is such an outcome, for ``refuse``. A driver that was cancelled meanwhile
+    calls neither; the next call then asks anew.
     """
+
+    #: How long an answer may take, in seconds, until the engine goes on without, as if it were
+    #: None; it does the same should the hook fail. None: there is no going on without an answer.
+    patience: ClassVar[float | None] = None
 
     awaitable: Awaitable[Any] | None
 
@@ -90,8 +98,8 @@ class Engine(Protocol):
         """Go on with the handshake.
 
         ``Want.WRITE`` while output is pending (never ``READ`` then), ``Want.READ`` where input is
-        missing, ``Want.NOTHING`` once finished and flushed (calling again does nothing), or a
-        :class:`Question`.
+        missing, ``Want.NOTHING`` once finished and flushed (calling again does nothing),
+        ``Want.EARLY_DATA`` where it was asked for, or a :class:`Question`.
 
         Raises:
             TLSError: it failed; the alert, if any, is in the output already. Calling again raises
@@ -105,6 +113,21 @@ class Engine(Protocol):
 
     def refuse(self, error: Exception) -> None:
         """Say that the question could not be answered; the next call raises."""
+        ...
+
+    def accept_early_data(self) -> None:
+        """Say that this side, a server, will read early data (RFC 9846 2.3), which is replayable.
+
+        It helps only before the ClientHello was processed, and where the configuration allows it:
+        otherwise early data is rejected, and the handshake goes on without.
+        """
+        ...
+
+    def read_early_data(self, max_bytes: int | None = None) -> bytes:
+        """Give early data that has come, at most ``max_bytes``; ``b""`` if there is none now.
+
+        Once the handshake is complete no more of it comes.
+        """
         ...
 
     # Ciphertext in

@@ -1,0 +1,238 @@
+"""0-RTT: data that a client sends along with its ClientHello (RFC 9846 2.3, 4.3.10, 4.6, 8).
+
+It is encrypted under the key of the session that is resumed, before the server has said anything.
+So nothing in it is of this connection: whoever records the flight can send it again, and to the
+server it looks the same. What a server does about that is in :func:`accept`.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..config import ClientConfig, ServerConfig
+from ..errors import AlertDescription, ConfigError, ProtocolError
+from ..sessions import Session
+from .extensions import Extensions, ExtensionType
+from .handshake import Handshake, Steps
+from .key_schedule import KeySchedule
+from .messages import ClientHello, EndOfEarlyData
+from .psk import Psk, decode_offered_psks
+from .questions import FirstUseWanted
+from .record import MAX_INNER_PLAINTEXT_LENGTH
+from .resumption import ServerSession
+from .suites import CipherSuite
+
+__all__ = [
+    "Accepted",
+    "Attempt",
+    "accept",
+    "alpn_protocol",
+    "attempt",
+    "check",
+    "offer",
+    "receive",
+    "send",
+    "was_accepted",
+]
+
+#: How far from when it was to come a ClientHello may come, in either direction (RFC 9846 8.3).
+FRESHNESS = datetime.timedelta(seconds=10)
+
+#: How far apart the clocks may be of servers that share tickets and a replay register.
+CLOCK_DIFFERENCE = FRESHNESS
+
+_MILLISECOND = datetime.timedelta(milliseconds=1)
+
+_E = ExtensionType
+
+
+# The client's half
+
+#: The most early data that a client sends, in bytes; servers take less.
+MAX_EARLY_DATA = 2**16
+
+
+def check(config: ClientConfig, data: bytes) -> None:
+    """Check that this can be a client's early data.
+
+    Raises:
+        ConfigError: it is too long, or its application protocol is left open.
+    """
+    if len(data) > MAX_EARLY_DATA:
+        raise ConfigError(
+            f"early_data has {len(data)} bytes; {MAX_EARLY_DATA} at most can be sent early"
+        )
+    if data and len(config.alpn) > 1:
+        raise ConfigError(
+            "early_data is sent before an ALPN protocol is chosen: offer the one that it is of"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Early data, and the first of the keys that are offered: it goes under that."""
+
+    data: bytes = field(repr=False)
+    psk: Psk[Session]
+    session: Session
+
+
+def attempt(config: ClientConfig, psks: Sequence[Psk[Session]], data: bytes) -> Attempt | None:
+    """The early data, if the server of this session said that it might take it."""
+    psk = psks[0] if psks else None
+    if psk is None or psk.session is None or psk.suite.code not in config.suite_table:
+        return None
+    if not 0 < len(data) <= psk.session.max_early_data_size:
+        return None
+    if psk.session.alpn_protocol != alpn_protocol(config):
+        return None
+    return Attempt(data, psk, psk.session)
+
+
+def alpn_protocol(config: ClientConfig) -> str | None:
+    """Of which application protocol early data is: a configuration for it has one at most."""
+    return config.alpn[0].decode("latin-1") if config.alpn else None
+
+
+def offer(hello: ClientHello, made: Attempt | None) -> ClientHello:
+    """The ClientHello, with the word that early data comes behind it."""
+    if made is None:
+        return hello
+    return replace(hello, extensions={**hello.extensions, _E.early_data: b""})
+
+
+def send(hs: Handshake, config: ClientConfig, made: Attempt) -> None:
+    """Send the early data behind the ClientHello, which is all that was sent yet."""
+    if config.middlebox_compatibility:
+        hs.outgoing.change_cipher_spec()  # RFC 9846 E.4
+    suite = made.psk.suite
+    hello_hash = suite.hash(b"".join(hs.transcript.messages)).digest()
+    hs.protect_outgoing(suite, early_secret(hs, made.psk, suite, hello_hash))
+    data = memoryview(made.data)
+    while data:
+        data = data[hs.outgoing.application_data(data) :]
+
+
+def early_secret(hs: Handshake, psk: Psk[Any], suite: CipherSuite, hello_hash: bytes) -> bytes:
+    """The secret of the early traffic (RFC 9846 7.1); the exporter's is noted."""
+    keys = KeySchedule(suite, psk.secret, hs.key_log)
+    secret = keys.derive("c e traffic", hello_hash)
+    hs.early_data.exporter = suite, keys.derive("e exp master", hello_hash)
+    return secret
+
+
+def was_accepted(
+    made: Attempt | None, suite: CipherSuite, extensions: Extensions, protocol: str | None
+) -> bool:
+    """Whether the server takes it, and may: nothing that it depends on has changed (4.3.10).
+
+    Args:
+        extensions: of the server's EncryptedExtensions.
+        protocol: the application protocol that it chose.
+    """
+    if _E.early_data not in extensions:
+        return False
+    if made is None:
+        raise ProtocolError("the other side took early data, but did not resume the session")
+    if suite is not made.psk.suite:
+        raise ProtocolError("the other side took early data, but chose another cipher suite")
+    if protocol != made.session.alpn_protocol:
+        raise ProtocolError("the other side took early data, but chose another ALPN protocol")
+    return True
+
+
+# The server's half
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Early data that a server takes.
+
+    Attributes:
+        max_size: how much, in bytes.
+        traffic_secret: what its keys come from.
+    """
+
+    max_size: int
+    traffic_secret: bytes = field(repr=False)
+
+
+def accept(
+    hs: Handshake,
+    config: ServerConfig,
+    hello: ClientHello,
+    suite: CipherSuite,
+    psk: Psk[ServerSession] | None,
+    protocol: bytes | None,
+) -> Steps[Accepted | None]:
+    """Take the early data behind this ClientHello, if everything speaks for it.
+
+    The ClientHello is all that is in the transcript; its binder was checked.
+
+    Args:
+        suite: the cipher suite of this connection.
+        protocol: its application protocol.
+    """
+    register = config.early_data_register
+    offered = decode_offered_psks(hello)
+    if register is None or psk is None or offered is None or not hs.early_data.wanted:
+        return None
+    session = psk.session
+    if session is None or not is_same(config, session, suite, protocol):
+        return None
+    if offered.identities[0][0] != psk.identity:
+        return None
+    expected = expected_arrival(session, psk.obfuscated_ticket_age)
+    if abs(config.clock() - expected) > FRESHNESS:
+        return None
+    # What can be claimed once is asked last: a ClientHello that fails otherwise leaves no trace.
+    since = max(session.issued_at, expected - FRESHNESS)
+    until = expected + FRESHNESS + CLOCK_DIFFERENCE
+    first = yield from hs.ask(FirstUseWanted(register, offered.binders[0], since, until))
+    if not first or config.clock() >= until:
+        return None
+    secret = early_secret(hs, psk, suite, hs.transcript.digest())
+    return Accepted(session.max_early_data_size, secret)
+
+
+def is_same(
+    config: ServerConfig, session: ServerSession, suite: CipherSuite, protocol: bytes | None
+) -> bool:
+    """Whether what early data depends on is as it was when the ticket was issued (4.3.10).
+
+    The server's name and certificate are: else there would be nothing to resume.
+    """
+    return (
+        0 < session.max_early_data_size <= config.max_early_data_size
+        and session.suite is suite
+        and session.alpn_protocol == protocol
+    )
+
+
+def expected_arrival(session: ServerSession, obfuscated_age: int) -> datetime.datetime:
+    """When a ClientHello is to come that was sent at once (RFC 9846 8.3), going by its word."""
+    age = (obfuscated_age - session.ticket_age_add) % 2**32
+    return session.issued_at + age * _MILLISECOND
+
+
+def receive(hs: Handshake, accepted: Accepted) -> Steps[None]:
+    """Take early data in, up to EndOfEarlyData."""
+    left = accepted.max_size
+
+    def keep(data: bytes) -> None:
+        nonlocal left
+        left -= len(data)
+        if left < 0:
+            raise ProtocolError(
+                f"the other side sent more than {accepted.max_size} bytes of early data",
+                AlertDescription.unexpected_message,
+            )
+        hs.early_data.put(data)
+
+    # What its records are limited to in this connection, the client could not know yet.
+    limit, hs.incoming.plaintext_limit = hs.incoming.plaintext_limit, MAX_INNER_PLAINTEXT_LENGTH
+    yield from hs.expect_behind_data(EndOfEarlyData, keep)
+    hs.incoming.plaintext_limit = limit
