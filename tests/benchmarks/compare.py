@@ -42,39 +42,56 @@ Wrap: TypeAlias = Callable[[trio.SocketStream], Stream]
 
 @dataclass(frozen=True)
 class Contender:
-    """A way to wrap an end of a TCP connection, made from PEM files in a directory."""
+    """A way to wrap an end of a TCP connection.
+
+    Attributes:
+        client, server: make it from PEM files in a directory; the server sends so many session
+            tickets, and the client keeps them, but never resumes.
+    """
 
     name: str
-    client: Callable[[Path], Wrap]
-    server: Callable[[Path], Wrap]
+    client: Callable[[Path, int], Wrap]
+    server: Callable[[Path, int], Wrap]
+
+
+class NeverResuming(trio_tlsx.MemorySessionStore):
+    """Keeps sessions, and gives none."""
+
+    def take(self, server_name: str, context: bytes) -> None: ...
 
 
 def native(name: str, *groups: str) -> Contender:
-    def client(pki: Path) -> Wrap:
-        trust = trio_tlsx.TrustStore.from_pem_file(pki / "ca.pem")
-        config = trio_tlsx.ClientConfig(trust=trust, groups=groups, resumption=False)
+    def client(pki: Path, tickets: int) -> Wrap:
+        config = trio_tlsx.ClientConfig(
+            trust=trio_tlsx.TrustStore.from_pem_file(pki / "ca.pem"),
+            groups=groups,
+            resumption=tickets > 0,
+            session_store=NeverResuming(),
+            session_context=b"benchmark",
+        )
         return lambda tcp: trio_tlsx.TLSStream(tcp, config, server_hostname=NAME)
 
-    def server(pki: Path) -> Wrap:
+    def server(pki: Path, tickets: int) -> Wrap:
         credentials = trio_tlsx.Credentials.from_pem_files(pki / "cert.pem", pki / "key.pem")
-        config = trio_tlsx.ServerConfig(credentials=credentials, groups=groups)
+        config = trio_tlsx.ServerConfig(credentials=credentials, groups=groups, tickets=tickets)
         return lambda tcp: trio_tlsx.TLSStream(tcp, config)
 
     return Contender(name, client, server)
 
 
-def openssl_client(pki: Path) -> Wrap:
+def openssl_client(pki: Path, tickets: int) -> Wrap:
     context = ssl.create_default_context(cafile=pki / "ca.pem")
     return lambda tcp: trio.SSLStream(tcp, context, server_hostname=NAME)
 
 
-def openssl_server(pki: Path) -> Wrap:
+def openssl_server(pki: Path, tickets: int) -> Wrap:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(pki / "cert.pem", pki / "key.pem")
+    context.num_tickets = tickets
     return lambda tcp: trio.SSLStream(tcp, context, server_side=True)
 
 
-def bare(pki: Path) -> Wrap:
+def bare(pki: Path, tickets: int) -> Wrap:
     return lambda tcp: tcp
 
 
@@ -86,6 +103,9 @@ CONTENDERS = (
     Contender("bare TCP", bare, bare),
 )
 
+#: How many tickets both libraries' servers send unless they are told otherwise, and none.
+DEFAULT_TICKETS = 2
+VARIANTS = [(contender, tickets) for contender in CONTENDERS for tickets in (0, DEFAULT_TICKETS)]
 
 # The servers' process
 
@@ -104,9 +124,9 @@ async def handle(stream: Stream) -> None:
 
 async def serve_all(pki: Path, ports: Connection) -> None:
     async with trio.open_nursery() as nursery:
-        for contender in CONTENDERS:
+        for contender, tickets in VARIANTS:
             [listener] = await trio.open_tcp_listeners(0, host=HOST)
-            nursery.start_soon(serve, contender.server(pki), listener)
+            nursery.start_soon(serve, contender.server(pki, tickets), listener)
             ports.send(listener.socket.getsockname()[1])
         await trio.to_thread.run_sync(ports.recv)  # until the measuring is over
         nursery.cancel_scope.cancel()
@@ -160,7 +180,7 @@ async def ping_pong(connect: Connect) -> float:
 
 
 def bulk(write_bytes: int) -> Callable[[Connect], Awaitable[float]]:
-    async def case(connect: Connect) -> float:
+    async def run(connect: Connect) -> float:
         data = bytes(write_bytes)
         async with await connect() as stream:
             await stream.send_all(SWALLOW)
@@ -170,26 +190,32 @@ def bulk(write_bytes: int) -> Callable[[Connect], Awaitable[float]]:
             await receive(stream, len(SWALLOW))
             return BULK_BYTES / (time.perf_counter() - start) / 1e6
 
-    return case
+    return run
 
 
-CASES: dict[str, Callable[[Connect], Awaitable[float]]] = {
-    "connect + handshake + echo + close, us": connection,
-    "ping-pong of 100 B, us": ping_pong,
-    "bulk in 64 KiB writes, MB/s": bulk(2**16),
-    "bulk in 1 MiB writes, MB/s": bulk(2**20),
+CASES: dict[str, tuple[int, Callable[[Connect], Awaitable[float]]]] = {
+    "connect + handshake + echo + close, us": (0, connection),
+    "  with the default two tickets, us": (DEFAULT_TICKETS, connection),
+    "ping-pong of 100 B, us": (0, ping_pong),
+    "bulk in 64 KiB writes, MB/s": (0, bulk(2**16)),
+    "bulk in 1 MiB writes, MB/s": (0, bulk(2**20)),
 }
 
 
-def measure(pki: Path, ports: dict[str, int], rounds: int) -> dict[tuple[str, str], list[float]]:
+def measure(pki: Path, ports: list[int], rounds: int) -> dict[tuple[str, str], list[float]]:
     figures: dict[tuple[str, str], list[float]] = defaultdict(list)
-    wraps = {contender.name: contender.client(pki) for contender in CONTENDERS}
+    clients = [
+        (contender.name, tickets, contender.client(pki, tickets), port)
+        for (contender, tickets), port in zip(VARIANTS, ports, strict=True)
+    ]
     for _ in range(rounds):
-        for case, run in CASES.items():
-            for name, wrap in wraps.items():
+        for case, (tickets, run) in CASES.items():
+            for name, client_tickets, wrap, port in clients:
+                if client_tickets != tickets:
+                    continue
 
-                async def connect(wrap: Wrap = wrap, name: str = name) -> Stream:
-                    return wrap(await trio.open_tcp_stream(HOST, ports[name]))
+                async def connect(wrap: Wrap = wrap, port: int = port) -> Stream:
+                    return wrap(await trio.open_tcp_stream(HOST, port))
 
                 figures[case, name].append(trio.run(run, connect))
     return figures
@@ -210,7 +236,7 @@ def main() -> None:
         servers = context.Process(target=run_servers, args=(pki, theirs))
         servers.start()
         try:
-            ports = {contender.name: int(ours.recv()) for contender in CONTENDERS}
+            ports = [int(ours.recv()) for _ in VARIANTS]
             figures = measure(pki, ports, rounds)
         finally:
             ours.send(None)

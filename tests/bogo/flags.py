@@ -37,7 +37,8 @@ _VALUED = """
     -expect-msg-callback -export-keying-material -export-label -export-context
     -expect-selected-credential -ocsp-response -expect-ocsp-response -signed-cert-timestamps
     -expect-signed-cert-timestamps -resumption-delay -expect-advertised-alpn
-    -key-shares -server-supported-groups-hint -expect-peer-verify-pref -expect-client-ca-list -use-client-ca-list
+    -expect-early-data-reason -key-shares -server-supported-groups-hint -use-client-ca-list
+    -expect-peer-verify-pref -expect-client-ca-list
 """
 
 # Those that belong to the credential that the last "-new-...-credential" began, if one did.

@@ -1,0 +1,153 @@
+"""The shim against our own engine, so that it does not rot where nobody has the runner."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from trio_tlsx import ClientConfig, Credentials, ServerConfig, Truncated
+from trio_tlsx.credentials import PrivateKeySigner
+from trio_tlsx.engine.connection import Connection
+from trio_tlsx.engine.wants import Question, Want
+from trio_tlsx.testing import CA
+
+SHIM = Path(__file__).parent / "shim.py"
+NAME = "test.example"
+UNIMPLEMENTED = 89
+TIMEOUT = 30  # seconds; never reached
+INVERTED = bytes(octet ^ 0xFF for octet in range(256))
+
+authority = CA()
+
+
+@dataclass
+class Files:
+    """An identity, as the runner passes it."""
+
+    credentials: Credentials
+    flags: list[str]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    directory = tmp_path_factory.mktemp("shim")
+    credentials = authority.issue(NAME)
+    signer = credentials.signer
+    assert isinstance(signer, PrivateKeySigner)
+    key = signer.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (directory / "key.pem").write_bytes(key)
+    chain = b"".join(each.public_bytes(Encoding.PEM) for each in credentials.chain)
+    (directory / "chain.pem").write_bytes(chain)
+    root = authority.certificate.public_bytes(Encoding.PEM)
+    (directory / "root.pem").write_bytes(root)
+    paths = [directory / name for name in ("chain.pem", "key.pem", "root.pem")]
+    names = ("-cert-file", "-key-file", "-trust-cert")
+    return Files(
+        credentials, [word for pair in zip(names, map(str, paths), strict=True) for word in pair]
+    )
+
+
+class Runner:
+    """Stands where the runner stands: the shim connects to it."""
+
+    def __init__(self, listener: socket.socket, flags: list[str]) -> None:
+        self._listener = listener
+        port = listener.getsockname()[1]
+        self._shim = subprocess.Popen(
+            [sys.executable, str(SHIM), "-port", str(port), "-shim-id", "7", *flags],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def serve(self, engine: Connection) -> None:
+        """One connection: handshake, one message and its echo, the end."""
+        sock, _ = self._listener.accept()
+        with sock:
+            sock.settimeout(TIMEOUT)
+            assert sock.recv(8, socket.MSG_WAITALL) == (7).to_bytes(8, "little")
+            while (want := engine.do_handshake()) is not Want.NOTHING:
+                assert not isinstance(want, Question)
+                if want is Want.READ:
+                    engine.receive_data(sock.recv(65536))
+                sock.sendall(engine.data_to_send())
+            engine.write(memoryview(b"Hello!"))
+            sock.sendall(engine.data_to_send())
+            echo = b""
+            while len(echo) < 6:
+                data = engine.read()
+                if isinstance(data, bytes):
+                    echo += data
+                else:
+                    engine.receive_data(sock.recv(65536))
+            assert echo == b"Hello!".translate(INVERTED)
+            engine.shutdown()
+            sock.sendall(engine.data_to_send())
+
+    def outcome(self) -> tuple[int, str]:
+        """The shim's status, and what it said is wrong."""
+        _, complaints = self._shim.communicate(timeout=TIMEOUT)
+        return self._shim.returncode, complaints
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(TIMEOUT)
+        yield listener
+
+
+@pytest.mark.parametrize("more", [[], ["-async", "-key-update"]], ids=str)
+def test_as_a_client_that_resumes(listener: socket.socket, files: Files, more: list[str]) -> None:
+    config = ServerConfig(
+        credentials=files.credentials, client_auth="required", client_trust=authority.trust
+    )
+    flags = ["-resume-count", "1", "-host-name", NAME, "-expect-version", "772"]
+    runner = Runner(listener, [*files.flags, *flags, *more])
+    engines = [Connection.server(config) for _ in range(2)]
+    for engine in engines:
+        runner.serve(engine)
+    assert runner.outcome() == (0, "")
+    assert [engine.negotiated.resumed for engine in engines] == [False, True]
+
+
+@pytest.mark.parametrize("more", [[], ["-async", "-key-update"]], ids=str)
+def test_as_a_server_that_resumes(listener: socket.socket, files: Files, more: list[str]) -> None:
+    config = ClientConfig(
+        trust=authority.trust, alpn_protocols=["h2"], credentials=files.credentials
+    )
+    flags = ["-server", "-resume-count", "1", "-require-any-client-certificate"]
+    alpn = ["-select-alpn", "h2", "-expect-advertised-alpn", "\x02h2"]
+    runner = Runner(listener, [*files.flags, *flags, *alpn, *more])
+    engines = [Connection.client(config, NAME) for _ in range(2)]
+    for engine in engines:
+        runner.serve(engine)
+    assert runner.outcome() == (0, "")
+    assert [engine.negotiated.resumed for engine in engines] == [False, True]
+
+
+def test_says_what_it_did_not_expect(listener: socket.socket, files: Files) -> None:
+    server = ServerConfig(credentials=files.credentials, groups=["secp256r1"])
+    runner = Runner(listener, [*files.flags, "-host-name", NAME, "-expect-curve-id", "29"])
+    with pytest.raises(Truncated):  # it hangs up where the echo would be
+        runner.serve(Connection.server(server))
+    status, complaints = runner.outcome()
+    assert status == 1
+    assert "-expect-curve-id" in complaints
+
+
+def test_knows_what_there_is_not() -> None:
+    for flags in (["-dtls"], ["-max-version", "771"], ["-no-such-flag"]):
+        done = subprocess.run([sys.executable, str(SHIM), *flags], capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (UNIMPLEMENTED, "")
+    done = subprocess.run(
+        [sys.executable, str(SHIM), "-is-handshaker-supported"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "No\n")
