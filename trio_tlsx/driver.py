@@ -20,6 +20,8 @@ import trio
 
 from .engine.wants import Engine, Question, Want
 from .pump import Pump
+from .sessions import Session
+from .turn import Turn
 
 __all__ = ["Driver"]
 
@@ -35,6 +37,7 @@ class Driver:
     Attributes:
         pump: what moves the ciphertext. Once its ``send_failure`` is set, sending cannot go on,
             but receiving can.
+        receiving: the turn of who takes data.
         handshake_done: the handshake is over, and its last message has left.
         closed: this side has closed the stream.
         failure: the protocol, the transport or an abandoned handshake failed it, both ways.
@@ -46,6 +49,7 @@ class Driver:
         self, engine: Engine, transport_stream: trio.abc.Stream, handshake_timeout: float
     ) -> None:
         self.pump = Pump(engine, transport_stream)
+        self.receiving = Turn("another task is currently receiving data on this TLSStream")
         self.handshake_done = False
         self.closed = False
         self.failure: Exception | None = None
@@ -77,9 +81,19 @@ class Driver:
         if (error := self.pump.send_failure) is not None:
             raise _broken(error) from error
 
+    def note_failure(self, error: Exception) -> None:
+        """Have every method say from now on that the connection failed, both ways."""
+        self.failure = self.failure or error
+        self.receiving.wake()
+
+    def note_closed(self) -> None:
+        """Have every method say from now on that this side has closed the stream."""
+        self.closed = True
+        self.receiving.wake()
+
     async def _fail(self, error: Exception) -> trio.BrokenResourceError:
         """Note why the connection failed, let the alert leave, and give what to raise."""
-        self.failure = self.failure or error
+        self.note_failure(error)
         self.alerted = self.alerted or bool(self._engine.pending_output())
         await self.pump.send_last_words()
         return _broken(error)
@@ -134,7 +148,7 @@ class Driver:
         except engine.error_types as error:
             raise await self._fail(error) from error
         except Exception as error:
-            self.failure = self.failure or error
+            self.note_failure(error)
             raise
 
     async def _answer(self, question: Question[Any]) -> None:
@@ -188,9 +202,15 @@ class Driver:
         await trio.lowlevel.checkpoint_if_cancelled()
         moved = waited = False
         try:
-            while not isinstance(data := engine.read(max_bytes), bytes):
+            while True:
+                while pump.answering.taken:
+                    await pump.answering.over()
+                data = engine.read(max_bytes)
+                if isinstance(data, bytes):
+                    break
                 if isinstance(data, Question):
-                    await self._answer(data)
+                    with pump.answering:
+                        await self._answer(data)
                     continue
                 if data is Want.WRITE:
                     await pump.move_output()
@@ -207,13 +227,51 @@ class Driver:
         except engine.error_types as error:
             raise await self._fail(error) from error
         except Exception as error:
-            self.failure = self.failure or error
+            self.note_failure(error)
             raise
         engine.release_buffers()  # it may be long until the next call
         pump.move_output_nowait()
         if not waited:
             await trio.lowlevel.cancel_shielded_checkpoint()
         return data
+
+    async def wait_session(self) -> Session:
+        """Wait until a ticket has made a session, beside a task that receives or without one."""
+        engine = self._engine
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while (session := engine.session) is None:
+            self.check_usable()
+            if await self._look_on():
+                continue
+            if not engine.pending():
+                raise trio.EndOfChannel("the server has ended without a session ticket")
+            await self.receiving.over()  # data is before it, and somebody has to take that
+        self.pump.move_output_nowait()
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        return session
+
+    async def _look_on(self) -> bool:
+        """Take in what comes before data; False where data, or the end of it, is next."""
+        engine, pump = self._engine, self.pump
+        try:
+            if pump.answering.taken:
+                await pump.answering.over()
+                return True
+            step = engine.read(0)
+            if isinstance(step, Question):
+                with pump.answering:
+                    await self._answer(step)
+            elif engine.session is None:
+                if isinstance(step, bytes):
+                    return False
+                await pump.move_input()
+            await trio.lowlevel.checkpoint_if_cancelled()
+        except engine.error_types as error:
+            raise await self._fail(error) from error
+        except Exception as error:
+            self.note_failure(error)
+            raise
+        return True
 
     async def send(self, data: memoryview) -> None:
         """Send ``data``, behind all that is queued already; return when it has left."""

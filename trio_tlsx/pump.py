@@ -31,11 +31,14 @@ class Pump:
     Attributes:
         send_failure: why nothing can be sent any more.
         at_eof: the stream below is at its end.
+        answering: a task has this turn while it waits for the answer to a question of the
+            engine's, which would ask anew if it were read from meanwhile.
     """
 
     def __init__(self, engine: Engine, stream: trio.abc.Stream) -> None:
         self.send_failure: BaseException | None = None
         self.at_eof = False
+        self.answering = Turn("another task is answering a question")
         self._engine = engine
         self._stream = stream
         self._transport = transport_over(stream)
@@ -122,6 +125,8 @@ class Pump:
             Exception: what the engine makes of the alert.
         """
         engine = self._engine
+        if self.answering.taken:
+            return
         step = partial(engine.read, 0) if engine.handshake_complete else engine.do_handshake
         while isinstance(step(), Want):
             if self._receiving.taken or not self._transport.receive_nowait(engine):

@@ -12,6 +12,7 @@ from .config import ClientConfig, ServerConfig
 if TYPE_CHECKING:
     from .engine.ssl_object import ConnectionNames
     from .engine.wants import Engine
+    from .sessions import Session
 
 __all__ = ["SSLNames"]
 
@@ -45,13 +46,19 @@ class SSLNames:
         return self._engine.ssl_object.server_hostname
 
     @property
-    def session(self) -> ssl.SSLSession | None:
-        """The stdlib's session, which may be set before the handshake; natively there is none."""
+    def session(self) -> Session | ssl.SSLSession | None:
+        """What this connection can be resumed with later.
+
+        Natively it is the newest :class:`Session`, on a client, and None before a ticket has come:
+        :meth:`~TLSStream.wait_session_ticket` waits for one. It is in the session store as well,
+        from where the next connection takes it. With an :class:`ssl.SSLContext` it is the
+        stdlib's, which may be set before the handshake.
+        """
         return self._engine.ssl_object.session
 
     @session.setter
-    def session(self, session: ssl.SSLSession) -> None:
-        cast("ssl.SSLObject", self._engine.ssl_object).session = session
+    def session(self, session: Session | ssl.SSLSession) -> None:
+        cast("ssl.SSLObject", self._engine.ssl_object).session = cast("ssl.SSLSession", session)
 
     def pending(self) -> int:
         """How many bytes have been decrypted and wait for :meth:`~TLSStream.receive_some`."""

@@ -33,6 +33,7 @@ from .choice import engine_for
 from .config import ClientConfig, ServerConfig
 from .driver import Driver
 from .engine.negotiated import Negotiated
+from .sessions import Session
 from .ssl_names import SSLNames
 from .turn import Turn
 
@@ -103,7 +104,6 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
         self._driver = Driver(self._engine, transport_stream, handshake_timeout)
         self._https_compatible = https_compatible
         self._sending = Turn("another task is currently sending data on this TLSStream")
-        self._receiving = Turn("another task is currently receiving data on this TLSStream")
         self._closing = Turn("another task is closing this TLSStream")
         self._send_cut = False  # part of what one send_all was given has left, or may have
 
@@ -201,7 +201,7 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
             max_bytes = operator.index(max_bytes)
             if max_bytes < 1:
                 raise ValueError("max_bytes must be at least 1")
-        with self._receiving:
+        with self._driver.receiving:
             try:
                 self._driver.check_usable()
                 if not self._driver.handshake_done:
@@ -212,6 +212,46 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
                     raise
                 await trio.lowlevel.checkpoint()
                 return b""
+
+    async def wait_session_ticket(self) -> Session:
+        """Wait until the server has sent a session ticket; give the newest :attr:`session`.
+
+        Other tasks may be sending and receiving meanwhile, and need not be: it reads by itself.
+        Only application data that has come before any ticket has to be received by somebody. It
+        waits for as long as the server sends no ticket, which it need not ever do. If cancelled,
+        nothing is lost.
+
+        Raises:
+            trio.EndOfChannel: the server has said ``close_notify`` before any ticket.
+            RuntimeError: no ticket would be kept: this is a server, or a client without
+                ``resumption``, or with an :class:`ssl.SSLContext`.
+        """
+        self._driver.check_usable()
+        if not self._engine.keeps_sessions:
+            raise RuntimeError(
+                "no session ticket is kept here: that needs resumption, on a client"
+            )
+        if not self._driver.handshake_done:
+            await self._driver.do_handshake()
+        return await self._driver.wait_session()
+
+    def export_keying_material(self, label: str, length: int, context: bytes = b"") -> bytes:
+        """Keying material that both sides can derive from this connection (RFC 9846 7.5).
+
+        Args:
+            label: what it is for, 1 to 249 ASCII characters; the registered ones begin with
+                ``EXPORTER``, one's own with ``EXPERIMENTAL``.
+            length: how much of it, in bytes.
+            context: what else it shall depend on.
+
+        Raises:
+            trio.NeedHandshakeError: the handshake is not over.
+            ValueError: there can be no such label, or not so much keying material.
+            NotImplementedError: with an :class:`ssl.SSLContext`; the stdlib cannot.
+        """
+        if not self._engine.handshake_complete:
+            raise trio.NeedHandshakeError("call do_handshake() before exporting anything")
+        return self._engine.export_keying_material(label, length, context)
 
     # Sending
 
@@ -300,7 +340,7 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
             trio.BrokenResourceError: also when the peer still sends application data; receive
                 until ``b""`` before.
         """
-        with self._receiving, self._sending:
+        with self._driver.receiving, self._sending:
             self._driver.check_usable()
             if not self._driver.handshake_done:
                 await self._driver.do_handshake()
@@ -311,9 +351,9 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
                     "the peer sent application data that nobody has received: "
                     "receive it before unwrap()"
                 )
-                self._driver.failure = error
+                self._driver.note_failure(error)
                 raise error
-            self._driver.closed = True
+            self._driver.note_closed()
             transport_stream = self.transport_stream
             self.transport_stream = cast(T_Stream, None)
             return transport_stream, self._engine.unread_ciphertext()
@@ -338,10 +378,10 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
             with self._closing:
                 await self._say_last_words()
         except BaseException:
-            self._driver.closed = True
+            self._driver.note_closed()
             await trio.aclose_forcefully(self.transport_stream)
             raise
-        self._driver.closed = True
+        self._driver.note_closed()
         self._driver.pump.discard_input()
         await self.transport_stream.aclose()
 

@@ -40,6 +40,10 @@ class Turn:
         if self._waiters is not None:
             self._waiters.unpark_all()
 
+    def wake(self) -> None:
+        """Have those who wait look again, though it is not over."""
+        self._waiters.unpark_all()
+
     async def over(self) -> None:
         """Wait until the task whose turn it is has finished; another may be quicker then."""
         if self._waiters is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import Any
 
 import pytest
 import trio
@@ -16,7 +15,6 @@ from peer import EXPORTED_LENGTH
 from processes import peer_program, run_program
 
 from trio_tlsx.config import ServerConfig
-from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.key_updates import KeyUpdates
 from trio_tlsx.engine.messages import KeyUpdate
 from trio_tlsx.errors import AlertDescription
@@ -160,15 +158,9 @@ async def test_both_export_the_same(opposite: Opposite, authority: Authority) ->
         for _ in range(2):
             async with known.meet() as us:
                 await us.converse()
-                exported.append(export(us.stream))
+                exported.append(us.stream.export_keying_material(LABEL, EXPORTED_LENGTH))
     assert [saw.exported for saw in known.saw] == exported
     assert exported[0] != exported[1]
-
-
-def export(stream: TLSStream[Any]) -> bytes:
-    engine = stream._engine  # pyright: ignore[reportPrivateUsage]
-    assert isinstance(engine, Connection)
-    return engine.export_keying_material(LABEL, EXPORTED_LENGTH)
 
 
 # GnuTLS
@@ -186,7 +178,7 @@ async def test_gnutls(gnutls_cli: str, authority: Authority, received: list[KeyU
 
     async def echo(stream: TLSStream[trio.SocketStream]) -> None:
         resumed.append(stream.negotiated.resumed)
-        exported.append(export(stream))
+        exported.append(stream.export_keying_material(LABEL, EXPORTED_LENGTH))
         await stream.send_all(b"\n")  # the tickets go with it, for which the client waits
         async for data in stream:
             await stream.send_all(data)

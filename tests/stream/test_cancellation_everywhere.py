@@ -12,12 +12,15 @@ import random
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 import trio
 from tls_pairs import AnyStream, Cutter, Engine, Transports, connected, paired
 
+from trio_tlsx.config import ClientConfig
 from trio_tlsx.errors import AlertDescription, HandshakeShutdown, Truncated
+from trio_tlsx.sessions import MemorySessionStore, Session
 from trio_tlsx.stream import TLSStream
 
 MAX_CHECKPOINTS = 200
@@ -136,6 +139,7 @@ def test_no_method_is_missing_here() -> None:
         "unwrap",
         "update_keys",
         "wait_send_all_might_not_block",
+        "wait_session_ticket",
     }
 
 
@@ -201,6 +205,40 @@ async def test_receive_some(engine: Engine, transports: Transports, role: int) -
         assert peer.received == b"and the other direction works"
         assert peer.close_notify
         assert_closed(subject)
+
+    await cut_everywhere(attempt)
+
+
+class ThoughtfulStore(MemorySessionStore):
+    """Yields before it does anything; what it was cut short in it has not done."""
+
+    async def put(self, session: Session) -> None:  # type: ignore[override]
+        await trio.lowlevel.checkpoint()
+        super().put(session)
+
+    async def take(self, server_name: str, context: bytes) -> Session | None:  # type: ignore[override]
+        await trio.lowlevel.checkpoint()
+        return super().take(server_name, context)
+
+
+async def test_wait_session_ticket(native: Engine, transports: Transports) -> None:
+    """No ticket is lost, none is kept twice, and nor is the data behind them."""
+    usual = native.client_config
+    assert isinstance(usual, ClientConfig)
+
+    async def attempt(cut: Cut) -> None:
+        store = ThoughtfulStore()
+        config = replace(usual, session_store=store, session_context=b"test")
+        engine = replace(native, client_config=config)
+        async with connected(engine, transports) as pair, trio.open_nursery() as nursery:
+            subject, peer = pair[0], Peer(pair[1])
+            nursery.start_soon(peer.run)
+            await cut(subject.wait_session_ticket)
+            session = await subject.wait_session_ticket()
+            assert session is subject.session
+            assert await subject.receive_some() == HELLO
+            assert len(store) == 2
+            await subject.aclose()
 
     await cut_everywhere(attempt)
 

@@ -118,6 +118,7 @@ class FloodedEngine:
 
     server_side = False
     bytes_sealed = 0
+    session = None
     error_types = ()
 
     def __init__(self, handshake_complete: bool) -> None:

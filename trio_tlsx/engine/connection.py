@@ -22,6 +22,7 @@ from ..errors import (
     Truncated,
 )
 from ..server_name import ServerName
+from ..sessions import Session
 from . import client_hello, exporters, server_hello
 from .alerts import FATAL, WARNING
 from .buffers import BUFFER_LENGTH
@@ -33,6 +34,7 @@ from .message_reader import CloseNotifyReceived, MessageReader, RawMessage
 from .messages import HandshakeType, KeyUpdate, NewSessionTicket, encode_message
 from .negotiated import Negotiated
 from .outgoing import Outgoing
+from .questions import SessionReceived
 from .ssl_object import ConnectionNames
 from .wants import Buffer, Question, Want
 
@@ -64,6 +66,7 @@ class Connection:
         self._config = config
         self._server_hostname = server_hostname
         self.bytes_sealed = 0
+        self.session: Session | None = None
         self._incoming = Incoming()
         self._outgoing = Outgoing()
         self._reader = MessageReader(self._incoming)
@@ -134,9 +137,13 @@ class Connection:
         return self._complete().negotiated
 
     @property
+    def keeps_sessions(self) -> bool:
+        return isinstance(self._config, ClientConfig) and self._config.sessions is not None
+
+    @property
     def ssl_object(self) -> ConnectionNames:
         return ConnectionNames(
-            self._config, self._server_hostname, self._complete, self.channel_binding
+            self._config, self._server_hostname, self._complete, self.channel_binding, self.session
         )
 
     def do_handshake(self) -> Want | Question[Any]:
@@ -202,6 +209,8 @@ class Connection:
         """Give the answer to the question that was returned last."""
         if self._question is None:
             raise RuntimeError("there is no open question")
+        if isinstance(self._question, SessionReceived):
+            self.session = self._question.session
         self._question = None
         self._answer = answer
 

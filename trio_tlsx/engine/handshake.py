@@ -17,6 +17,7 @@ from .message_reader import MessageReader, RawMessage
 from .messages import HandshakeType, Message, NewSessionTicket, encode_message
 from .negotiated import Negotiated
 from .outgoing import Outgoing
+from .questions import SessionReceived
 from .record import MAX_PLAINTEXT_LENGTH, MIN_RECORD_SIZE_LIMIT, Opener, Sealer
 from .suites import CipherSuite
 from .transcript import Transcript
@@ -55,7 +56,7 @@ class Established:
     shared_suites: tuple[CipherSuite, ...] | None
     key_update_bytes: int | None
     new_tickets: Callable[[], Iterable[NewSessionTicket]] | None = None
-    keep_ticket: Callable[[NewSessionTicket], Question[Any] | None] | None = None
+    keep_ticket: Callable[[NewSessionTicket], SessionReceived | None] | None = None
 
 
 class EarlyData:

@@ -49,6 +49,8 @@ class OpenSSLConnection:
     """
 
     error_types: tuple[type[Exception], ...] = (ssl.SSLError,)
+    session = None  # the stdlib has its own, in ssl_object
+    keeps_sessions = False
 
     def __init__(
         self,
@@ -219,6 +221,9 @@ class OpenSSLConnection:
             self._collect_output()
         self.bytes_sealed += count
         return count
+
+    def export_keying_material(self, label: str, length: int, context: bytes = b"") -> bytes:
+        raise NotImplementedError("the stdlib's ssl cannot export keying material")
 
     # The end
 

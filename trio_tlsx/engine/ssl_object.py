@@ -8,6 +8,7 @@ from typing import Any
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ..config import ClientConfig, ServerConfig
+from ..sessions import Session
 from .certificate_dict import certificate_dict
 from .handshake import Established
 from .suites import CipherSuite
@@ -27,11 +28,13 @@ class ConnectionNames:
         server_hostname: str | None,
         established: Callable[[], Established],
         channel_binding: Callable[[str], bytes | None],
+        session: Session | None,
     ) -> None:
         self._config = config
         self.server_hostname = server_hostname
         self._established = established
         self._channel_binding = channel_binding
+        self._session = session
 
     @property
     def context(self) -> ClientConfig | ServerConfig:
@@ -42,8 +45,8 @@ class ConnectionNames:
         raise AttributeError("a configuration cannot be replaced: make another stream with it")
 
     @property
-    def session(self) -> None:
-        return None
+    def session(self) -> Session | None:
+        return self._session
 
     @session.setter
     def session(self, session: object) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeAlias, T
 if TYPE_CHECKING:
     from ssl import SSLObject
 
+    from ..sessions import Session
     from .negotiated import Negotiated
     from .ssl_object import ConnectionNames
 
@@ -73,6 +74,16 @@ class Engine(Protocol):
 
     server_side: bool
     bytes_sealed: int  #: how much application data has become records since the connection began
+
+    @property
+    def session(self) -> Session | None:
+        """The newest session that can be resumed later; None before a ticket has come."""
+        ...
+
+    @property
+    def keeps_sessions(self) -> bool:
+        """Whether tickets that come make sessions."""
+        ...
 
     @property
     def error_types(self) -> tuple[type[Exception], ...]:
@@ -204,6 +215,21 @@ class Engine(Protocol):
             request_peer: ask the peer to do so too, unless it was asked and has not answered yet.
 
         Raises:
+            NotImplementedError: this engine cannot.
+        """
+        ...
+
+    def export_keying_material(self, label: str, length: int, context: bytes = b"") -> bytes:
+        """Keying material that both sides can derive from this connection (RFC 9846 7.5).
+
+        Args:
+            label: what it is for, 1 to 249 ASCII characters.
+            length: how much of it, in bytes.
+            context: what else it shall depend on.
+
+        Raises:
+            RuntimeError: the handshake is not complete.
+            ValueError: there can be no such label, or not so much keying material.
             NotImplementedError: this engine cannot.
         """
         ...

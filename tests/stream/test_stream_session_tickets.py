@@ -1,0 +1,260 @@
+"""Waiting for a session ticket, alone or beside a task that receives."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import cast
+
+import pytest
+import trio
+import trio.testing
+from tls_pairs import MEMORY, SERVER_NAME, SOCKET, AnyStream, Engine, connected, handshake
+
+from trio_tlsx import ClientConfig, MemorySessionStore, ServerConfig, Session, TLSStream
+from trio_tlsx.engine.connection import Connection
+from trio_tlsx.engine.messages import NewSessionTicket, encode_message
+from trio_tlsx.testing import CA
+
+LABEL = "EXPERIMENTAL test"
+
+
+@pytest.fixture
+def client_config(ca: CA) -> ClientConfig:
+    return ClientConfig(trust=ca.trust)
+
+
+@pytest.fixture
+async def pair(ca: CA, client_config: ClientConfig) -> tuple[AnyStream, AnyStream]:
+    """Connected, with a server that sends no tickets by itself."""
+    return await pair_of(client_config, ServerConfig(credentials=ca.issue(SERVER_NAME), tickets=0))
+
+
+async def pair_of(client: ClientConfig, server: ServerConfig) -> tuple[AnyStream, AnyStream]:
+    transports = await MEMORY.connect()
+    streams = (
+        TLSStream(transports[0], client, server_hostname=SERVER_NAME),
+        TLSStream(transports[1], server),
+    )
+    await handshake(*streams)
+    return streams
+
+
+async def send_ticket(server: AnyStream, ticket: bytes = b"the ticket") -> None:
+    """Send one at any time."""
+    message = NewSessionTicket(3600, 0, b"", ticket, {})
+    engine = cast("Connection", server._engine)  # pyright: ignore[reportPrivateUsage]
+    engine._outgoing.handshake(encode_message(message))  # pyright: ignore[reportPrivateUsage]
+    await server.send_all(b"")
+
+
+async def test_reads_by_itself_and_leaves_the_data(native: Engine) -> None:
+    async with connected(native, SOCKET) as (client, server):
+        assert client.session is None
+        await server.send_all(b"behind the tickets")
+        session = await client.wait_session_ticket()
+        assert client.session is session
+        assert session.server_name == SERVER_NAME
+        with trio.testing.assert_checkpoints():
+            assert await client.wait_session_ticket() is session
+        assert await client.receive_some() == b"behind the tickets"
+        assert client.session is session  # the newest of two
+        assert server.session is None
+        assert isinstance(native.client_config, ClientConfig)
+        assert isinstance(native.client_config.sessions, MemorySessionStore)
+        assert native.client_config.sessions.take(SERVER_NAME, b"") is session
+
+
+async def test_does_the_handshake_first(native: Engine) -> None:
+    client, server = native.pair(await MEMORY.connect())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.send_all, b"x")
+        session = await client.wait_session_ticket()
+    assert session is client.session
+
+
+async def test_beside_a_receiver(pair: tuple[AnyStream, AnyStream]) -> None:
+    client, server = pair
+    received: list[bytes] = []
+    sessions: list[Session] = []
+
+    async def receive() -> None:
+        async for data in client:
+            received.append(bytes(data))
+
+    async def wait() -> None:
+        sessions.append(await client.wait_session_ticket())
+
+    async with trio.open_nursery() as nursery:
+        for function in (wait, receive, wait):
+            nursery.start_soon(function)
+            await trio.testing.wait_all_tasks_blocked()
+        for word in (b"one", b"two"):
+            await server.send_all(word)
+            await trio.testing.wait_all_tasks_blocked()
+        assert sessions == []
+        await send_ticket(server)
+        await server.send_eof()
+    assert received == [b"one", b"two"]
+    assert [session.ticket for session in sessions] == [b"the ticket"] * 2
+
+
+async def test_a_receiver_that_comes_later_is_not_refused(
+    pair: tuple[AnyStream, AnyStream],
+) -> None:
+    client, server = pair
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(client.wait_session_ticket)
+        await trio.testing.wait_all_tasks_blocked()
+        await server.send_all(b"data that is before the ticket")
+        await trio.testing.wait_all_tasks_blocked()
+        await send_ticket(server)
+        await trio.testing.wait_all_tasks_blocked()
+        assert client.session is None
+        assert await client.receive_some() == b"data that is before the ticket"
+    assert client.session is not None
+
+
+@pytest.mark.parametrize("data", [b"", b"data that nobody takes"])
+async def test_ends_when_this_side_closes(pair: tuple[AnyStream, AnyStream], data: bytes) -> None:
+    client, server = pair
+    await server.send_all(data)
+    async with trio.open_nursery() as nursery:
+
+        async def wait() -> None:
+            with pytest.raises(trio.ClosedResourceError):
+                await client.wait_session_ticket()
+
+        nursery.start_soon(wait)
+        await trio.testing.wait_all_tasks_blocked()
+        await client.aclose()
+    await wait()
+
+
+async def test_ends_when_the_connection_breaks(pair: tuple[AnyStream, AnyStream]) -> None:
+    client, server = pair
+    await server.send_all(b"data that nobody takes")
+    async with trio.open_nursery() as nursery:
+
+        async def wait() -> None:
+            with pytest.raises(trio.BrokenResourceError):
+                await client.wait_session_ticket()
+
+        nursery.start_soon(wait)
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(trio.BrokenResourceError):
+            await client.unwrap()
+    await wait()
+
+
+async def test_ends_with_the_server(pair: tuple[AnyStream, AnyStream]) -> None:
+    client, server = pair
+    await server.send_eof()
+    for _ in range(2):
+        with pytest.raises(trio.EndOfChannel), trio.testing.assert_checkpoints():
+            await client.wait_session_ticket()
+    assert await client.receive_some() == b""
+    await client.send_all(b"the other direction goes on")
+    assert await server.receive_some() == b"the other direction goes on"
+
+
+async def test_says_that_the_end_is_missing(pair: tuple[AnyStream, AnyStream]) -> None:
+    client, server = pair
+    await trio.aclose_forcefully(server)
+    with pytest.raises(trio.BrokenResourceError, match="close_notify"):
+        await client.wait_session_ticket()
+
+
+class SlowStore(MemorySessionStore):
+    """Takes its time, and counts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.puts = 0
+
+    def put(self, session: Session) -> Awaitable[None]:  # type: ignore[override]
+        async def put() -> None:
+            self.puts += 1
+            await trio.sleep(1)
+            MemorySessionStore.put(self, session)
+
+        return put()
+
+
+@pytest.mark.parametrize("first", ["receiver", "waiter"])
+async def test_a_slow_store_is_asked_once(
+    ca: CA,
+    client_config: ClientConfig,
+    autojump_clock: trio.testing.MockClock,
+    first: str,
+) -> None:
+    """Whoever asks it, the other waits; and what has not been kept is not told of."""
+    store = SlowStore()
+    config = replace(client_config, session_store=store, session_context=b"test")
+    client, server = await pair_of(config, ServerConfig(credentials=ca.issue(SERVER_NAME)))
+    await server.send_all(b"x")
+
+    async def receive() -> None:
+        assert await client.receive_some() == b"x"
+
+    async def wait() -> None:
+        await client.wait_session_ticket()
+        assert len(store) >= 1
+
+    functions: list[Callable[[], Awaitable[None]]] = [receive, wait]
+    if first == "waiter":
+        functions.reverse()
+    async with trio.open_nursery() as nursery:
+        for function in functions:
+            nursery.start_soon(function)
+            await trio.lowlevel.checkpoint()
+    assert store.puts == len(store) == 2
+
+
+@pytest.mark.parametrize("kind", ["server", "without resumption", "openssl"])
+async def test_refuses_to_wait_for_nothing(
+    ca: CA, client_config: ClientConfig, openssl: Engine, kind: str
+) -> None:
+    transport, _ = await MEMORY.connect()
+    if kind == "server":
+        stream = TLSStream(transport, ServerConfig(credentials=ca.issue(SERVER_NAME)))
+    elif kind == "openssl":
+        stream = openssl.client(transport)
+    else:
+        config = replace(client_config, resumption=False)
+        stream = TLSStream(transport, config, server_hostname=SERVER_NAME)
+    with pytest.raises(RuntimeError, match="resumption"):
+        await stream.wait_session_ticket()
+
+
+async def test_a_session_of_one_connection_resumes_another(
+    ca: CA, client_config: ClientConfig
+) -> None:
+    """Through a store of one's own, by hand."""
+    server_config = ServerConfig(credentials=ca.issue(SERVER_NAME))
+    client, server = await pair_of(client_config, server_config)
+    await server.send_all(b"x")
+    session = await client.wait_session_ticket()
+    store = MemorySessionStore()
+    other = replace(client_config, session_store=store, session_context=b"test")
+    store.put(replace(session, context=b"test"))
+    client, _ = await pair_of(other, server_config)
+    assert client.negotiated.resumed
+
+
+async def test_exported_keying_material(native: Engine) -> None:
+    transports = await MEMORY.connect()
+    client, server = native.pair(transports)
+    with pytest.raises(trio.NeedHandshakeError):
+        client.export_keying_material(LABEL, 32)
+    await handshake(client, server)
+    exported = client.export_keying_material(LABEL, 32)
+    assert len(exported) == 32
+    assert exported == server.export_keying_material(LABEL, 32)
+    assert exported != client.export_keying_material(LABEL, 32, b"context")
+
+
+async def test_openssl_under_us_exports_nothing(openssl: Engine) -> None:
+    async with connected(openssl, MEMORY) as (client, _):
+        with pytest.raises(NotImplementedError, match="export"):
+            client.export_keying_material(LABEL, 32)
