@@ -182,7 +182,7 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
             max_bytes = operator.index(max_bytes)
             if max_bytes < 1:
                 raise ValueError("max_bytes must be at least 1")
-        with self._receiving:
+        with self._driver.receiving:
             self._driver.check_usable()
             return await self._driver.receive_early_data(max_bytes)
 

@@ -42,7 +42,8 @@ class Turn:
 
     def wake(self) -> None:
         """Have those who wait look again, though it is not over."""
-        self._waiters.unpark_all()
+        if self._waiters is not None:
+            self._waiters.unpark_all()
 
     async def over(self) -> None:
         """Wait until the task whose turn it is has finished; another may be quicker then."""
