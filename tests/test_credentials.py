@@ -31,7 +31,7 @@ BETWEEN = ROOT.intermediate("between")
 LOWER = BETWEEN.intermediate("lower")
 ISSUED = LOWER.issue("a.example")
 LEAF = ISSUED.chain[0]
-KEY_TYPES = ["P-256", "P-384", "P-521", "ed25519", "ed448", "RSA-2048"]
+KEY_TYPES = ["P-256", "P-384", "P-521", "ed25519", "ed448", "RSA-2048", "ML-DSA-44", "ML-DSA-87"]
 DAY = datetime.timedelta(days=1)
 
 

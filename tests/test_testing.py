@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import trio
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from trio_tlsx.config import ClientConfig, ServerConfig
@@ -68,6 +68,9 @@ def test_a_certificate_without_names() -> None:
         ("ed25519", ed25519.Ed25519PublicKey),
         ("ed448", ed448.Ed448PublicKey),
         ("RSA-2048", rsa.RSAPublicKey),
+        ("ML-DSA-44", mldsa.MLDSA44PublicKey),
+        ("ML-DSA-65", mldsa.MLDSA65PublicKey),
+        ("ML-DSA-87", mldsa.MLDSA87PublicKey),
     ],
 )
 def test_key_types(key_type: str, kind: type[object]) -> None:

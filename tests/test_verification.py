@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from trio_tlsx import verification
+from trio_tlsx.diagnosis import CAN_VERIFY_MLDSA
 from trio_tlsx.errors import AlertDescription, CertificateError, ConfigError, InternalError
 from trio_tlsx.policy import MAX_INTERMEDIATES
 from trio_tlsx.testing import CA, CA_KEY_USAGE, LEAF_KEY_USAGE
@@ -92,7 +93,12 @@ def refused(
 # What has to be accepted
 
 
-@pytest.mark.parametrize("key_type", ["P-256", "P-384", "P-521", "ed25519", "ed448", "RSA-2048"])
+MLDSA = ["ML-DSA-44", "ML-DSA-65", "ML-DSA-87"]
+
+
+@pytest.mark.parametrize(
+    "key_type", ["P-256", "P-384", "P-521", "ed25519", "ed448", "RSA-2048", *MLDSA]
+)
 def test_every_key_type_of_a_leaf(key_type: str) -> None:
     root = ca()
     chain = issue(root, key_type=key_type)
@@ -105,6 +111,23 @@ def test_every_key_type_of_a_ca(key_type: str) -> None:
     root = ca(key_type=key_type)
     chain = issue(below(root, key_type=key_type))
     verify_server(chain, "a.example", root.trust, NOW)
+
+
+@pytest.mark.parametrize("key_type", MLDSA)
+def test_a_ca_with_an_mldsa_key(key_type: str) -> None:
+    """cryptography 50 is the first that verifies their signatures."""
+    root = ca(key_type=key_type)
+    chain = issue(below(root, key_type=key_type), key_type=key_type)
+    if CAN_VERIFY_MLDSA:
+        verify_server(chain, "a.example", root.trust, NOW)
+        with refused(A.bad_certificate, "certificate is for 'a.example'", chain[0]):
+            verify_server(chain, "b.example", root.trust, NOW)
+        # What is wrong with such a chain is still found.
+        with refused(A.certificate_expired, "expired", chain[0]):
+            verify_server(chain, "a.example", root.trust, chain[0].not_valid_after_utc + DAY)
+    else:
+        with refused(A.unsupported_certificate, f"signed with the {key_type} key", chain[0]):
+            verify_server(chain, "a.example", root.trust, NOW)
 
 
 @pytest.mark.parametrize(

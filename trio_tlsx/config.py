@@ -13,7 +13,12 @@ from cryptography.hazmat.primitives import hashes
 from .credentials import Credentials
 from .engine.groups import DEFAULT_GROUPS, GROUPS, Group
 from .engine.record import MAX_INNER_PLAINTEXT_LENGTH, MIN_RECORD_SIZE_LIMIT
-from .engine.signatures import CERTIFICATE_VERIFY_SCHEMES, SignatureScheme
+from .engine.signatures import (
+    CERTIFICATE_VERIFY_SCHEMES,
+    CLIENT_ONLY_SCHEMES,
+    DEFAULT_SCHEMES,
+    SignatureScheme,
+)
 from .engine.suites import CIPHER_SUITES, CipherSuite
 from .engine.views import CertificateRequest, ClientHello
 from .errors import ConfigError
@@ -129,7 +134,7 @@ class _Config:
     alpn_protocols: Sequence[str | bytes] = ()
     cipher_suites: Sequence[str] = tuple(suite.name for suite in CIPHER_SUITES.values())
     groups: Sequence[str] = tuple(group.name for group in DEFAULT_GROUPS)
-    signature_schemes: Sequence[str] = tuple(s.name for s in CERTIFICATE_VERIFY_SCHEMES)
+    signature_schemes: Sequence[str] = tuple(s.name for s in DEFAULT_SCHEMES)
     record_size_limit: int = MAX_INNER_PLAINTEXT_LENGTH
     key_update_bytes: int | None = None
     key_log: KeyLog | None = None
@@ -254,6 +259,10 @@ class ClientConfig(_Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if legacy := [s.name for s in self.scheme_table if s in CLIENT_ONLY_SCHEMES]:
+            raise ConfigError(
+                f"{', '.join(legacy)}: for signatures of clients (RFC 9963), a server has none"
+            )
         if self.candidates and self.select_credentials is not None:
             raise ConfigError("a client needs credentials= or select_credentials=, not both")
         if (self.session_store is None) != (not self.session_context):

@@ -65,21 +65,32 @@ class PrivateKeySigner:
     """A signer whose key is in this process.
 
     Args:
-        private_key: an ECDSA, Ed25519, Ed448 or RSA key of ``cryptography``.
+        private_key: an ECDSA, Ed25519, Ed448, RSA or ML-DSA key of ``cryptography``.
         certificate: the certificate for it.
+        schemes: what to sign in, the most wanted first; by default what :func:`schemes_for` gives.
 
     Raises:
-        ConfigError: the certificate is for another key.
+        ConfigError: the certificate is for another key, or the key cannot sign in a scheme.
     """
 
-    def __init__(self, private_key: PrivateKey, certificate: x509.Certificate) -> None:
+    def __init__(
+        self,
+        private_key: PrivateKey,
+        certificate: x509.Certificate,
+        schemes: Sequence[SignatureScheme] | None = None,
+    ) -> None:
         if not _fits(private_key, certificate):
             raise ConfigError(
                 f"the private key is not the one of the certificate of {subject_of(certificate)}: "
                 "give the key that the certificate was requested with"
             )
         self.private_key = private_key
-        self.schemes = schemes_for(certificate)
+        self.schemes = schemes_for(certificate) if schemes is None else tuple(schemes)
+        if unable := set(self.schemes) - set(schemes_for(certificate, legacy=True)):
+            raise ConfigError(
+                f"the key of {subject_of(certificate)} cannot sign with "
+                + ", ".join(scheme.name for scheme in sorted(unable))
+            )
 
     def sign(self, scheme: SignatureScheme, message: bytes) -> bytes:
         """Sign ``message``; ValueError if the key cannot sign in that scheme."""
@@ -244,7 +255,7 @@ class Credentials:
         if not isinstance(key, PrivateKey):
             raise ConfigError(
                 f"TLS has no use for a key of type {type(key).__name__}: "
-                "make an ECDSA, Ed25519, Ed448 or RSA key"
+                "make an ECDSA, Ed25519, Ed448, RSA or ML-DSA key"
             )
         if not certificates:
             raise ConfigError("the certificate chain is empty: it needs the leaf at least")
@@ -330,11 +341,11 @@ def _issued(issuer: x509.Certificate, child: x509.Certificate) -> bool:
 
 
 def _check_leaf(leaf: x509.Certificate, signer: Signer) -> None:
-    usable = schemes_for(leaf)
+    usable = schemes_for(leaf, legacy=True)
     if not usable:
         raise ConfigError(
             f"TLS 1.3 has no signature scheme for the key of {subject_of(leaf)}: make one for "
-            "P-256, P-384, P-521, Ed25519, Ed448 or RSA"
+            "P-256, P-384, P-521, Ed25519, Ed448, RSA or ML-DSA"
         )
     if not set(usable) & set(signer.schemes):
         raise ConfigError(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 
+import cryptography
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, mldsa, rsa
 from cryptography.x509.oid import ExtensionOID, ObjectIdentifier, PublicKeyAlgorithmOID
 
 from .certificates import MALFORMED, extension_of
@@ -21,7 +22,7 @@ from .policy import (
 )
 from .server_name import ServerName
 from .trust import TrustStore
-from .wording import date, issuer_of, name_of, names_of, subject_of
+from .wording import date, issuer_of, kind_of, name_of, names_of, subject_of
 
 __all__ = ["find_fault", "mismatch", "unexplained"]
 
@@ -30,6 +31,8 @@ MAX_SIGNATURE_CHECKS = 20
 
 # What the library accepts as a CA's key and as a signature (the CA/B Forum's lists).
 CURVES = ("secp256r1", "secp384r1", "secp521r1")
+MLDSA = (mldsa.MLDSA44PublicKey, mldsa.MLDSA65PublicKey, mldsa.MLDSA87PublicKey)
+CAN_VERIFY_MLDSA = int(cryptography.__version__.partition(".")[0]) >= 50
 HASHES = ("sha256", "sha384", "sha512")
 
 #: What the library can apply name constraints to.
@@ -296,7 +299,9 @@ def _check_algorithms(child: x509.Certificate, issuer: x509.Certificate) -> None
         return
     if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in CURVES:
         return
-    kind = type(key).__name__.removesuffix("PublicKey")
+    if CAN_VERIFY_MLDSA and isinstance(key, MLDSA):
+        return
+    kind = kind_of(key)
     if isinstance(key, ec.EllipticCurvePublicKey):
         kind = key.curve.name
     elif isinstance(key, rsa.RSAPublicKey):
@@ -304,7 +309,8 @@ def _check_algorithms(child: x509.Certificate, issuer: x509.Certificate) -> None
     raise CertificateError(
         f"the certificate of {subject_of(child)} is signed with the {kind} key of "
         f"{name_of(issuer.subject)}; chains are accepted from CAs with RSA, P-256, P-384 or P-521 "
-        "keys (a leaf may have an Ed25519 or Ed448 key, or be trusted itself)",
+        "keys, and ML-DSA keys from cryptography 50 on (a leaf may have any key, or be trusted "
+        "itself)",
         AlertDescription.unsupported_certificate,
         certificate=child,
     )

@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from .certificates import MALFORMED, extension_of
+from .engine.signatures import PurePublicKey
 from .errors import AlertDescription, CertificateError, ConfigError
 from .peer import Peer
 from .wording import date, name_of, subject_of
@@ -159,7 +160,7 @@ def _signed_by(response: ocsp.OCSPResponse, signer: x509.Certificate) -> bool:
     digest = response.signature_hash_algorithm
     signature, content = response.signature, response.tbs_response_bytes
     try:
-        if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
+        if isinstance(key, PurePublicKey):
             key.verify(signature, content)
         elif not isinstance(digest, ACCEPTED_HASHES):
             return False

@@ -14,13 +14,13 @@ import trio
 import trio.testing
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from .config import ClientConfig, ServerConfig
 from .credentials import Credentials, PrivateKeySigner
-from .engine.signatures import PrivateKey
+from .engine.signatures import PrivateKey, PurePrivateKey
 from .errors import ConfigError
 from .server_name import ServerName
 from .stream import TLSStream
@@ -66,6 +66,13 @@ _CURVES: dict[str, type[ec.EllipticCurve]] = {
     "P-384": ec.SECP384R1,
     "P-521": ec.SECP521R1,
 }
+_PURE_KEYS: dict[str, type[PurePrivateKey]] = {
+    "ed25519": ed25519.Ed25519PrivateKey,
+    "ed448": ed448.Ed448PrivateKey,
+    "ML-DSA-44": mldsa.MLDSA44PrivateKey,
+    "ML-DSA-65": mldsa.MLDSA65PrivateKey,
+    "ML-DSA-87": mldsa.MLDSA87PrivateKey,
+}
 
 
 class CA:
@@ -74,8 +81,9 @@ class CA:
     Args:
         name: its common name.
         key_type: of its key: ``"P-256"``, ``"P-384"``, ``"P-521"``, ``"ed25519"``, ``"ed448"``,
-            or ``"RSA-"`` with the number of bits. RSA keys take long to make, so each size is
-            made once per process and shared by all CAs, and once more for all leaves.
+            ``"ML-DSA-44"``, ``"ML-DSA-65"``, ``"ML-DSA-87"``, or ``"RSA-"`` with the number of
+            bits. RSA keys take long to make, so each size is made once per process and shared by
+            all CAs, and once more for all leaves.
         not_before: when it begins to be valid; an hour ago by default.
         not_after: when it ends; in 30 days by default.
         extensions: further extensions, each with whether it is critical; one that a CA has anyway
@@ -271,16 +279,13 @@ def _throw_away_credentials(name: str) -> Credentials:
 def _key(key_type: str, owner: str) -> PrivateKey:
     if key_type in _CURVES:
         return ec.generate_private_key(_CURVES[key_type]())
-    if key_type == "ed25519":
-        return ed25519.Ed25519PrivateKey.generate()
-    if key_type == "ed448":
-        return ed448.Ed448PrivateKey.generate()
+    if key_type in _PURE_KEYS:
+        return _PURE_KEYS[key_type].generate()
     kind, _, bits = key_type.partition("-")
     if kind == "RSA" and bits.isdecimal():
         return _rsa_key(int(bits), owner)
-    raise ConfigError(
-        f"unknown key type {key_type!r}; known are {', '.join(_CURVES)}, ed25519, ed448, RSA-2048"
-    )
+    known = ", ".join([*_CURVES, *_PURE_KEYS])
+    raise ConfigError(f"unknown key type {key_type!r}; known are {known}, RSA-2048")
 
 
 @functools.cache
@@ -329,6 +334,6 @@ def _certificate(
     for extension, critical in chosen.values():
         if not isinstance(extension, tuple(without)):
             builder = builder.add_extension(extension, critical)
-    # An Ed25519 or Ed448 signature has its hash within (RFC 8032 5).
-    plain = isinstance(signing_key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey)
-    return builder.sign(signing_key, None if plain else hashes.SHA256())
+    return builder.sign(
+        signing_key, None if isinstance(signing_key, PurePrivateKey) else hashes.SHA256()
+    )

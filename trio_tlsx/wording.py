@@ -10,6 +10,7 @@ from cryptography import x509
 __all__ = [
     "date",
     "issuer_of",
+    "kind_of",
     "name_of",
     "names_of",
     "printable",
@@ -53,6 +54,11 @@ def names_of(certificate: x509.Certificate) -> str:
     shown = ", ".join(repr(host[:MAX_NAME_SHOWN]) for host in hosts[:MAX_NAMES_SHOWN])
     left = len(hosts) - MAX_NAMES_SHOWN
     return f"{shown} and {left} more" if left > 0 else shown
+
+
+def kind_of(key: object) -> str:
+    """What kind of public key it is, such as ``Ed25519`` or ``ML-DSA-44``."""
+    return type(key).__name__.removesuffix("PublicKey").replace("MLDSA", "ML-DSA-")
 
 
 def date(moment: datetime.datetime) -> str:

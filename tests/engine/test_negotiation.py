@@ -24,6 +24,7 @@ from engine_pairs import (
 )
 
 from trio_tlsx.config import ClientConfig, ServerConfig
+from trio_tlsx.credentials import Credentials, PrivateKeySigner
 from trio_tlsx.engine import extensions as ext
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.extensions import ExtensionType
@@ -31,6 +32,7 @@ from trio_tlsx.engine.groups import GROUPS
 from trio_tlsx.engine.handshake import Observer
 from trio_tlsx.engine.messages import ClientHello, ServerHello, encode_message
 from trio_tlsx.engine.record import ContentType
+from trio_tlsx.engine.signatures import PrivateKey, SignatureScheme, schemes_for
 from trio_tlsx.engine.suites import CIPHER_SUITES
 from trio_tlsx.errors import AlertDescription, ConfigError, NegotiationError
 
@@ -43,11 +45,22 @@ KEY_TYPES = {
     "ed25519": "ed25519",
     "ed448": "ed448",
     "RSA-2048": "rsa_pss_rsae_sha256",
+    "ML-DSA-44": "mldsa44",
+    "ML-DSA-65": "mldsa65",
+    "ML-DSA-87": "mldsa87",
 }
 
 #: With everything that there is.
 WIDE_CLIENT = ClientConfig(trust=authority.trust)
 WIDE_SERVER = ServerConfig(credentials=credentials())
+
+
+CA_SCHEME = "ecdsa_secp256r1_sha256"
+
+
+def private_key(own: Credentials) -> PrivateKey:
+    assert isinstance(own.signer, PrivateKeySigner)
+    return own.signer.private_key
 
 
 def exchange(client: Connection, server: Connection) -> None:
@@ -103,13 +116,62 @@ def test_each_group_with_each_suite(group: str, suite: str) -> None:
 @pytest.mark.parametrize("key_type", KEY_TYPES)
 def test_each_kind_of_certificate(key_type: str) -> None:
     own = credentials(key_type)
+    schemes = [*ClientConfig.signature_schemes, "mldsa44", "mldsa65", "mldsa87"]
+    server_config = replace(SERVER, client_auth="required", client_trust=authority.trust)
     client, server = established(
-        replace(CLIENT, credentials=own),
-        replace(SERVER, credentials=own, client_auth="required", client_trust=authority.trust),
+        replace(CLIENT, credentials=own, signature_schemes=schemes),
+        replace(server_config, credentials=own, signature_schemes=schemes),
     )
     for connection in (client, server):
         assert connection.negotiated.peer_certificates == own.chain
         assert connection.negotiated.signature_scheme == KEY_TYPES[key_type]
+
+
+def signed_in(client_config: ClientConfig, server_config: ServerConfig) -> str | None:
+    """The scheme of the client's signature."""
+    client, server = established(client_config, server_config)
+    exchange(client, server)
+    return server.negotiated.signature_scheme
+
+
+def test_signatures_of_old_clients() -> None:
+    """RFC 9963: where the server takes them, and after PSS."""
+    rsa = credentials("RSA-2048")
+    leaf, key = rsa.chain[0], private_key(rsa)
+    legacy = "rsa_pkcs1_sha256_legacy"
+    asking = replace(SERVER, client_auth="required", client_trust=authority.trust)
+    taking = replace(asking, signature_schemes=[legacy, "ecdsa_secp256r1_sha256"])
+    both = Credentials([leaf], PrivateKeySigner(key, leaf, schemes_for(leaf, legacy=True)))
+    only = Credentials([leaf], PrivateKeySigner(key, leaf, [SignatureScheme[legacy]]))
+    assert signed_in(replace(CLIENT, credentials=only), taking) == legacy
+    assert signed_in(replace(CLIENT, credentials=both), taking) == legacy
+    both_known = replace(taking, signature_schemes=[legacy, "rsa_pss_rsae_sha256", CA_SCHEME])
+    assert signed_in(replace(CLIENT, credentials=both), both_known) == "rsa_pss_rsae_sha256"
+    # Who is not asked for such a signature, or cannot make one, has no certificate to send.
+    for own, config in [(only, asking), (rsa, taking)]:
+        optional = replace(config, client_auth="optional")
+        assert signed_in(replace(CLIENT, credentials=own), optional) is None
+
+
+def test_servers_never_sign_as_old_clients_do() -> None:
+    """RFC 9963 2: neither offered nor accepted by a client, whatever a server offers."""
+    with pytest.raises(ConfigError, match="rsa_pkcs1_sha256_legacy: for signatures of clients"):
+        replace(CLIENT, signature_schemes=["ed25519", "rsa_pkcs1_sha256_legacy"])
+    rsa = credentials("RSA-2048")
+    leaf = rsa.chain[0]
+    schemes = schemes_for(leaf, legacy=True)
+    both = Credentials([leaf], PrivateKeySigner(private_key(rsa), leaf, schemes[::-1]))
+    client, _ = established(CLIENT, replace(SERVER, credentials=both))
+    assert client.negotiated.signature_scheme == "rsa_pss_rsae_sha512"
+
+
+def test_mldsa_only_where_it_is_named() -> None:
+    own = credentials("ML-DSA-44")
+    client, server = connections(CLIENT, replace(SERVER, credentials=own))
+    flight(client, server)
+    error = failure_of(server.do_handshake)
+    assert error.alert is AlertDescription.handshake_failure
+    assert "no signature that our key can make (mldsa44)" in str(error)
 
 
 def shares_of(config: ClientConfig) -> dict[str, int]:

@@ -17,8 +17,14 @@ from hypothesis import strategies as st
 
 from trio_tlsx.credentials import PrivateKeySigner
 from trio_tlsx.engine import key_schedule, signatures
-from trio_tlsx.engine.signatures import CERTIFICATE_VERIFY_SCHEMES, PrivateKey, SignatureScheme
+from trio_tlsx.engine.signatures import (
+    CERTIFICATE_VERIFY_SCHEMES,
+    CLIENT_ONLY_SCHEMES,
+    PrivateKey,
+    SignatureScheme,
+)
 from trio_tlsx.engine.wire import opaque8, uint16
+from trio_tlsx.errors import ConfigError
 
 HASHES: dict[str, tuple[Any, hashes.HashAlgorithm]] = {
     "sha256": (hashlib.sha256, hashes.SHA256()),
@@ -53,7 +59,10 @@ def test_hkdf_expand_label(
     assert key_schedule.expand_label(digest, secret, label, context, length) == expected
 
 
-KEY_TYPES = ["P-256", "P-384", "P-521", "ed25519", "ed448", "RSA-2048"]
+KEY_TYPES = [
+    *("P-256", "P-384", "P-521", "ed25519", "ed448", "RSA-2048"),
+    *("ML-DSA-44", "ML-DSA-65", "ML-DSA-87"),
+]
 
 
 def private_key(key_type: str) -> PrivateKey:
@@ -65,7 +74,7 @@ def private_key(key_type: str) -> PrivateKey:
 @pytest.mark.parametrize("key_type", KEY_TYPES)
 def test_each_scheme_of_a_key(key_type: str) -> None:
     leaf, key = credentials(key_type).chain[0], private_key(key_type)
-    schemes = signatures.schemes_for(leaf)
+    schemes = signatures.schemes_for(leaf, legacy=True)
     assert schemes
     for scheme in schemes:
         signature = signatures.sign(scheme, key, b"message")
@@ -79,7 +88,7 @@ def test_each_scheme_of_a_key(key_type: str) -> None:
 @pytest.mark.parametrize("key_type", KEY_TYPES)
 def test_no_scheme_of_another_key(key_type: str) -> None:
     leaf, key = credentials(key_type).chain[0], private_key(key_type)
-    own = signatures.schemes_for(leaf)
+    own = signatures.schemes_for(leaf, legacy=True)
     for scheme in set(CERTIFICATE_VERIFY_SCHEMES) - set(own):
         if "rsa_pss_pss" in scheme.name and key_type.startswith("RSA"):
             continue  # which key it is only the certificate says
@@ -88,9 +97,36 @@ def test_no_scheme_of_another_key(key_type: str) -> None:
 
 
 def test_every_scheme_has_a_key() -> None:
-    able = {s for t in KEY_TYPES for s in signatures.schemes_for(credentials(t).chain[0])}
+    leaves = [credentials(key_type).chain[0] for key_type in KEY_TYPES]
+    able = {s for leaf in leaves for s in signatures.schemes_for(leaf)}
     pss_keys = {s for s in CERTIFICATE_VERIFY_SCHEMES if "rsa_pss_pss" in s.name}
-    assert able | pss_keys == set(CERTIFICATE_VERIFY_SCHEMES)
+    assert able | pss_keys | set(CLIENT_ONLY_SCHEMES) == set(CERTIFICATE_VERIFY_SCHEMES)
+    assert not able & set(CLIENT_ONLY_SCHEMES)
+
+
+def test_old_signatures_are_not_made_unless_asked_for() -> None:
+    """RFC 9963 2: PSS goes before them."""
+    leaf = credentials("RSA-2048").chain[0]
+    schemes = signatures.schemes_for(leaf, legacy=True)
+    assert schemes == (*signatures.schemes_for(leaf), *CLIENT_ONLY_SCHEMES)
+    assert signatures.schemes_for(credentials().chain[0], legacy=True) == (
+        SignatureScheme.ecdsa_secp256r1_sha256,
+    )
+    key = private_key("RSA-2048")
+    assert PrivateKeySigner(key, leaf).schemes == signatures.schemes_for(leaf)
+    scheme = SignatureScheme.rsa_pkcs1_sha384_legacy
+    assert PrivateKeySigner(key, leaf, [scheme]).schemes == (scheme,)
+    signature = signatures.sign(scheme, key, b"message")
+    assert isinstance(key, rsa.RSAPrivateKey)
+    key.public_key().verify(signature, b"message", padding.PKCS1v15(), hashes.SHA384())
+
+
+@pytest.mark.parametrize("scheme", ["ed25519", "ecdsa_secp384r1_sha384", "rsa_pkcs1_sha256"])
+def test_a_signer_cannot_have_schemes_of_other_keys(scheme: str) -> None:
+    for key_type in ("P-256", "RSA-2048"):
+        leaf = credentials(key_type).chain[0]
+        with pytest.raises(ConfigError, match=f"cannot sign with {scheme}$"):
+            PrivateKeySigner(private_key(key_type), leaf, [SignatureScheme[scheme]])
 
 
 @pytest.mark.parametrize("salt_length", [0, 20, 31, 33, 64])

@@ -30,6 +30,9 @@ KEY_TYPES = {
     "rsa_pss_pss_sha256": RSA_PSS,
     "rsa_pss_pss_sha384": RSA_PSS,
     "rsa_pss_pss_sha512": RSA_PSS,
+    "mldsa44": "ML-DSA-44",
+    "mldsa65": "ML-DSA-65",
+    "mldsa87": "ML-DSA-87",
 }
 
 #: What all certificates here are signed with.

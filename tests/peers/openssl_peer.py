@@ -67,7 +67,7 @@ class OpenSSLPeer(Peer):
         ("client", "hear our answer"): Inability("it does not read on", AssertionError),
         ("server", "close first"): ONLY_BEHIND_A_PAGE,
         ("server", "hear our answer"): ONLY_BEHIND_A_PAGE,
-        **inabilities_of_openssl(installed_version()),
+        **inabilities_of_openssl(installed_version(), RuntimeError),
     }
 
     def require(self) -> None:

@@ -106,24 +106,37 @@ EXPORTED_LENGTH = 32
 #: The post-quantum groups that OpenSSL offers and accepts by default, since which version.
 POST_QUANTUM_OF_OPENSSL = {"X25519MLKEM768": (3, 5), "SecP256r1MLKEM768": (4, 0)}
 
+FIRST_OPENSSL_WITH_MLDSA = (3, 5)
 
-def inabilities_of_openssl(version: tuple[int, ...]) -> Inabilities:
-    """What an OpenSSL of this version cannot do, unless it is told to."""
+
+def inabilities_of_openssl(
+    version: tuple[int, ...], cannot_load: type[BaseException]
+) -> Inabilities:
+    """What an OpenSSL of this version cannot do, unless it is told to.
+
+    Args:
+        cannot_load: how the certificate of a server shows that is of an unknown kind.
+    """
     number = ".".join(map(str, version[:2]))
-    roles: tuple[Role, ...] = ("client", "server")
-    return {
-        (role, group.name): Inability(
-            f"OpenSSL {number} does not have {group.name} among its default groups",
-            trio.BrokenResourceError,
-        )
-        for group in GROUPS.values()
-        if group.is_post_quantum
-        and (
-            group.name not in POST_QUANTUM_OF_OPENSSL
-            or version < POST_QUANTUM_OF_OPENSSL[group.name]
-        )
-        for role in roles
-    }
+    inabilities: dict[tuple[Role, str], Inability] = {}
+    for group in GROUPS.values():
+        since = POST_QUANTUM_OF_OPENSSL.get(group.name)
+        if group.is_post_quantum and (since is None or version < since):
+            why = f"OpenSSL {number} does not have {group.name} among its default groups"
+            inability = Inability(why, trio.BrokenResourceError)
+            inabilities["client", group.name] = inabilities["server", group.name] = inability
+    if version < FIRST_OPENSSL_WITH_MLDSA:
+        inabilities |= without_mldsa(f"OpenSSL {number} has no ML-DSA", cannot_load)
+    return inabilities
+
+
+def without_mldsa(why: str, cannot_load: type[BaseException]) -> Inabilities:
+    """What a peer cannot do that knows nothing of ML-DSA; ``cannot_load`` as above."""
+    inabilities: dict[tuple[Role, str], Inability] = {}
+    for scheme in ("mldsa44", "mldsa65", "mldsa87"):
+        inabilities["client", scheme] = Inability(why, trio.BrokenResourceError)
+        inabilities["server", scheme] = Inability(why, cannot_load)
+    return inabilities
 
 
 class Peer(ABC):

@@ -127,7 +127,7 @@ class PyOpenSSLPeer(LibraryPeer):
         ("server", "count tickets"): Inability("it has no name for their number", CannotDoThat),
         ("client", "update keys"): NO_KEY_UPDATE,
         ("server", "update keys"): NO_KEY_UPDATE,
-        **inabilities_of_openssl(openssl_version()),
+        **inabilities_of_openssl(openssl_version(), SSL.Error),
     }
 
     def check(self, part: Part) -> None:

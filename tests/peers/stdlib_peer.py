@@ -101,7 +101,7 @@ class StdlibPeer(LibraryPeer):
         ("server", "export"): Inability("it exports no keying material", CannotDoThat),
         ("client", "update keys"): NO_KEY_UPDATE,
         ("server", "update keys"): NO_KEY_UPDATE,
-        **inabilities_of_openssl(ssl.OPENSSL_VERSION_INFO),
+        **inabilities_of_openssl(ssl.OPENSSL_VERSION_INFO, ssl.SSLError),
     }
 
     def check(self, part: Part) -> None:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import trio
 from library_peer import LibraryPeer
-from peer import CannotDoThat, Inabilities, Inability, Part, Role
+from peer import CannotDoThat, Inabilities, Inability, Part, Role, without_mldsa
 from tlslite.api import HandshakeSettings, TLSConnection, X509CertChain, parsePEMKey
 from tlslite.constants import KeyUpdateMessageType
 from tlslite.errors import TLSError, TLSRemoteAlert
@@ -110,6 +110,7 @@ class TLSLitePeer(LibraryPeer):
         ("client", "wrong CA"): Inability("it checks no chain", CannotDoThat),
         ("server", "wrong CA"): Inability("it checks no chain", CannotDoThat),
         ("client", "wrong name"): Inability("it checks no name", CannotDoThat),
+        **without_mldsa("it has no ML-DSA", SyntaxError),
         ("client", "MLKEM768"): ONLY_HYBRIDS,
         ("server", "MLKEM768"): ONLY_HYBRIDS,
         ("client", "MLKEM1024"): ONLY_HYBRIDS,

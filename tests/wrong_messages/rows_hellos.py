@@ -258,6 +258,9 @@ NOT_OFFERED = {
     # Offered for certificates alone (RFC 9846 4.3.3).
     "rsa_pkcs1_sha256": 0x0401,
     "rsa_pkcs1_sha512": 0x0601,
+    # Known, but not offered by default; the first (RFC 9963) not to a server ever.
+    "rsa_pkcs1_sha256_legacy": 0x0420,
+    "mldsa44": 0x0904,
 }
 OF_OTHER_KEYS = (
     SignatureScheme.ed25519,

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ..engine.negotiated import Negotiated
-from ..wording import printable
+from ..wording import kind_of, printable
 
 __all__ = ["certificate_facts", "connection_facts", "print_facts"]
 
@@ -88,7 +88,7 @@ def public_key(certificate: x509.Certificate) -> str:
         return f"RSA, {key.key_size} bits"
     if isinstance(key, ec.EllipticCurvePublicKey):
         return f"ECDSA, {key.curve.name}"
-    return type(key).__name__.removesuffix("PublicKey")
+    return kind_of(key)
 
 
 def print_facts(console: Console, facts: Facts) -> None:

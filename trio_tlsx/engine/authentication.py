@@ -125,7 +125,7 @@ def expect_certificate_verify(
             f"({certificate_verify.algorithm:#06x}) that was not offered for it"
         )
     try:
-        possible = signatures.schemes_for(leaf)
+        possible = signatures.schemes_for(leaf, legacy=True)
     except MALFORMED as error:
         raise CertificateError(
             "the key in the other side's certificate is of no use",

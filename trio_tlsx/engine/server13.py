@@ -27,7 +27,7 @@ from .psk import Psk, takes_psks
 from .questions import OCSPResponseWanted
 from .resumption import ServerSession, TicketIssuer, ticket_context
 from .selection import Selected
-from .signatures import CERTIFICATE_ONLY_SCHEMES
+from .signatures import CERTIFICATE_ONLY_SCHEMES, CLIENT_ONLY_SCHEMES
 from .suites import CipherSuite
 from .views import requested_name
 from .wire import uint16
@@ -187,9 +187,11 @@ def certificate_request(config: ServerConfig) -> CertificateRequest | None:
 
 def select_credentials(candidates: Sequence[Credentials], hello: ClientHello) -> Selected:
     """What of ours is best for this client (RFC 9846 4.5.1.2)."""
-    schemes = ext.decode_uint16_list(
+    offered = ext.decode_uint16_list(
         hello.extensions[_E.signature_algorithms], "signature_algorithms"
     )
+    # RFC 9963 2: no client may offer these, and a server never signs with them.
+    schemes = [scheme for scheme in offered if scheme not in CLIENT_ONLY_SCHEMES]
     name = requested_name(hello.extensions)
     selected = selection.for_server(candidates, schemes, name)
     if selected is None:

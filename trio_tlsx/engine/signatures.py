@@ -6,26 +6,42 @@ import enum
 from typing import TypeAlias
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.padding import AsymmetricPadding
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAlgorithm
 from cryptography.x509.oid import PublicKeyAlgorithmOID
 
 __all__ = [
     "CERTIFICATE_ONLY_SCHEMES",
     "CERTIFICATE_VERIFY_SCHEMES",
+    "CLIENT_ONLY_SCHEMES",
+    "DEFAULT_SCHEMES",
     "PrivateKey",
+    "PurePrivateKey",
+    "PurePublicKey",
     "SignatureScheme",
     "schemes_for",
     "sign",
     "verify",
 ]
 
-PrivateKey: TypeAlias = (
-    ec.EllipticCurvePrivateKey
-    | ed25519.Ed25519PrivateKey
+#: Keys that sign a message as it is: they have one scheme, with its hash function within.
+PurePrivateKey: TypeAlias = (
+    ed25519.Ed25519PrivateKey
     | ed448.Ed448PrivateKey
-    | rsa.RSAPrivateKey
+    | mldsa.MLDSA44PrivateKey
+    | mldsa.MLDSA65PrivateKey
+    | mldsa.MLDSA87PrivateKey
 )
+PurePublicKey: TypeAlias = (
+    ed25519.Ed25519PublicKey
+    | ed448.Ed448PublicKey
+    | mldsa.MLDSA44PublicKey
+    | mldsa.MLDSA65PublicKey
+    | mldsa.MLDSA87PublicKey
+)
+PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | PurePrivateKey
 
 
 class SignatureScheme(enum.IntEnum):
@@ -42,6 +58,14 @@ class SignatureScheme(enum.IntEnum):
     rsa_pss_pss_sha256 = 0x0809
     rsa_pss_pss_sha384 = 0x080A
     rsa_pss_pss_sha512 = 0x080B
+    # draft-ietf-tls-mldsa
+    mldsa44 = 0x0904
+    mldsa65 = 0x0905
+    mldsa87 = 0x0906
+    # For a client's CertificateVerify only (RFC 9963): old hardware knows nothing better.
+    rsa_pkcs1_sha256_legacy = 0x0420
+    rsa_pkcs1_sha384_legacy = 0x0520
+    rsa_pkcs1_sha512_legacy = 0x0620
     # For the signatures of certificates only, never for CertificateVerify (RFC 9846 4.3.3).
     rsa_pkcs1_sha256 = 0x0401
     rsa_pkcs1_sha384 = 0x0501
@@ -57,32 +81,82 @@ _ECDSA: dict[str, tuple[SignatureScheme, HashAlgorithm]] = {
     "secp521r1": (_Scheme.ecdsa_secp521r1_sha512, SHA512()),
 }
 
-_RSA_PSS: dict[SignatureScheme, HashAlgorithm] = {
-    _Scheme.rsa_pss_rsae_sha256: SHA256(),
-    _Scheme.rsa_pss_rsae_sha384: SHA384(),
-    _Scheme.rsa_pss_rsae_sha512: SHA512(),
-    _Scheme.rsa_pss_pss_sha256: SHA256(),
-    _Scheme.rsa_pss_pss_sha384: SHA384(),
-    _Scheme.rsa_pss_pss_sha512: SHA512(),
-}
-_RSAE = tuple(scheme for scheme in _RSA_PSS if "_rsae_" in scheme.name)
-_PSS = tuple(scheme for scheme in _RSA_PSS if "_pss_pss_" in scheme.name)
 
-#: The schemes that a CertificateVerify of TLS 1.3 may use, in order of preference.
-CERTIFICATE_VERIFY_SCHEMES = tuple(
-    scheme for scheme in SignatureScheme if not scheme.name.startswith("rsa_pkcs1_")
+def _pss(digest: HashAlgorithm) -> tuple[AsymmetricPadding, HashAlgorithm]:
+    # RFC 9846 4.3.3: the salt is as long as the digest, and the mask uses the same hash.
+    return padding.PSS(padding.MGF1(digest), digest.digest_size), digest
+
+
+_RSA: dict[SignatureScheme, tuple[AsymmetricPadding, HashAlgorithm]] = {
+    _Scheme.rsa_pss_rsae_sha256: _pss(SHA256()),
+    _Scheme.rsa_pss_rsae_sha384: _pss(SHA384()),
+    _Scheme.rsa_pss_rsae_sha512: _pss(SHA512()),
+    _Scheme.rsa_pss_pss_sha256: _pss(SHA256()),
+    _Scheme.rsa_pss_pss_sha384: _pss(SHA384()),
+    _Scheme.rsa_pss_pss_sha512: _pss(SHA512()),
+    _Scheme.rsa_pkcs1_sha256_legacy: (padding.PKCS1v15(), SHA256()),
+    _Scheme.rsa_pkcs1_sha384_legacy: (padding.PKCS1v15(), SHA384()),
+    _Scheme.rsa_pkcs1_sha512_legacy: (padding.PKCS1v15(), SHA512()),
+}
+_RSAE = tuple(scheme for scheme in _RSA if "_rsae_" in scheme.name)
+_PSS = tuple(scheme for scheme in _RSA if "_pss_pss_" in scheme.name)
+
+_PURE: tuple[tuple[SignatureScheme, type[PurePublicKey], type[PurePrivateKey]], ...] = (
+    (_Scheme.ed25519, ed25519.Ed25519PublicKey, ed25519.Ed25519PrivateKey),
+    (_Scheme.ed448, ed448.Ed448PublicKey, ed448.Ed448PrivateKey),
+    (_Scheme.mldsa44, mldsa.MLDSA44PublicKey, mldsa.MLDSA44PrivateKey),
+    (_Scheme.mldsa65, mldsa.MLDSA65PublicKey, mldsa.MLDSA65PrivateKey),
+    (_Scheme.mldsa87, mldsa.MLDSA87PublicKey, mldsa.MLDSA87PrivateKey),
 )
+
+
+def _mldsa_is_available() -> bool:
+    try:
+        mldsa.MLDSA44PublicKey.from_public_bytes(b"")
+    except UnsupportedAlgorithm:
+        return False
+    except ValueError:
+        pass  # no key has so few bytes, but there are keys
+    return True
+
+
+_MLDSA = (_Scheme.mldsa44, _Scheme.mldsa65, _Scheme.mldsa87)
+
+#: What a client, but no server, may sign a CertificateVerify with (RFC 9963 2).
+CLIENT_ONLY_SCHEMES = tuple(scheme for scheme in _RSA if scheme.name.endswith("_legacy"))
 
 #: What certificates, but not CertificateVerify, may still be signed with.
-CERTIFICATE_ONLY_SCHEMES = tuple(
-    scheme for scheme in SignatureScheme if scheme not in CERTIFICATE_VERIFY_SCHEMES
+CERTIFICATE_ONLY_SCHEMES = (
+    _Scheme.rsa_pkcs1_sha256,
+    _Scheme.rsa_pkcs1_sha384,
+    _Scheme.rsa_pkcs1_sha512,
+)
+
+#: What a CertificateVerify may be signed with unless a configuration names others, the most
+#: wanted first.
+DEFAULT_SCHEMES = tuple(
+    scheme
+    for scheme in SignatureScheme
+    if scheme not in {*_MLDSA, *CLIENT_ONLY_SCHEMES, *CERTIFICATE_ONLY_SCHEMES}
+)
+
+#: All that a CertificateVerify of TLS 1.3 may be signed with.
+CERTIFICATE_VERIFY_SCHEMES = (
+    *DEFAULT_SCHEMES,
+    *(_MLDSA if _mldsa_is_available() else ()),
+    *CLIENT_ONLY_SCHEMES,
 )
 
 
-def schemes_for(certificate: x509.Certificate) -> tuple[SignatureScheme, ...]:
+def schemes_for(
+    certificate: x509.Certificate, *, legacy: bool = False
+) -> tuple[SignatureScheme, ...]:
     """The schemes in which the holder of this certificate's key can sign a CertificateVerify.
 
     Empty where TLS 1.3 has no scheme for such a key.
+
+    Args:
+        legacy: name also, behind the others, what RFC 9963 allows for clients alone.
     """
     if certificate.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS:
         return _PSS
@@ -90,14 +164,11 @@ def schemes_for(certificate: x509.Certificate) -> tuple[SignatureScheme, ...]:
     if isinstance(key, ec.EllipticCurvePublicKey):
         known = _ECDSA.get(key.curve.name)
         return (known[0],) if known else ()
-    if isinstance(key, ed25519.Ed25519PublicKey):
-        return (_Scheme.ed25519,)
-    if isinstance(key, ed448.Ed448PublicKey):
-        return (_Scheme.ed448,)
     if isinstance(key, rsa.RSAPublicKey):
         # A PSS signature with SHA-512 needs 130 bytes of modulus (RFC 8017 9.1.1).
-        return tuple(s for s in _RSAE if key.key_size >= 16 * _RSA_PSS[s].digest_size + 16)
-    return ()
+        modern = (s for s in _RSAE if key.key_size >= 16 * _RSA[s][1].digest_size + 16)
+        return (*modern, *(CLIENT_ONLY_SCHEMES if legacy else ()))
+    return tuple(scheme for scheme, public, _ in _PURE if isinstance(key, public))
 
 
 def sign(scheme: SignatureScheme, key: PrivateKey, message: bytes) -> bytes:
@@ -111,13 +182,9 @@ def sign(scheme: SignatureScheme, key: PrivateKey, message: bytes) -> bytes:
         if scheme is expected and digest is not None:
             return key.sign(message, ec.ECDSA(digest))
     elif isinstance(key, rsa.RSAPrivateKey):
-        if scheme in _RSA_PSS:
-            digest = _RSA_PSS[scheme]
-            pss = padding.PSS(padding.MGF1(digest), padding.PSS.DIGEST_LENGTH)
-            return key.sign(message, pss, digest)
-    elif (scheme is _Scheme.ed25519 and isinstance(key, ed25519.Ed25519PrivateKey)) or (
-        scheme is _Scheme.ed448 and isinstance(key, ed448.Ed448PrivateKey)
-    ):
+        if scheme in _RSA:
+            return key.sign(message, *_RSA[scheme])
+    elif any(scheme is pure and isinstance(key, private) for pure, _, private in _PURE):
         return key.sign(message)
     raise ValueError(f"this key cannot sign with {scheme.name}")
 
@@ -127,7 +194,7 @@ def verify(
 ) -> None:
     """Check a signature made with the key of ``certificate``, which must fit the scheme.
 
-    The caller has checked that ``scheme`` is one of ``schemes_for(certificate)``.
+    The caller has checked that ``scheme`` is one of ``schemes_for(certificate, legacy=True)``.
 
     Raises:
         InvalidSignature: it is not a signature of ``message`` by that key.
@@ -136,11 +203,8 @@ def verify(
     if isinstance(key, ec.EllipticCurvePublicKey):
         key.verify(signature, message, ec.ECDSA(_ECDSA[key.curve.name][1]))
     elif isinstance(key, rsa.RSAPublicKey):
-        digest = _RSA_PSS[scheme]
-        # RFC 9846 4.3.3: the salt is as long as the digest, and the mask uses the same hash.
-        pss = padding.PSS(padding.MGF1(digest), digest.digest_size)
-        key.verify(signature, message, pss, digest)
-    elif isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
+        key.verify(signature, message, *_RSA[scheme])
+    elif isinstance(key, PurePublicKey):
         key.verify(signature, message)
     else:
         raise ValueError(f"no signature scheme of TLS 1.3 fits a {type(key).__name__}")
