@@ -40,7 +40,7 @@ def key_of(credentials: Credentials) -> PrivateKey:
     return credentials.signer.private_key
 
 
-KEY = key_of(ISSUED)
+KEY: ec.EllipticCurvePrivateKey = key_of(ISSUED)  # pyright: ignore[reportAssignmentType]
 
 
 def pem(*certificates: x509.Certificate) -> bytes:
@@ -125,7 +125,7 @@ def test_pkcs12(password: str | None) -> None:
 
 
 def test_pkcs12_that_lacks_something() -> None:
-    def octets(key: PrivateKey | None, leaf: x509.Certificate | None) -> bytes:
+    def octets(key: ec.EllipticCurvePrivateKey | None, leaf: x509.Certificate | None) -> bytes:
         others = [BETWEEN.certificate] if leaf is None else None
         return pkcs12.serialize_key_and_certificates(b"", key, leaf, others, NoEncryption())
 

@@ -12,6 +12,7 @@ from processes import CLI, ROOT, run_program
 import trio_tlsx
 from trio_tlsx import ClientConfig
 from trio_tlsx.engine.groups import GROUPS
+from trio_tlsx.engine.signatures import CERTIFICATE_VERIFY_SCHEMES
 from trio_tlsx.engine.suites import CIPHER_SUITES
 
 DOTTED_NAME = re.compile(r"`~?(trio_tlsx(?:\.\w+)+)`")
@@ -63,10 +64,12 @@ def test_the_reference_has_every_public_name() -> None:
 def test_the_tables_have_every_algorithm() -> None:
     text = (ROOT / "docs" / "algorithms.md").read_text()
     told = {name: (code, default == "yes") for name, code, default in ALGORITHM.findall(text)}
-    default = set(ClientConfig.cipher_suites) | set(ClientConfig.groups)
     there = {suite.name: ("", True) for suite in CIPHER_SUITES.values()}
     for group in GROUPS.values():
-        there[group.name] = (f"{group.code:04X}", group.name in default)
+        there[group.name] = (f"{group.code:04X}", group.name in ClientConfig.groups)
+    for scheme in CERTIFICATE_VERIFY_SCHEMES:
+        is_default = scheme.name in ClientConfig.signature_schemes
+        there[scheme.name] = (f"{scheme:04X}", is_default)
     assert told == there
 
 

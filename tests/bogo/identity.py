@@ -10,7 +10,7 @@ from later import later
 
 from trio_tlsx.credentials import Credentials, PrivateKeySigner
 from trio_tlsx.engine import extensions as ext
-from trio_tlsx.engine.signatures import SignatureScheme
+from trio_tlsx.engine.signatures import SignatureScheme, schemes_for
 from trio_tlsx.engine.views import CertificateRequest, ClientHello
 from trio_tlsx.errors import ConfigError, NegotiationError
 
@@ -61,7 +61,11 @@ class Identity:
             return None
         if not isinstance(credentials.signer, PrivateKeySigner):
             raise Unimplemented("another signer")
-        signer = Signer(self, number, credentials.signer, own.numbers("-signing-prefs"))
+        schemes = credentials.signer.schemes
+        if preferred := own.numbers("-signing-prefs"):
+            possible = schemes_for(credentials.chain[0], legacy=True)
+            schemes = [SignatureScheme(code) for code in preferred if code in possible]
+        signer = Signer(self, number, credentials.signer, schemes)
         if not signer.schemes:
             return None  # refused where Credentials are made, so nobody can be asked to use it
         return Candidate(
@@ -114,15 +118,16 @@ class Signer:
     """Signs with what ``-signing-prefs`` allows, and with ``-async`` not at once."""
 
     def __init__(
-        self, identity: Identity, number: int, signer: PrivateKeySigner, preferences: list[int]
+        self,
+        identity: Identity,
+        number: int,
+        signer: PrivateKeySigner,
+        schemes: Sequence[SignatureScheme],
     ) -> None:
         self._identity = identity
         self._number = number
         self._signer = signer
-        self.schemes: Sequence[SignatureScheme] = signer.schemes
-        if preferences:
-            able = [code for code in preferences if code in signer.schemes]
-            self.schemes = [SignatureScheme(code) for code in able]
+        self.schemes = schemes
 
     def sign(self, scheme: SignatureScheme, message: bytes) -> bytes | Awaitable[bytes]:
         self._identity.selected = self._number

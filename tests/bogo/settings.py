@@ -13,7 +13,12 @@ from later import later
 
 from trio_tlsx.config import ClientConfig, ServerConfig
 from trio_tlsx.engine.groups import DEFAULT_GROUPS, GROUPS
-from trio_tlsx.engine.signatures import CERTIFICATE_VERIFY_SCHEMES
+from trio_tlsx.engine.signatures import (
+    CERTIFICATE_VERIFY_SCHEMES,
+    CLIENT_ONLY_SCHEMES,
+    DEFAULT_SCHEMES,
+    SignatureScheme,
+)
 from trio_tlsx.errors import AlertDescription, CertificateError
 from trio_tlsx.peer import Peer
 from trio_tlsx.policy import check_leaf_key
@@ -197,8 +202,11 @@ def schemes(flags: Flags) -> list[str]:
 
     Schemes that we would never offer are left out; a peer that uses one is refused all the same.
     """
-    known = [s.name for s in CERTIFICATE_VERIFY_SCHEMES if s in flags.numbers("-verify-prefs")]
-    return known or [scheme.name for scheme in CERTIFICATE_VERIFY_SCHEMES]
+    known = set(CERTIFICATE_VERIFY_SCHEMES)
+    if "-server" not in flags:
+        known -= set(CLIENT_ONLY_SCHEMES)
+    wanted = [SignatureScheme(c) for c in flags.numbers("-verify-prefs") if c in known]
+    return [scheme.name for scheme in wanted or DEFAULT_SCHEMES]
 
 
 def split_protocols(wire: bytes) -> Generator[bytes]:

@@ -25,6 +25,7 @@ from engine_pairs import (
 )
 
 from trio_tlsx.config import ClientConfig, ServerConfig
+from trio_tlsx.credentials import Credentials, PrivateKeySigner
 from trio_tlsx.engine import extensions as ext
 from trio_tlsx.engine.client_hello import DOWNGRADE_SENTINELS
 from trio_tlsx.engine.connection import Connection
@@ -44,6 +45,7 @@ from trio_tlsx.engine.messages import (
     NewSessionTicket,
     ServerHello,
 )
+from trio_tlsx.engine.signatures import schemes_for
 from trio_tlsx.engine.wants import Want
 from trio_tlsx.errors import AlertDescription, AlertReceived
 
@@ -396,6 +398,22 @@ def test_second_hellos(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     client, server = connections(RETRIED_CLIENT, RETRYING_SERVER)
     misbehave(monkeypatch, client, ClientHello, on_second(change))
     check_refusal(client, server, client, alert)
+
+
+# Signatures that are for clients only
+
+
+def test_old_clients_signatures_are_not_for_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 9963 2: a client may not offer them; who does gets none."""
+    rsa = credentials("RSA-2048")
+    leaf = rsa.chain[0]
+    assert isinstance(rsa.signer, PrivateKeySigner)
+    old_first = schemes_for(leaf, legacy=True)[::-1]
+    own = Credentials([leaf], PrivateKeySigner(rsa.signer.private_key, leaf, old_first))
+    client, server = connections(CLIENT, replace(SERVER, credentials=own))
+    body = ext.encode_uint16_list([0x0420, 0x0520, 0x0620, 0x0403])
+    misbehave(monkeypatch, client, ClientHello, given(E.signature_algorithms, body))
+    check_refusal(client, server, client, A.handshake_failure)
 
 
 # Key shares that are none
