@@ -100,6 +100,7 @@ class Driver:
 
     # The handshake
 
+    @trio.lowlevel.disable_ki_protection  # there are hooks in it, and it gives up by itself
     async def do_handshake(self, *, until_early_data: bool = False) -> None:
         """Do the handshake, or wait for the task that does.
 
@@ -151,6 +152,7 @@ class Driver:
             self.note_failure(error)
             raise
 
+    @trio.lowlevel.disable_ki_protection
     async def _answer(self, question: Question[Any]) -> None:
         awaitable, question.awaitable = question.awaitable, None
         if awaitable is None:

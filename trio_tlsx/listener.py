@@ -10,8 +10,8 @@ from typing import Generic, NoReturn, TypeVar
 
 import trio
 
-from .choice import engine_for
 from .config import ClientConfig, ServerConfig
+from .engines import engine_for
 from .errors import TLSError
 from .stream import TLSStream
 from .wording import socket_address

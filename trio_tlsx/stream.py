@@ -17,6 +17,10 @@ waiting, and otherwise with the next send.
 
 ``close_notify`` says that everything that was given to ``send_all`` has been sent. So it is never
 sent once a ``send_all`` was cut, nor by an ``aclose`` that is cancelled.
+
+Ctrl-C comes where a cancellation may come, and nowhere else: between ``write`` and the note of how
+much it took it would cost the connection its place in the stream. Only what a hook does can be
+interrupted anywhere.
 """
 
 from __future__ import annotations
@@ -29,10 +33,10 @@ from typing import Generic, TypeVar, cast
 
 import trio
 
-from .choice import engine_for
 from .config import ClientConfig, ServerConfig
 from .driver import Driver
 from .engine.negotiated import Negotiated
+from .engines import engine_for
 from .sessions import Session
 from .ssl_names import SSLNames
 from .turn import Turn
@@ -186,6 +190,7 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
             self._driver.check_usable()
             return await self._driver.receive_early_data(max_bytes)
 
+    @trio.lowlevel.enable_ki_protection
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Receive application data.
 
@@ -213,6 +218,7 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
                 await trio.lowlevel.checkpoint()
                 return b""
 
+    @trio.lowlevel.enable_ki_protection
     async def wait_session_ticket(self) -> Session:
         """Wait until the server has sent a session ticket; give the newest :attr:`session`.
 
@@ -255,6 +261,7 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
 
     # Sending
 
+    @trio.lowlevel.enable_ki_protection
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send application data.
 
@@ -278,6 +285,7 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
                 self._send_cut = self._send_cut or self._engine.bytes_sealed > sealed
                 raise
 
+    @trio.lowlevel.enable_ki_protection
     async def update_keys(self, *, request_peer: bool = False) -> None:
         """Go on to new keys for what this side sends (KeyUpdate, RFC 9846 4.7.3).
 
@@ -306,6 +314,7 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
             await self._driver.pump.wait_output_might_not_block()
             self._driver.check_usable()
 
+    @trio.lowlevel.enable_ki_protection
     async def send_eof(self) -> None:
         """Say ``close_notify``: nothing more will be sent; receiving goes on.
 
@@ -327,6 +336,7 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
 
     # The end
 
+    @trio.lowlevel.enable_ki_protection
     async def unwrap(self) -> tuple[T_Stream, bytes]:
         """End TLS, but not the stream below: exchange ``close_notify`` with the peer.
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from trio_suite import collectable, trios_tests
 
-from trio_tlsx import ClientConfig, Credentials, ServerConfig, TrustStore, choice, stream
+from trio_tlsx import ClientConfig, Credentials, ServerConfig, TrustStore, engines, stream
 from trio_tlsx.engine.wants import Engine
 
 MODULES = trios_tests()
@@ -61,10 +61,11 @@ def engine_for(
     config: ClientConfig | ServerConfig | ssl.SSLContext,
     server_hostname: str | bytes | None,
     server_side: bool | None,
+    early_data: bytes,
 ) -> Engine:
     if isinstance(config, ssl.SSLContext):
         config = native_config(config)
-    return choice.engine_for(config, server_hostname, server_side)
+    return engines.engine_for(config, server_hostname, server_side, early_data)
 
 
 @pytest.fixture(autouse=True)
