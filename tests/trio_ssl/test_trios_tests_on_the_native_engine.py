@@ -61,11 +61,11 @@ def engine_for(
     config: ClientConfig | ServerConfig | ssl.SSLContext,
     server_hostname: str | bytes | None,
     server_side: bool | None,
-    early_data: bytes,
+    *early_data: Any,
 ) -> Engine:
     if isinstance(config, ssl.SSLContext):
         config = native_config(config)
-    return engines.engine_for(config, server_hostname, server_side, early_data)
+    return engines.engine_for(config, server_hostname, server_side, *early_data)
 
 
 @pytest.fixture(autouse=True)
