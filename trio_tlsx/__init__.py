@@ -11,6 +11,7 @@ from .engine.questions import (
     CredentialsWanted,
     FirstUseWanted,
     OCSPResponseWanted,
+    PSKWanted,
     SessionReceived,
     SessionWanted,
     SignatureWanted,
@@ -31,6 +32,7 @@ from .errors import (
     TLSError,
     Truncated,
 )
+from .external_psk import ExternalPSK
 from .identity import Identity
 from .key_log import key_log_from_environment
 from .listener import (
@@ -63,6 +65,7 @@ __all__ = [
     "Connection",
     "Credentials",
     "CredentialsWanted",
+    "ExternalPSK",
     "FirstUseWanted",
     "HandshakeShutdown",
     "Identity",
@@ -73,6 +76,7 @@ __all__ = [
     "Negotiated",
     "NegotiationError",
     "OCSPResponseWanted",
+    "PSKWanted",
     "Peer",
     "PrivateKeySigner",
     "ProtocolError",

@@ -22,6 +22,7 @@ from .engine.signatures import (
 from .engine.suites import CIPHER_SUITES, CipherSuite
 from .engine.views import CertificateRequest, ClientHello
 from .errors import ConfigError
+from .external_psk import MAX_PSKS, ExternalPSK, FindPSK, PSKs, list_psks, psk_finder
 from .key_log import KeyLog, key_log_writer
 from .peer import Peer
 from .replay import MemoryReplayRegister, ReplayRegister
@@ -140,6 +141,7 @@ class _Config:
     key_log: KeyLog | None = None
     verify: Verify | Sequence[Verify] = ()
     verify_replaces_builtin: bool = False
+    psk_without_key_exchange: bool = False
     clock: Callable[[], datetime.datetime] = utc_now
 
     verifiers: tuple[Verify, ...] = field(init=False, repr=False, compare=False)
@@ -235,6 +237,12 @@ class ClientConfig(_Config):
             are :func:`pin_spki`, :func:`check_stapled_ocsp` and :func:`check_crl`.
         verify_replaces_builtin: have ``verify`` alone decide. It is then asked about every peer;
             what the built-in verification says against one is its ``error``.
+        psks: keys that the server may know us by instead of certificates: four at most, each
+            with an identity of its own. Unless ``trust`` is given, a server that takes none of
+            them is refused (``missing_extension``); else its certificate counts. ``verify`` is
+            not asked about a server that has one of them.
+        psk_without_key_exchange: let a server that has a key do without a key exchange as well.
+            Whoever gets hold of the key later can read such a connection.
         clock: gives the time by which certificates are judged.
 
     Raises:
@@ -252,7 +260,9 @@ class ClientConfig(_Config):
     verify_on_resumption: bool = False
     ocsp_stapling: bool | None = None
     timestamps: bool = False
+    psks: Sequence[ExternalPSK] = ()
 
+    psk_required: bool = field(init=False, repr=False, compare=False)
     asks_for_ocsp: bool = field(init=False, repr=False, compare=False)
     sessions: SessionStore | None = field(init=False, repr=False, compare=False)
     key_share_codes: frozenset[int] | None = field(init=False, repr=False, compare=False)
@@ -277,8 +287,10 @@ class ClientConfig(_Config):
             )
         stapling = bool(self.verifiers) if self.ocsp_stapling is None else self.ocsp_stapling
         object.__setattr__(self, "asks_for_ocsp", stapling)
-        object.__setattr__(self, "sessions", self._sessions() if self.resumption else None)
         object.__setattr__(self, "key_share_codes", self._key_share_codes())
+        self._resolve_psks()
+        resumes = self.resumption and not self.psk_required
+        object.__setattr__(self, "sessions", self._sessions() if resumes else None)
 
     def _key_share_codes(self) -> frozenset[int] | None:
         if self.key_shares is None:
@@ -288,6 +300,31 @@ class ClientConfig(_Config):
         offered = self.group_table.values()
         shares = _look_up("key share", self.key_shares, offered, GROUP_ALIASES)
         return frozenset(group.code for group in shares)
+
+    def _resolve_psks(self) -> None:
+        psks = list_psks(self.psks)
+        if len(psks) > MAX_PSKS:
+            raise ConfigError(f"a client offers {MAX_PSKS} PSKs at most, not {len(psks)}")
+        judges = self.insecure_skip_verification or self.verify_replaces_builtin
+        required = bool(psks) and self.trust is None and not judges
+        object.__setattr__(self, "psks", psks)
+        object.__setattr__(self, "psk_required", required)
+        if not required:
+            return
+        if self.verifiers or self.candidates or self.select_credentials or self.session_store:
+            raise ConfigError(
+                "with psks and without trust there will be no certificates (nor sessions made "
+                "with them): give trust=TrustStore.platform(), say, to take either"
+            )
+        # A suite with another hash than all the keys' could only fail.
+        suites = {
+            suite.code: suite
+            for suite in self.suite_table.values()
+            if any(psk.imported or psk.hash_function is suite.hash for psk in psks)
+        }
+        if not suites:
+            raise ConfigError("none of the cipher_suites goes with the hash of one of the psks")
+        object.__setattr__(self, "suite_table", suites)
 
     def _sessions(self) -> SessionStore:
         # A store of our own is never copied to another configuration, so it needs no context.
@@ -349,6 +386,15 @@ class ServerConfig(_Config):
         replay_register: what tells early data that was sent first from its replays; by default a
             :class:`MemoryReplayRegister` of this configuration's own. With ``ticket_keys`` it must
             be given: whoever shares the one must share the other.
+        psks: keys that clients may be known by instead of certificates; or a function that is
+            called with an identity and gives its :class:`ExternalPSK`, or None where there is
+            none. It may give an awaitable of that, which is awaited in the task that does the
+            handshake. A client that offers none that is known here gets a certificate; without
+            ``credentials`` it is refused, just as one that does not have the key of its identity
+            (``decrypt_error``). No certificate is asked of a client that has a key, whatever
+            ``client_auth`` says, and ``verify`` is not asked about it.
+        psk_without_key_exchange: do without a key exchange for clients that have a key and want
+            it so. Whoever gets hold of the key later can read such a connection.
         clock: gives the time by which certificates are judged.
 
     Raises:
@@ -363,8 +409,10 @@ class ServerConfig(_Config):
     ticket_keys: TicketKeys | None = None
     max_early_data_size: int = 0
     replay_register: ReplayRegister | None = None
+    psks: PSKs = ()
 
     early_data_register: ReplayRegister | None = field(init=False, repr=False, compare=False)
+    find_psk: FindPSK | None = field(init=False, repr=False, compare=False)
     ticket_sealer: TicketKeys = field(init=False, repr=False, compare=False)
     client_policy: bytes = field(init=False, repr=False, compare=False)
 
@@ -372,8 +420,19 @@ class ServerConfig(_Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if bool(self.candidates) == (self.select_credentials is not None):
-            raise ConfigError("a server needs either credentials= or select_credentials=")
+        object.__setattr__(self, "find_psk", psk_finder(self.psks))
+        if self.candidates and self.select_credentials is not None:
+            raise ConfigError(
+                "a server needs either credentials= or select_credentials=, not both"
+            )
+        certified = bool(self.candidates) or self.select_credentials is not None
+        if not certified and self.find_psk is None:
+            raise ConfigError("a server needs credentials=, select_credentials= or psks=")
+        if not certified and self.client_auth != "none":
+            raise ConfigError(
+                "a server with psks alone asks for no certificates (RFC 9846 4.4.2): "
+                "client_auth needs credentials"
+            )
         if self.client_auth not in ("none", "optional", "required"):
             raise ConfigError(
                 f"client_auth is 'none', 'optional' or 'required', not {self.client_auth!r}"

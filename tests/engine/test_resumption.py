@@ -591,7 +591,7 @@ def test_only_the_mode_without_a_key_exchange(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.meet()
-    monkeypatch.setattr(client_hello, "encode_psk_key_exchange_modes", lambda: b"\x01\x00")
+    monkeypatch.setattr(client_hello, "encode_psk_key_exchange_modes", always(b"\x01\x00"))
     assert not world.resumes()
 
 

@@ -53,9 +53,13 @@ class Offer:
 
 
 def run(
-    hs: Handshake, offer: Offer, suite: CipherSuite, group: Group, shared_secret: bytes
+    hs: Handshake, offer: Offer, suite: CipherSuite, group: Group | None, shared_secret: bytes
 ) -> Steps[Established]:
-    """From the ServerHello, which is in the transcript, to our Finished."""
+    """From the ServerHello, which is in the transcript, to our Finished.
+
+    Args:
+        group: the key exchange; None where there was none.
+    """
     config, psk = offer.config, offer.psk
     session = psk.session if psk else None
     keys = KeySchedule(suite, psk.secret if psk else None, hs.key_log)
@@ -79,18 +83,18 @@ def run(
         if attempt is not None:
             hs.protect_outgoing(suite, client_secret)
 
-    request = None
-    if session is None:
+    request = server = None
+    if psk is None:
         message = yield from hs.expect_either(CertificateRequest, Certificate)
         if isinstance(message, CertificateRequest):
             request = read_request(message, offer.server_name)
             message = yield from hs.expect(Certificate)
         server = yield from authenticate_server(hs, offer, message)
-    else:
+    elif session is not None:
         # RFC 9846 2.2: having the key, it is who showed a certificate when the key was made.
         server = server_of(session)
     yield from authentication.expect_finished(hs, suite, server_secret)
-    if session is not None and config.verify_on_resumption:
+    if session is not None and server is not None and config.verify_on_resumption:
         yield from judge_server(hs, offer, None, server.chain)
     hs.incoming.accept_change_cipher_spec = False
 
@@ -113,15 +117,16 @@ def run(
         Negotiated(
             version="TLSv1.3",
             cipher_suite=suite.name,
-            group=group.name,
+            group=group.name if group else None,
             alpn_protocol=alpn_protocol,
             server_name=offer.server_name.host,
-            peer_certificates=server.chain,
-            signature_scheme=server.signature_scheme.name,
+            peer_certificates=server.chain if server else (),
+            signature_scheme=server.signature_scheme.name if server else None,
             resumed=session is not None,
             early_data_accepted=accepted,
+            psk_identity=psk.external.identity if psk and psk.external else None,
         ),
-        server_certificate=server.chain[0],
+        server_certificate=server.chain[0] if server else None,
         exporter_secret=exporter_secret,
         shared_suites=None,
         key_update_bytes=offer.config.key_update_bytes,

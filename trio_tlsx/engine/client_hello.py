@@ -16,6 +16,7 @@ from ..sessions import Session
 from . import client13, early_data
 from . import extensions as ext
 from .extensions import Context, ExtensionType, check_context
+from .external import psks_of
 from .groups import EphemeralKey, Group
 from .handshake import Established, Handshake, Steps
 from .hello import (
@@ -103,8 +104,8 @@ def client(
             hs.outgoing.change_cipher_spec()
 
     check_context(answer.extensions, Context.SH, hello.extensions)
-    group, shared_secret = finish_key_exchange(config, shares, answer)
-    psk = chosen_psk(psks, suite, answer)
+    psk = chosen_psk(config, psks, suite, answer)
+    group, shared_secret = finish_key_exchange(config, shares, psk, suite, answer)
     offer = client13.Offer(
         config, server_name, hello.extensions, psk, attempt, data if resend else b""
     )
@@ -133,8 +134,9 @@ def client_hello(
     if server_name.sni is not None:
         extensions[_E.server_name] = ext.encode_server_name(server_name.sni)
     extensions[_E.supported_groups] = ext.encode_uint16_list(config.group_table)
-    schemes = (*config.scheme_table, *CERTIFICATE_ONLY_SCHEMES)
-    extensions[_E.signature_algorithms] = ext.encode_uint16_list(schemes)
+    if not config.psk_required:
+        schemes = (*config.scheme_table, *CERTIFICATE_ONLY_SCHEMES)
+        extensions[_E.signature_algorithms] = ext.encode_uint16_list(schemes)
     if config.alpn:
         extensions[_E.application_layer_protocol_negotiation] = ext.encode_alpn(config.alpn)
     if config.asks_for_ocsp:
@@ -144,9 +146,9 @@ def client_hello(
     extensions[_E.record_size_limit] = uint16(config.record_size_limit)
     extensions[_E.key_share] = encode_shares(shares)
     extensions[_E.supported_versions] = ext.encode_supported_versions((TLS13,))
-    if config.resumption:
+    if config.sessions is not None or config.psks:
         # RFC 9846 4.3.9: a server sends no tickets to a client that cannot use them.
-        extensions[_E.psk_key_exchange_modes] = encode_psk_key_exchange_modes()
+        extensions[_E.psk_key_exchange_modes] = encode_psk_key_exchange_modes(config)
     return ClientHello(
         legacy_version=TLS12,
         random=urandom(RANDOM_LENGTH),
@@ -161,16 +163,23 @@ def client_hello(
 
 
 def psks_to_offer(config: ClientConfig, session: Session | None) -> Sequence[Psk[Session]]:
-    """The keys that we have for this server; their age is that of the moment."""
-    return [] if session is None else [psk_of(session, config.clock())]
+    """The keys that we have for this server, a session's first; its age is that of the moment."""
+    suites = config.suite_table.values()
+    external = [psk for each in config.psks for psk in psks_of(each, suites)]
+    return external if session is None else [psk_of(session, config.clock()), *external]
 
 
 def chosen_psk(
-    psks: Sequence[Psk[Session]], suite: CipherSuite, answer: ServerHello
+    config: ClientConfig, psks: Sequence[Psk[Session]], suite: CipherSuite, answer: ServerHello
 ) -> Psk[Session] | None:
     """The key that the server chose among those offered, if any (RFC 9846 4.3.11)."""
     body = answer.extensions.get(_E.pre_shared_key)
     if body is None:
+        if config.psk_required:
+            raise ProtocolError(
+                "the other side takes none of the pre-shared keys, and nothing else will do",
+                AlertDescription.missing_extension,
+            )
         return None
     index = ext.decode_uint16(body, "pre_shared_key")
     if index >= len(psks):
@@ -252,14 +261,23 @@ def second_client_hello(
 
 
 def finish_key_exchange(
-    config: ClientConfig, shares: Mapping[int, EphemeralKey], answer: ServerHello
-) -> tuple[Group, bytes]:
-    """The group that the server chose among our key shares, and the shared secret."""
+    config: ClientConfig,
+    shares: Mapping[int, EphemeralKey],
+    psk: Psk[Session] | None,
+    suite: CipherSuite,
+    answer: ServerHello,
+) -> tuple[Group | None, bytes]:
+    """The group that the server chose among our key shares, if any, and the shared secret."""
     body = answer.extensions.get(_E.key_share)
-    if body is None:
+    if body is None and psk is None:
         raise ProtocolError(
             "the other side's ServerHello lacks a key_share", AlertDescription.missing_extension
         )
+    if body is None:
+        if not config.psk_without_key_exchange:
+            # RFC 9846 4.3.11: it is not what psk_key_exchange_modes said.
+            raise ProtocolError("the other side wants to do without a key exchange")
+        return None, bytes(suite.hash_length)  # RFC 9846 7.1: zeros in its place
     code, key_exchange = ext.decode_key_share_entry(body)
     share = shares.get(code)
     if share is None:

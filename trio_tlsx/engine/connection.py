@@ -443,8 +443,8 @@ class Connection:
             kind: ``"tls-exporter"`` (RFC 9266) or ``"tls-server-end-point"`` (RFC 5929 4).
 
         Returns:
-            The binding; None where it is not defined, which is ``tls-server-end-point`` for a
-            certificate that is signed with Ed25519 or Ed448.
+            The binding; None where it is not defined, which is ``tls-server-end-point`` without
+            a certificate, or for one that is signed with Ed25519 or Ed448.
 
         Raises:
             RuntimeError: the handshake is not complete.
@@ -454,7 +454,8 @@ class Connection:
         if kind == "tls-exporter":
             return exporters.tls_exporter(done.suite, done.exporter_secret)
         if kind == "tls-server-end-point":
-            return exporters.tls_server_end_point(done.server_certificate)
+            certificate = done.server_certificate
+            return None if certificate is None else exporters.tls_server_end_point(certificate)
         if kind == "tls-unique":
             raise ValueError(
                 "tls-unique is not defined for TLS 1.3, where a Finished message no longer names "

@@ -41,7 +41,8 @@ class Established:
     """What is left of a handshake when it is over; its other secrets have moved into the keys.
 
     Attributes:
-        server_certificate: the server's own, whichever side this is.
+        server_certificate: the server's own, whichever side this is; None where both sides know
+            each other by a key from outside.
         exporter_secret: what keying material is exported from (RFC 9846 7.5).
         shared_suites: on a server, what the client offers of ours, in its order.
         key_update_bytes: after how much data we update our keys, in bytes.
@@ -51,7 +52,7 @@ class Established:
 
     suite: CipherSuite
     negotiated: Negotiated
-    server_certificate: x509.Certificate
+    server_certificate: x509.Certificate | None
     exporter_secret: bytes = field(repr=False)
     shared_suites: tuple[CipherSuite, ...] | None
     key_update_bytes: int | None

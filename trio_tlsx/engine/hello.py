@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from ..errors import AlertDescription, ProtocolError
+from .extensions import ExtensionType
 from .groups import Group
+from .messages import ClientHello
 
 __all__ = [
     "NO_COMPRESSION",
@@ -12,6 +14,7 @@ __all__ = [
     "VERSION_NAMES",
     "bad_key_share",
     "check_legacy_version",
+    "require",
 ]
 
 TLS12 = 0x0303
@@ -28,6 +31,16 @@ def check_legacy_version(legacy_version: int) -> None:
             f"the other side's legacy_version is {legacy_version:#06x}, not {TLS12:#06x}",
             AlertDescription.protocol_version,
         )
+
+
+def require(hello: ClientHello, *needed: ExtensionType) -> None:
+    """Check that these extensions are there (RFC 9846 9.2)."""
+    for extension in needed:
+        if extension not in hello.extensions:
+            raise ProtocolError(
+                f"the other side's ClientHello lacks {extension.name}",
+                AlertDescription.missing_extension,
+            )
 
 
 def bad_key_share(group: Group) -> ProtocolError:

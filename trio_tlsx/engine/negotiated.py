@@ -22,7 +22,8 @@ class Negotiated:
     Attributes:
         version: ``"TLSv1.3"``.
         cipher_suite: such as ``"TLS_AES_128_GCM_SHA256"``.
-        group: the key exchange, such as ``"X25519MLKEM768"``; None where there was none.
+        group: the key exchange, such as ``"X25519MLKEM768"``; None where there was none
+            (``psk_without_key_exchange``).
         alpn_protocol: the application protocol (RFC 7301), None if none was negotiated.
         server_name: the name that the client asked for, None if it gave none.
         peer_certificates: the chain as the peer sent it, its own certificate first.
@@ -30,6 +31,8 @@ class Negotiated:
             ``"ecdsa_secp256r1_sha256"``; None if it sent no certificate.
         resumed: whether the handshake resumed an earlier session.
         early_data_accepted: whether the server took the client's early data (0-RTT).
+        psk_identity: the identity of the :class:`ExternalPSK` that both sides have; None if they
+            know each other by other means. There are no certificates with it.
     """
 
     version: str
@@ -41,6 +44,7 @@ class Negotiated:
     signature_scheme: str | None
     resumed: bool
     early_data_accepted: bool
+    psk_identity: bytes | None = None
 
     @property
     def peer_identity(self) -> Identity | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
+from ..config import ClientConfig, ServerConfig
 from ..errors import AlertDescription, ProtocolError
+from ..external_psk import ExternalPSK
 from . import extensions as ext
 from .extensions import ExtensionType
 from .key_schedule import KeySchedule, finished_verify_data
@@ -17,17 +19,20 @@ from .wire import Reader, opaque8, opaque16, uint32
 
 __all__ = [
     "PSK_DHE_KE",
+    "PSK_KE",
     "OfferedPsks",
     "Psk",
     "check_binder",
     "decode_offered_psks",
     "encode_psk_key_exchange_modes",
-    "takes_psks",
+    "psk_modes",
     "with_psks",
     "without_psks",
 ]
 
-PSK_DHE_KE = 1  # RFC 9846 4.3.9: psk_ke, without a key exchange, is neither offered nor taken
+# RFC 9846 4.3.9
+PSK_KE = 0
+PSK_DHE_KE = 1
 
 MIN_BINDER_LENGTH = 32
 
@@ -43,7 +48,8 @@ class Psk(Generic[S]):
     Attributes:
         identity: what both sides know it by.
         suite: says with which hash it goes.
-        session: what it resumes, as this side knows it; None for a key that was never a session's.
+        session: what it resumes, as this side knows it; None for a key from outside.
+        external: the key from outside; None for a session's.
     """
 
     identity: bytes
@@ -51,6 +57,14 @@ class Psk(Generic[S]):
     suite: CipherSuite
     secret: bytes = field(repr=False)
     session: S | None = None
+    external: ExternalPSK | None = None
+
+    @property
+    def binder_label(self) -> str:
+        """What keeps one kind of key from being taken for another (RFC 9846 7.1, RFC 9258 5.2)."""
+        if self.external is None:
+            return "res binder"
+        return "imp binder" if self.external.imported else "ext binder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +103,19 @@ class OfferedPsks:
         return opaque16(b"".join(map(opaque8, self.binders)))
 
 
-def encode_psk_key_exchange_modes() -> bytes:
-    """What is offered here: psk_dhe_ke alone."""
-    return opaque8(bytes((PSK_DHE_KE,)))
+def allowed_modes(config: ClientConfig | ServerConfig) -> bytes:
+    return bytes((PSK_DHE_KE, PSK_KE) if config.psk_without_key_exchange else (PSK_DHE_KE,))
 
 
-def takes_psks(hello: ClientHello) -> bool:
-    """Whether this client uses pre-shared keys in the only mode that is spoken here."""
-    modes = hello.extensions.get(_E.psk_key_exchange_modes)
-    return modes is not None and PSK_DHE_KE in ext.decode_psk_key_exchange_modes(modes)
+def encode_psk_key_exchange_modes(config: ClientConfig) -> bytes:
+    return opaque8(allowed_modes(config))
+
+
+def psk_modes(config: ServerConfig, hello: ClientHello) -> Collection[int]:
+    """In which modes this client uses keys that are allowed here too (RFC 9846 4.3.9)."""
+    body = hello.extensions.get(_E.psk_key_exchange_modes)
+    modes = b"" if body is None else ext.decode_psk_key_exchange_modes(body)
+    return set(modes).intersection(allowed_modes(config))
 
 
 def decode_offered_psks(hello: ClientHello) -> OfferedPsks | None:
@@ -113,7 +131,7 @@ def binder(psk: Psk[Any], partial_transcript: bytes) -> bytes:
         partial_transcript: the messages up to a ClientHello without its binders.
     """
     suite = psk.suite
-    binder_key = KeySchedule(suite, psk.secret).derive("res binder")
+    binder_key = KeySchedule(suite, psk.secret).derive(psk.binder_label)
     return finished_verify_data(suite, binder_key, suite.hash(partial_transcript).digest())
 
 
@@ -161,7 +179,9 @@ def check_binder(
     """
     partial = b"".join(messages)[: -len(offered.encode_binders())]
     if not hmac.compare_digest(offered.binders[index], binder(psk, partial)):
+        unknown = ", or nobody here knows its identity" if psk.external else ""
         raise ProtocolError(
-            "the other side offers a pre-shared key that it does not have: its binder is wrong",
+            "the other side offers a pre-shared key that it does not have: its binder is wrong"
+            + unknown,
             AlertDescription.decrypt_error,
         )

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, cast
 from ..config import ServerConfig
 from ..credentials import Credentials
 from ..errors import InternalError
+from ..external_psk import ExternalPSK, FindPSK
 from ..peer import Peer
 from ..replay import ReplayRegister
 from ..sessions import Session, SessionStore
@@ -22,6 +23,7 @@ __all__ = [
     "CredentialsWanted",
     "FirstUseWanted",
     "OCSPResponseWanted",
+    "PSKWanted",
     "SessionReceived",
     "SessionWanted",
     "SignatureWanted",
@@ -52,7 +54,7 @@ class CredentialsWanted(Question[Sequence[Credentials] | ServerConfig | None]):
         if answer is None:
             return None
         if isinstance(answer, ServerConfig):
-            if not answer.candidates:
+            if answer.select_credentials is not None:
                 raise InternalError(
                     "select_credentials gave a ServerConfig that would have to select again"
                 )
@@ -157,6 +159,30 @@ class VerificationWanted(Question[None]):
                 f"verify gave {_kind(answer)}: it trusts by giving nothing (None), "
                 "and refuses by raising CertificateError"
             )
+
+
+@dataclass(slots=True)
+class PSKWanted(Question[ExternalPSK | None]):
+    """Which external PSK has this identity?
+
+    The answer is an ExternalPSK of that identity, or None where there is none.
+    """
+
+    identity: bytes
+    find: FindPSK = field(repr=False)
+    awaitable: Awaitable[Any] | None = field(default=None, repr=False)
+
+    def ask(self) -> object:
+        return self.find(self.identity)
+
+    def accept(self, answer: object) -> ExternalPSK | None:
+        if answer is None:
+            return None
+        if not isinstance(answer, ExternalPSK):
+            raise InternalError(f"the look-up of PSKs gave {_kind(answer)}, which is not one")
+        if answer.identity != self.identity:
+            raise InternalError("the look-up of PSKs gave the key of another identity")
+        return answer
 
 
 @dataclass(slots=True)

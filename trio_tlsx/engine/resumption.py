@@ -103,13 +103,15 @@ class TicketKeeper:
 
     Attributes:
         resumption_secret: what the tickets' keys come from.
+        server: None where there were no certificates, and so no tickets worth keeping: the key
+            from outside costs no more, and a key that is withdrawn should be so at once.
         verified_at: when the server's chain was verified, in this connection or an earlier one.
     """
 
     config: ClientConfig
     server_name: ServerName
     suite: CipherSuite
-    server: PeerIdentity
+    server: PeerIdentity | None
     verified_at: datetime.datetime
     resumption_secret: bytes = field(repr=False)
     alpn_protocol: str | None
@@ -118,7 +120,7 @@ class TicketKeeper:
         """What is to be asked to keep it; None where nobody would."""
         check_context(ticket.extensions, Context.NST)
         early_data = ticket.extensions.get(_E.early_data)
-        if self.config.sessions is None or not ticket.ticket_lifetime:
+        if self.config.sessions is None or self.server is None or not ticket.ticket_lifetime:
             return None
         session = Session(
             server_name=self.server_name.host,

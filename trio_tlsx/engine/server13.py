@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NoReturn
 
 from cryptography import x509
 
@@ -20,10 +21,11 @@ from .early_data import Accepted
 from .extensions import Extensions, ExtensionType
 from .groups import Group
 from .handshake import Established, Handshake, Steps
+from .hello import require
 from .key_schedule import KeySchedule
 from .messages import Certificate, CertificateRequest, ClientHello, EncryptedExtensions
 from .negotiated import Negotiated
-from .psk import Psk, takes_psks
+from .psk import Psk, psk_modes
 from .questions import OCSPResponseWanted
 from .resumption import ServerSession, TicketIssuer, ticket_context
 from .selection import Selected
@@ -32,7 +34,7 @@ from .suites import CipherSuite
 from .views import requested_name
 from .wire import uint16
 
-__all__ = ["Terms", "choose_protocol", "run", "select_credentials"]
+__all__ = ["Terms", "choose_protocol", "refuse", "run", "select_credentials"]
 
 _E = ExtensionType
 
@@ -42,18 +44,19 @@ class Terms:
     """What the hellos settled.
 
     Attributes:
-        identity: who we are for this client.
+        identity: who we are for this client; None where only a key can tell it.
         psk: the key that both sides have, by which they know each other; None where we show a
             certificate.
         early_data: what of it we take; None for none.
+        group: the key exchange; None where there was none.
     """
 
     config: ServerConfig
-    identity: Selected
+    identity: Selected | None
     psk: Psk[ServerSession] | None
     early_data: Accepted | None
     suite: CipherSuite
-    group: Group
+    group: Group | None
     alpn_protocol: bytes | None
 
 
@@ -62,8 +65,7 @@ def run(
 ) -> Steps[Established]:
     """From our ServerHello, which is in the transcript, to the client's Finished."""
     config, suite, psk, accepted = terms.config, terms.suite, terms.psk, terms.early_data
-    credentials, scheme = terms.identity
-    protocol = terms.alpn_protocol
+    identity, group, protocol = terms.identity, terms.group, terms.alpn_protocol
     session = psk.session if psk else None
     keys = KeySchedule(suite, psk.secret if psk else None, hs.key_log)
     keys.mix_shared_secret(shared_secret)
@@ -74,10 +76,10 @@ def run(
     hs.incoming.accept_plaintext_alert = True
     hs.protect_outgoing(suite, server_secret)
 
-    sends_tickets = config.tickets > 0 and takes_psks(hello)
     hs.send(encrypted_extensions(hs, terms, hello))
     request = None
-    if session is None:
+    if psk is None and identity is not None:
+        credentials, scheme = identity
         request = certificate_request(config)
         if request is not None:
             hs.send(request)
@@ -106,35 +108,41 @@ def run(
         yield from judge_client(hs, config, None, client.chain)
     hs.incoming.accept_change_cipher_spec = False
     hs.protect_incoming(suite, keys.derive("c ap traffic", finished_hash))
-    issuer = TicketIssuer(
-        config,
-        ticket_context(config, credentials, hello),
-        suite,
-        client,
-        authenticated_at=session.authenticated_at if session else config.clock(),
-        resumption_secret=keys.derive("res master", hs.transcript.digest()),
-        alpn_protocol=protocol,
-    )
+    external = psk.external if psk else None
+    new_tickets = None
+    resumption_secret = keys.derive("res master", hs.transcript.digest())
+    # A key from outside costs no more than a ticket, and when it is withdrawn it should be so.
+    if identity is not None and external is None and config.tickets and psk_modes(config, hello):
+        new_tickets = TicketIssuer(
+            config,
+            ticket_context(config, identity[0], hello),
+            suite,
+            client,
+            authenticated_at=session.authenticated_at if session else config.clock(),
+            resumption_secret=resumption_secret,
+            alpn_protocol=protocol,
+        ).issue
     return Established(
         suite,
         Negotiated(
             version="TLSv1.3",
             cipher_suite=suite.name,
-            group=terms.group.name,
+            group=group.name if group else None,
             alpn_protocol=protocol.decode("latin-1") if protocol else None,
             server_name=requested_name(hello.extensions),
             peer_certificates=client.chain if client else (),
             signature_scheme=client.signature_scheme.name if client else None,
             resumed=session is not None,
             early_data_accepted=accepted is not None,
+            psk_identity=external.identity if external else None,
         ),
-        server_certificate=credentials.chain[0],
+        server_certificate=identity[0].chain[0] if identity and not external else None,
         exporter_secret=exporter_secret,
         shared_suites=tuple(
             config.suite_table[code] for code in hello.cipher_suites if code in config.suite_table
         ),
         key_update_bytes=config.key_update_bytes,
-        new_tickets=issuer.issue if sends_tickets else None,
+        new_tickets=new_tickets,
     )
 
 
@@ -185,21 +193,26 @@ def certificate_request(config: ServerConfig) -> CertificateRequest | None:
     return CertificateRequest(b"", extensions)
 
 
-def select_credentials(candidates: Sequence[Credentials], hello: ClientHello) -> Selected:
-    """What of ours is best for this client (RFC 9846 4.5.1.2)."""
-    offered = ext.decode_uint16_list(
-        hello.extensions[_E.signature_algorithms], "signature_algorithms"
-    )
+def select_credentials(candidates: Sequence[Credentials], hello: ClientHello) -> Selected | None:
+    """What of ours is best for this client (RFC 9846 4.5.1.2); None if nothing will do."""
+    body = hello.extensions.get(_E.signature_algorithms)
+    if body is None:
+        return None
+    offered = ext.decode_uint16_list(body, "signature_algorithms")
     # RFC 9963 2: no client may offer these, and a server never signs with them.
     schemes = [scheme for scheme in offered if scheme not in CLIENT_ONLY_SCHEMES]
-    name = requested_name(hello.extensions)
-    selected = selection.for_server(candidates, schemes, name)
-    if selected is None:
-        able = {scheme.name: None for c in candidates for scheme in c.signer.schemes}
-        raise NegotiationError(
-            f"this peer accepts no signature that our key can make ({', '.join(able)})"
-        )
-    return selected
+    return selection.for_server(candidates, schemes, requested_name(hello.extensions))
+
+
+def refuse(candidates: Sequence[Credentials], hello: ClientHello) -> NoReturn:
+    """Say why we cannot tell this client, with whom we share no key, who we are."""
+    if not candidates:
+        raise NegotiationError("this peer offers no pre-shared key, and one is needed here")
+    require(hello, _E.signature_algorithms)
+    able = {scheme.name: None for c in candidates for scheme in c.signer.schemes}
+    raise NegotiationError(
+        f"this peer accepts no signature that our key can make ({', '.join(able)})"
+    )
 
 
 def staple(hs: Handshake, credentials: Credentials, hello: ClientHello) -> Steps[Extensions]:

@@ -6,7 +6,7 @@ What follows the hellos belongs to a version: ``server`` hands over to it.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import urandom
 
@@ -16,6 +16,7 @@ from ..errors import AlertDescription, NegotiationError, ProtocolError
 from . import early_data, server13, views
 from . import extensions as ext
 from .extensions import Context, ExtensionType, check_context
+from .external import find_psks
 from .groups import Group
 from .handshake import Established, Handshake, Steps
 from .hello import (
@@ -25,11 +26,13 @@ from .hello import (
     VERSION_NAMES,
     bad_key_share,
     check_legacy_version,
+    require,
 )
 from .messages import HELLO_RETRY_REQUEST_RANDOM, RANDOM_LENGTH, ClientHello, ServerHello
-from .psk import Psk, check_binder, decode_offered_psks, takes_psks
+from .psk import PSK_DHE_KE, PSK_KE, Psk, check_binder, decode_offered_psks, psk_modes
 from .questions import CredentialsWanted
 from .resumption import ServerSession, known_session, ticket_context
+from .selection import Selected
 from .suites import CipherSuite
 from .wire import uint16
 
@@ -37,8 +40,9 @@ __all__ = ["server"]
 
 COOKIE_LENGTH = 32
 
-#: Identities of one ClientHello that a server looks at.
-MAX_IDENTITIES = 4
+#: Identities of one ClientHello that a server looks at: a session's, and four external PSKs',
+#: imported for two hashes each.
+MAX_IDENTITIES = 9
 
 #: Bytes of 0-RTT records that a server drops: what common servers let a client send at the most.
 MAX_SKIPPED_EARLY_DATA = 2**14
@@ -52,13 +56,19 @@ class Choice:
 
     Attributes:
         psk: the key that both sides have; its binder is checked later.
-        peer_share: None where a retry is needed.
+        group: None for no key exchange at all.
+        peer_share: None as long as the client has not sent one of that group.
     """
 
     suite: CipherSuite
     psk: Psk[ServerSession] | None
-    group: Group
+    group: Group | None
     peer_share: bytes | None
+
+    @property
+    def missing_group(self) -> Group | None:
+        """What the client has to send a key share of."""
+        return self.group if self.peer_share is None else None
 
 
 def server(hs: Handshake, config: ServerConfig) -> Steps[Established]:
@@ -69,8 +79,11 @@ def server(hs: Handshake, config: ServerConfig) -> Steps[Established]:
     config, candidates = yield from who_answers(hs, config, hello)
     hs.log_keys(config.write_key_log, hello.random)
     identity = server13.select_credentials(candidates, hello)
-    choice = choose(config, hello, known_psks(config, identity[0], hello))
-    retried = choice.peer_share is None or config.require_cookie
+    psks = yield from known_psks(hs, config, candidates, identity, hello)
+    choice = choose(config, hello, psks)
+    if choice.psk is None and identity is None:
+        server13.refuse(candidates, hello)
+    retried = choice.missing_group is not None or config.require_cookie
     if retried:
         hs.check_end_of_flight()
         retry = hello_retry_request(config, hello, choice)
@@ -82,7 +95,8 @@ def server(hs: Handshake, config: ServerConfig) -> Steps[Established]:
         first, hello = hello, (yield from hs.expect(ClientHello))
         check_client_hello(hello)
         check_second_client_hello(first, hello, retry)
-        choice = replace(choice, peer_share=retried_key_share(hello, choice.group))
+        if choice.group is not None:
+            choice = replace(choice, peer_share=retried_key_share(hello, choice.group))
     extensions: dict[int, bytes] = {}
     if choice.psk is not None:
         index = accept_psk(hs, choice.psk, hello)
@@ -97,8 +111,11 @@ def server(hs: Handshake, config: ServerConfig) -> Steps[Established]:
         if accepted is None:
             skip_early_data(hs, hello)
 
-    share, shared_secret = answer_key_share(choice)
-    extensions[_E.key_share] = ext.encode_key_share_entry(choice.group.code, share)
+    # RFC 9846 7.1: without a key exchange there are zeros in its secret's place.
+    shared_secret = bytes(choice.suite.hash_length)
+    if choice.group is not None:
+        share, shared_secret = answer_key_share(choice.group, choice.peer_share or b"")
+        extensions[_E.key_share] = ext.encode_key_share_entry(choice.group.code, share)
     extensions[_E.supported_versions] = uint16(TLS13)
     hs.send(
         ServerHello(
@@ -163,43 +180,57 @@ def check_client_hello(hello: ClientHello) -> None:
     if hello.legacy_compression_methods != NO_COMPRESSION:
         raise ProtocolError("the other side offered compression along with TLS 1.3")
     check_context(extensions, Context.CH)
-    for needed in (_E.supported_groups, _E.signature_algorithms, _E.key_share):
-        if needed not in extensions:
-            raise ProtocolError(
-                f"the other side's ClientHello lacks {needed.name}",
-                AlertDescription.missing_extension,
-            )
     if _E.pre_shared_key in extensions:
         if tuple(extensions)[-1] != _E.pre_shared_key:
             raise ProtocolError("pre_shared_key is not the last extension of the ClientHello")
-        if _E.psk_key_exchange_modes not in extensions:
-            raise ProtocolError(
-                "the other side's ClientHello lacks psk_key_exchange_modes",
-                AlertDescription.missing_extension,
-            )
+        require(hello, _E.psk_key_exchange_modes)
+    else:
+        require(hello, _E.signature_algorithms, _E.supported_groups)
+    if _E.supported_groups in extensions or _E.key_share in extensions:
+        require(hello, _E.supported_groups, _E.key_share)
 
 
 def known_psks(
-    config: ServerConfig, credentials: Credentials, hello: ClientHello
-) -> Sequence[Psk[ServerSession]]:
-    """Those of the keys offered that we have, and the client does so if its binders are right."""
+    hs: Handshake,
+    config: ServerConfig,
+    candidates: Sequence[Credentials],
+    identity: Selected | None,
+    hello: ClientHello,
+) -> Steps[Sequence[Psk[ServerSession]]]:
+    """Those of the keys offered that we have: sessions', or else keys from outside.
+
+    The client has one too if its binder is right.
+
+    Args:
+        candidates: with which certificates we could go on.
+        identity: the one of them for this client, whose tickets are good.
+    """
     offered = decode_offered_psks(hello)
-    if offered is None or not takes_psks(hello):
+    if offered is None or not psk_modes(config, hello):
         return ()
-    context = ticket_context(config, credentials, hello)
     identities = offered.identities[:MAX_IDENTITIES]
-    sessions = (known_session(config, context, ticket, age) for ticket, age in identities)
-    return [psk for psk in sessions if psk is not None]
+    if identity is not None:
+        context = ticket_context(config, identity[0], hello)
+        sessions = (known_session(config, context, ticket, age) for ticket, age in identities)
+        if known := [psk for psk in sessions if psk is not None]:
+            return known
+    names = [name for name, _ in identities]
+    return (yield from find_psks(hs, config, names, needed=not candidates))
 
 
 def choose(config: ServerConfig, hello: ClientHello, psks: Sequence[Psk[ServerSession]]) -> Choice:
     """Our most wanted suite and group among those offered; a group with a key share first."""
     suite, psk = choose_suite(config, hello, psks)
     offered = supported_groups(hello)
-    shares = ext.decode_key_shares(hello.extensions[_E.key_share])
+    shares = key_shares(hello)
     if not shares.keys() <= set(offered):
         raise ProtocolError("the other side sent a key share for a group that it does not offer")
     common = [group for group in config.group_table.values() if group.code in offered]
+    if psk is not None:
+        modes = psk_modes(config, hello)
+        if PSK_DHE_KE not in modes or (PSK_KE in modes and not common):
+            return Choice(suite, psk, None, None)
+    require(hello, _E.supported_groups, _E.key_share)
     if not common:
         raise NegotiationError("the other side offers no key exchange group that is allowed here")
     group = next((group for group in common if group.code in shares), common[0])
@@ -242,13 +273,19 @@ def accept_psk(hs: Handshake, psk: Psk[ServerSession], hello: ClientHello) -> in
 
 
 def supported_groups(hello: ClientHello) -> tuple[int, ...]:
-    return ext.decode_uint16_list(hello.extensions[_E.supported_groups], "supported_groups")
+    body = hello.extensions.get(_E.supported_groups)
+    return () if body is None else ext.decode_uint16_list(body, "supported_groups")
+
+
+def key_shares(hello: ClientHello) -> Mapping[int, bytes]:
+    body = hello.extensions.get(_E.key_share)
+    return {} if body is None else ext.decode_key_shares(body)
 
 
 def hello_retry_request(config: ServerConfig, hello: ClientHello, choice: Choice) -> ServerHello:
     extensions: dict[int, bytes] = {}
-    if choice.peer_share is None:
-        extensions[_E.key_share] = uint16(choice.group.code)
+    if (group := choice.missing_group) is not None:
+        extensions[_E.key_share] = uint16(group.code)
     if config.require_cookie:
         extensions[_E.cookie] = ext.encode_cookie(urandom(COOKIE_LENGTH))
     extensions[_E.supported_versions] = uint16(TLS13)
@@ -272,9 +309,9 @@ def check_second_client_hello(first: ClientHello, second: ClientHello, retry: Se
         raise ProtocolError("the other side changed its ClientHello more than it was asked to")
     if _E.early_data in second.extensions:
         raise ProtocolError("the other side offers early data after a HelloRetryRequest")
-    shares = ext.decode_key_shares(second.extensions[_E.key_share])
+    shares = key_shares(second)
     if _E.key_share not in retry.extensions:
-        if second.extensions[_E.key_share] != first.extensions[_E.key_share]:
+        if second.extensions.get(_E.key_share) != first.extensions.get(_E.key_share):
             raise ProtocolError(
                 "the other side changed key shares that it was not asked to change"
             )
@@ -301,15 +338,15 @@ def without_extensions(hello: ClientHello, omitted: Collection[int]) -> ClientHe
 
 def retried_key_share(hello: ClientHello, group: Group) -> bytes:
     """The key share that a second ClientHello must have (RFC 9846 4.3.8)."""
-    shares = ext.decode_key_shares(hello.extensions[_E.key_share])
+    shares = key_shares(hello)
     if group.code not in shares:
         raise ProtocolError(f"the other side did not send the key share ({group.name}) asked for")
     return shares[group.code]
 
 
-def answer_key_share(choice: Choice) -> tuple[bytes, bytes]:
+def answer_key_share(group: Group, peer_share: bytes) -> tuple[bytes, bytes]:
     """Our key share and the shared secret."""
     try:
-        return choice.group.respond(choice.peer_share or b"")
+        return group.respond(peer_share)
     except ValueError as error:
-        raise bad_key_share(choice.group) from error
+        raise bad_key_share(group) from error

@@ -1,0 +1,69 @@
+"""Keys from outside, made fit for one version of TLS and one hash (RFC 9258)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..errors import ProtocolError
+from .hello import TLS13
+from .key_schedule import expand_label, hmac
+from .suites import CipherSuite, Hash
+from .wire import Reader, opaque16, uint16
+
+__all__ = ["ImportedIdentity", "import_key"]
+
+#: RFC 9258 10: the hashes that a key can be made fit for.
+TARGET_KDFS: Mapping[Hash, int] = {hashlib.sha256: 0x0001, hashlib.sha384: 0x0002}
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedIdentity:
+    """What an imported key is called in a ClientHello (RFC 9258 5.1)."""
+
+    external_identity: bytes
+    context: bytes
+    target_protocol: int
+    target_kdf: int
+
+    @classmethod
+    def of(cls, external_identity: bytes, context: bytes, target: CipherSuite) -> ImportedIdentity:
+        return cls(external_identity, context, TLS13, TARGET_KDFS[target.hash])
+
+    @classmethod
+    def decode(cls, identity: bytes) -> ImportedIdentity | None:
+        """None where it is not in this form, and so no imported key's."""
+        reader = Reader(identity, "identity")
+        try:
+            fields = (
+                reader.opaque16(minimum=1),
+                reader.opaque16(),
+                reader.uint16(),
+                reader.uint16(),
+            )
+            reader.finish()
+        except ProtocolError:
+            return None
+        return cls(*fields)
+
+    def encode(self) -> bytes:
+        return b"".join(
+            (
+                opaque16(self.external_identity),
+                opaque16(self.context),
+                uint16(self.target_protocol),
+                uint16(self.target_kdf),
+            )
+        )
+
+
+def import_key(key: bytes, digest: Hash, identity: ImportedIdentity, target: CipherSuite) -> bytes:
+    """The key to use with ``target`` in place of one from outside (RFC 9258 5.1).
+
+    Args:
+        digest: the hash that goes with the key from outside; the target's may be another.
+    """
+    extracted = hmac(digest, b"", key)  # no salt, which is as good as one of zeros
+    context = digest(identity.encode()).digest()
+    return expand_label(digest, extracted, "derived psk", context, target.hash_length)
