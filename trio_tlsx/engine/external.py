@@ -35,20 +35,29 @@ def find_psks(
     """Those of the keys offered that this server has.
 
     Args:
-        needed: there are no certificates to go on with. Whoever guesses at identities shall not
-            learn then which of them exist (RFC 9846 6.2): the others get a key that nobody has,
-            and fail as a wrong binder does.
+        needed: there are no certificates to go on with. Who guesses at identities shall not learn
+            then which of them exist: the others get keys that nobody has, for which as much is
+            computed, and which end as a wrong binder does (RFC 9846 6.2).
     """
     if config.find_psk is None:
         return []
-    supposed = [psk for psk in map(suppose, identities) if psk is not None]
-    found: list[ExternalPSK] = []
-    for identity in dict.fromkeys(psk.identity for psk in supposed):
-        psk = yield from hs.ask(PSKWanted(identity, config.find_psk))
-        if psk is not None:
-            found.append(psk)
-    known = offered_among(identities, found, config)
-    return known if known or not needed else offered_among(identities, supposed, config)
+    suites = config.suite_table.values()
+    answers: dict[bytes, ExternalPSK | None] = {}
+    known: list[Psk[Any]] = []
+    unknown: list[Psk[Any]] = []
+    for identity in identities:
+        supposed = suppose(identity)
+        if supposed is None:
+            continue
+        if supposed.identity not in answers:
+            wanted = PSKWanted(supposed.identity, config.find_psk)
+            answers[supposed.identity] = yield from hs.ask(wanted)
+        external = answers[supposed.identity]
+        if external is None or not is_offered_as(external, supposed):
+            unknown += (psk for psk in psks_of(supposed, suites) if psk.identity == identity)
+        else:
+            known += (psk for psk in psks_of(external, suites) if psk.identity == identity)
+    return known if known or not needed else unknown
 
 
 def suppose(identity: bytes) -> ExternalPSK | None:
@@ -62,9 +71,5 @@ def suppose(identity: bytes) -> ExternalPSK | None:
         return None
 
 
-def offered_among(
-    identities: Sequence[bytes], externals: Iterable[ExternalPSK], config: ServerConfig
-) -> Sequence[Psk[Any]]:
-    suites = config.suite_table.values()
-    psks = {psk.identity: psk for external in externals for psk in psks_of(external, suites)}
-    return [psks[identity] for identity in identities if identity in psks]
+def is_offered_as(external: ExternalPSK, supposed: ExternalPSK) -> bool:
+    return (external.imported, external.context) == (supposed.imported, supposed.context)

@@ -1,0 +1,669 @@
+"""Keys that both sides were given beforehand: offered, looked up, used, and refused."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Literal, TypeAlias
+
+import pytest
+from cryptography.hazmat.primitives import hashes, hmac
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+from engine_pairs import (
+    SERVER_NAME,
+    authority,
+    carry,
+    connections,
+    credentials,
+    established,
+    failure_of,
+    read_all,
+    records,
+    sealed,
+    send,
+    shake_hands,
+    turn,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trio_tlsx import ClientConfig, ConfigError, ExternalPSK, Peer, PSKWanted, ServerConfig
+from trio_tlsx.engine import client_hello, external, psk, server13
+from trio_tlsx.engine.connection import Connection
+from trio_tlsx.engine.extensions import ExtensionType
+from trio_tlsx.engine.external import psks_of
+from trio_tlsx.engine.importer import ImportedIdentity
+from trio_tlsx.engine.messages import ClientHello, NewSessionTicket, encode_message
+from trio_tlsx.engine.psk import OfferedPsks, Psk
+from trio_tlsx.engine.record import ContentType
+from trio_tlsx.engine.selection import Selected
+from trio_tlsx.engine.server_hello import MAX_IDENTITIES
+from trio_tlsx.engine.suites import CIPHER_SUITES
+from trio_tlsx.engine.wants import Question, Want
+from trio_tlsx.errors import AlertDescription, InternalError, TLSError
+
+SHA256, SHA384 = CIPHER_SUITES[0x1301], CIPHER_SUITES[0x1302]
+HashName: TypeAlias = Literal["SHA256", "SHA384"]
+
+NAME, KEY = b"client 1", bytes(range(32))
+PSK = ExternalPSK(NAME, KEY)
+STRANGER = ExternalPSK(b"client 2", bytes(32))
+IMPOSTOR = ExternalPSK(NAME, bytes(32))
+
+CLIENT = ClientConfig(psks=[PSK], groups=["x25519"])
+SERVER = ServerConfig(psks=[PSK], groups=["x25519"])
+#: Those that take certificates too; the client keeps no sessions from one test to the next.
+OPEN_CLIENT = replace(CLIENT, trust=authority.trust, resumption=False)
+OPEN_SERVER = replace(SERVER, credentials=credentials())
+
+
+def knows_by_key(client: ClientConfig, server: ServerConfig) -> bool:
+    """Whether the two, who agree on that, know each other by the key and not by certificates."""
+    pair = established(client, server)
+    for settled in (one.negotiated for one in pair):
+        assert not settled.resumed
+        assert settled.psk_identity in (None, NAME)
+        if settled.psk_identity is not None:
+            assert settled.peer_certificates == ()
+            assert settled.signature_scheme is settled.peer_identity is None
+    for one, other in (pair, pair[::-1]):
+        send(one, other, b"data")
+        assert read_all(other) == b"data"
+    [known] = {one.negotiated.psk_identity is not None for one in pair}
+    return known
+
+
+def refused_by_server(client: ClientConfig, server: ServerConfig) -> TLSError:
+    """Why the server refuses; the client is told the same."""
+    pair = connections(client, server)
+    error = failure_of(lambda: shake_hands(*pair))
+    assert error.refused_by == "us"
+    carry(pair[1], pair[0])
+    assert failure_of(pair[0].do_handshake).alert == error.alert
+    return error
+
+
+def client_hello_of(config: ClientConfig) -> ClientHello:
+    client = Connection.client(config, SERVER_NAME)
+    client.do_handshake()
+    sent = records(client.data_to_send())
+    return ClientHello.decode(b"".join(record[5:] for _, record in sent if record[0] == 22)[4:])
+
+
+def offered(config: ClientConfig) -> OfferedPsks:
+    return OfferedPsks.decode(client_hello_of(config).extensions[ExtensionType.pre_shared_key])
+
+
+# The importer: RFC 9258 has no vectors, so this is its section 5 once more, in other words
+
+
+def expand_label(
+    name: HashName, secret: bytes, label: bytes, context: bytes, length: int
+) -> bytes:
+    full = b"tls13 " + label
+    info = length.to_bytes(2) + bytes((len(full),)) + full + bytes((len(context),)) + context
+    algorithm = {"SHA256": hashes.SHA256, "SHA384": hashes.SHA384}[name]()
+    return HKDFExpand(algorithm, length, info).derive(secret)
+
+
+def extract(name: HashName, salt: bytes, key: bytes) -> bytes:
+    algorithm = {"SHA256": hashes.SHA256, "SHA384": hashes.SHA384}[name]()
+    mac = hmac.HMAC(salt, algorithm)
+    mac.update(key)
+    return mac.finalize()
+
+
+@pytest.mark.parametrize(("target", "kdf"), [("SHA256", b"\0\1"), ("SHA384", b"\0\2")])
+@pytest.mark.parametrize("source", ["SHA256", "SHA384"])
+def test_imports_as_the_rfc_has_it(source: HashName, target: HashName, kdf: bytes) -> None:
+    key = ExternalPSK(b"identity", b"k" * 40, context=b"from there", hash=source)
+    suite = {"SHA256": SHA256, "SHA384": SHA384}[target]
+    [imported] = psks_of(key, [suite])
+    identity = b"\0\x08identity" + b"\0\x0afrom there" + b"\x03\x04" + kdf
+    assert imported.identity == identity
+    assert imported.obfuscated_ticket_age == 0
+    digest = hashlib.new(source, identity).digest()
+    extracted = extract(source, bytes(len(digest)), b"k" * 40)
+    secret = expand_label(source, extracted, b"derived psk", digest, suite.hash_length)
+    assert imported.secret == secret
+    early = extract(target, bytes(suite.hash_length), secret)
+    nothing = hashlib.new(target).digest()
+    binder_key = expand_label(target, early, b"imp binder", nothing, suite.hash_length)
+    finished = expand_label(target, binder_key, b"finished", b"", suite.hash_length)
+    transcript = hashlib.new(target, b"hello").digest()
+    assert psk.binder(imported, b"hello") == extract(target, finished, transcript)
+
+
+def test_the_three_kinds_of_keys_have_binders_of_their_own() -> None:
+    session: Psk[str] = Psk(NAME, 0, SHA256, KEY, "session")
+    plain: Psk[str] = replace(session, session=None, external=plain_psk())
+    imported: Psk[str] = replace(session, session=None, external=PSK)
+    assert len({psk.binder(each, b"hello") for each in (session, plain, imported)}) == 3
+
+
+def plain_psk(name: HashName = "SHA256") -> ExternalPSK:
+    return ExternalPSK(NAME, KEY, hash=name, imported=False)
+
+
+@given(st.binary(min_size=1), st.binary(), st.integers(0, 2**16 - 1), st.integers(0, 2**16 - 1))
+def test_reads_the_identities_that_it_writes(
+    name: bytes, context: bytes, protocol: int, kdf: int
+) -> None:
+    identity = ImportedIdentity(name, context, protocol, kdf)
+    octets = identity.encode()
+    assert ImportedIdentity.decode(octets) == identity
+    assert ImportedIdentity.decode(octets + b"\0") is None
+    assert ImportedIdentity.decode(octets[:-1]) is None
+
+
+@given(st.binary())
+def test_what_is_read_is_written_alike(octets: bytes) -> None:
+    identity = ImportedIdentity.decode(octets)
+    assert identity is None or identity.encode() == octets
+
+
+def test_one_imported_key_for_each_hash_of_the_suites() -> None:
+    assert [each.suite.hash for each in psks_of(PSK, CIPHER_SUITES.values())] == [
+        SHA256.hash,
+        SHA384.hash,
+    ]
+    assert [len(binder) for binder in offered(CLIENT).binders] == [32, 48]
+    assert [each.secret for each in psks_of(plain_psk("SHA384"), CIPHER_SUITES.values())] == [KEY]
+
+
+# Handshakes
+
+
+@pytest.mark.parametrize("suite", [suite.name for suite in CIPHER_SUITES.values()])
+@pytest.mark.parametrize("cookie", [False, True])
+@pytest.mark.parametrize("name", ["SHA256", "SHA384"])
+def test_an_imported_key_goes_with_every_suite(name: HashName, suite: str, cookie: bool) -> None:
+    key = ExternalPSK(NAME, KEY, context=b"client to server", hash=name)
+    server = replace(SERVER, psks=[key], cipher_suites=[suite], require_cookie=cookie)
+    assert knows_by_key(replace(CLIENT, psks=[key]), server)
+
+
+@pytest.mark.parametrize("group", ["x25519", "secp256r1"])
+@pytest.mark.parametrize("name", ["SHA256", "SHA384"])
+def test_a_plain_key_goes_with_the_suites_of_its_hash(name: HashName, group: str) -> None:
+    server = replace(SERVER, psks=[plain_psk(name)], groups=[group])
+    client = replace(OPEN_CLIENT, psks=[plain_psk(name)], groups=["x25519", "secp256r1"])
+    assert knows_by_key(client, server)
+    suite = {"SHA256": SHA256, "SHA384": SHA384}[name]
+    server = replace(server, credentials=credentials(), cipher_suites=[suite.name])
+    assert knows_by_key(client, server)
+    other = {"SHA256": SHA384, "SHA384": SHA256}[name]
+    server = replace(server, cipher_suites=[other.name])
+    assert not knows_by_key(client, server)
+
+
+def test_nobody_shows_a_certificate_nor_is_asked_for_one() -> None:
+    seen: list[str] = []
+    client = Connection.client(
+        CLIENT, SERVER_NAME, observer=lambda way, name, _: seen.append(name)
+    )
+    server = replace(OPEN_SERVER, client_auth="required", client_trust=authority.trust)
+    shake_hands(client, Connection.server(server))
+    assert seen == [
+        "client_hello",
+        "server_hello",
+        "encrypted_extensions",
+        "finished",
+        "finished",
+    ]
+
+
+def test_verify_is_not_asked_about_a_peer_that_has_the_key() -> None:
+    def verify(_: Peer) -> None:
+        raise AssertionError("there is nothing to verify")
+
+    server = replace(
+        OPEN_SERVER, client_auth="required", client_trust=authority.trust, verify=verify
+    )
+    assert knows_by_key(replace(OPEN_CLIENT, verify=verify), server)
+
+
+def test_exports_the_same_and_has_no_end_point() -> None:
+    client, server = established(CLIENT, SERVER)
+    label = "EXPERIMENTAL test"
+    assert client.export_keying_material(label, 32) == server.export_keying_material(label, 32)
+    assert client.channel_binding("tls-exporter") == server.channel_binding("tls-exporter")
+    for one in established(OPEN_CLIENT, OPEN_SERVER):
+        assert one.channel_binding("tls-server-end-point") is None
+
+
+def test_no_tickets_are_given_nor_kept() -> None:
+    open_client = replace(OPEN_CLIENT, resumption=True)
+    client, server = established(open_client, OPEN_SERVER)
+    server.write(memoryview(b"x"))
+    [(_, record)] = records(bytes(server.pending_output()))
+    assert len(record) == 5 + 1 + 1 + 16
+    ticket = encode_message(NewSessionTicket(3600, 0, b"", b"ticket", {}))
+    carry(server, client)
+    client.receive_data(sealed(server, ticket, ContentType.handshake))
+    assert read_all(client) == b"x"
+    assert client.read() is Want.READ
+    assert len(offered(open_client).identities) == 2
+
+
+def test_the_keys_of_another_server_config_count() -> None:
+    server = ServerConfig(select_credentials=lambda _: SERVER, psks=[STRANGER])
+    assert knows_by_key(CLIENT, server)
+
+
+def test_selected_credentials_go_with_the_keys_of_the_config() -> None:
+    server = ServerConfig(select_credentials=lambda _: credentials(), psks=[PSK])
+    assert knows_by_key(OPEN_CLIENT, server)
+    assert not knows_by_key(replace(OPEN_CLIENT, psks=[STRANGER]), server)
+
+
+# Certificates instead
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        pytest.param(STRANGER, id="unknown"),
+        pytest.param(replace(PSK, context=b"another"), id="another context"),
+        pytest.param(plain_psk(), id="not imported"),
+    ],
+)
+def test_goes_on_with_certificates(key: ExternalPSK) -> None:
+    client, server = established(replace(OPEN_CLIENT, psks=[key]), OPEN_SERVER)
+    assert client.negotiated.psk_identity is server.negotiated.psk_identity is None
+    assert client.negotiated.peer_certificates == credentials().chain
+    assert not knows_by_key(replace(OPEN_CLIENT, psks=[PSK]), replace(OPEN_SERVER, psks=[key]))
+
+
+def test_without_trust_no_certificate_will_do() -> None:
+    assert ExtensionType.signature_algorithms in client_hello_of(OPEN_CLIENT).extensions
+    assert ExtensionType.signature_algorithms not in client_hello_of(CLIENT).extensions
+    stranger = replace(CLIENT, psks=[STRANGER])
+    assert refused_by_server(stranger, OPEN_SERVER).alert == AlertDescription.missing_extension
+
+
+def test_a_server_that_shows_a_certificate_nobody_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client, server = connections(replace(CLIENT, psks=[STRANGER]), OPEN_SERVER)
+
+    def whatever(*_: object) -> Selected:
+        return credentials(), credentials().signer.schemes[0]
+
+    monkeypatch.setattr(server13, "select_credentials", whatever)
+    turn(client, server)
+    turn(server, client)
+    error = failure_of(client.do_handshake)
+    assert error.alert == AlertDescription.missing_extension
+
+
+@pytest.mark.parametrize("again", ["insecure_skip_verification", "verify_replaces_builtin"])
+def test_other_ways_to_judge_certificates(again: str) -> None:
+    judged: list[Peer] = []
+    how: dict[str, Any] = {again: True, "verify": judged.append}
+    client = ClientConfig(psks=[STRANGER], **how)
+    assert not knows_by_key(client, OPEN_SERVER)
+    assert len(judged) == 1
+
+
+# Refusals
+
+
+@pytest.mark.parametrize("server", [SERVER, OPEN_SERVER], ids=["keys only", "certificates too"])
+@pytest.mark.parametrize("cookie", [False, True])
+def test_a_wrong_key(server: ServerConfig, cookie: bool) -> None:
+    server = replace(server, require_cookie=cookie)
+    error = refused_by_server(replace(OPEN_CLIENT, psks=[IMPOSTOR]), server)
+    assert error.alert == AlertDescription.decrypt_error
+
+
+@pytest.mark.parametrize("imported", [True, False])
+@pytest.mark.parametrize("cookie", [False, True])
+def test_with_keys_only_an_unknown_identity_ends_as_a_wrong_key(
+    monkeypatch: pytest.MonkeyPatch, imported: bool, cookie: bool
+) -> None:
+    server = replace(SERVER, psks=[replace(PSK, imported=imported)], require_cookie=cookie)
+    steps: list[list[object]] = []
+    for name in (NAME, b"client 2"):
+        done: list[object] = []
+        notes_calls(monkeypatch, done, external, "import_key")
+        notes_calls(monkeypatch, done, psk, "binder")
+        pair = connections(
+            replace(CLIENT, psks=[ExternalPSK(name, bytes(32), imported=imported)]), server
+        )
+        error = failure_of(lambda pair=pair: shake_hands(*pair))
+        done += [error.alert, type(error), str(error), len(pair[1].data_to_send())]
+        steps.append(done)
+        monkeypatch.undo()
+    assert steps[0] == steps[1]
+    assert AlertDescription.decrypt_error in steps[0]
+    assert "binder" in steps[0]
+
+
+def notes_calls(
+    monkeypatch: pytest.MonkeyPatch, notes: list[object], module: Any, name: str
+) -> None:
+    original: Callable[..., object] = getattr(module, name)
+
+    def noting(*args: object) -> object:
+        notes.append(name)
+        return original(*args)
+
+    monkeypatch.setattr(module, name, noting)
+
+
+def test_another_context_is_another_identity() -> None:
+    other = replace(PSK, context=b"another")
+    error = refused_by_server(replace(CLIENT, psks=[other]), SERVER)
+    assert error.alert == AlertDescription.decrypt_error
+
+
+def test_with_keys_only_a_client_without_any() -> None:
+    client = ClientConfig(trust=authority.trust)
+    assert refused_by_server(client, SERVER).alert == AlertDescription.handshake_failure
+
+
+def test_with_keys_only_a_client_without_our_modes(monkeypatch: pytest.MonkeyPatch) -> None:
+    offers_modes(monkeypatch, b"\x01\x00")
+    assert refused_by_server(CLIENT, SERVER).alert == AlertDescription.handshake_failure
+
+
+def test_identities_that_cannot_be_ours_are_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bytes] = []
+    server = replace(OPEN_SERVER, psks=asked.append)
+    stands_before(monkeypatch, b"x" * 1025, ImportedIdentity(b"x", b"y" * 1025, 0, 0).encode())
+    assert not knows_by_key(OPEN_CLIENT, server)
+    assert asked == [NAME]
+    error = refused_by_server(CLIENT, replace(SERVER, psks=asked.append))
+    assert error.alert == AlertDescription.decrypt_error
+
+
+def stands_before(monkeypatch: pytest.MonkeyPatch, *identities: bytes) -> None:
+    """Clients offer these too, before all else."""
+    psks_to_offer = client_hello.psks_to_offer
+
+    def more(*args: Any) -> Sequence[Psk[Any]]:
+        real = psks_to_offer(*args)
+        return [*(replace(real[0], identity=identity) for identity in identities), *real]
+
+    monkeypatch.setattr(client_hello, "psks_to_offer", more)
+
+
+@pytest.mark.parametrize("before", [MAX_IDENTITIES - 1, MAX_IDENTITIES])
+def test_only_so_many_identities_are_looked_at(
+    monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    asked: list[bytes] = []
+
+    def find(identity: bytes) -> ExternalPSK | None:
+        asked.append(identity)
+        return PSK if identity == NAME else None
+
+    stands_before(monkeypatch, *(b"nobody %d" % number for number in range(before)))
+    known = knows_by_key(OPEN_CLIENT, replace(OPEN_SERVER, psks=find))
+    assert known == (before < MAX_IDENTITIES)
+    assert len(asked) == MAX_IDENTITIES
+
+
+# Sessions beside keys
+
+
+def test_a_session_goes_first() -> None:
+    clueless = replace(OPEN_SERVER, psks=[], ticket_keys=OPEN_SERVER.ticket_sealer)
+    client = replace(OPEN_CLIENT, resumption=True)
+    one, other = established(client, clueless)
+    send(other, one, b"tickets")
+    assert read_all(one) == b"tickets"
+    asked: list[bytes] = []
+    server = replace(OPEN_SERVER, psks=asked.append, ticket_keys=OPEN_SERVER.ticket_sealer)
+    assert len(offered(client).identities) == 3
+    one, other = established(client, server)
+    assert one.negotiated.resumed
+    assert other.negotiated.resumed
+    assert one.negotiated.psk_identity is other.negotiated.psk_identity is None
+    assert asked == []
+
+
+def test_a_key_goes_where_the_session_does_not() -> None:
+    client = replace(OPEN_CLIENT, resumption=True)
+    one, other = established(client, replace(OPEN_SERVER, psks=[]))
+    send(other, one, b"tickets")
+    assert read_all(one) == b"tickets"
+    assert knows_by_key(client, OPEN_SERVER)
+
+
+def test_keys_of_another_hash_are_gone_from_the_second_hello() -> None:
+    server = replace(SERVER, require_cookie=True, cipher_suites=[SHA384.name])
+    client, server = connections(replace(CLIENT, psks=[STRANGER, PSK]), server)
+    turn(client, server)
+    turn(server, client)
+    client.do_handshake()
+    sent = records(client.data_to_send())
+    hello = ClientHello.decode(b"".join(record[5:] for _, record in sent if record[0] == 22)[4:])
+    psks = OfferedPsks.decode(hello.extensions[ExtensionType.pre_shared_key])
+    assert [len(binder) for binder in psks.binders] == [48, 48]
+
+
+# The look-up
+
+
+class Later:
+    """An answer that is awaited."""
+
+    def __init__(self, answer: object) -> None:
+        self.answer = answer
+
+    def __await__(self) -> Any:
+        raise AssertionError("the test answers by itself")
+        yield
+
+
+def test_a_look_up_may_answer_later() -> None:
+    def find(_: bytes) -> Any:
+        return Later(PSK)
+
+    client, server = connections(CLIENT, replace(SERVER, psks=find))
+    client.do_handshake()
+    carry(client, server)
+    for _ in range(2):  # a driver that gives up is asked anew
+        question = server.do_handshake()
+        assert isinstance(question, PSKWanted)
+        assert question.identity == NAME
+        assert isinstance(question.awaitable, Later)
+        question.awaitable = None
+    question = server.do_handshake()
+    assert isinstance(question, Question)
+    question.awaitable = None
+    server.answer(PSK)
+    shake_hands(client, server)
+    assert server.negotiated.psk_identity == NAME
+
+
+def test_asked_once_however_often_it_is_offered() -> None:
+    asked: list[bytes] = []
+    server = replace(OPEN_SERVER, psks=asked.append, require_cookie=True)
+    assert not knows_by_key(replace(OPEN_CLIENT, psks=[PSK, STRANGER]), server)
+    assert asked == [NAME, b"client 2"]
+
+
+def test_the_first_that_is_known() -> None:
+    client, server = established(
+        replace(CLIENT, psks=[STRANGER, PSK]), replace(SERVER, psks={NAME: PSK}.get)
+    )
+    assert client.negotiated.psk_identity == server.negotiated.psk_identity == NAME
+
+
+@pytest.mark.parametrize("server", [SERVER, OPEN_SERVER], ids=["keys only", "certificates too"])
+def test_a_look_up_that_fails(server: ServerConfig) -> None:
+    def find(_: bytes) -> ExternalPSK:
+        raise LookupError("the database is gone")
+
+    error = refused_by_server(OPEN_CLIENT, replace(server, psks=find))
+    assert isinstance(error, InternalError)
+    assert error.alert == AlertDescription.internal_error
+    assert isinstance(error.__cause__, LookupError)
+
+
+@pytest.mark.parametrize("answer", [KEY, False, STRANGER], ids=["bytes", "bool", "another's"])
+def test_a_look_up_that_gives_something_else(answer: object) -> None:
+    def find(_: bytes) -> Any:
+        return answer
+
+    error = refused_by_server(OPEN_CLIENT, replace(OPEN_SERVER, psks=find))
+    assert isinstance(error, InternalError)
+    assert "client 2" not in str(error)
+
+
+# Without a key exchange
+
+
+def offers_modes(monkeypatch: pytest.MonkeyPatch, modes: bytes) -> None:
+    def encode(_: ClientConfig) -> bytes:
+        return modes
+
+    monkeypatch.setattr(client_hello, "encode_psk_key_exchange_modes", encode)
+
+
+WITHOUT_CLIENT = replace(OPEN_CLIENT, psk_without_key_exchange=True)
+WITHOUT_SERVER = replace(OPEN_SERVER, psk_without_key_exchange=True)
+
+
+def test_a_key_exchange_unless_both_want_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for client in (OPEN_CLIENT, WITHOUT_CLIENT):
+        for server in (OPEN_SERVER, WITHOUT_SERVER):
+            assert knows_by_key(client, server)
+            assert established(client, server)[0].negotiated.group == "x25519"
+    offers_modes(monkeypatch, b"\x01\x00")
+    assert not knows_by_key(WITHOUT_CLIENT, OPEN_SERVER)
+    assert knows_by_key(WITHOUT_CLIENT, WITHOUT_SERVER)
+    for one in established(WITHOUT_CLIENT, WITHOUT_SERVER):
+        assert one.negotiated.group is None
+
+
+def test_modes_that_are_offered() -> None:
+    code = ExtensionType.psk_key_exchange_modes
+    assert client_hello_of(OPEN_CLIENT).extensions[code] == b"\x01\x01"
+    assert sorted(client_hello_of(WITHOUT_CLIENT).extensions[code][1:]) == [0, 1]
+    assert code not in client_hello_of(replace(OPEN_CLIENT, psks=[])).extensions
+
+
+def test_a_server_that_does_without_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    offers_modes(monkeypatch, b"\x01\x00")
+    client, server = connections(CLIENT, WITHOUT_SERVER)
+    turn(client, server)
+    turn(server, client)
+    assert failure_of(client.do_handshake).alert == AlertDescription.illegal_parameter
+
+
+def test_no_group_in_common() -> None:
+    other_groups = {"groups": ["secp384r1"]}
+    server = replace(WITHOUT_SERVER, **other_groups)
+    assert established(WITHOUT_CLIENT, server)[1].negotiated.group is None
+    error = refused_by_server(OPEN_CLIENT, server)
+    assert error.alert == AlertDescription.handshake_failure
+
+
+@pytest.mark.parametrize("cookie", [False, True])
+def test_a_client_that_knows_of_no_key_exchange(
+    monkeypatch: pytest.MonkeyPatch, cookie: bool
+) -> None:
+    leaves_out(monkeypatch, ExtensionType.supported_groups, ExtensionType.key_share)
+    assert knows_by_key(WITHOUT_CLIENT, replace(WITHOUT_SERVER, require_cookie=cookie))
+    error = refused_by_server(WITHOUT_CLIENT, OPEN_SERVER)
+    assert error.alert == AlertDescription.missing_extension
+
+
+@pytest.mark.parametrize("left_out", ["supported_groups", "key_share"])
+def test_one_of_the_two_without_the_other(monkeypatch: pytest.MonkeyPatch, left_out: str) -> None:
+    leaves_out(monkeypatch, ExtensionType[left_out])
+    error = refused_by_server(WITHOUT_CLIENT, WITHOUT_SERVER)
+    assert error.alert == AlertDescription.missing_extension
+
+
+def leaves_out(monkeypatch: pytest.MonkeyPatch, *left_out: ExtensionType) -> None:
+    complete = client_hello.client_hello
+
+    def incomplete(*args: Any) -> ClientHello:
+        hello = complete(*args)
+        rest = {code: body for code, body in hello.extensions.items() if code not in left_out}
+        return replace(hello, extensions=rest)
+
+    monkeypatch.setattr(client_hello, "client_hello", incomplete)
+
+
+def test_a_session_can_do_without_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = replace(WITHOUT_SERVER, psks=[])
+    client = replace(WITHOUT_CLIENT, psks=[], resumption=True)
+    one, other = established(client, server)
+    send(other, one, b"tickets")
+    assert read_all(one) == b"tickets"
+    offers_modes(monkeypatch, b"\x01\x00")
+    one, other = established(client, server)
+    assert one.negotiated.resumed
+    assert one.negotiated.group is other.negotiated.group is None
+
+
+# What cannot be
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        ({"identity": b""}, "0 bytes"),
+        ({"identity": b"x" * 1025}, "1025 bytes"),
+        ({"key": b"too short"}, "9 bytes"),
+        ({"context": b"x" * 1025}, "1025 bytes"),
+        ({"hash": "MD5"}, "'MD5'"),
+        ({"context": b"x", "imported": False}, "context"),
+        ({"identity": b"\0\1x\0\0\3\4\0\1", "imported": False}, "looks like"),
+    ],
+)
+def test_keys_that_cannot_be(wrong: dict[str, Any], match: str) -> None:
+    with pytest.raises(ConfigError, match=match) as refused:
+        replace(PSK, **wrong)
+    assert "too short" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        ({"psks": [KEY]}, "holds a bytes"),
+        ({"psks": [PSK, IMPOSTOR]}, "the same identity"),
+        ({"psks": [replace(PSK, identity=bytes((i,))) for i in range(5)]}, "4 PSKs"),
+        ({"verify": print}, "without trust"),
+        ({"credentials": credentials()}, "without trust"),
+        ({"psks": [plain_psk()], "cipher_suites": [SHA384.name]}, "none of the cipher_suites"),
+    ],
+)
+def test_clients_that_cannot_be(wrong: dict[str, Any], match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        replace(CLIENT, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        ({"psks": []}, "psks="),
+        ({"psks": [KEY]}, "holds a bytes"),
+        ({"psks": [PSK, IMPOSTOR]}, "the same identity"),
+        ({"client_auth": "required", "client_trust": authority.trust}, "asks for no certificates"),
+    ],
+)
+def test_servers_that_cannot_be(wrong: dict[str, Any], match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        replace(SERVER, **wrong)
+
+
+def test_a_client_offers_only_suites_that_go_with_a_key() -> None:
+    hello = client_hello_of(replace(CLIENT, psks=[plain_psk("SHA384")]))
+    assert hello.cipher_suites == (SHA384.code,)
+    assert len(client_hello_of(replace(OPEN_CLIENT, psks=[plain_psk()])).cipher_suites) == 3
+
+
+def test_keys_show_nowhere() -> None:
+    key = ExternalPSK(NAME, b"the secret of it")
+    for shown in (key, replace(CLIENT, psks=[key]), replace(SERVER, psks=[key])):
+        assert "secret" not in repr(shown)
+    [imported] = psks_of(key, [SHA256])
+    assert repr(imported.secret)[2:20] not in repr(imported)
