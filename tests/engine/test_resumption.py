@@ -38,6 +38,7 @@ from trio_tlsx import (
 from trio_tlsx.engine import client_hello, resumption, server_hello
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.extensions import ExtensionType
+from trio_tlsx.engine.handshake import Steps
 from trio_tlsx.engine.messages import ClientHello, NewSessionTicket, encode_message
 from trio_tlsx.engine.psk import OfferedPsks, Psk
 from trio_tlsx.engine.questions import SessionReceived, SessionWanted
@@ -673,8 +674,12 @@ def resumes_with(monkeypatch: pytest.MonkeyPatch, suite_code: int, index: int = 
     suite, now = CIPHER_SUITES[suite_code], datetime.datetime.now(datetime.UTC)
     secret = bytes(suite.hash_length)
     session = resumption.ServerSession(suite, now, now, None, secret)
-    psk = Psk(b"identity", 0, suite, secret, session)
-    monkeypatch.setattr(server_hello, "known_psks", always([psk]))
+
+    def known_psks(*_: object) -> Steps[Sequence[Psk[resumption.ServerSession]]]:
+        yield from ()
+        return [Psk(b"identity", 0, suite, secret, session)]
+
+    monkeypatch.setattr(server_hello, "known_psks", known_psks)
     monkeypatch.setattr(server_hello, "accept_psk", always(index))
 
 
