@@ -27,6 +27,7 @@ from trio_tlsx.engine import questions
 from trio_tlsx.engine.signatures import SignatureScheme
 from trio_tlsx.engine.wants import Question
 from trio_tlsx.errors import HandshakeShutdown, Truncated
+from trio_tlsx.external_psk import ExternalPSK
 from trio_tlsx.sessions import MemorySessionStore, Session
 from trio_tlsx.testing import CA
 
@@ -46,6 +47,7 @@ class Dawdler:
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
         self.schemes: Sequence[SignatureScheme] = credentials.signer.schemes
+        self.psk = ExternalPSK(b"test", bytes(32))
         self._sessions = MemorySessionStore()
         self.under_way = 0
         self.cut = 0
@@ -81,6 +83,10 @@ class Dawdler:
     async def staple(self) -> bytes:
         await self._dawdle()
         return b"an OCSP response"
+
+    async def find(self, identity: bytes) -> ExternalPSK | None:
+        await self._dawdle()
+        return self.psk if identity == self.psk.identity else None
 
     async def take(self, server_name: str, context: bytes) -> Session | None:
         await self._dawdle()
@@ -125,6 +131,10 @@ def server_staples(hook: Dawdler, client: ClientConfig, server: ServerConfig) ->
     return client, replace(server, credentials=credentials.stapling(hook.staple))
 
 
+def server_looks_up(hook: Dawdler, client: ClientConfig, server: ServerConfig) -> Configs:
+    return replace(client, psks=[hook.psk]), replace(server, psks=hook.find)
+
+
 def at_once(_peer: object) -> None: ...
 
 
@@ -143,6 +153,7 @@ HOOKS: dict[str, tuple[Role, type[Question[Any]], Configure]] = {
     "server verifies": ("server", questions.VerificationWanted, server_verifies),
     "server selects": ("server", questions.CredentialsWanted, server_selects),
     "server staples": ("server", questions.OCSPResponseWanted, server_staples),
+    "server looks up": ("server", questions.PSKWanted, server_looks_up),
 }
 
 
