@@ -180,6 +180,7 @@ def test_no_question_is_missing_here() -> None:
     """None is added without being cancelled here."""
     asked = {question for _, question, _ in HOOKS.values()}
     asked |= {questions.SessionWanted, questions.SessionReceived}
+    asked |= {questions.FirstUseWanted}  # in test_stream_early_data.py
     assert asked == {getattr(questions, name) for name in questions.__all__}
 
 

@@ -1,0 +1,547 @@
+"""Early data (0-RTT) through the stream: read by its own method, taken once, cut anywhere."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from test_cancellation_everywhere import Cut, cut_everywhere, goes_on
+from tls_pairs import (
+    LOCKSTEP,
+    MEMORY,
+    SERVER_NAME,
+    SOCKET,
+    AnyStream,
+    Engine,
+    Transports,
+)
+
+from trio_tlsx import (
+    ClientConfig,
+    ConfigError,
+    Connection,
+    MemoryReplayRegister,
+    ServerConfig,
+    Session,
+    TicketKeys,
+    TLSListener,
+    TLSStream,
+    handshake_first,
+    open_tls_over_tcp_stream,
+    serve_tls_over_tcp,
+)
+from trio_tlsx.errors import HandshakeShutdown, Truncated
+from trio_tlsx.testing import CA
+
+EARLY = b"GET / HTTP/1.1\r\n\r\n"
+LATER = b"and later"
+
+OVER = pytest.mark.parametrize("over", [MEMORY, LOCKSTEP, SOCKET], ids=lambda over: over.name)
+
+
+class Pocket:
+    """A session store that gives the same session again and again."""
+
+    def __init__(self) -> None:
+        self.sessions: list[Session] = []
+
+    def put(self, session: Session) -> None:
+        self.sessions.append(session)
+
+    def take(self, server_name: str, context: bytes) -> Session | None:
+        return self.sessions[-1] if self.sessions else None
+
+
+class Place:
+    """A client that has a ticket of a server which takes early data."""
+
+    def __init__(self, ca: CA) -> None:
+        self.pocket = Pocket()
+        self.client = ClientConfig(
+            trust=ca.trust, session_store=self.pocket, session_context=b"test"
+        )
+        self.server = ServerConfig(
+            credentials=ca.issue(SERVER_NAME),
+            ticket_keys=TicketKeys([bytes(32)]),
+            max_early_data_size=1000,
+            replay_register=MemoryReplayRegister(),
+        )
+        self.get_ticket()
+
+    def get_ticket(self) -> None:
+        client = Connection.client(self.client, SERVER_NAME)
+        server = Connection.server(self.server)
+        for _ in range(3):
+            client.do_handshake()
+            server.receive_data(client.data_to_send())
+            server.do_handshake()
+            client.receive_data(server.data_to_send())
+        server.write(memoryview(b"x"))
+        client.receive_data(server.data_to_send())
+        assert client.read() == b"x"
+
+    @asynccontextmanager
+    async def pair(
+        self, over: Transports, **options: Any
+    ) -> AsyncGenerator[tuple[AnyStream, AnyStream], None]:
+        """A client that sends early data, and a server; closed by force at the end."""
+        pair = await over.connect()
+        try:
+            options = {"server_hostname": SERVER_NAME, "early_data": EARLY, **options}
+            yield TLSStream(pair[0], self.client, **options), TLSStream(pair[1], self.server)
+        finally:
+            for transport in pair:
+                await trio.aclose_forcefully(transport)
+
+    def recorded(self) -> bytes:
+        """The first flight of a client, taken down on its way."""
+        client = Connection.client(self.client, SERVER_NAME, early_data=EARLY)
+        client.do_handshake()
+        return client.data_to_send()
+
+
+@pytest.fixture
+def place(ca: CA) -> Place:
+    return Place(ca)
+
+
+async def receive_early(stream: TLSStream[Any], max_bytes: int | None = None) -> bytes:
+    """All early data."""
+    data = b""
+    while piece := await stream.receive_replayable_early_data(max_bytes):
+        assert max_bytes is None or len(piece) <= max_bytes
+        data += piece
+    return data
+
+
+async def at_once(*functions: Callable[[], Awaitable[object]]) -> None:
+    async with trio.open_nursery() as nursery:
+        for function in functions:
+            nursery.start_soon(function)
+
+
+@OVER
+@pytest.mark.parametrize("max_bytes", [None, 5, 1000])
+async def test_is_read_before_the_rest(
+    place: Place, over: Transports, max_bytes: int | None
+) -> None:
+    async with place.pair(over) as (client, server):
+
+        async def call() -> None:
+            await client.send_all(LATER)
+            assert client.negotiated.early_data_accepted
+            assert await client.receive_some() == b"answer"
+
+        async def answer() -> None:
+            assert await receive_early(server, max_bytes) == EARLY
+            assert server.negotiated.early_data_accepted
+            assert await server.receive_replayable_early_data() == b""
+            assert await server.receive_some() == LATER
+            await server.send_all(b"answer")
+
+        await at_once(call, answer)
+
+
+async def test_comes_before_the_handshake_is_over(place: Place) -> None:
+    async with place.pair(MEMORY) as (client, server):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.do_handshake)
+            assert await server.receive_replayable_early_data() == EARLY
+            with pytest.raises(trio.NeedHandshakeError):
+                _ = server.negotiated
+            assert await server.receive_replayable_early_data() == b""
+        assert server.negotiated.early_data_accepted
+
+
+@OVER
+@pytest.mark.parametrize("resend", [False, True])
+async def test_is_not_taken_by_who_does_not_ask_for_it(
+    place: Place, over: Transports, resend: bool
+) -> None:
+    async with place.pair(over, resend_early_data=resend) as (client, server):
+
+        async def call() -> None:
+            await client.send_all(LATER)
+            assert client.negotiated.resumed
+            assert not client.negotiated.early_data_accepted
+
+        async def answer() -> None:
+            received = b""
+            expected = EARLY + LATER if resend else LATER
+            while len(received) < len(expected):
+                received += await server.receive_some()
+            assert received == expected
+            assert await server.receive_replayable_early_data() == b""
+
+        await at_once(call, answer)
+
+
+async def test_what_was_not_read_of_it_is_never_among_the_rest(place: Place) -> None:
+    async with place.pair(MEMORY) as (client, server):
+
+        async def answer() -> None:
+            assert await server.receive_replayable_early_data(3) == EARLY[:3]
+            assert await server.receive_some() == LATER
+            assert await server.receive_replayable_early_data() == EARLY[3:]
+            assert await server.receive_replayable_early_data() == b""
+
+        await at_once(lambda: client.send_all(LATER), answer)
+
+
+async def test_without_a_session_there_is_none(place: Place) -> None:
+    place.pocket.sessions.clear()
+    async with place.pair(MEMORY) as (client, server):
+
+        async def answer() -> None:
+            assert await receive_early(server) == b""
+
+        await at_once(client.do_handshake, answer)
+        assert not client.negotiated.early_data_accepted
+
+
+async def test_over_openssl_there_never_is_any(native: Engine, openssl: Engine) -> None:
+    transports = await MEMORY.connect()
+    client, server = native.client(transports[0]), openssl.server(transports[1])
+
+    async def answer() -> None:
+        assert await receive_early(server) == b""
+
+    await at_once(client.do_handshake, answer)
+    with pytest.raises(ConfigError, match="early_data"):
+        openssl.client(transports[0], early_data=b"x")
+    with pytest.raises(ConfigError, match="early_data"):
+        native.server(transports[1], early_data=b"x")
+
+
+async def test_a_client_receives_none(place: Place) -> None:
+    async with place.pair(MEMORY) as (client, server):
+
+        async def receive() -> None:
+            assert await receive_early(client) == b""
+
+        await at_once(receive, server.do_handshake)
+
+
+@pytest.mark.parametrize("max_bytes", [0, -1])
+async def test_asks_for_a_byte_at_least(place: Place, max_bytes: int) -> None:
+    async with place.pair(MEMORY) as (_, server):
+        with pytest.raises(ValueError, match="max_bytes"):
+            await server.receive_replayable_early_data(max_bytes)
+
+
+async def test_one_task_receives(place: Place) -> None:
+    async with place.pair(MEMORY) as (_, server), trio.open_nursery() as nursery:
+        nursery.start_soon(server.receive_replayable_early_data)
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(trio.BusyResourceError):
+            await server.receive_replayable_early_data()
+        with pytest.raises(trio.BusyResourceError):
+            await server.receive_some()
+        nursery.cancel_scope.cancel()
+
+
+async def test_is_a_checkpoint_whatever_there_is(place: Place) -> None:
+    async with place.pair(MEMORY) as (client, server):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.do_handshake)
+            assert await server.receive_replayable_early_data(1) == EARLY[:1]
+            with trio.testing.assert_checkpoints():
+                assert await server.receive_replayable_early_data(1) == EARLY[1:2]
+            assert await receive_early(server) == EARLY[2:]
+            with trio.testing.assert_checkpoints():
+                assert await server.receive_replayable_early_data() == b""
+        await client.aclose()
+        await server.aclose()
+        with pytest.raises(trio.ClosedResourceError):
+            await server.receive_replayable_early_data()
+
+
+async def test_a_client_that_breaks_off(place: Place) -> None:
+    async with place.pair(MEMORY) as (client, server):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.do_handshake)
+            assert await server.receive_replayable_early_data() == EARLY
+            nursery.cancel_scope.cancel()
+        await trio.aclose_forcefully(client)
+        with pytest.raises(trio.BrokenResourceError) as broken:
+            await server.receive_replayable_early_data()
+        assert isinstance(broken.value.__cause__, HandshakeShutdown | Truncated)
+
+
+# Replays
+
+
+async def sent_again(flight: bytes, times: int, configs: list[ServerConfig]) -> int:
+    """How often servers over TCP take early data that comes so often to each of them, at once."""
+    taken: list[bytes] = []
+    under_way, all_over = times * len(configs), trio.Event()
+
+    async def handle(stream: TLSStream[trio.SocketStream]) -> None:
+        nonlocal under_way
+        with suppress(trio.BrokenResourceError):  # nobody completes these handshakes
+            async with stream:
+                while data := await stream.receive_replayable_early_data():
+                    taken.append(data)
+        under_way -= 1
+        if not under_way:
+            all_over.set()
+
+    async def replay(port: int) -> None:
+        async with await trio.open_tcp_stream("127.0.0.1", port) as attacker:
+            await attacker.send_all(flight)
+            assert await attacker.receive_some()
+
+    async with trio.open_nursery() as servers:
+        ports: list[int] = []
+        for config in configs:
+            listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+            ports.append(listeners[0].socket.getsockname()[1])
+            tls = [TLSListener(listener, config) for listener in listeners]
+            servers.start_soon(trio.serve_listeners, handle, tls)
+        async with trio.open_nursery() as attackers:
+            for port in ports * times:
+                attackers.start_soon(replay, port)
+        await all_over.wait()
+        servers.cancel_scope.cancel()
+    return taken.count(EARLY) if set(taken) <= {EARLY} else -1
+
+
+async def test_a_flight_sent_a_hundred_times_at_once_is_taken_once(place: Place) -> None:
+    assert await sent_again(place.recorded(), 100, [place.server]) == 1
+
+
+async def test_so_it_is_by_two_servers_that_share_keys_and_a_register(place: Place) -> None:
+    class Shared:
+        """A register that is asked over some network."""
+
+        def __init__(self) -> None:
+            self._known: set[bytes] = set()
+
+        async def claim(
+            self, identifier: bytes, since: datetime.datetime, until: datetime.datetime
+        ) -> bool:
+            await trio.lowlevel.checkpoint()
+            first = identifier not in self._known
+            self._known.add(identifier)
+            await trio.lowlevel.checkpoint()
+            return first
+
+    register = Shared()
+    servers = [
+        replace(place.server, ticket_keys=TicketKeys([bytes(32)]), replay_register=register)
+        for _ in range(2)
+    ]
+    assert await sent_again(place.recorded(), 50, servers) == 1
+
+
+@pytest.mark.parametrize("fault", ["raises", "hangs"])
+async def test_a_register_that_cannot_answer(
+    place: Place, fault: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    """It is not waited for any longer than a second, and nothing is taken without it."""
+
+    class Faulty:
+        async def claim(
+            self, identifier: bytes, since: datetime.datetime, until: datetime.datetime
+        ) -> bool:
+            if fault == "hangs":
+                await trio.sleep_forever()
+            raise OSError("no connection")
+
+    place.server = replace(place.server, replay_register=Faulty())
+    async with place.pair(MEMORY) as (client, server):
+
+        async def answer() -> None:
+            assert await receive_early(server) == b""
+            assert await server.receive_some() == LATER
+
+        before = trio.current_time()
+        await at_once(lambda: client.send_all(LATER), answer)
+        assert trio.current_time() - before == (1 if fault == "hangs" else 0)
+        assert client.negotiated.resumed
+        assert not client.negotiated.early_data_accepted
+
+
+# Listeners
+
+
+async def test_a_server_over_tcp(place: Place) -> None:
+    received: list[bytes] = []
+
+    async def handle(stream: TLSStream[trio.SocketStream]) -> None:
+        received.append(await receive_early(stream))
+        await stream.send_all(b"answer")
+        await stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        for early, expected in [(False, b""), (True, EARLY)]:
+            serve = partial(
+                serve_tls_over_tcp,
+                handle,
+                0,
+                place.server,
+                host="127.0.0.1",
+                replayable_early_data=early,
+            )
+            [listener] = await nursery.start(serve)
+            port = listener.transport_listener.socket.getsockname()[1]
+            transport = await trio.open_tcp_stream("127.0.0.1", port)
+            client = TLSStream(
+                transport, place.client, server_hostname=SERVER_NAME, early_data=EARLY
+            )
+            async with client:
+                assert await client.receive_some() == b"answer"
+                assert client.negotiated.early_data_accepted == early
+            assert received.pop() == expected
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_handler_that_is_called_before_the_handshake_is_over(place: Place) -> None:
+    async with place.pair(MEMORY) as (client, server):
+        seen: list[bytes] = []
+
+        async def handle(stream: AnyStream) -> None:
+            seen.append(await receive_early(stream))
+
+        handler = handshake_first(handle, replayable_early_data=True)
+        await at_once(client.do_handshake, lambda: handler(server))
+        assert seen == [EARLY]
+
+
+async def test_a_client_over_tcp_is_told_before_it_calls() -> None:
+    with pytest.raises(ConfigError, match="65536"):
+        await open_tls_over_tcp_stream("test.example", 1, early_data=bytes(2**16 + 1))
+
+
+# Cancelled anywhere
+
+
+@pytest.mark.parametrize("over", [MEMORY, SOCKET], ids=lambda over: over.name)
+async def test_receiving_it(place: Place, over: Transports) -> None:
+    """What has come is not lost; and if the handshake was given up, the client knows."""
+
+    async def attempt(cut: Cut) -> None:
+        async with place.pair(over) as (client, server):
+            errors: list[trio.BrokenResourceError] = []
+            received = b""
+
+            async def call() -> None:
+                try:
+                    await client.send_all(LATER)
+                    await client.receive_some()
+                except trio.BrokenResourceError as error:
+                    errors.append(error)
+
+            async def receive() -> None:
+                nonlocal received
+                while piece := await server.receive_replayable_early_data(7):
+                    received += piece
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(call)
+                await cut(receive)
+                if await goes_on(receive):
+                    assert await server.receive_some() == LATER
+                    # If nobody asked in time, it was rejected.
+                    accepted = server.negotiated.early_data_accepted
+                    assert received == (EARLY if accepted else b"")
+                    assert accepted == client.negotiated.early_data_accepted
+                else:
+                    assert EARLY.startswith(received)
+                    await trio.aclose_forcefully(server)
+                    while not errors:
+                        await trio.testing.wait_all_tasks_blocked()
+                    told = HandshakeShutdown if over is SOCKET else HandshakeShutdown | Truncated
+                    assert isinstance(errors[0].__cause__, told)
+                nursery.cancel_scope.cancel()
+
+    await cut_everywhere(attempt)
+
+
+@pytest.mark.parametrize("over", [MEMORY, SOCKET], ids=lambda over: over.name)
+async def test_sending_it(place: Place, over: Transports) -> None:
+    """The server is told, and none of it comes to be anything else."""
+
+    async def attempt(cut: Cut) -> None:
+        async with place.pair(over) as (client, server):
+            received = {"early": b"", "later": b""}
+            errors: list[trio.BrokenResourceError] = []
+
+            async def answer() -> None:
+                try:
+                    received["early"] = await receive_early(server)
+                    async for piece in server:
+                        received["later"] += piece
+                except trio.BrokenResourceError as error:
+                    errors.append(error)
+                    await server.aclose()
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(answer)
+                await cut(client.do_handshake)
+                usable = await goes_on(client.do_handshake)
+                assert usable or cut.caught
+                await client.aclose()
+            assert received["later"] == b""
+            if usable:
+                assert received["early"] == EARLY
+                assert not errors
+            else:
+                assert isinstance(errors[0].__cause__, HandshakeShutdown | Truncated)
+            await trio.aclose_forcefully(server)
+
+    await cut_everywhere(attempt)
+
+
+@pytest.mark.parametrize("over", [MEMORY, SOCKET], ids=lambda over: over.name)
+async def test_asking_a_register(place: Place, over: Transports) -> None:
+    """It is cut with the task, and is not asked on behalf of who has gone."""
+    checkpoints, cuts, under_way = 3, 0, 0
+
+    class Dawdling:
+        async def claim(
+            self, identifier: bytes, since: datetime.datetime, until: datetime.datetime
+        ) -> bool:
+            nonlocal cuts, under_way
+            under_way += 1
+            try:
+                for _ in range(checkpoints):
+                    await trio.lowlevel.checkpoint()
+            except trio.Cancelled:
+                cuts += 1
+                raise
+            finally:
+                under_way -= 1
+            return True
+
+    place.server = replace(place.server, replay_register=Dawdling())
+
+    async def attempt(cut: Cut) -> None:
+        async with place.pair(over) as (client, server):
+            received: list[bytes] = []
+
+            async def receive() -> None:
+                received.append(await server.receive_replayable_early_data())
+
+            async def call() -> None:
+                with suppress(trio.BrokenResourceError):
+                    await client.do_handshake()
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(call)
+                await cut(receive)
+                assert not under_way
+                assert received == [] if cut.caught else [EARLY]
+                if not cut.caught:
+                    assert await receive_early(server) == b""
+                await trio.aclose_forcefully(server)
+
+    await cut_everywhere(attempt)
+    assert cuts == checkpoints
