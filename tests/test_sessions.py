@@ -17,6 +17,7 @@ KEY = bytes(range(32))
 
 SESSION = Session(
     server_name="test.example",
+    port=443,
     context=b"the context",
     cipher_suite="TLS_AES_256_GCM_SHA384",
     peer_certificates=(LEAF,),
@@ -95,7 +96,7 @@ def test_gives_the_newest_first_and_each_once() -> None:
     store = MemorySessionStore()
     for ticket in range(3):
         store.put(session("a", ticket))
-    taken = [store.take("a", b"") for _ in range(4)]
+    taken = [store.take("a", 443, b"") for _ in range(4)]
     assert [one and one.ticket for one in taken] == [b"\x02", b"\x01", b"\x00", None]
     assert len(store) == 0
 
@@ -103,9 +104,25 @@ def test_gives_the_newest_first_and_each_once() -> None:
 def test_keeps_servers_and_contexts_apart() -> None:
     store = MemorySessionStore()
     store.put(session("a", context=b"x"))
-    assert store.take("b", b"x") is None
-    assert store.take("a", b"y") is None
-    assert store.take("a", b"x") is not None
+    assert store.take("b", 443, b"x") is None
+    assert store.take("a", 443, b"y") is None
+    assert store.take("a", 443, b"x") is not None
+
+
+def test_keeps_ports_apart() -> None:
+    store = MemorySessionStore()
+    store.put(replace(session("a"), port=8443))
+    store.put(replace(session("a"), port=None))
+    assert store.take("a", 443, b"") is None
+    for port in (None, 8443):
+        taken = store.take("a", port, b"")
+        assert taken is not None
+        assert taken.port == port
+
+
+def test_a_port_that_is_not_known_has_a_byte_form_too() -> None:
+    unknown = replace(SESSION, port=None)
+    assert Session.from_bytes(unknown.to_bytes(KEY), KEY) == unknown
 
 
 def test_is_bounded_per_server() -> None:
@@ -113,7 +130,7 @@ def test_is_bounded_per_server() -> None:
     for ticket in range(10):
         store.put(session("a", ticket))
     assert len(store) == 4
-    newest = store.take("a", b"")
+    newest = store.take("a", 443, b"")
     assert newest is not None
     assert newest.ticket == b"\x09"
 
@@ -122,9 +139,9 @@ def test_is_bounded_in_servers_and_forgets_the_one_not_heard_of_longest() -> Non
     store = MemorySessionStore(max_servers=2)
     for name in ("a", "b", "a", "c"):
         store.put(session(name))
-    assert store.take("b", b"") is None
-    assert store.take("a", b"") is not None
-    assert store.take("c", b"") is not None
+    assert store.take("b", 443, b"") is None
+    assert store.take("a", 443, b"") is not None
+    assert store.take("c", 443, b"") is not None
     for i in range(1000):
         store.put(session(str(i)))
     assert len(store) == 2

@@ -17,6 +17,7 @@ def engine_for(
     config: ClientConfig | ServerConfig | ssl.SSLContext,
     server_hostname: str | bytes | None,
     server_side: bool | None,
+    server_port: int | None = None,
     early_data: bytes = b"",
     resend_early_data: bool = False,
 ) -> Engine:
@@ -46,6 +47,7 @@ def engine_for(
         return Connection.client(
             config,
             server_hostname,
+            server_port=server_port,
             early_data=early_data,
             resend_early_data=resend_early_data,
         )

@@ -182,7 +182,7 @@ async def open_tls_over_tcp_stream(
         raise TypeError("config and ssl_context are two names for one argument: give one of them")
     config = config or ssl_context or ClientConfig()
     engine_for(
-        config, host, False, early_data
+        config, host, False, port, early_data
     )  # what is wrong is to be said before anybody is called
     tcp_stream = await trio.open_tcp_stream(host, port, happy_eyeballs_delay=happy_eyeballs_delay)
     try:
@@ -190,6 +190,7 @@ async def open_tls_over_tcp_stream(
             tcp_stream,
             config,
             server_hostname=host,
+            server_port=port,
             https_compatible=https_compatible,
             early_data=early_data,
             resend_early_data=resend_early_data,

@@ -34,6 +34,7 @@ class Session:
 
     Attributes:
         server_name: whom the certificate was verified for.
+        port: on which it was reached, None where that is not known.
         context: under which trust, see ``ClientConfig.session_context``.
         cipher_suite: of the connection.
         peer_certificates: the server's chain.
@@ -50,6 +51,7 @@ class Session:
     """
 
     server_name: str
+    port: int | None
     context: bytes
     cipher_suite: str
     peer_certificates: tuple[x509.Certificate, ...] = field(repr=False)
@@ -90,6 +92,7 @@ class Session:
         plaintext = b"".join(
             (
                 opaque16(self.server_name.encode()),
+                uint16(self.port or 0),
                 opaque16(self.context),
                 uint16(_SUITE_CODES[self.cipher_suite]),
                 opaque24(certificates),
@@ -127,6 +130,7 @@ class Session:
     @classmethod
     def _read(cls, reader: Reader) -> Session:
         server_name = reader.opaque16().decode()
+        port = reader.uint16() or None
         context = reader.opaque16()
         cipher_suite = CIPHER_SUITES[reader.uint16()].name
         entries = Reader(reader.opaque24(), "stored session")
@@ -135,6 +139,7 @@ class Session:
             certificates.append(x509.load_der_x509_certificate(entries.opaque24()))
         return cls(
             server_name=server_name,
+            port=port,
             context=context,
             cipher_suite=cipher_suite,
             peer_certificates=tuple(certificates),
@@ -180,8 +185,10 @@ class SessionStore(Protocol):
         """Keep a session that came just now."""
         ...
 
-    def take(self, server_name: str, context: bytes) -> Awaitable[Session | None] | Session | None:
-        """Give a session for this server and context, and forget it: each is used once.
+    def take(
+        self, server_name: str, port: int | None, context: bytes
+    ) -> Awaitable[Session | None] | Session | None:
+        """Give a session of this server and context, and forget it: each is used once.
 
         One that does not fit, or has expired, is as good as none.
         """
@@ -203,11 +210,11 @@ class MemorySessionStore:
             raise ConfigError("a session store needs room for one session at least")
         self._max_servers = max_servers
         self._max_per_server = max_per_server
-        self._sessions: OrderedDict[tuple[str, bytes], list[Session]] = OrderedDict()
+        self._sessions: OrderedDict[tuple[str, int | None, bytes], list[Session]] = OrderedDict()
 
     def put(self, session: Session) -> None:
         """Keep a session; the oldest that there is no more room for goes."""
-        key = session.server_name, session.context
+        key = session.server_name, session.port, session.context
         sessions = self._sessions.setdefault(key, [])
         self._sessions.move_to_end(key)
         sessions.append(session)
@@ -215,14 +222,14 @@ class MemorySessionStore:
         if len(self._sessions) > self._max_servers:
             self._sessions.popitem(last=False)
 
-    def take(self, server_name: str, context: bytes) -> Session | None:
+    def take(self, server_name: str, port: int | None, context: bytes) -> Session | None:
         """Give the newest session there is, and forget it."""
-        sessions = self._sessions.get((server_name, context))
+        sessions = self._sessions.get((server_name, port, context))
         if sessions is None:
             return None
         session = sessions.pop()
         if not sessions:
-            del self._sessions[server_name, context]
+            del self._sessions[server_name, port, context]
         return session
 
     def __len__(self) -> int:

@@ -59,6 +59,8 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
             TLS.
         server_hostname: whom a client calls: a DNS name or an IP address, against which the
             server's certificate is verified.
+        server_port: the port on which a client calls it, if it is worth telling apart: sessions
+            are kept, and resumed, by name and port.
         server_side: the role, for an :class:`ssl.SSLContext`. The other two say it themselves.
         https_compatible: neither send ``close_notify`` on :meth:`aclose` nor miss it at the end.
             This is for protocols that say themselves where their messages end, as HTTP does: for
@@ -95,6 +97,7 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
         config: ClientConfig | ServerConfig | ssl.SSLContext,
         *,
         server_hostname: str | bytes | None = None,
+        server_port: int | None = None,
         server_side: bool | None = None,
         https_compatible: bool = False,
         handshake_timeout: float = math.inf,
@@ -102,7 +105,7 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
         resend_early_data: bool = False,
     ) -> None:
         self._engine = engine_for(
-            config, server_hostname, server_side, early_data, resend_early_data
+            config, server_hostname, server_side, server_port, early_data, resend_early_data
         )
         self.transport_stream = transport_stream
         self._driver = Driver(self._engine, transport_stream, handshake_timeout)

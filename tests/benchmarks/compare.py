@@ -57,7 +57,7 @@ class Contender:
 class NeverResuming(trio_tlsx.MemorySessionStore):
     """Keeps sessions, and gives none."""
 
-    def take(self, server_name: str, context: bytes) -> None: ...
+    def take(self, server_name: str, port: int | None, context: bytes) -> None: ...
 
 
 def native(name: str, *groups: str) -> Contender:

@@ -69,7 +69,9 @@ class Memory:
         self.session = session
         return later(None) if self._asynchronous else None
 
-    def take(self, server_name: str, context: bytes) -> Awaitable[Session | None] | Session | None:
+    def take(
+        self, server_name: str, port: int | None, context: bytes
+    ) -> Awaitable[Session | None] | Session | None:
         session, self.offered = self.offered, None
         return later(session) if self._asynchronous else session
 

@@ -71,13 +71,13 @@ class Pocket:
 
     def __init__(self) -> None:
         self.sessions: list[Session] = []
-        self.asked: list[tuple[str, bytes]] = []
+        self.asked: list[tuple[str, int | None, bytes]] = []
 
     def put(self, session: Session) -> None:
         self.sessions.append(session)
 
-    def take(self, server_name: str, context: bytes) -> Session | None:
-        self.asked.append((server_name, context))
+    def take(self, server_name: str, port: int | None, context: bytes) -> Session | None:
+        self.asked.append((server_name, port, context))
         return self.sessions.pop() if self.sessions else None
 
 
@@ -393,6 +393,23 @@ def test_a_server_of_another_name(world: World) -> None:
     assert not client.negotiated.resumed
 
 
+def test_another_port(world: World) -> None:
+    client = Connection.client(world.client, SERVER_NAME, server_port=443)
+    server = Connection.server(world.server)
+    shake_hands(client, server)
+    send(server, client, b"x")
+    assert read_all(client) == b"x"
+    assert {session.port for session in world.pocket.sessions} == {443}
+    # A store that mixes them up.
+    for port in (8443, None):
+        client = Connection.client(world.client, SERVER_NAME, server_port=port)
+        session = world.pocket.sessions[-1]
+        assert offered(client) is None
+        assert world.pocket.asked[-1] == (SERVER_NAME, port, b"test")
+        world.pocket.sessions.append(session)
+    assert offered(Connection.client(world.client, SERVER_NAME, server_port=443)) is not None
+
+
 def test_another_certificate_of_the_server(world: World) -> None:
     world.meet()
     renewed = authority.issue(SERVER_NAME)
@@ -447,7 +464,7 @@ def test_another_context_of_the_client(world: World) -> None:
     world.meet()
     world.client = replace(world.client, session_context=b"other")
     assert offered(Connection.client(world.client, SERVER_NAME)) is None
-    assert world.pocket.asked[-1] == (SERVER_NAME, b"other")
+    assert world.pocket.asked[-1] == (SERVER_NAME, None, b"other")
 
 
 def test_an_expired_certificate_of_the_server(world: World) -> None:
@@ -732,8 +749,8 @@ class SlowStore:
     async def put(self, session: Session) -> None:
         self._pocket.put(session)
 
-    async def take(self, server_name: str, context: bytes) -> Session | None:
-        return self._pocket.take(server_name, context)
+    async def take(self, server_name: str, port: int | None, context: bytes) -> Session | None:
+        return self._pocket.take(server_name, port, context)
 
 
 def run(awaitable: Awaitable[Any] | None) -> Any:
@@ -800,7 +817,7 @@ def given_up(question: Question[Any]) -> None:
 class BadStore(Pocket):
     """A store that does not do what it should."""
 
-    def take(self, server_name: str, context: bytes) -> Any:
+    def take(self, server_name: str, port: int | None, context: bytes) -> Any:
         return "not a session"
 
 

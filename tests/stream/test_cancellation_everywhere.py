@@ -217,9 +217,9 @@ class ThoughtfulStore(MemorySessionStore):
         await trio.lowlevel.checkpoint()
         super().put(session)
 
-    async def take(self, server_name: str, context: bytes) -> Session | None:  # type: ignore[override]
+    async def take(self, server_name: str, port: int | None, context: bytes) -> Session | None:  # type: ignore[override]
         await trio.lowlevel.checkpoint()
-        return super().take(server_name, context)
+        return super().take(server_name, port, context)
 
 
 async def test_wait_session_ticket(native: Engine, transports: Transports) -> None:

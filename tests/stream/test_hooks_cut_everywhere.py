@@ -88,9 +88,9 @@ class Dawdler:
         await self._dawdle()
         return self.psk if identity == self.psk.identity else None
 
-    async def take(self, server_name: str, context: bytes) -> Session | None:
+    async def take(self, server_name: str, port: int | None, context: bytes) -> Session | None:
         await self._dawdle()
-        return self._sessions.take(server_name, context)
+        return self._sessions.take(server_name, port, context)
 
     async def put(self, session: Session) -> None:
         await self._dawdle()

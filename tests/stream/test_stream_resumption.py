@@ -109,7 +109,7 @@ class SlowStore:
         await trio.sleep(1)
         self.sessions.append(session)
 
-    async def take(self, server_name: str, context: bytes) -> Session | None:
+    async def take(self, server_name: str, port: int | None, context: bytes) -> Session | None:
         await trio.sleep(1)
         return self.sessions.pop() if self.sessions else None
 
@@ -162,7 +162,7 @@ async def test_a_receive_is_a_checkpoint_with_a_store_that_is_ready_at_once(ca: 
         async def put(self, session: Session) -> None:
             self.sessions.append(session)
 
-        async def take(self, server_name: str, context: bytes) -> Session | None:
+        async def take(self, server_name: str, port: int | None, context: bytes) -> Session | None:
             return None
 
     client_config, server_config = configs(ca)

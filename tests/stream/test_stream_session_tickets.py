@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import cast
 
 import pytest
@@ -11,7 +12,15 @@ import trio
 import trio.testing
 from tls_pairs import MEMORY, SERVER_NAME, SOCKET, AnyStream, Engine, connected, handshake
 
-from trio_tlsx import ClientConfig, MemorySessionStore, ServerConfig, Session, TLSStream
+from trio_tlsx import (
+    ClientConfig,
+    MemorySessionStore,
+    ServerConfig,
+    Session,
+    TLSStream,
+    open_tls_over_tcp_stream,
+    serve_tls_over_tcp,
+)
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.messages import NewSessionTicket, encode_message
 from trio_tlsx.testing import CA
@@ -62,7 +71,7 @@ async def test_reads_by_itself_and_leaves_the_data(native: Engine) -> None:
         assert server.session is None
         assert isinstance(native.client_config, ClientConfig)
         assert isinstance(native.client_config.sessions, MemorySessionStore)
-        assert native.client_config.sessions.take(SERVER_NAME, b"") is session
+        assert native.client_config.sessions.take(SERVER_NAME, None, b"") is session
 
 
 async def test_does_the_handshake_first(native: Engine) -> None:
@@ -240,6 +249,29 @@ async def test_a_session_of_one_connection_resumes_another(
     store.put(replace(session, context=b"test"))
     client, _ = await pair_of(other, server_config)
     assert client.negotiated.resumed
+
+
+async def test_a_stream_over_tcp_knows_the_port(ca: CA, client_config: ClientConfig) -> None:
+    async def greet(stream: TLSStream[trio.SocketStream]) -> None:
+        await stream.send_all(b"x")
+        assert await stream.receive_some() == b""
+
+    server_config = ServerConfig(credentials=ca.issue("127.0.0.1"))
+    async with trio.open_nursery() as nursery:
+        serve = partial(serve_tls_over_tcp, greet, 0, server_config, host="127.0.0.1")
+        ports: list[int] = []
+        for _ in range(2):
+            [listener] = await nursery.start(serve)
+            ports.append(listener.transport_listener.socket.getsockname()[1])
+        resumed: list[bool] = []
+        for port in (ports[0], ports[1], ports[0], ports[1]):
+            stream = await open_tls_over_tcp_stream("127.0.0.1", port, config=client_config)
+            async with stream:
+                session = await stream.wait_session_ticket()
+                assert session.port == port
+                resumed.append(stream.negotiated.resumed)
+        assert resumed == [False, False, True, True]
+        nursery.cancel_scope.cancel()
 
 
 async def test_exported_keying_material(native: Engine) -> None:

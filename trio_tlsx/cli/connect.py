@@ -38,7 +38,10 @@ async def connect(
     try:
         with trio.fail_after(CONNECT_TIMEOUT):
             stream = TLSStream(
-                await trio.open_tcp_stream(host, port), config, server_hostname=server_name
+                await trio.open_tcp_stream(host, port),
+                config,
+                server_hostname=server_name,
+                server_port=port,
             )
             await stream.do_handshake()
     except OSError as error:

@@ -39,6 +39,7 @@ class Offer:
     """What the ClientHello was made of, and the extensions that it held.
 
     Attributes:
+        port: on which the server is reached, where that is known.
         psk: what the server chose among the keys offered; None where it shows a certificate.
         early_data: what was sent behind the ClientHello, if anything was.
         resend: what to send behind the handshake if the server did not take it early.
@@ -46,6 +47,7 @@ class Offer:
 
     config: ClientConfig
     server_name: ServerName
+    port: int | None
     extensions: Extensions
     psk: Psk[Session] | None
     early_data: Attempt | None = None
@@ -133,6 +135,7 @@ def run(
         keep_ticket=TicketKeeper(
             config,
             offer.server_name,
+            offer.port,
             suite,
             server,
             verified_at=session.verified_at if session else config.clock(),

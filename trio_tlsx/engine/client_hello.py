@@ -48,6 +48,7 @@ def client(
     hs: Handshake,
     config: ClientConfig,
     server_name: ServerName,
+    port: int | None = None,
     data: bytes = b"",
     *,
     resend: bool = False,
@@ -55,11 +56,12 @@ def client(
     """Offer; do what a HelloRetryRequest asks for; go on with what the server chose.
 
     Args:
+        port: on which the server is reached, where that is known.
         data: what is to be sent early, if the server may take it so.
         resend: send it behind the handshake otherwise.
     """
     shares = {group.code: group.generate() for group in initial_groups(config)}
-    session = yield from find_session(hs, config, server_name)
+    session = yield from find_session(hs, config, server_name, port)
     psks = psks_to_offer(config, session)
     attempt = early_data.attempt(config, psks, data)
     hello = early_data.offer(client_hello(config, server_name, shares), attempt)
@@ -107,7 +109,7 @@ def client(
     psk = chosen_psk(config, psks, suite, answer)
     group, shared_secret = finish_key_exchange(config, shares, psk, suite, answer)
     offer = client13.Offer(
-        config, server_name, hello.extensions, psk, attempt, data if resend else b""
+        config, server_name, port, hello.extensions, psk, attempt, data if resend else b""
     )
     return (yield from client13.run(hs, offer, suite, group, shared_secret))
 

@@ -91,6 +91,7 @@ class Connection:
         config: ClientConfig,
         server_hostname: str,
         *,
+        server_port: int | None = None,
         early_data: bytes = b"",
         resend_early_data: bool = False,
         observer: Observer | None = None,
@@ -100,6 +101,7 @@ class Connection:
         Args:
             server_hostname: whom to reach: a DNS name or an IP address; the server's certificate
                 must be for it.
+            server_port: on which it is reached; its sessions are kept by name and port.
             early_data: to be sent along with the ClientHello, if there is a session to resume
                 whose server may take it so. Whoever records it can replay it.
             resend_early_data: send it behind the handshake if the server did not take it early.
@@ -116,7 +118,7 @@ class Connection:
             config,
             server_name.host,
             lambda hs: client_hello.client(
-                hs, config, server_name, early_data, resend=resend_early_data
+                hs, config, server_name, server_port, early_data, resend=resend_early_data
             ),
             observer,
         )

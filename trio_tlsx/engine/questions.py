@@ -194,11 +194,12 @@ class SessionWanted(Question[Session | None]):
 
     store: SessionStore
     server_name: str
+    port: int | None
     context: bytes
     awaitable: Awaitable[Any] | None = field(default=None, repr=False)
 
     def ask(self) -> object:
-        return self.store.take(self.server_name, self.context)
+        return self.store.take(self.server_name, self.port, self.context)
 
     def accept(self, answer: object) -> Session | None:
         if answer is None or isinstance(answer, Session):

@@ -58,22 +58,24 @@ def ticket_secret(suite: CipherSuite, resumption_secret: bytes, ticket_nonce: by
 
 
 def find_session(
-    hs: Handshake, config: ClientConfig, server_name: ServerName
+    hs: Handshake, config: ClientConfig, server_name: ServerName, port: int | None
 ) -> Steps[Session | None]:
     """A session for this server that can be offered, if there is one."""
     if config.sessions is None:
         return None
-    question = SessionWanted(config.sessions, server_name.host, config.session_context)
+    question = SessionWanted(config.sessions, server_name.host, port, config.session_context)
     session = yield from hs.ask(question)
-    if session is None or not is_usable(session, config, server_name):
+    if session is None or not is_usable(session, config, server_name, port):
         return None
     return session
 
 
-def is_usable(session: Session, config: ClientConfig, server_name: ServerName) -> bool:
+def is_usable(
+    session: Session, config: ClientConfig, server_name: ServerName, port: int | None
+) -> bool:
     """Whether this session is what was asked for; a store may give anything."""
     return (
-        session.server_name == server_name.host
+        (session.server_name, session.port) == (server_name.host, port)
         and session.context == config.session_context
         and any(suite.name == session.cipher_suite for suite in config.suite_table.values())
         and session.received_at <= config.clock() < session.expires_at
@@ -110,6 +112,7 @@ class TicketKeeper:
 
     config: ClientConfig
     server_name: ServerName
+    port: int | None
     suite: CipherSuite
     server: PeerIdentity | None
     verified_at: datetime.datetime
@@ -124,6 +127,7 @@ class TicketKeeper:
             return None
         session = Session(
             server_name=self.server_name.host,
+            port=self.port,
             context=self.config.session_context,
             cipher_suite=self.suite.name,
             peer_certificates=self.server.chain,
