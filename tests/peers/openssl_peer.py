@@ -86,6 +86,8 @@ class OpenSSLPeer(Peer):
             arguments += ["-stateless"]
         if part.http:
             arguments += ["-www"]
+        if not part.credentials:
+            arguments += ["-nocert"]
         if part.closes_first:
             raise CannotDoThat
         printed = await run(arguments, part, part.connections, task_status)
@@ -120,6 +122,9 @@ def common(part: Part) -> list[str | Path]:
         arguments += ["-alpn", ",".join(part.alpn_protocols)]
     if part.tls12_only:
         arguments += ["-no_tls1_3"]
+    if part.psk:
+        identity, key, _ = part.psk
+        arguments += ["-psk_identity", identity, "-psk", key.hex()]
     if part.exports:
         arguments += ["-keymatexport", part.exports]
         arguments += ["-keymatexportlen", str(EXPORTED_LENGTH)]

@@ -42,6 +42,7 @@ class Part:
         tickets: how many session tickets a server gives, where it is not what it gives by itself.
         updates_keys: it changes its keys, and asks for new ones, before it sends back what it got.
         exports: the label of keying material that it exports.
+        psk: a pre-shared key: its identity, itself, and its hash.
     """
 
     _: KW_ONLY
@@ -60,6 +61,7 @@ class Part:
     tickets: int | None = None
     updates_keys: bool = False
     exports: str = ""
+    psk: tuple[str, bytes, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ from trio_tlsx.errors import AlertDescription
 #: own ``reason`` is None for newer ones.
 ALERT = re.compile(r"(?:sslv3|tlsv1|tlsv13|ssl/tls)(?: alert)? ([a-z ]+) \(")
 
+FIRST_PYTHON_WITH_PSKS = (3, 13)
+
 NO_KEY_UPDATE = Inability("it answers a KeyUpdate, and cannot begin with one", CannotDoThat)
 
 
@@ -89,7 +91,27 @@ def make_context(role: Role, part: Part) -> ssl.SSLContext:
         context.maximum_version = ssl.TLSVersion.TLSv1_2
     if part.tickets is not None:
         context.num_tickets = part.tickets
+    if part.psk:
+        use_psk(context, role, *part.psk[:2])
+        if not part.trust:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def use_psk(context: Any, role: Role, identity: str, key: bytes) -> None:
+    """From Python 3.13 on an SSLContext takes keys; OpenSSL has SHA-256 for the hash."""
+
+    def find(name: str | None) -> bytes:
+        return key if name == identity else b""
+
+    def offer(_hint: str | None) -> tuple[str, bytes]:
+        return identity, key
+
+    if role == "server":
+        context.set_psk_server_callback(find)
+    else:
+        context.set_psk_client_callback(offer)
 
 
 class StdlibPeer(LibraryPeer):

@@ -44,6 +44,10 @@ class TLSLiteSession:
         self._settings.ticketKeys = [TICKET_KEY]
         if part.tickets is not None:
             self._settings.ticket_count = part.tickets
+        if part.psk:
+            identity, key, digest = part.psk
+            psk = bytearray(identity.encode()), bytearray(key), digest
+            self._settings.pskConfigs = [psk]
         self._resumes = previous._tls.session if previous else None
         self.socket = sock
         self._role = role
