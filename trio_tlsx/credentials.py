@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
-from .certificates import MALFORMED, extension_of, load_certificates, read_file
+from .certificates import MALFORMED, extension_of, load_certificates, load_der, read_file
 from .engine.signatures import PrivateKey, SignatureScheme, schemes_for, sign
 from .errors import ConfigError
 from .wording import date, issuer_of, subject_of
@@ -133,11 +133,19 @@ class Credentials:
         self.signer = signer
         self.ocsp: OCSPSource | None = None
         self.timestamps: tuple[bytes, ...] = ()
-        self.dns_names = _dns_names(self.chain[0])
+        leaf = self.chain[0]
+        try:
+            usable = schemes_for(leaf, legacy=True)
+            usage = extension_of(leaf, x509.KeyUsage)
+            self.dns_names = _dns_names(leaf)
+        except MALFORMED as error:
+            raise ConfigError(
+                f"the certificate of {subject_of(leaf)} cannot be used: {error}"
+            ) from error
         self.authorities = frozenset(
             name.public_bytes() for c in self.chain for name in (c.issuer, c.subject)
         )
-        _check_leaf(self.chain[0], signer)
+        _check_leaf(leaf, usable, usage, signer)
         _warn_of_dates(self.chain)
 
     @classmethod
@@ -197,7 +205,7 @@ class Credentials:
             ConfigError: as ``from_pem``.
         """
         try:
-            certificates = [x509.load_der_x509_certificate(der) for der in chain]
+            certificates = [load_der(der) for der in chain]
         except MALFORMED as error:
             raise ConfigError(f"a certificate of the chain is not DER: {error}") from error
         return cls._from_key(certificates, _load_key(load_der_private_key, key, password))
@@ -340,8 +348,12 @@ def _issued(issuer: x509.Certificate, child: x509.Certificate) -> bool:
     return True
 
 
-def _check_leaf(leaf: x509.Certificate, signer: Signer) -> None:
-    usable = schemes_for(leaf, legacy=True)
+def _check_leaf(
+    leaf: x509.Certificate,
+    usable: Sequence[SignatureScheme],
+    usage: x509.KeyUsage | None,
+    signer: Signer,
+) -> None:
     if not usable:
         raise ConfigError(
             f"TLS 1.3 has no signature scheme for the key of {subject_of(leaf)}: make one for "
@@ -352,7 +364,6 @@ def _check_leaf(leaf: x509.Certificate, signer: Signer) -> None:
             f"the signer offers {', '.join(s.name for s in signer.schemes) or 'no scheme'}, but "
             f"the key of {subject_of(leaf)} needs one of {', '.join(s.name for s in usable)}"
         )
-    usage = extension_of(leaf, x509.KeyUsage)
     # RFC 9846 4.5.1.2: every peer that follows the RFC would refuse it.
     if usage and not usage.digital_signature:
         raise ConfigError(

@@ -64,7 +64,13 @@ def check_stapled_ocsp(*, must: bool = False) -> Callable[[Peer], None]:
 
 
 def _promises_staple(leaf: x509.Certificate) -> bool:
-    features = extension_of(leaf, x509.TLSFeature)
+    try:
+        features = extension_of(leaf, x509.TLSFeature)
+    except MALFORMED as error:  # it was not verified, or this would have been noticed
+        raise CertificateError(
+            f"the extensions of the certificate of {subject_of(leaf)} cannot be read",
+            certificate=leaf,
+        ) from error
     return features is not None and x509.TLSFeatureType.status_request in features
 
 

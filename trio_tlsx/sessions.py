@@ -11,6 +11,7 @@ from typing import Protocol
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from .certificates import MALFORMED, load_der
 from .engine.suites import CIPHER_SUITES
 from .engine.wire import Reader, opaque8, opaque16, opaque24, uint8, uint16, uint32, uint64
 from .errors import ConfigError, ProtocolError
@@ -124,7 +125,7 @@ class Session:
             raise ValueError("the stored session was altered, or sealed with another key")
         try:
             return cls._read(Reader(plaintext, "stored session"))
-        except (ProtocolError, LookupError) as error:
+        except (ProtocolError, LookupError, *MALFORMED) as error:
             raise ValueError("the stored session cannot be read") from error
 
     @classmethod
@@ -136,7 +137,7 @@ class Session:
         entries = Reader(reader.opaque24(), "stored session")
         certificates: list[x509.Certificate] = []
         while entries:
-            certificates.append(x509.load_der_x509_certificate(entries.opaque24()))
+            certificates.append(load_der(entries.opaque24()))
         return cls(
             server_name=server_name,
             port=port,

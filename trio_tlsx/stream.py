@@ -125,6 +125,8 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
 
         Raises:
             trio.NeedHandshakeError: it is not over.
+            CertificateError: over an ``ssl.SSLContext``, OpenSSL can read the peer's certificate,
+                and ``cryptography`` cannot.
         """
         if not self._engine.handshake_complete:
             raise trio.NeedHandshakeError("call do_handshake() before asking what it settled")

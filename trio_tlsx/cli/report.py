@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from rich.console import Console
 from rich.text import Text
 
+from ..certificates import MALFORMED, extension_of
 from ..engine.negotiated import Negotiated
 from ..wording import kind_of, printable
 
@@ -72,8 +73,10 @@ def certificate_facts(certificate: x509.Certificate) -> Facts:
 def alternative_names(certificate: x509.Certificate) -> list[str]:
     """The DNS names and IP addresses that it is for."""
     try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):  # none, or one that cannot be read
+        names = extension_of(certificate, x509.SubjectAlternativeName)
+    except MALFORMED:
+        names = None
+    if names is None:
         return []
     return [
         *names.get_values_for_type(x509.DNSName),
@@ -83,7 +86,10 @@ def alternative_names(certificate: x509.Certificate) -> list[str]:
 
 def public_key(certificate: x509.Certificate) -> str:
     """Its kind and size, such as ``RSA, 2048 bits``."""
-    key = certificate.public_key()
+    try:
+        key = certificate.public_key()
+    except MALFORMED:
+        return "of an unknown kind"
     if isinstance(key, rsa.RSAPublicKey):
         return f"RSA, {key.key_size} bits"
     if isinstance(key, ec.EllipticCurvePublicKey):

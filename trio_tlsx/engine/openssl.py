@@ -18,9 +18,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar
 
-from cryptography import x509
-
-from ..errors import ConfigError
+from ..certificates import MALFORMED, load_der
+from ..errors import CertificateError, ConfigError
 from ..server_name import ServerName
 from .negotiated import Negotiated
 from .wants import Buffer, Question, Want
@@ -291,13 +290,20 @@ class OpenSSLConnection:
         group: Callable[[], str | None] | None = getattr(self._ssl, "group", None)  # Python 3.15
         leaf = self._ssl.getpeercert(binary_form=True)
         chain = get_chain() if get_chain is not None else [leaf] if leaf is not None else []
+        try:
+            certificates = tuple(map(load_der, chain))
+        except MALFORMED as error:
+            raise CertificateError(
+                "the other side's certificate was good enough for OpenSSL, but cannot be parsed "
+                f"here ({error}): getpeercert(binary_form=True) gives it as it came"
+            ) from error
         return Negotiated(
             version=self._ssl.version() or "",
             cipher_suite=cipher[0] if cipher is not None else "",
             group=group() if group is not None else None,
             alpn_protocol=self._ssl.selected_alpn_protocol(),
             server_name=self._ssl.server_hostname,
-            peer_certificates=tuple(x509.load_der_x509_certificate(der) for der in chain),
+            peer_certificates=certificates,
             signature_scheme=None,
             early_data_accepted=False,
             resumed=bool(self._ssl.session_reused),

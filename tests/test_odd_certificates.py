@@ -1,0 +1,155 @@
+"""Certificates of which ``cryptography`` can read a part only, or only with a warning."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+import trio
+import trio.testing
+from cryptography import x509
+
+from trio_tlsx import (
+    AlertDescription,
+    AlertReceived,
+    CertificateError,
+    ClientConfig,
+    ConfigError,
+    Credentials,
+    Identity,
+    Peer,
+    ServerConfig,
+    TLSStream,
+    TrustStore,
+    check_stapled_ocsp,
+)
+from trio_tlsx.cli.report import certificate_facts
+from trio_tlsx.testing import CA, credentials_to_pem
+
+NAME = "test.example"
+
+KEY_USAGE = b"\x06\x03\x55\x1d\x0f"
+SUBJECT_ALTERNATIVE_NAME = b"\x06\x03\x55\x1d\x11"
+P_256 = bytes.fromhex("06082a8648ce3d030107")
+
+
+@pytest.fixture(scope="module")
+def ca() -> CA:
+    return CA()
+
+
+@pytest.fixture(scope="module")
+def leaf(ca: CA) -> Credentials:
+    return ca.issue(NAME)
+
+
+def negative_serial_number(leaf: Credentials) -> bytes:
+    """RFC 5280 4.1.2.2 forbids it, and ``cryptography`` warns of it: an error here."""
+    [der] = leaf.der_chain
+    serial = leaf.chain[0].serial_number.to_bytes(20)
+    return der.replace(serial, bytes((serial[0] | 0x80,)) + serial[1:])
+
+
+def subject_that_is_no_text(leaf: Credentials) -> bytes:
+    [der] = leaf.der_chain
+    common_name = b"\x0c" + bytes((len(NAME),)) + NAME.encode()
+    return der.replace(common_name, common_name[:-1] + b"\xff")
+
+
+def extension_twice(leaf: Credentials) -> bytes:
+    [der] = leaf.der_chain
+    return der.replace(KEY_USAGE, SUBJECT_ALTERNATIVE_NAME)
+
+
+def unknown_curve(leaf: Credentials) -> bytes:
+    [der] = leaf.der_chain
+    return der.replace(P_256, P_256[:-1] + b"\x7f")
+
+
+Alter: TypeAlias = Callable[[Credentials], bytes]
+
+UNREADABLE = pytest.mark.parametrize("alter", [negative_serial_number, subject_that_is_no_text])
+
+
+async def broken(stream: TLSStream[Any], into: list[BaseException | None]) -> None:
+    with pytest.raises(trio.BrokenResourceError) as failure:
+        await stream.receive_some()
+    into.append(failure.value.__cause__)
+
+
+@UNREADABLE
+@pytest.mark.parametrize("skip", [False, True], ids=["verified", "not verified"])
+async def test_a_peer_is_refused(ca: CA, leaf: Credentials, alter: Alter, skip: bool) -> None:
+    odd = Credentials(leaf.chain, leaf.signer)
+    odd.der_chain = (alter(leaf),)
+    config = ClientConfig(trust=ca.trust, insecure_skip_verification=skip)
+    transports = trio.testing.memory_stream_pair()
+    client = TLSStream(transports[0], config, server_hostname=NAME)
+    server = TLSStream(transports[1], ServerConfig(credentials=odd))
+    errors: list[BaseException | None] = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(broken, client, errors)
+        nursery.start_soon(broken, server, errors)
+    [ours] = [error for error in errors if isinstance(error, CertificateError)]
+    [theirs] = [error for error in errors if isinstance(error, AlertReceived)]
+    assert ours.alert is theirs.alert is AlertDescription.bad_certificate
+
+
+@UNREADABLE
+def test_our_own_is_refused_when_it_is_loaded(leaf: Credentials, alter: Alter) -> None:
+    der = alter(leaf)
+    with pytest.raises(ConfigError, match="not DER"):
+        Credentials.from_der([der], b"")
+    with pytest.raises(ConfigError, match="broken"):
+        TrustStore.from_pem(ssl.DER_cert_to_PEM_cert(der).encode())
+
+
+@pytest.mark.parametrize("alter", [extension_twice, unknown_curve])
+def test_our_own_is_refused_when_it_is_looked_at(leaf: Credentials, alter: Alter) -> None:
+    certificate = x509.load_der_x509_certificate(alter(leaf))
+    with pytest.raises(ConfigError, match=f"the certificate of 'CN={NAME}' cannot be used"):
+        Credentials([certificate], leaf.signer)
+
+
+def test_what_can_be_told_of_it(leaf: Credentials) -> None:
+    twice = x509.load_der_x509_certificate(extension_twice(leaf))
+    assert certificate_facts(twice)["names"] == []
+    assert Identity.of(twice).dns_names == ()
+    curve = x509.load_der_x509_certificate(unknown_curve(leaf))
+    assert certificate_facts(curve)["public_key"] == "of an unknown kind"
+
+
+def test_whether_it_promises_an_ocsp_response(leaf: Credentials) -> None:
+    """Where nothing has verified it, nobody has noticed yet."""
+    twice = x509.load_der_x509_certificate(extension_twice(leaf))
+    peer = Peer((twice,), NAME, None, (), None, twice.not_valid_before_utc)
+    with pytest.raises(CertificateError, match="cannot be read") as refusal:
+        check_stapled_ocsp()(peer)
+    assert refusal.value.alert is AlertDescription.bad_certificate
+
+
+async def test_one_that_openssl_accepts(leaf: Credentials, tmp_path: Path) -> None:
+    """The connection stands; what cannot be told raises where it is asked for."""
+    _, key = credentials_to_pem(leaf)
+    file = tmp_path / "server.pem"
+    file.write_bytes(ssl.DER_cert_to_PEM_cert(negative_serial_number(leaf)).encode() + key)
+    server_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server_context.load_cert_chain(file)
+    client_context = ssl.create_default_context()
+    client_context.check_hostname = False
+    client_context.verify_mode = ssl.CERT_NONE
+    transports = trio.testing.memory_stream_pair()
+    client = TLSStream(transports[0], client_context, server_hostname=NAME)
+    server = TLSStream(transports[1], server_context, server_side=True)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(client.do_handshake)
+        nursery.start_soon(server.do_handshake)
+    with pytest.raises(CertificateError, match=r"getpeercert\(binary_form=True\)"):
+        _ = client.negotiated
+    assert client.getpeercert(binary_form=True) == negative_serial_number(leaf)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(client.send_all, b"hello")
+        assert await server.receive_some() == b"hello"
