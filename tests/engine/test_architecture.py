@@ -50,7 +50,7 @@ def modules() -> dict[str, Path]:
 
 
 def engine_modules() -> list[str]:
-    return [name for name in modules() if name.startswith("trio_tlsx.engine")]
+    return [name for name in modules() if f"{name}.".startswith("trio_tlsx.engine.")]
 
 
 @functools.cache
