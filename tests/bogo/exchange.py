@@ -27,7 +27,7 @@ def run(flags: dict[str, Flags]) -> int:
     memory = Memory(flags["initial"])
     try:
         for number in range(flags["initial"].number("-resume-count") + 1):
-            Exchange(flags["resume" if number else "initial"], memory, resuming=number > 0).run()
+            Exchange(flags, memory, resuming=number > 0).run()
     except Unimplemented as reason:
         print(reason)
         return 89
@@ -49,25 +49,44 @@ def token(error: TLSError) -> str:
 class Exchange:
     """One TCP connection from beginning to end."""
 
-    def __init__(self, flags: Flags, memory: Memory, *, resuming: bool) -> None:
-        self._flags = flags
+    def __init__(self, flags: dict[str, Flags], memory: Memory, *, resuming: bool) -> None:
+        self._offer_flags = flags["resume" if resuming else "initial"]
+        self._flags = self._offer_flags
+        if "-server" not in self._flags and "-expect-reject-early-data" in self._flags:
+            # To BoringSSL's client this is a connection of its own, from the rejection on.
+            self._flags = flags["retry"]
         self._memory = memory
         self._resuming = resuming
-        self._identity = Identity(flags)
-        self._verification = Verification(flags)
+        self._identity = Identity(self._flags)
+        self._verification = Verification(self._flags)
+        self._early_data = self._choose_early_data()
         self._messages: list[str] = []
         self._secrets: dict[str, bytes] = {}
         self._connection = self._make_connection()
 
+    def _choose_early_data(self) -> bytes:
+        """What a client sends early of what it writes first: as much as the server takes."""
+        flags, session = self._offer_flags, self._memory.offered
+        if "-shim-writes-first" not in flags or "-enable-early-data" not in flags:
+            return b""
+        return initial_write(flags)[: session.max_early_data_size] if session else b""
+
     def _make_connection(self) -> Connection:
-        flags, memory = self._flags, self._memory
+        flags, memory = self._offer_flags, self._memory
         settings = flags, memory, self._identity, self._verification, self._log_key
         if "-server" in flags:
-            return Connection.server(server_config(*settings), observer=self._observe)
+            connection = Connection.server(server_config(*settings), observer=self._observe)
+            if "-enable-early-data" in flags:
+                connection.accept_early_data()
+            return connection
         if self._resuming and memory.offered is None:
             raise Disappointed("there is no session to offer")
-        name = flags.text("-host-name") or NO_NAME
-        return Connection.client(client_config(*settings), name, observer=self._observe)
+        return Connection.client(
+            client_config(*settings),
+            flags.text("-host-name") or NO_NAME,
+            early_data=self._early_data,
+            observer=self._observe,
+        )
 
     def _observe(self, _way: Literal["sent", "received"], name: str, _length: int) -> None:
         self._messages.append(name)
@@ -83,7 +102,9 @@ class Exchange:
             sock.sendall(flags.number("-shim-id").to_bytes(8, "little"))
             transport = Transport(self._connection, sock, one_by_one="-async" in flags)
             try:
-                transport.handshake()
+                if self._early_data and "-export-keying-material" in flags:
+                    self._export_too_early()
+                transport.handshake(self._answer_early_data)
                 if "-implicit-handshake" not in flags:
                     self._check_handshake()
                 self._talk(transport)
@@ -105,13 +126,13 @@ class Exchange:
         """Write and echo as the flags say, then shut down."""
         flags, connection = self._flags, self._connection
         self._export(transport)
-        initial = flags.octets("-shim-initial-write") or INITIAL_WRITE
-        if "-read-with-unfinished-write" in flags:
-            connection.write(memoryview(initial))
+        if self._early_data and connection.negotiated.early_data_accepted:
+            transport.write(initial_write(self._offer_flags)[len(self._early_data) :])
+        elif "-read-with-unfinished-write" in flags:
+            connection.write(memoryview(initial_write(flags)))
             transport.flush(at_most=1)
         elif "-shim-writes-first" in flags:
-            for _ in range(flags.number("-repeat-shim-initial-write", 1)):
-                transport.write(initial)
+            transport.write(initial_write(flags))
         ended_cleanly = False
         if "-shim-shuts-down" not in flags:
             ended_cleanly = self._echo(transport)
@@ -138,6 +159,18 @@ class Exchange:
             secrets = [self._secrets[f"{side}_TRAFFIC_SECRET_0"] for side in sides]
             transport.write(len(secrets[0]).to_bytes(2, "little") + b"".join(secrets))
 
+    def _answer_early_data(self) -> None:
+        """Echo what has come early before the client has finished (RFC 9846 2.3)."""
+        while data := self._connection.read_early_data():
+            self._connection.write(memoryview(data.translate(INVERTED)))
+
+    def _export_too_early(self) -> None:
+        """Do what a client of BoringSSL's could do in the middle of its handshake."""
+        try:
+            self._connection.export_keying_material("label", 1)
+        except RuntimeError as refusal:
+            raise Disappointed(f":HANDSHAKE_NOT_COMPLETE: {refusal}") from refusal
+
     def _echo(self, transport: Transport) -> bool:
         """Send all back with its bits inverted; say whether the end was ``close_notify``."""
         size = self._flags.number("-read-size") or READ_SIZE
@@ -149,6 +182,12 @@ class Exchange:
         except Truncated:
             return False
         return True
+
+
+def initial_write(flags: Flags) -> bytes:
+    """What is written before anything is read."""
+    initial = flags.octets("-shim-initial-write") or INITIAL_WRITE
+    return initial * flags.number("-repeat-shim-initial-write", 1)
 
 
 def await_close_notify(transport: Transport) -> bool:

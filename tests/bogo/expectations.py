@@ -36,6 +36,7 @@ def check_handshake(
     check_parameters(flags, settled)
     if settled.resumed != (resuming and "-expect-session-miss" not in flags):
         raise Disappointed(f"resumed: {settled.resumed}")
+    check_early_data(flags, settled)
     retried = messages.count("server_hello") == 2
     if ("-expect-no-hrr" if retried else "-expect-hrr") in flags:
         raise Disappointed(f"HelloRetryRequest: {retried}")
@@ -44,6 +45,15 @@ def check_handshake(
         check_authentication(flags, identity, verification)
     if connection.do_handshake() is not Want.NOTHING:
         raise Disappointed("a second do_handshake did something")
+
+
+def check_early_data(flags: Flags, settled: Negotiated) -> None:
+    unwanted = "-expect-reject-early-data", "-expect-no-offer-early-data"
+    if settled.early_data_accepted:
+        if any(flag in flags for flag in unwanted):
+            raise Disappointed("early data was accepted")
+    elif "-expect-accept-early-data" in flags:
+        raise Disappointed("early data was not accepted")
 
 
 def check_parameters(flags: Flags, settled: Negotiated) -> None:
@@ -92,8 +102,12 @@ def check_authentication(flags: Flags, identity: Identity, verification: Verific
 def check_session(flags: Flags, memory: Memory) -> None:
     """Check whether a client was given a session."""
     expected = "-expect-no-session" not in flags and "-shim-shuts-down" not in flags
-    if (memory.session is not None) != expected:
-        raise Disappointed(f"session: {memory.session}")
+    session = memory.session
+    if (session is not None) != expected:
+        raise Disappointed(f"session: {session}")
+    takes_early_data = "-expect-ticket-supports-early-data" in flags
+    if session is not None and (session.max_early_data_size > 0) != takes_early_data:
+        raise Disappointed(f"early data: {session.max_early_data_size} bytes")
 
 
 def expect_number(flags: Flags, name: str, actual: int) -> None:

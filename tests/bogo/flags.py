@@ -24,7 +24,9 @@ _SWITCHES = """
     -install-ddos-callback -fail-ddos-callback
     -enable-ocsp-stapling -use-ocsp-callback -set-ocsp-in-callback -decline-ocsp-callback
     -fail-ocsp-callback -enable-signed-cert-timestamps -key-update -export-traffic-secrets
-    -no-legacy-server-connect -no-key-shares -expect-not-resumable-across-names
+    -enable-early-data -expect-accept-early-data -expect-reject-early-data
+    -expect-ticket-supports-early-data -expect-no-offer-early-data -no-legacy-server-connect
+    -no-key-shares -expect-not-resumable-across-names
 """
 
 # Flags that a value follows; some may come several times.
@@ -37,8 +39,8 @@ _VALUED = """
     -expect-msg-callback -export-keying-material -export-label -export-context
     -expect-selected-credential -ocsp-response -expect-ocsp-response -signed-cert-timestamps
     -expect-signed-cert-timestamps -resumption-delay -expect-advertised-alpn
-    -expect-early-data-reason -key-shares -server-supported-groups-hint -use-client-ca-list
-    -expect-peer-verify-pref -expect-client-ca-list
+    -expect-ticket-age-skew -expect-early-data-reason -key-shares -use-client-ca-list
+    -server-supported-groups-hint -expect-peer-verify-pref -expect-client-ca-list
 """
 
 # Those that belong to the credential that the last "-new-...-credential" began, if one did.

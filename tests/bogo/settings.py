@@ -22,6 +22,7 @@ from trio_tlsx.engine.signatures import (
 from trio_tlsx.errors import AlertDescription, CertificateError
 from trio_tlsx.peer import Peer
 from trio_tlsx.policy import check_leaf_key
+from trio_tlsx.replay import MemoryReplayRegister
 from trio_tlsx.sessions import Session
 from trio_tlsx.ticket_keys import TicketKeys
 from trio_tlsx.trust import TrustStore
@@ -32,6 +33,9 @@ __all__ = ["NO_NAME", "Memory", "Verification", "client_config", "server_config"
 NO_NAME = "192.0.2.1"
 #: Longer than any protocol of a test's: offered by no client, so that ALPN finds nothing.
 NO_PROTOCOL = b"no such protocol"
+
+#: As much as BoringSSL's server takes, in bytes.
+MAX_EARLY_DATA_SIZE = 14_336
 
 ZERO_KEY = bytes(32)
 
@@ -44,6 +48,7 @@ class Memory:
         offered: what it was given in the one before, if that was not used yet.
         ticket_keys: what every server seals and opens tickets with.
         no_ticket_keys: what opens none that was sealed.
+        register: what tells early data from its replays.
     """
 
     def __init__(self, flags: Flags) -> None:
@@ -54,6 +59,7 @@ class Memory:
         fixed = "-use-ticket-callback" in flags or "-use-ticket-aead-callback" in flags
         self.ticket_keys = TicketKeys([ZERO_KEY] if fixed else (), clock=self.clock)
         self.no_ticket_keys = TicketKeys(clock=self.clock)
+        self.register = MemoryReplayRegister(clock=self.clock)
 
     def next_connection(self, delay: int) -> None:
         """Let ``delay`` seconds pass, and offer the newest session."""
@@ -152,7 +158,7 @@ def server_config(
     protocols: list[str | bytes] = []
     if "-reject-alpn" in flags:
         protocols = [NO_PROTOCOL]
-    elif "-select-alpn" in flags:
+    elif flags.text("-select-alpn"):
         protocols = [flags.octets("-select-alpn")]
     if flags.text("-use-client-ca-list") not in (None, "<EMPTY>", "<NULL>"):
         raise Unimplemented("CAs of which there is only the name")
@@ -167,6 +173,8 @@ def server_config(
         groups=groups(flags),
         signature_schemes=schemes(flags),
         ticket_keys=memory.no_ticket_keys if "-no-ticket" in flags else memory.ticket_keys,
+        max_early_data_size=MAX_EARLY_DATA_SIZE if "-enable-early-data" in flags else 0,
+        replay_register=memory.register,
         tickets=0 if "-no-ticket" in flags or "-skip-ticket" in flags else 2,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from later import settle
@@ -46,9 +47,12 @@ class Transport:
         self._connection.receive_data(self._received[:count])
         self._received = self._received[count:]
 
-    def handshake(self) -> None:
+    def handshake(self, answer_early_data: Callable[[], object]) -> None:
         while (want := self._connection.do_handshake()) is not Want.NOTHING:
-            self._see_to(want)
+            if want is Want.EARLY_DATA:
+                answer_early_data()
+            else:
+                self._see_to(want)
 
     def read(self, max_bytes: int) -> bytes:
         # What reading puts into the output leaves with the next write.

@@ -324,10 +324,12 @@ class Connection:
     def write(self, data: memoryview) -> int:
         """Seal the head of ``data`` into the output; return how many bytes that was.
 
-        It is 256 KiB at most, and 0 while that much is waiting to be sent.
+        It is 256 KiB at most, and 0 while that much is waiting to be sent. A server that has
+        accepted early data can answer it before the handshake is complete: to whom the session
+        belongs, who may not be who sent it just now (RFC 9846 2.3).
 
         Raises:
-            RuntimeError: the handshake is not complete, or ``close_notify`` was sent.
+            RuntimeError: it is too early for that, or ``close_notify`` was sent.
             TLSError: the connection failed before.
         """
         self._check_writable()
@@ -340,8 +342,9 @@ class Connection:
 
     def _check_writable(self) -> None:
         if self._established is None or self._failure is not None:
-            self._complete()
             self._raise_failure()
+            if not self._early_data.may_be_answered:
+                self._complete()
         if self._close_notify_sent:
             raise RuntimeError("close_notify was sent: nothing may follow it")
 

@@ -65,14 +65,17 @@ class EarlyData:
 
     Attributes:
         wanted: somebody will read it.
+        may_be_answered: this server has taken some, and sent its Finished: it may send data
+            before the client's has come (2.3).
         exporter: on either side the early exporter's secret (7.5), and of which suite it is; None
             where there is no early data, or none that was accepted.
     """
 
-    __slots__ = ("_unread", "exporter", "wanted")
+    __slots__ = ("_unread", "exporter", "may_be_answered", "wanted")
 
     def __init__(self) -> None:
         self.wanted = False
+        self.may_be_answered = False
         self.exporter: tuple[CipherSuite, bytes] | None = None
         self._unread = bytearray()
 
