@@ -324,9 +324,8 @@ class Connection:
     def write(self, data: memoryview) -> int:
         """Seal the head of ``data`` into the output; return how many bytes that was.
 
-        It is 256 KiB at most, and 0 while that much is waiting to be sent. A server that has
-        accepted early data can answer it before the handshake is complete: to whom the session
-        belongs, who may not be who sent it just now (RFC 9846 2.3).
+        It is 256 KiB at most, and 0 while that much is waiting to be sent. A server that accepted
+        early data can answer it before the handshake is complete (RFC 9846 2.3).
 
         Raises:
             RuntimeError: it is too early for that, or ``close_notify`` was sent.
