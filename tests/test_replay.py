@@ -1,0 +1,124 @@
+"""The replay register: it tells the first from all others, in bounded room."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import threading
+
+import pytest
+
+from trio_tlsx import ConfigError, MemoryReplayRegister
+
+SECOND = datetime.timedelta(seconds=1)
+SPAN = 20 * SECOND  # for which the engine wants a ClientHello to be known
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = datetime.datetime(2026, 11, 22, tzinfo=datetime.UTC)
+
+    def __call__(self) -> datetime.datetime:
+        return self.now
+
+    def forward(self, seconds: float) -> None:
+        self.now += datetime.timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def name(number: int) -> bytes:
+    return number.to_bytes(32)
+
+
+def test_the_first_claim_wins_and_no_other(clock: Clock) -> None:
+    register = MemoryReplayRegister(clock=clock)
+    until = clock.now + SPAN
+    claims = [register.claim(name(n), clock.now, until) for n in (1, 2, 1, 1, 2, 3)]
+    assert claims == [True, True, False, False, False, True]
+    assert len(register) == 3
+
+
+def test_it_is_remembered_until_then(clock: Clock) -> None:
+    register = MemoryReplayRegister(clock=clock)
+    since, until = clock.now, clock.now + SPAN
+    assert register.claim(name(1), since, until)
+    while clock.now < until + 2 * SPAN:
+        assert not register.claim(name(1), since, until)
+        clock.forward(0.5)
+    assert len(register) == 0
+
+
+def test_what_could_have_been_claimed_before_it_was_made(clock: Clock) -> None:
+    before = clock.now - 2 * datetime.timedelta(milliseconds=1)
+    register = MemoryReplayRegister(clock=clock)
+    assert not register.claim(name(1), before, clock.now + SPAN)
+    assert register.claim(name(1), clock.now, clock.now + SPAN)
+
+
+def test_ten_times_the_rate_that_it_is_made_for(clock: Clock) -> None:
+    """It stays as large as it is, refuses what it has no room for, and recovers."""
+    rate, seconds = 100, 60
+    register = MemoryReplayRegister(rate * 30, clock=clock)
+    accepted = 0
+    for second in range(seconds):
+        for number in range(10 * rate):
+            claim = name(second * 10 * rate + number)
+            accepted += register.claim(claim, clock.now, clock.now + SPAN)
+            assert not register.claim(claim, clock.now, clock.now + SPAN)
+        assert len(register) <= rate * 30
+        clock.forward(1)
+    assert 3 * rate * 10 <= accepted < 10 * rate * seconds
+    clock.forward(30)
+    assert register.claim(name(0), clock.now, clock.now + SPAN)
+    assert len(register) == 1
+
+
+def test_the_rate_that_it_is_made_for(clock: Clock) -> None:
+    rate = 100
+    register = MemoryReplayRegister(rate * 30, clock=clock)
+    for second in range(100):
+        for number in range(rate):
+            assert register.claim(name(second * rate + number), clock.now, clock.now + SPAN)
+        clock.forward(1)
+
+
+def test_threads_that_share_it(clock: Clock) -> None:
+    register = MemoryReplayRegister(clock=clock)
+    won: list[int] = []
+    start = threading.Barrier(8)
+
+    def claim_all() -> None:
+        start.wait()
+        won.append(sum(register.claim(name(n), clock.now, clock.now + SPAN) for n in range(2000)))
+
+    threads = [threading.Thread(target=claim_all) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(won) == 2000
+
+
+def test_a_process_that_was_forked_off(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    register = MemoryReplayRegister(clock=clock)
+    assert register.claim(name(1), clock.now, clock.now + SPAN)
+    other = os.getpid() + 1
+    monkeypatch.setattr(os, "getpid", lambda: other)
+    assert not register.claim(name(2), clock.now, clock.now + SPAN)
+
+
+def test_it_needs_some_room() -> None:
+    with pytest.raises(ConfigError, match="room"):
+        MemoryReplayRegister(0)
+
+
+def test_it_shows_no_names(clock: Clock) -> None:
+    register = MemoryReplayRegister(clock=clock)
+    register.claim(b"n" * 32, clock.now, clock.now + SPAN)
+    assert repr(register) == "<MemoryReplayRegister, 1 of 65536 entries>"
