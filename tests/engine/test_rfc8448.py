@@ -10,12 +10,14 @@ was compared with it:
 - ClientHello: the RFC's has ``renegotiation_info``, ``session_ticket``,
   ``psk_key_exchange_modes`` (of a client that resumes sessions), groups and signature algorithms
   that have gone, and, after a HelloRetryRequest, ``padding``;
-- EncryptedExtensions: the RFC's has ``supported_groups``, which helps a client's next connection;
+- EncryptedExtensions: the RFC's has ``supported_groups``, which helps a client's next connection,
+  and where a session is resumed ``server_name``;
 - CertificateRequest: the RFC's has signature algorithms that have gone;
 - CertificateVerify: the salt of a PSS signature and the nonce of an ECDSA one cannot be injected.
   The recorded signature is the answer to ``SignatureWanted``;
 - NewSessionTicket: the RFC's ticket is not sealed by keys of ours. So the server's half of its
-  key is computed with the engine's function; the client makes it by itself.
+  key is computed with the engine's function; the client makes it by itself. Where it comes back,
+  what opens it is a stand-in for keys.
 
 The certificates are for a key of 1,024 bits or have no names, and have expired: verification is
 skipped. That the signatures are theirs is verified nevertheless.
@@ -23,7 +25,9 @@ skipped. That the signatures are theirs is verified nevertheless.
 
 from __future__ import annotations
 
+import datetime
 import functools
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -57,6 +61,7 @@ from trio_tlsx.engine.messages import (
     CertificateVerify,
     ClientHello,
     EncryptedExtensions,
+    EndOfEarlyData,
     Finished,
     Message,
     NewSessionTicket,
@@ -66,9 +71,18 @@ from trio_tlsx.engine.messages import (
 from trio_tlsx.engine.signatures import SignatureScheme
 from trio_tlsx.engine.suites import CIPHER_SUITES
 from trio_tlsx.engine.wants import Want
+from trio_tlsx.replay import MemoryReplayRegister
+from trio_tlsx.sessions import Session
+from trio_tlsx.ticket_keys import TicketKeys
 
-#: Section 4 sends early data; its binder is in test_psk.py.
-REPLAYED, LATER, KEYS = (3, 5, 6, 7), (4,), (2,)
+REPLAYED, KEYS = (3, 4, 5, 6, 7), (2,)
+
+#: Section 4 resumes section 3, after so long.
+FULL, RESUMED = 3, 4
+TICKET_AGE = datetime.timedelta(milliseconds=6)
+
+#: When the certificates were good.
+NOW = datetime.datetime(2018, 6, 1, tzinfo=datetime.UTC)
 
 ROLES = ("client", "server")
 X25519, P256 = 0x001D, 0x0017
@@ -91,6 +105,7 @@ MESSAGES: dict[str, type[Message]] = {
         CertificateRequest,
         Certificate,
         CertificateVerify,
+        EndOfEarlyData,
         Finished,
         NewSessionTicket,
     )
@@ -132,7 +147,15 @@ class Section:
     def messages(self, actor: str, name: str) -> list[Any]:
         """The messages of a type that ``actor`` sends."""
         steps = self.find(actor, f" {name} handshake message")
-        return [MESSAGES[name].decode(step.fields[name][4:]) for step in steps]
+        octets = (self.whole(step.fields[name]) for step in steps)
+        return [MESSAGES[name].decode(message[4:]) for message in octets]
+
+    def whole(self, message: bytes) -> bytes:
+        """The message; the RFC has it without its binder first, and with it in the record."""
+        if len(message) == 4 + int.from_bytes(message[1:4]):
+            return message
+        payloads = (step.fields["payload"] for step in self.steps if step.is_record)
+        return next(payload for payload in payloads if payload.startswith(message))
 
     def resolve(self, step: Step) -> Step:
         """The step that has the values; for a "same as", the other side's."""
@@ -188,6 +211,7 @@ class Replay:
     key_shares: list[bytes] = field(default_factory=list[bytes])
     messages: list[bytes] = field(default_factory=list[bytes])
     sent: bytearray = field(default_factory=bytearray)
+    received_early: bytearray = field(default_factory=bytearray)
     received: bytearray = field(default_factory=bytearray)
     got_close_notify: bool = False
 
@@ -271,6 +295,8 @@ def check_encrypted_extensions(
 ) -> None:
     rest = dict(recorded.extensions)
     rest.pop(ExtensionType.supported_groups)
+    if ExtensionType.early_data in rest:
+        rest.pop(ExtensionType.server_name)  # RFC 6066 3: not where a session is resumed
     assert list(generated.extensions.items()) == list(rest.items())
 
 
@@ -295,6 +321,66 @@ def recorded_credentials(section: Section, role: str) -> tuple[Credentials, byte
     return Credentials(chain, signer), verify.signature
 
 
+# Section 4 goes on with what section 3 has made.
+
+
+def first_of(steps: list[Step], name: str) -> bytes:
+    return steps[0].fields[name]
+
+
+def recorded_ticket() -> tuple[NewSessionTicket, bytes]:
+    """The ticket, and the key that goes with it."""
+    full = rfc8448()[FULL]
+    [message] = full.messages("server", "NewSessionTicket")
+    return message, first_of(full.find("server", "generate resumption secret"), "expanded")
+
+
+def recorded_session(now: datetime.datetime) -> Session:
+    """What the client has kept."""
+    message, secret = recorded_ticket()
+    [certificate] = rfc8448()[FULL].messages("server", "Certificate")
+    chain = [x509.load_der_x509_certificate(e.cert_data) for e in certificate.certificate_list]
+    return Session(
+        server_name=SERVER_NAME,
+        context=b"",
+        cipher_suite="TLS_AES_128_GCM_SHA256",
+        peer_certificates=tuple(chain),
+        signature_scheme=SignatureScheme.rsa_pss_rsae_sha256.name,
+        verified_at=now - TICKET_AGE,
+        received_at=now - TICKET_AGE,
+        lifetime=message.ticket_lifetime,
+        ticket=message.ticket,
+        ticket_age_add=message.ticket_age_add,
+        secret=secret,
+        max_early_data_size=early_data_size(message),
+    )
+
+
+def early_data_size(message: NewSessionTicket) -> int:
+    return int.from_bytes(message.extensions[ExtensionType.early_data])
+
+
+class RecordedTicket(TicketKeys):
+    """Opens the RFC's ticket, which is none of ours."""
+
+    def __init__(self, issued_at: datetime.datetime) -> None:
+        super().__init__()
+        self._issued_at = issued_at
+
+    def open(self, ticket: bytes, context: bytes) -> bytes:
+        message, secret = recorded_ticket()
+        assert ticket == message.ticket
+        return resumption.ServerSession(
+            CIPHER_SUITES[0x1301],
+            self._issued_at,
+            self._issued_at,
+            None,
+            secret,
+            ticket_age_add=message.ticket_age_add,
+            max_early_data_size=early_data_size(message),
+        ).encode()
+
+
 def start(section: Section, replay: Replay, patch: pytest.MonkeyPatch) -> Connection:
     """An engine that has the RFC's randomness, keys, and certificate."""
     watch(replay, patch)
@@ -305,7 +391,8 @@ def start(section: Section, replay: Replay, patch: pytest.MonkeyPatch) -> Connec
         replay.key_shares.append(key.public)
         return key
 
-    own = recorded_credentials(section, replay.role)
+    resumes = section.number == RESUMED
+    own = recorded_credentials(rfc8448()[FULL] if resumes else section, replay.role)
     credentials = own[0] if own else None
     client_hellos = section.messages("client", "ClientHello")
     if replay.role == "client":
@@ -328,9 +415,15 @@ def start(section: Section, replay: Replay, patch: pytest.MonkeyPatch) -> Connec
                 "TLS_AES_256_GCM_SHA384",
             ],
             middlebox_compatibility=bool(session_id),
+            clock=lambda: NOW,
         )
-        groups = (fixed_group(X25519, next_key), fixed_group(P256, next_key))
-        return Connection.client(with_groups(config, *groups), SERVER_NAME)
+        config = with_groups(config, fixed_group(X25519, next_key), fixed_group(P256, next_key))
+        if not resumes:
+            return Connection.client(config, SERVER_NAME)
+        assert config.sessions is not None
+        config.sessions.put(recorded_session(NOW))
+        early = first_of(section.find("client", "application_data"), "payload")
+        return Connection.client(config, SERVER_NAME, early_data=early)
 
     assert credentials is not None
     *retries, answer = section.messages("server", "ServerHello")
@@ -353,10 +446,16 @@ def start(section: Section, replay: Replay, patch: pytest.MonkeyPatch) -> Connec
         client_trust=authority.trust if requests else None,
         require_cookie=bool(retries),
         tickets=0,  # the RFC's are not in a form of ours
+        ticket_keys=RecordedTicket(NOW - TICKET_AGE),
+        max_early_data_size=early_data_size(recorded_ticket()[0]),
+        replay_register=MemoryReplayRegister(clock=lambda: NOW - TICKET_AGE),
+        clock=lambda: NOW,
     )
-    return Connection.server(
+    server = Connection.server(
         with_groups(config, fixed_group(P256 if retries else X25519, next_key))
     )
+    server.accept_early_data()
+    return server
 
 
 @functools.cache
@@ -403,7 +502,8 @@ def make_record(engine: Connection, replay: Replay, step: Step, signature: bytes
 def take_record(engine: Connection, replay: Replay, step: Step) -> None:
     engine.receive_data(step.fields["complete record"])
     if not engine.handshake_complete:
-        engine.do_handshake()
+        while engine.do_handshake() is Want.EARLY_DATA:
+            replay.received_early += engine.read_early_data()
         return
     data = engine.read()
     if isinstance(data, bytes):
@@ -424,9 +524,9 @@ def steps() -> list[Any]:
 
 
 def test_nothing_is_left_out() -> None:
-    assert sorted(rfc8448()) == sorted((*KEYS, *REPLAYED, *LATER))
-    assert {n: len(rfc8448()[n].steps) for n in REPLAYED} == {3: 55, 5: 54, 6: 52, 7: 51}
-    assert len(steps()) == 55 + 54 + 52 + 51
+    assert sorted(rfc8448()) == sorted((*KEYS, *REPLAYED))
+    assert {n: len(rfc8448()[n].steps) for n in REPLAYED} == {3: 55, 4: 60, 5: 54, 6: 52, 7: 51}
+    assert len(steps()) == 55 + 60 + 54 + 52 + 51
 
 
 @pytest.mark.parametrize(("section", "step"), steps())
@@ -438,7 +538,7 @@ def test_step(section: Section, step: Step) -> None:
         assert key_of(step).public == fields["public key"]
         assert fields["public key"] in replay.key_shares
     elif match := re.fullmatch(r"construct an? (\w+) handshake message", what):
-        octets = fields[match[1]]
+        octets = section.whole(fields[match[1]])
         assert encode_message(MESSAGES[match[1]].decode(octets[4:])) == octets
         assert octets in replay.messages
     elif what.startswith("send "):
@@ -454,6 +554,11 @@ def test_step(section: Section, step: Step) -> None:
         for name in ("key", "iv"):
             info, output = fields[f"{name} info"], fields[f"{name} expanded"]
             assert replay.made(fields["PRK"], info + b"\x01", output)
+    elif what == "calculate PSK binder":
+        prefix = section.find("client", what)[0].fields["ClientHello prefix"]
+        assert fields["binder hash"] == hashlib.sha256(prefix).digest()
+        assert replay.made(fields["PRK"], fields["info"] + b"\x01", fields["expanded"])
+        assert replay.made(fields["expanded"], fields["binder hash"], fields["finished"])
     elif what.startswith("calculate finished"):
         assert replay.made(fields["PRK"], fields["info"] + b"\x01", fields["expanded"])
         finished = {(key, output) for key, _, output in replay.hmacs}
@@ -473,7 +578,9 @@ def check_record(section: Section, step: Step, replay: Replay) -> None:
     if "handshake" in step.action:
         assert payload in b"".join(replay.messages)
     elif "application_data" in step.action:
-        assert other.received == payload
+        sent = [s.fields["payload"] for s in section.find(step.actor, "application_data")]
+        assert b"".join(sent) == other.received_early + other.received
+        assert payload in (other.received_early, other.received)
     elif "alert" in step.action:
         assert payload == b"\x01\0"
         assert other.got_close_notify
