@@ -55,7 +55,7 @@ class Pocket:
     def put(self, session: Session) -> None:
         self.sessions.append(session)
 
-    def take(self, server_name: str, context: bytes) -> Session | None:
+    def take(self, server_name: str, port: int | None, context: bytes) -> Session | None:
         return self.sessions[-1] if self.sessions else None
 
 
