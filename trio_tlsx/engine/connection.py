@@ -455,18 +455,8 @@ class Connection:
             ValueError: there is no such binding in TLS 1.3.
         """
         done = self._complete()
-        if kind == "tls-exporter":
-            return exporters.tls_exporter(done.suite, done.exporter_secret)
-        if kind == "tls-server-end-point":
-            certificate = done.server_certificate
-            return None if certificate is None else exporters.tls_server_end_point(certificate)
-        if kind == "tls-unique":
-            raise ValueError(
-                "tls-unique is not defined for TLS 1.3, where a Finished message no longer names "
-                "the connection (RFC 9846 C.5): ask for tls-exporter"
-            )
-        raise ValueError(
-            f"unknown channel binding {kind!r}: known are tls-exporter and tls-server-end-point"
+        return exporters.channel_binding(
+            kind, done.suite, done.exporter_secret, done.server_certificate
         )
 
     # Messages after the handshake (RFC 9846 4.7)

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from .key_schedule import expand_label
 from .suites import CipherSuite
 
-__all__ = ["export", "tls_exporter", "tls_server_end_point"]
+__all__ = ["channel_binding", "export", "tls_server_end_point"]
 
 MAX_LABEL_LENGTH = 255 - len(b"tls13 ")  # RFC 9846 7.1: a one-byte length
 MAX_EXPORT_HASHES = 255  # RFC 5869 2.3: HKDF-Expand gives that many times the hash's length
@@ -34,6 +34,31 @@ def export(suite: CipherSuite, secret: bytes, label: str, context: bytes, length
     no_messages = suite.hash().digest()
     derived = expand_label(suite.hash, secret, label, no_messages, suite.hash_length)
     return expand_label(suite.hash, derived, "exporter", suite.hash(context).digest(), length)
+
+
+def channel_binding(
+    kind: str, suite: CipherSuite, secret: bytes, server_certificate: x509.Certificate | None
+) -> bytes | None:
+    """What names a connection, or its server; None where this kind is not defined.
+
+    Args:
+        secret: the exporter's.
+
+    Raises:
+        ValueError: there is no such binding in TLS 1.3.
+    """
+    if kind == "tls-exporter":
+        return tls_exporter(suite, secret)
+    if kind == "tls-server-end-point":
+        return None if server_certificate is None else tls_server_end_point(server_certificate)
+    if kind == "tls-unique":
+        raise ValueError(
+            "tls-unique is not defined for TLS 1.3, where a Finished message no longer names "
+            "the connection (RFC 9846 C.5): ask for tls-exporter"
+        )
+    raise ValueError(
+        f"unknown channel binding {kind!r}: known are tls-exporter and tls-server-end-point"
+    )
 
 
 def tls_exporter(suite: CipherSuite, secret: bytes) -> bytes:
