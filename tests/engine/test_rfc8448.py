@@ -342,6 +342,7 @@ def recorded_session(now: datetime.datetime) -> Session:
     chain = [x509.load_der_x509_certificate(e.cert_data) for e in certificate.certificate_list]
     return Session(
         server_name=SERVER_NAME,
+        port=None,
         context=b"",
         cipher_suite="TLS_AES_128_GCM_SHA256",
         peer_certificates=tuple(chain),
