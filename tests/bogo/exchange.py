@@ -136,7 +136,7 @@ class Exchange:
         ended_cleanly = False
         if "-shim-shuts-down" not in flags:
             ended_cleanly = self._echo(transport)
-        if "-server" not in flags:
+        if "-server" not in flags and connection.negotiated.psk_identity is None:
             check_session(flags, self._memory)
         if "-check-close-notify" not in flags:
             return

@@ -40,8 +40,10 @@ def check_handshake(
     retried = messages.count("server_hello") == 2
     if ("-expect-no-hrr" if retried else "-expect-hrr") in flags:
         raise Disappointed(f"HelloRetryRequest: {retried}")
-    check_certificates(flags, settled.peer_certificates)
+    if settled.psk_identity is None:
+        check_certificates(flags, settled.peer_certificates)
     if not settled.resumed:
+        identity.selected = identity.selected_for(settled.psk_identity)
         check_authentication(flags, identity, verification)
     if connection.do_handshake() is not Want.NOTHING:
         raise Disappointed("a second do_handshake did something")

@@ -27,6 +27,7 @@ _SWITCHES = """
     -enable-early-data -expect-accept-early-data -expect-reject-early-data
     -expect-ticket-supports-early-data -expect-no-offer-early-data -no-legacy-server-connect
     -no-key-shares -expect-not-resumable-across-names
+    -new-psk-credential -psk-importer-sha256 -psk-importer-sha384
 """
 
 # Flags that a value follows; some may come several times.
@@ -41,17 +42,20 @@ _VALUED = """
     -expect-signed-cert-timestamps -resumption-delay -expect-advertised-alpn
     -expect-ticket-age-skew -expect-early-data-reason -key-shares -use-client-ca-list
     -server-supported-groups-hint -expect-peer-verify-pref -expect-client-ca-list
+    -psk-importer-key -psk-importer-identity -psk-importer-context
 """
 
 # Those that belong to the credential that the last "-new-...-credential" began, if one did.
 _OF_CREDENTIALS = """
     -cert-file -key-file -signing-prefs -must-match-issuer -ocsp-response -signed-cert-timestamps
+    -psk-importer-key -psk-importer-identity -psk-importer-context
+    -psk-importer-sha256 -psk-importer-sha384
 """
 
 SWITCHES = frozenset(_SWITCHES.split())
 VALUED = frozenset(_VALUED.split())
 OF_CREDENTIALS = frozenset(_OF_CREDENTIALS.split())
-NEW_CREDENTIAL = "-new-x509-credential"
+NEW_CREDENTIALS = ("-new-x509-credential", "-new-psk-credential")
 SCOPES = ("initial", "resume", "retry")
 
 
@@ -71,7 +75,7 @@ class Flags:
         self.credentials: list[Flags] = []
 
     def add(self, name: str, value: str) -> None:
-        if name == NEW_CREDENTIAL:
+        if name in NEW_CREDENTIALS:
             self.credentials.append(Flags())
         elif self.credentials and name in OF_CREDENTIALS:
             self.credentials[-1].add(name, value)

@@ -13,6 +13,7 @@ from trio_tlsx.engine import extensions as ext
 from trio_tlsx.engine.signatures import SignatureScheme, schemes_for
 from trio_tlsx.engine.views import CertificateRequest, ClientHello
 from trio_tlsx.errors import ConfigError, NegotiationError
+from trio_tlsx.external_psk import ExternalPSK
 
 __all__ = ["Disappointed", "Identity"]
 
@@ -48,6 +49,9 @@ class Identity:
         made = [self._candidate(number, own) for number, own in numbered]
         self._candidates = [candidate for candidate in made if candidate is not None]
         self.has_any = any("-cert-file" in own for _, own in numbered)
+        self._psks = [
+            (number, imported_psk(own)) for number, own in numbered if "-psk-importer-key" in own
+        ]
 
     def _candidate(self, number: int, own: Flags) -> Candidate | None:
         certificate, key = own.text("-cert-file"), own.text("-key-file")
@@ -91,6 +95,20 @@ class Identity:
             return None
         return self._flags.base64("-ocsp-response") or None
 
+    @property
+    def psks(self) -> Sequence[ExternalPSK]:
+        return [psk for _, psk in self._psks]
+
+    def find_psk(self, identity: bytes) -> Awaitable[ExternalPSK | None] | ExternalPSK | None:
+        """The look-up of a server."""
+        found = next((psk for psk in self.psks if psk.identity == identity), None)
+        return later(found) if self.is_asynchronous else found
+
+    def selected_for(self, psk_identity: bytes | None) -> int | None:
+        """The number of what was used: of the key, if there was one."""
+        numbers = (number for number, psk in self._psks if psk.identity == psk_identity)
+        return next(numbers, self.selected)
+
     def select(
         self, request: ClientHello | CertificateRequest
     ) -> Sequence[Credentials] | Awaitable[Sequence[Credentials]] | None:
@@ -109,7 +127,7 @@ class Identity:
             or not candidate.credentials.authorities.isdisjoint(request.authorities)
         ]
         known = {scheme for each in matching for scheme in each.signer.schemes}
-        if known.isdisjoint(request.signature_schemes):
+        if known.isdisjoint(request.signature_schemes) and not self._psks:
             raise NegotiationError("nothing here that this peer could verify")
         return later(matching) if self.is_asynchronous else matching
 
@@ -133,6 +151,15 @@ class Signer:
         self._identity.selected = self._number
         signature = self._signer.sign(scheme, message)
         return later(signature) if self._identity.is_asynchronous else signature
+
+
+def imported_psk(own: Flags) -> ExternalPSK:
+    return ExternalPSK(
+        own.base64("-psk-importer-identity"),
+        own.base64("-psk-importer-key"),
+        context=own.base64("-psk-importer-context"),
+        hash="SHA384" if "-psk-importer-sha384" in own else "SHA256",
+    )
 
 
 def check_request(flags: Flags, request: ClientHello | CertificateRequest) -> None:

@@ -123,9 +123,12 @@ def client_config(
     verify: Verification,
     log_key: Callable[[str], object],
 ) -> ClientConfig:
+    if identity.psks and "-verify-peer" not in flags:
+        return ClientConfig(psks=identity.psks, groups=groups(flags), clock=memory.clock)
     return ClientConfig(
+        psks=identity.psks,
         key_log=log_key,
-        trust=trust(flags),
+        trust=trust(flags) if flags.text("-trust-cert") or not identity.psks else None,
         verify=verify,
         verify_replaces_builtin=True,
         verify_on_resumption=True,
@@ -162,7 +165,10 @@ def server_config(
         protocols = [flags.octets("-select-alpn")]
     if flags.text("-use-client-ca-list") not in (None, "<EMPTY>", "<NULL>"):
         raise Unimplemented("CAs of which there is only the name")
+    if identity.psks and not identity.has_any:
+        return ServerConfig(psks=identity.find_psk, groups=groups(flags), clock=memory.clock)
     return ServerConfig(
+        psks=identity.find_psk if identity.psks else (),
         key_log=log_key,
         select_credentials=identity.select,
         client_auth=client_auth,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from trio_tlsx import ClientConfig, Credentials, ServerConfig, Truncated
+from trio_tlsx import ClientConfig, Credentials, ExternalPSK, ServerConfig, Truncated
 from trio_tlsx.credentials import PrivateKeySigner
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.wants import Question, Want
@@ -131,6 +132,23 @@ def test_as_a_server_that_resumes(listener: socket.socket, files: Files, more: l
         runner.serve(engine)
     assert runner.outcome() == (0, "")
     assert [engine.negotiated.resumed for engine in engines] == [False, True]
+
+
+@pytest.mark.parametrize("role", ["client", "server"])
+def test_with_a_key_and_no_certificate(listener: socket.socket, role: str) -> None:
+    psk = ExternalPSK(b"client 1", bytes(32), context=b"test", hash="SHA384")
+    flags = ["-new-psk-credential", "-psk-importer-sha384", "-expect-selected-credential", "0"]
+    for name, value in (("identity", psk.identity), ("key", psk.key), ("context", psk.context)):
+        flags += [f"-psk-importer-{name}", base64.b64encode(value).decode()]
+    if role == "server":
+        runner = Runner(listener, [*flags, "-server", "-async"])
+        engine = Connection.client(ClientConfig(psks=[psk]), NAME)
+    else:
+        runner = Runner(listener, flags)
+        engine = Connection.server(ServerConfig(psks=[psk]))
+    runner.serve(engine)
+    assert runner.outcome() == (0, "")
+    assert engine.negotiated.psk_identity == psk.identity
 
 
 def test_says_what_it_did_not_expect(listener: socket.socket, files: Files) -> None:

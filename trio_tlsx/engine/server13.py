@@ -208,7 +208,7 @@ def select_credentials(candidates: Sequence[Credentials], hello: ClientHello) ->
 def refuse(candidates: Sequence[Credentials], hello: ClientHello) -> NoReturn:
     """Say why we cannot tell this client, with whom we share no key, who we are."""
     if not candidates:
-        raise NegotiationError("this peer offers no pre-shared key, and one is needed here")
+        raise NegotiationError("this peer offers no pre-shared key of use, and one is needed here")
     require(hello, _E.signature_algorithms)
     able = {scheme.name: None for c in candidates for scheme in c.signer.schemes}
     raise NegotiationError(
