@@ -19,7 +19,6 @@ from trio_tlsx import (
     ClientConfig,
     ConfigError,
     Credentials,
-    Identity,
     Peer,
     ServerConfig,
     TLSStream,
@@ -27,7 +26,7 @@ from trio_tlsx import (
     check_stapled_ocsp,
 )
 from trio_tlsx.cli.report import certificate_facts
-from trio_tlsx.testing import CA, credentials_to_pem
+from trio_tlsx.testing import CA, credentials_to_pem, memory_tls_pair
 
 NAME = "test.example"
 
@@ -71,8 +70,6 @@ def unknown_curve(leaf: Credentials) -> bytes:
 
 Alter: TypeAlias = Callable[[Credentials], bytes]
 
-UNREADABLE = pytest.mark.parametrize("alter", [negative_serial_number, subject_that_is_no_text])
-
 
 async def broken(stream: TLSStream[Any], into: list[BaseException | None]) -> None:
     with pytest.raises(trio.BrokenResourceError) as failure:
@@ -80,15 +77,19 @@ async def broken(stream: TLSStream[Any], into: list[BaseException | None]) -> No
     into.append(failure.value.__cause__)
 
 
-@UNREADABLE
-@pytest.mark.parametrize("skip", [False, True], ids=["verified", "not verified"])
-async def test_a_peer_is_refused(ca: CA, leaf: Credentials, alter: Alter, skip: bool) -> None:
+def altered(leaf: Credentials, alter: Alter) -> Credentials:
     odd = Credentials(leaf.chain, leaf.signer)
     odd.der_chain = (alter(leaf),)
-    config = ClientConfig(trust=ca.trust, insecure_skip_verification=skip)
-    transports = trio.testing.memory_stream_pair()
-    client = TLSStream(transports[0], config, server_hostname=NAME)
-    server = TLSStream(transports[1], ServerConfig(credentials=odd))
+    return odd
+
+
+@pytest.mark.parametrize(
+    "alter", [negative_serial_number, subject_that_is_no_text, extension_twice]
+)
+async def test_a_peer_is_refused(ca: CA, leaf: Credentials, alter: Alter) -> None:
+    client, server = memory_tls_pair(
+        ClientConfig(trust=ca.trust), ServerConfig(credentials=altered(leaf, alter))
+    )
     errors: list[BaseException | None] = []
     async with trio.open_nursery() as nursery:
         nursery.start_soon(broken, client, errors)
@@ -98,26 +99,41 @@ async def test_a_peer_is_refused(ca: CA, leaf: Credentials, alter: Alter, skip: 
     assert ours.alert is theirs.alert is AlertDescription.bad_certificate
 
 
-@UNREADABLE
-def test_our_own_is_refused_when_it_is_loaded(leaf: Credentials, alter: Alter) -> None:
-    der = alter(leaf)
+@pytest.mark.parametrize("alter", [subject_that_is_no_text, extension_twice])
+async def test_who_does_not_verify_may_look_at_it(leaf: Credentials, alter: Alter) -> None:
+    client, server = memory_tls_pair(
+        ClientConfig(insecure_skip_verification=True),
+        ServerConfig(credentials=altered(leaf, alter)),
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(client.do_handshake)
+        nursery.start_soon(server.do_handshake)
+    identity = client.negotiated.peer_identity
+    assert identity is not None
+    assert identity.subject == ("" if alter is subject_that_is_no_text else f"CN={NAME}")
+    assert identity.dns_names == (() if alter is extension_twice else (NAME,))
+
+
+def test_our_own_is_refused_when_it_is_loaded(leaf: Credentials) -> None:
+    der = negative_serial_number(leaf)
     with pytest.raises(ConfigError, match="not DER"):
         Credentials.from_der([der], b"")
     with pytest.raises(ConfigError, match="broken"):
         TrustStore.from_pem(ssl.DER_cert_to_PEM_cert(der).encode())
 
 
-@pytest.mark.parametrize("alter", [extension_twice, unknown_curve])
+@pytest.mark.parametrize("alter", [subject_that_is_no_text, extension_twice, unknown_curve])
 def test_our_own_is_refused_when_it_is_looked_at(leaf: Credentials, alter: Alter) -> None:
     certificate = x509.load_der_x509_certificate(alter(leaf))
-    with pytest.raises(ConfigError, match=f"the certificate of 'CN={NAME}' cannot be used"):
+    with pytest.raises(ConfigError, match="is malformed"):
         Credentials([certificate], leaf.signer)
 
 
 def test_what_can_be_told_of_it(leaf: Credentials) -> None:
     twice = x509.load_der_x509_certificate(extension_twice(leaf))
     assert certificate_facts(twice)["names"] == []
-    assert Identity.of(twice).dns_names == ()
+    no_text = x509.load_der_x509_certificate(subject_that_is_no_text(leaf))
+    assert certificate_facts(no_text)["subject"] == ""
     curve = x509.load_der_x509_certificate(unknown_curve(leaf))
     assert certificate_facts(curve)["public_key"] == "of an unknown kind"
 

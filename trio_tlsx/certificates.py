@@ -14,15 +14,7 @@ from cryptography.utils import CryptographyDeprecationWarning
 
 from .errors import ConfigError
 
-__all__ = [
-    "MALFORMED",
-    "certificate_blocks",
-    "extension_of",
-    "load_certificates",
-    "load_der",
-    "load_pem",
-    "read_file",
-]
+__all__ = ["MALFORMED", "certificate_blocks", "extension_of", "load_certificates", "read_file"]
 
 _T = TypeVar("_T", bound=x509.ExtensionType)
 
@@ -59,23 +51,6 @@ def certificate_blocks(pem: bytes) -> Iterator[bytes]:
     return (block[0] for block in CERTIFICATE_BLOCK.finditer(pem))
 
 
-def load_der(der: bytes) -> x509.Certificate:
-    """A certificate, in DER, with names that can be read; one of MALFORMED if it is none."""
-    return _with_names(x509.load_der_x509_certificate(der))
-
-
-def load_pem(block: bytes) -> x509.Certificate:
-    """A certificate, in PEM, with names that can be read; one of MALFORMED if it is none."""
-    return _with_names(x509.load_pem_x509_certificate(block))
-
-
-def _with_names(certificate: x509.Certificate) -> x509.Certificate:
-    # They are parsed, and kept, when they are first looked at: by a sentence on what is wrong
-    # with a certificate, at the latest.
-    _ = certificate.subject, certificate.issuer
-    return certificate
-
-
 def load_certificates(pem: bytes, what: str) -> list[x509.Certificate]:
     """All the certificates.
 
@@ -89,7 +64,7 @@ def load_certificates(pem: bytes, what: str) -> list[x509.Certificate]:
     certificates: list[x509.Certificate] = []
     for block in certificate_blocks(pem):
         try:
-            certificates.append(load_pem(block))
+            certificates.append(x509.load_pem_x509_certificate(block))
         except MALFORMED as error:
             raise ConfigError(
                 f"certificate {len(certificates) + 1} of {what} is broken: {error}"

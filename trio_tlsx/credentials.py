@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
-from .certificates import MALFORMED, extension_of, load_certificates, load_der, read_file
+from .certificates import MALFORMED, extension_of, load_certificates, read_file
 from .engine.signatures import PrivateKey, SignatureScheme, schemes_for, sign
 from .errors import ConfigError
 from .wording import date, issuer_of, subject_of
@@ -128,23 +128,23 @@ class Credentials:
     def __init__(self, chain: Sequence[x509.Certificate], signer: Signer) -> None:
         if not chain:
             raise ConfigError("the certificate chain is empty: it needs the leaf at least")
-        self.chain = _in_order(chain[0], chain[1:])
-        self.der_chain = tuple(c.public_bytes(Encoding.DER) for c in self.chain)
-        self.signer = signer
-        self.ocsp: OCSPSource | None = None
-        self.timestamps: tuple[bytes, ...] = ()
-        leaf = self.chain[0]
+        leaf = chain[0]
         try:
             usable = schemes_for(leaf, legacy=True)
             usage = extension_of(leaf, x509.KeyUsage)
             self.dns_names = _dns_names(leaf)
+            self.authorities = frozenset(
+                name.public_bytes() for c in chain for name in (c.issuer, c.subject)
+            )
         except MALFORMED as error:
             raise ConfigError(
-                f"the certificate of {subject_of(leaf)} cannot be used: {error}"
+                f"the certificate of {subject_of(leaf)} or one of its chain is malformed: {error}"
             ) from error
-        self.authorities = frozenset(
-            name.public_bytes() for c in self.chain for name in (c.issuer, c.subject)
-        )
+        self.chain = _in_order(leaf, chain[1:])
+        self.der_chain = tuple(c.public_bytes(Encoding.DER) for c in self.chain)
+        self.signer = signer
+        self.ocsp: OCSPSource | None = None
+        self.timestamps: tuple[bytes, ...] = ()
         _check_leaf(leaf, usable, usage, signer)
         _warn_of_dates(self.chain)
 
@@ -205,7 +205,7 @@ class Credentials:
             ConfigError: as ``from_pem``.
         """
         try:
-            certificates = [load_der(der) for der in chain]
+            certificates = [x509.load_der_x509_certificate(der) for der in chain]
         except MALFORMED as error:
             raise ConfigError(f"a certificate of the chain is not DER: {error}") from error
         return cls._from_key(certificates, _load_key(load_der_private_key, key, password))

@@ -42,7 +42,7 @@ class Identity:
 
     @classmethod
     def of(cls, certificate: x509.Certificate) -> Self:
-        """Read the names of a certificate; where they are malformed there are none."""
+        """Read the names of a certificate; those that are malformed are as good as none."""
         try:
             extension = extension_of(certificate, x509.SubjectAlternativeName)
         except MALFORMED:
@@ -60,8 +60,15 @@ class Identity:
             email_addresses=tuple(names.get_values_for_type(x509.RFC822Name)),
             uris=uris,
             spiffe_id=uris[0] if len(uris) == 1 and _is_spiffe_id(uris[0]) else None,
-            subject=certificate.subject.rfc4514_string(),
+            subject=_subject(certificate),
         )
+
+
+def _subject(certificate: x509.Certificate) -> str:
+    try:
+        return certificate.subject.rfc4514_string()
+    except MALFORMED:
+        return ""
 
 
 def _is_spiffe_id(uri: str) -> bool:

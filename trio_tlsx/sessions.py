@@ -11,7 +11,7 @@ from typing import Protocol
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from .certificates import MALFORMED, load_der
+from .certificates import MALFORMED
 from .engine.suites import CIPHER_SUITES
 from .engine.wire import Reader, opaque8, opaque16, opaque24, uint8, uint16, uint32, uint64
 from .errors import ConfigError, ProtocolError
@@ -137,7 +137,7 @@ class Session:
         entries = Reader(reader.opaque24(), "stored session")
         certificates: list[x509.Certificate] = []
         while entries:
-            certificates.append(load_der(entries.opaque24()))
+            certificates.append(x509.load_der_x509_certificate(entries.opaque24()))
         return cls(
             server_name=server_name,
             port=port,

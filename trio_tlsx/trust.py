@@ -15,14 +15,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.x509.verification import Store
 
-from .certificates import (
-    MALFORMED,
-    certificate_blocks,
-    load_certificates,
-    load_der,
-    load_pem,
-    read_file,
-)
+from .certificates import MALFORMED, certificate_blocks, load_certificates, read_file
 from .errors import ConfigError
 
 __all__ = ["TrustStore"]
@@ -150,11 +143,14 @@ def load_platform() -> TrustStore:
 
     if sys.platform == "win32":
         roots = _windows_roots(ssl.enum_certificates("ROOT"))
-        return _trust("Windows' certificate store ROOT", _readable(roots, load_der))
+        return _trust(
+            "Windows' certificate store ROOT", _readable(roots, x509.load_der_x509_certificate)
+        )
     paths = ssl.get_default_verify_paths()
     file = os.environ.get(paths.openssl_cafile_env) or paths.openssl_cafile
     directories = os.environ.get(paths.openssl_capath_env) or paths.openssl_capath
     sources = f"{file!r} and {directories!r}"
+    load_pem = x509.load_pem_x509_certificate
     certificates = [*_readable(_unix_blocks(file, directories), load_pem)]
     chosen = {paths.openssl_cafile_env, paths.openssl_capath_env} & os.environ.keys()
     # Whoever sets a variable wants those CAs alone: a typing error there must not widen trust.

@@ -7,6 +7,8 @@ from typing import Any
 
 from cryptography import x509
 
+from .certificates import MALFORMED
+
 __all__ = [
     "date",
     "issuer_of",
@@ -33,14 +35,21 @@ def name_of(name: x509.Name) -> str:
 
 def subject_of(certificate: x509.Certificate) -> str:
     """Whom a certificate is for: its subject, or else its alternative names."""
-    if list(certificate.subject):
-        return name_of(certificate.subject)
-    return names_of(certificate) or f"serial number {certificate.serial_number:x}"
+    try:
+        if list(certificate.subject):
+            return name_of(certificate.subject)
+        names = names_of(certificate)
+    except MALFORMED:
+        names = ""
+    return names or f"serial number {certificate.serial_number:x}"
 
 
 def issuer_of(certificate: x509.Certificate) -> str:
     """Who signed a certificate, by its own account."""
-    return name_of(certificate.issuer)
+    try:
+        return name_of(certificate.issuer)
+    except MALFORMED:
+        return "an issuer whose name cannot be read"
 
 
 def names_of(certificate: x509.Certificate) -> str:

@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from rich.console import Console
 from rich.text import Text
 
-from ..certificates import MALFORMED, extension_of
+from ..certificates import MALFORMED
 from ..engine.negotiated import Negotiated
+from ..identity import Identity
 from ..wording import kind_of, printable
 
 __all__ = ["certificate_facts", "connection_facts", "print_facts"]
@@ -59,10 +60,11 @@ def connection_facts(negotiated: Negotiated, *, verified: bool) -> Facts:
 
 def certificate_facts(certificate: x509.Certificate) -> Facts:
     """What is said of a certificate."""
+    identity = Identity.of(certificate)
     return {
-        "subject": certificate.subject.rfc4514_string(),
-        "issuer": certificate.issuer.rfc4514_string(),
-        "names": alternative_names(certificate),
+        "subject": identity.subject,
+        "issuer": issuer(certificate),
+        "names": [*identity.dns_names, *map(str, identity.ip_addresses)],
         "not_before": certificate.not_valid_before_utc.isoformat(),
         "not_after": certificate.not_valid_after_utc.isoformat(),
         "public_key": public_key(certificate),
@@ -70,18 +72,12 @@ def certificate_facts(certificate: x509.Certificate) -> Facts:
     }
 
 
-def alternative_names(certificate: x509.Certificate) -> list[str]:
-    """The DNS names and IP addresses that it is for."""
+def issuer(certificate: x509.Certificate) -> str:
+    """Who signed it, by its own account; ``""`` where that cannot be read."""
     try:
-        names = extension_of(certificate, x509.SubjectAlternativeName)
+        return certificate.issuer.rfc4514_string()
     except MALFORMED:
-        names = None
-    if names is None:
-        return []
-    return [
-        *names.get_values_for_type(x509.DNSName),
-        *map(str, names.get_values_for_type(x509.IPAddress)),
-    ]
+        return ""
 
 
 def public_key(certificate: x509.Certificate) -> str:

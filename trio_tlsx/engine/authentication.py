@@ -11,7 +11,7 @@ from types import MappingProxyType
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from ..certificates import MALFORMED, load_der
+from ..certificates import MALFORMED
 from ..config import ClientConfig, ServerConfig
 from ..credentials import Credentials
 from ..errors import AlertDescription, CertificateError, ProtocolError
@@ -103,7 +103,7 @@ def parse_chain(
     for entry in entries:
         check_context(entry.extensions, Context.CT, requested)
     try:
-        return tuple(load_der(entry.cert_data) for entry in entries)
+        return tuple(x509.load_der_x509_certificate(entry.cert_data) for entry in entries)
     except MALFORMED as error:
         raise CertificateError("the other side's certificate cannot be parsed") from error
 

@@ -18,7 +18,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar
 
-from ..certificates import MALFORMED, load_der
+from cryptography import x509
+
+from ..certificates import MALFORMED
 from ..errors import CertificateError, ConfigError
 from ..server_name import ServerName
 from .negotiated import Negotiated
@@ -291,7 +293,7 @@ class OpenSSLConnection:
         leaf = self._ssl.getpeercert(binary_form=True)
         chain = get_chain() if get_chain is not None else [leaf] if leaf is not None else []
         try:
-            certificates = tuple(map(load_der, chain))
+            certificates = tuple(map(x509.load_der_x509_certificate, chain))
         except MALFORMED as error:
             raise CertificateError(
                 "the other side's certificate was good enough for OpenSSL, but cannot be parsed "
