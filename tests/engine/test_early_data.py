@@ -252,11 +252,16 @@ def test_too_much_for_any_server_is_refused_at_once(world: World, length: int) -
         world.calling(bytes(length))
 
 
-def test_the_application_protocol_must_not_be_left_open(world: World) -> None:
+def test_it_is_of_the_application_protocol_that_is_wanted_most(world: World) -> None:
     world.client = replace(world.client, alpn_protocols=["h2", "http/1.1"])
-    with pytest.raises(ConfigError, match="ALPN"):
-        world.calling()
-    world.calling(b"")
+    world.server = replace(world.server, alpn_protocols=["h2"])
+    assert world.get_ticket().alpn_protocol == "h2"
+    client, _, taken = world.meet()
+    assert client.negotiated.alpn_protocol == "h2"
+    assert taken == EARLY
+    world.get_ticket()
+    world.client = replace(world.client, alpn_protocols=["http/1.1", "h2"])
+    assert sent_early(world) == b""
 
 
 @pytest.mark.parametrize("size", [-1, MAX + 1])

@@ -112,7 +112,7 @@ class Connection:
                 data.
         """
         server_name = ServerName.parse(server_hostname)
-        check_early_data(config, early_data)
+        check_early_data(early_data)
         return cls(
             False,
             config,

@@ -55,19 +55,11 @@ _E = ExtensionType
 MAX_EARLY_DATA = 2**16
 
 
-def check(config: ClientConfig, data: bytes) -> None:
-    """Check that this can be a client's early data.
-
-    Raises:
-        ConfigError: it is too long, or its application protocol is left open.
-    """
+def check(data: bytes) -> None:
+    """Check that this can be a client's early data; ConfigError if it is too long."""
     if len(data) > MAX_EARLY_DATA:
         raise ConfigError(
             f"early_data has {len(data)} bytes; {MAX_EARLY_DATA} at most can be sent early"
-        )
-    if data and len(config.alpn) > 1:
-        raise ConfigError(
-            "early_data is sent before an ALPN protocol is chosen: offer the one that it is of"
         )
 
 
@@ -93,7 +85,7 @@ def attempt(config: ClientConfig, psks: Sequence[Psk[Session]], data: bytes) -> 
 
 
 def alpn_protocol(config: ClientConfig) -> str | None:
-    """Of which application protocol early data is: a configuration for it has one at most."""
+    """Of which application protocol early data is, as none is chosen yet: the most wanted."""
     return config.alpn[0].decode("latin-1") if config.alpn else None
 
 
