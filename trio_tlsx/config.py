@@ -12,7 +12,11 @@ from cryptography.hazmat.primitives import hashes
 
 from .credentials import Credentials
 from .engine.groups import DEFAULT_GROUPS, GROUPS, Group
-from .engine.record import MAX_INNER_PLAINTEXT_LENGTH, MIN_RECORD_SIZE_LIMIT
+from .engine.record import (
+    MAX_INNER_PLAINTEXT_LENGTH,
+    MAX_PLAINTEXT_LENGTH,
+    MIN_RECORD_SIZE_LIMIT,
+)
 from .engine.signatures import (
     CERTIFICATE_VERIFY_SCHEMES,
     CLIENT_ONLY_SCHEMES,
@@ -137,6 +141,7 @@ class _Config:
     groups: Sequence[str] = tuple(group.name for group in DEFAULT_GROUPS)
     signature_schemes: Sequence[str] = tuple(s.name for s in DEFAULT_SCHEMES)
     record_size_limit: int = MAX_INNER_PLAINTEXT_LENGTH
+    max_fragment_size: int = MAX_PLAINTEXT_LENGTH
     key_update_bytes: int | None = None
     key_log: KeyLog | None = None
     verify: Verify | Sequence[Verify] = ()
@@ -160,6 +165,11 @@ class _Config:
             raise ConfigError(
                 f"record_size_limit is {self.record_size_limit} bytes; RFC 8449 allows "
                 f"{MIN_RECORD_SIZE_LIMIT} to {MAX_INNER_PLAINTEXT_LENGTH}"
+            )
+        if not MIN_RECORD_SIZE_LIMIT <= self.max_fragment_size <= MAX_PLAINTEXT_LENGTH:
+            raise ConfigError(
+                f"max_fragment_size is {self.max_fragment_size} bytes; "
+                f"{MIN_RECORD_SIZE_LIMIT} to {MAX_PLAINTEXT_LENGTH} are allowed"
             )
         if self.key_update_bytes is not None and self.key_update_bytes < MIN_KEY_UPDATE_BYTES:
             raise ConfigError(
@@ -204,6 +214,8 @@ class ClientConfig(_Config):
         signature_schemes: what the server may sign with, likewise.
         record_size_limit: the largest plaintext record that the server may send, in bytes, with
             its content type (RFC 8449): 64 to 16,385.
+        max_fragment_size: how much one record carries that we send, in bytes: 64 to 16,384. A peer
+            on a slow line can read small records sooner; for both sides they are more work.
         key_update_bytes: go on to new keys (KeyUpdate) whenever about so many bytes of application
             data were sent, 16,384 at least; by default only when the cipher suite needs it.
         key_log: where the secrets of each connection are written (RFC 9850), so that Wireshark
@@ -357,6 +369,8 @@ class ServerConfig(_Config):
         signature_schemes: what clients may sign with, likewise.
         record_size_limit: the largest plaintext record that the client may send, in bytes, with
             its content type (RFC 8449): 64 to 16,385.
+        max_fragment_size: how much one record carries that we send, in bytes: 64 to 16,384. A peer
+            on a slow line can read small records sooner; for both sides they are more work.
         key_update_bytes: go on to new keys (KeyUpdate) whenever about so many bytes of application
             data were sent, 16,384 at least; by default only when the cipher suite needs it.
         key_log: where the secrets of each connection are written (RFC 9850), so that Wireshark

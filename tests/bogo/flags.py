@@ -41,7 +41,7 @@ _VALUED = """
     -expect-selected-credential -ocsp-response -expect-ocsp-response -signed-cert-timestamps
     -expect-signed-cert-timestamps -resumption-delay -expect-advertised-alpn
     -expect-ticket-age-skew -expect-early-data-reason -key-shares -use-client-ca-list
-    -server-supported-groups-hint -expect-peer-verify-pref -expect-client-ca-list
+    -max-send-fragment -server-supported-groups-hint -expect-peer-verify-pref -expect-client-ca-list
     -psk-importer-key -psk-importer-identity -psk-importer-context
 """
 

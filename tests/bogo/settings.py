@@ -13,6 +13,7 @@ from later import later
 
 from trio_tlsx.config import ClientConfig, ServerConfig
 from trio_tlsx.engine.groups import DEFAULT_GROUPS, GROUPS
+from trio_tlsx.engine.record import MAX_PLAINTEXT_LENGTH
 from trio_tlsx.engine.signatures import (
     CERTIFICATE_VERIFY_SCHEMES,
     CLIENT_ONLY_SCHEMES,
@@ -138,6 +139,7 @@ def client_config(
         groups=groups(flags),
         key_shares=key_shares(flags),
         signature_schemes=schemes(flags),
+        max_fragment_size=flags.number("-max-send-fragment", MAX_PLAINTEXT_LENGTH),
         ocsp_stapling="-enable-ocsp-stapling" in flags,
         timestamps="-enable-signed-cert-timestamps" in flags,
         resumption="-no-ticket" not in flags,
@@ -178,6 +180,7 @@ def server_config(
         alpn_protocols=protocols,
         groups=groups(flags),
         signature_schemes=schemes(flags),
+        max_fragment_size=flags.number("-max-send-fragment", MAX_PLAINTEXT_LENGTH),
         ticket_keys=memory.no_ticket_keys if "-no-ticket" in flags else memory.ticket_keys,
         max_early_data_size=MAX_EARLY_DATA_SIZE if "-enable-early-data" in flags else 0,
         replay_register=memory.register,

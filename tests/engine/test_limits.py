@@ -55,7 +55,7 @@ from trio_tlsx.engine.record import (
 )
 from trio_tlsx.engine.server_hello import MAX_SKIPPED_EARLY_DATA
 from trio_tlsx.engine.wants import Want
-from trio_tlsx.errors import AlertDescription, HandshakeShutdown
+from trio_tlsx.errors import AlertDescription, ConfigError, HandshakeShutdown
 from trio_tlsx.verification import MAX_CHAIN_LENGTH
 
 A = AlertDescription
@@ -325,6 +325,37 @@ def test_record_size_limit_that_nobody_can_keep(monkeypatch: pytest.MonkeyPatch)
     make = client_hello.client_hello
     monkeypatch.setattr(client_hello, "client_hello", too_small)
     assert alert_of(lambda: shake_hands(*connections())) is A.illegal_parameter
+
+
+@pytest.mark.parametrize(("limit", "longest"), [(80, 80), (16_385, 101)])
+def test_max_fragment_size(limit: int, longest: int) -> None:
+    """Our own wish for what we send; the peer's limit counts if it is lower."""
+    client, server = connections(
+        replace(CLIENT, record_size_limit=limit), replace(SERVER, max_fragment_size=100)
+    )
+    assert client.do_handshake() is Want.WRITE
+    server.receive_data(client.data_to_send())
+    assert server.do_handshake() is Want.WRITE
+    flight = server.data_to_send()
+    sealed_lengths = [
+        len(record) - 5 - TAG_LENGTH
+        for _, record in records(flight)
+        if record[0] == ContentType.application_data
+    ]
+    assert len(sealed_lengths) > 3
+    assert max(sealed_lengths) == longest
+    client.receive_data(flight)
+    shake_hands(client, server)
+    send(server, client, bytes(1000))
+    assert read_all(client) == bytes(1000)
+    client.write(memoryview(bytes(200)))
+    assert len(list(records(client.data_to_send()))) == 1
+
+
+@pytest.mark.parametrize("size", [63, 16_385])
+def test_no_fragment_size_that_nobody_can_keep(size: int) -> None:
+    with pytest.raises(ConfigError, match="max_fragment_size"):
+        replace(CLIENT, max_fragment_size=size)
 
 
 # What is buffered

@@ -60,6 +60,7 @@ def client(
         data: what is to be sent early, if the server may take it so.
         resend: send it behind the handshake otherwise.
     """
+    hs.outgoing.fragment_length = config.max_fragment_size
     shares = {group.code: group.generate() for group in initial_groups(config)}
     session = yield from find_session(hs, config, server_name, port)
     psks = psks_to_offer(config, session)

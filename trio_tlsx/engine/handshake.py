@@ -18,7 +18,7 @@ from .messages import HandshakeType, Message, NewSessionTicket, encode_message
 from .negotiated import Negotiated
 from .outgoing import Outgoing
 from .questions import SessionReceived
-from .record import MAX_PLAINTEXT_LENGTH, MIN_RECORD_SIZE_LIMIT, Opener, Sealer
+from .record import MIN_RECORD_SIZE_LIMIT, Opener, Sealer
 from .suites import CipherSuite
 from .transcript import Transcript
 from .wants import Question, Want
@@ -188,7 +188,7 @@ class Handshake:
         limit = decode_uint16(theirs, "record_size_limit")
         if limit < MIN_RECORD_SIZE_LIMIT:
             raise ProtocolError(f"the other side takes only records of {limit} bytes")
-        self.outgoing.fragment_length = min(limit - 1, MAX_PLAINTEXT_LENGTH)
+        self.outgoing.fragment_length = min(limit - 1, self.outgoing.fragment_length)
         self.incoming.plaintext_limit = ours
 
     def check_end_of_flight(self) -> None:

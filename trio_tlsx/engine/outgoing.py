@@ -25,8 +25,8 @@ class Outgoing:
     """The sending half of the record layer.
 
     Attributes:
-        fragment_length: how many bytes of content one record may carry; smaller than the
-            protocol's limit where the peer sent ``record_size_limit`` (RFC 8449).
+        fragment_length: how many bytes of content one record may carry: as our configuration and
+            the peer's ``record_size_limit`` (RFC 8449) have it.
         record_version: what unprotected records claim.
     """
 

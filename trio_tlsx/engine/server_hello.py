@@ -77,6 +77,7 @@ def server(hs: Handshake, config: ServerConfig) -> Steps[Established]:
     hs.incoming.accept_change_cipher_spec = True
     check_client_hello(hello)
     config, candidates = yield from who_answers(hs, config, hello)
+    hs.outgoing.fragment_length = config.max_fragment_size
     hs.log_keys(config.write_key_log, hello.random)
     identity = server13.select_credentials(candidates, hello)
     psks = yield from known_psks(hs, config, candidates, identity, hello)
