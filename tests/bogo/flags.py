@@ -41,8 +41,8 @@ _VALUED = """
     -expect-selected-credential -ocsp-response -expect-ocsp-response -signed-cert-timestamps
     -expect-signed-cert-timestamps -resumption-delay -expect-advertised-alpn
     -expect-ticket-age-skew -expect-early-data-reason -key-shares -use-client-ca-list
-    -max-send-fragment -server-supported-groups-hint -expect-peer-verify-pref -expect-client-ca-list
-    -psk-importer-key -psk-importer-identity -psk-importer-context
+    -max-send-fragment -server-supported-groups-hint -expect-peer-verify-pref
+    -expect-client-ca-list -psk-importer-key -psk-importer-identity -psk-importer-context
 """
 
 # Those that belong to the credential that the last "-new-...-credential" began, if one did.
