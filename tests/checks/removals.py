@@ -9,6 +9,7 @@ __all__ = ["REMOVALS", "Removal"]
 WRONG_MESSAGES = "tests/wrong_messages/test_wrong_messages.py"
 LIMITS = "tests/engine/test_limits.py"
 VERIFICATION = "tests/test_verification.py"
+EXTERNAL_PSKS = "tests/engine/test_external_psk.py"
 
 
 @dataclass(frozen=True)
@@ -168,13 +169,41 @@ REMOVALS = [
     Removal("an extension that was not asked for", "4.3", EXTENSIONS,
             "if is_response and extension not in requested:", "-with-unsolicited"),
     Removal("an extension twice", "4.3", EXTENSIONS, "if code in extensions:", "-twice"),
-    Removal("mandatory extensions", "9.2", SERVER_HELLO, "if needed not in extensions:",
+    Removal("mandatory extensions", "9.2", HELLO, "if extension not in hello.extensions:",
             "client_hello-without"),
     Removal("signature_algorithms in CertificateRequest", "4.4.2", CLIENT,
             "if _E.signature_algorithms not in request.extensions:",
             "certificate_request-without"),
     Removal("pre_shared_key is the last", "4.3.11", SERVER_HELLO,
             "if tuple(extensions)[-1] != _E.pre_shared_key:", "psk-not-last"),
+    # Pre-shared keys
+    Removal("binders", "4.3.11", "engine/psk.py",
+            "if not hmac.compare_digest(offered.binders[index], binder(psk, partial)):",
+            "another-key"),
+    Removal("labels of binders", "7.1, RFC 9258 5.2", "engine/psk.py",
+            'return "imp binder" if self.external.imported else "ext binder"',
+            "not-imported or as-a-session", 'return "res binder"'),
+    Removal("with keys only an unknown identity ends as a wrong key does", "6.2",
+            "engine/external.py", "return known if known or not needed else unknown",
+            "another-identity", "return known"),
+    Removal("the key is still in the second ClientHello", "4.2.2", SERVER_HELLO,
+            "if psk.identity not in identities:", "another-identity"),
+    Removal("identities of one ClientHello", "4.3.11", SERVER_HELLO,
+            "identities = offered.identities[:MAX_IDENTITIES]", "only_so_many",
+            "identities = offered.identities", EXTERNAL_PSKS),
+    Removal("the key is of the identity that was asked for", "RFC 9258 5.1",
+            "engine/questions.py", "if answer.identity != self.identity:", "something_else",
+            tests=EXTERNAL_PSKS),
+    Removal("length of a key", "RFC 9257 6", "external_psk.py",
+            "if len(self.key) < MIN_KEY_LENGTH:", "keys_that_cannot_be", tests=EXTERNAL_PSKS),
+    Removal("the key that is chosen was offered", "4.3.11", CLIENT_HELLO,
+            "if index >= len(psks):", "chooses-2 or chooses-999"),
+    Removal("it goes with the suite's hash", "4.3.11", CLIENT_HELLO,
+            "if psks[index].suite.hash is not suite.hash:", "another-hash"),
+    Removal("one is chosen where nothing else will do", "4.3.11", CLIENT_HELLO,
+            "if config.psk_required:", "chooses-none"),
+    Removal("with a key exchange unless it was asked for without", "4.3.9", CLIENT_HELLO,
+            "if not config.psk_without_key_exchange:", "without-key_share"),
     Removal("the application protocol was offered", "RFC 7301 3.2", CLIENT,
             "if protocols[0] not in config.alpn:", "chooses-"),
     Removal("least record_size_limit", "RFC 8449 4", "engine/handshake.py",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import ClassVar, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from trio_tlsx.config import ClientConfig, ServerConfig
 from trio_tlsx.credentials import Credentials, PrivateKeySigner
@@ -34,6 +34,7 @@ from trio_tlsx.engine.messages import (
     ServerHello,
     encode_message,
 )
+from trio_tlsx.engine.psk import Psk, with_psks
 from trio_tlsx.engine.record import ContentType, Opener, Sealer, record_header
 from trio_tlsx.engine.signatures import SignatureScheme
 from trio_tlsx.engine.suites import CIPHER_SUITES
@@ -82,11 +83,13 @@ class Peer:
         places: the steps of the script that a deed can take the place of.
         received: the application data that the engine gave out.
         permitted: how much of that came before any deed, and so was right to give out.
+        psk: the key that both sides have, and offer first, instead of certificates.
         alerts: what the engine sent: whether it was protected, and the octets.
         failure: what ended the connection.
     """
 
     places: ClassVar[tuple[str, ...]] = ()
+    psk: ClassVar[Psk[Any] | None] = None
 
     def __init__(
         self, engine: Connection, deeds: Mapping[str, Deed], *, octet_by_octet: bool = False
@@ -312,10 +315,12 @@ class ServerPeer(Peer):
         shares = ext.decode_key_shares(self.hello.extensions[E.key_share])
         group, share = next(iter(shares.items()))
         own, shared_secret = GROUPS[group].respond(share)
-        key_share = ext.encode_key_share_entry(group, own)
-        self.step("server_hello", self.hello_of(b"r" * 32, {E.key_share: key_share}))
+        extensions: dict[int, bytes] = {E.key_share: ext.encode_key_share_entry(group, own)}
+        if self.psk is not None:
+            extensions[E.pre_shared_key] = b"\0\0"
+        self.step("server_hello", self.hello_of(b"r" * 32, extensions))
 
-        keys = KeySchedule(SUITE)
+        keys = KeySchedule(SUITE, self.psk.secret if self.psk else None)
         keys.mix_shared_secret(shared_secret)
         hello_hash = self.transcript.digest()
         self.opener = Opener(SUITE, keys.derive("c hs traffic", hello_hash))
@@ -333,8 +338,9 @@ class ServerPeer(Peer):
             schemes = ext.encode_uint16_list([SignatureScheme.ecdsa_secp256r1_sha256])
             request = CertificateRequest(b"", {E.signature_algorithms: schemes})
             self.step("certificate_request", request)
-        self.step("certificate", self.certificate())
-        self.step("certificate_verify", self.sign(SERVER_CONTEXT))
+        if self.psk is None:
+            self.step("certificate", self.certificate())
+            self.step("certificate_verify", self.sign(SERVER_CONTEXT))
         self.step("finished", self.finished())
 
         keys.mix_nothing()
@@ -387,6 +393,7 @@ class ClientPeer(Peer):
     ) -> None:
         super().__init__(Connection.server(config or self.engine_config), deeds, **how)
         self.shares: dict[int, EphemeralKey] = {}
+        self.before: tuple[bytes, ...] = ()  # what comes before the second ClientHello
         self.asked = False
 
     def key_share(self, group: int) -> bytes:
@@ -421,19 +428,22 @@ class ClientPeer(Peer):
         return replace(hello, extensions=extensions)
 
     def script(self) -> None:
+        psks = [] if self.psk is None else [self.psk]
         hello = self.first_hello()
-        self.step("client_hello", hello)
+        self.step("client_hello", with_psks(hello, psks, ()))
         answer = self.hear(ServerHello)
         if answer.is_hello_retry_request:
             self.transcript.retry(SUITE)
+            self.before = tuple(self.transcript.messages)
             self.transcript.start(SUITE)
-            self.step("second_client_hello", self.second_hello(hello, answer))
+            hello = self.second_hello(hello, answer)
+            self.step("second_client_hello", with_psks(hello, psks, self.before))
             answer = self.hear(ServerHello)
         else:
             self.transcript.start(SUITE)
         group, share = ext.decode_key_share_entry(answer.extensions[E.key_share])
 
-        keys = KeySchedule(SUITE)
+        keys = KeySchedule(SUITE, self.psk.secret if self.psk else None)
         keys.mix_shared_secret(self.shares[group].exchange(share))
         hello_hash = self.transcript.digest()
         self.opener = Opener(SUITE, keys.derive("s hs traffic", hello_hash))
@@ -443,8 +453,9 @@ class ClientPeer(Peer):
         self.hear(EncryptedExtensions)
         if self.asked:
             self.hear(CertificateRequest)
-        self.hear(Certificate)
-        self.hear(CertificateVerify)
+        if self.psk is None:
+            self.hear(Certificate)
+            self.hear(CertificateVerify)
         self.hear(Finished)
         keys.mix_nothing()
         finished_hash = self.transcript.digest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from rows_psks import PskClientPeer, PskServerPeer, RetriedPskClientPeer, RetryingPskServerPeer
 from scripted_peer import (
     DATA,
     AnyPeer,
@@ -21,6 +22,10 @@ PEERS = [
     ClientPeer,
     CertifiedClientPeer,
     RetriedClientPeer,
+    PskServerPeer,
+    RetryingPskServerPeer,
+    PskClientPeer,
+    RetriedPskClientPeer,
 ]
 
 

@@ -11,6 +11,7 @@ import pytest
 import rows_extensions
 import rows_hellos
 import rows_order
+import rows_psks
 import rows_records
 import rows_syntax
 from deeds import Row
@@ -23,6 +24,7 @@ ROWS = [
     *rows_syntax.ROWS,
     *rows_extensions.ROWS,
     *rows_hellos.ROWS,
+    *rows_psks.ROWS,
     *rows_records.ROWS,
 ]
 
