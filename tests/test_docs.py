@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,8 @@ DOTTED_NAME = re.compile(r"`~?(trio_tlsx(?:\.\w+)+)`")
 REPOSITORY_PATH = re.compile(r"`((?:docs|tests|trio_tlsx)/[\w./]+)`")
 NAMES_IN_FILE = re.compile(r"((?:`[\w.]+`(?:, )?)+) in `([\w/]+\.py)`")
 ALGORITHM = re.compile(r"^\| `(\w+)`.*? \| (?:0x(\w{4}) \| )?(yes|) ?\|", re.MULTILINE)
+PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+INCLUDED = re.compile(r"{literalinclude} (\S+)\n:language: python\n:pyobject: (\S+)")
 OPTION = re.compile(r"--[a-z][a-z-]+")
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -44,6 +48,25 @@ def test_names_and_paths_exist(page: Path) -> None:
     assert [path for path in REPOSITORY_PATH.findall(text) if not (ROOT / path).exists()] == []
     for name in DOTTED_NAME.findall(text):
         resolve(name)
+
+
+def included(example: str, name: str) -> str:
+    """A function or a method of an example."""
+    source = (ROOT / "docs" / example).read_text()
+    found: ast.AST = ast.parse(source)
+    for part in name.split("."):
+        [found] = (n for n in ast.iter_child_nodes(found) if getattr(n, "name", "") == part)
+    return textwrap.dedent(ast.get_source_segment(source, found, padded=True) or "")
+
+
+def test_each_hook_is_shown_in_ten_lines() -> None:
+    page = (ROOT / "docs" / "hooks.md").read_text()
+    shown = PYTHON_BLOCK.findall(page)
+    shown += [included(*place) for place in INCLUDED.findall(page)]
+    assert len(shown) > 12
+    for source in shown:
+        lines = ast.unparse(ast.parse(source)).splitlines()  # without comments
+        assert len(lines) - source.count('"""') // 2 <= 10, source
 
 
 def test_the_contract_is_fulfilled_where_the_page_says() -> None:

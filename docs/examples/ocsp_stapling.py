@@ -45,12 +45,18 @@ async def greet(stream: trio_tlsx.TLSStream[trio.SocketStream]) -> None:
         await stream.send_all(b"HTTP/1.0 200 OK\r\nContent-Length: 6\r\n\r\nhello\n")
 
 
-async def main(cert_file: str, key_file: str, port: int) -> None:
-    """Serve until Ctrl-C."""
+def load(cert_file: str, key_file: str) -> trio_tlsx.Credentials:
+    """Load the credentials; each certificate has responses of its own."""
     credentials = trio_tlsx.Credentials.from_pem_files(cert_file, key_file)
     certificate, issuer, *_ = credentials.chain
-    staple = trio_tlsx.RefreshingStaple(partial(fetch, certificate, issuer))
-    config = trio_tlsx.ServerConfig(credentials=credentials.stapling(staple))
+    return credentials.stapling(trio_tlsx.RefreshingStaple(partial(fetch, certificate, issuer)))
+
+
+async def main(cert_file: str, key_file: str, port: int) -> None:
+    """Serve until Ctrl-C, also after the files were renewed."""
+    files = (cert_file, key_file)
+    credentials = trio_tlsx.ReloadingCredentials(partial(load, *files), files)
+    config = trio_tlsx.ServerConfig(select_credentials=credentials)
     tcp_listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
     print("listening on port", tcp_listeners[0].socket.getsockname()[1], flush=True)
     tls_listeners = [trio_tlsx.TLSListener(listener, config) for listener in tcp_listeners]

@@ -30,17 +30,20 @@ class OnDemand:
     async def __call__(self, hello: trio_tlsx.ClientHello) -> trio_tlsx.Credentials | None:
         """Awaited in the handshake's own task; the others that want this name wait for it."""
         name = hello.server_name or ""
-        label, _, zone = name.partition(".")
-        if zone != self._zone or not LABEL.fullmatch(label):
+        if not self._is_ours(name):
             return None  # refused: unrecognized_name
-        if name not in self._locks and len(self._locks) >= MAX_NAMES:
-            return None
         # If the task that issues is cancelled, the next one that waits does it.
         async with self._locks.setdefault(name, trio.Lock()):
             if name not in self._credentials:
                 self._credentials[name] = await trio.to_thread.run_sync(self._ca.issue, name)
                 print("issued", name, flush=True)
             return self._credentials[name]
+
+    def _is_ours(self, name: str) -> bool:
+        label, _, zone = name.partition(".")
+        if zone != self._zone or not LABEL.fullmatch(label):
+            return False
+        return name in self._locks or len(self._locks) < MAX_NAMES
 
 
 async def greet(stream: trio_tlsx.TLSStream[trio.SocketStream]) -> None:

@@ -1,0 +1,89 @@
+"""A client's session store, as a hook that may fail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from meetings import NAME, Connect, Hook, MakeHook, Side, meet
+
+from trio_tlsx import (
+    AlertDescription,
+    AlertReceived,
+    ClientConfig,
+    InternalError,
+    NegotiationError,
+    ServerConfig,
+    Session,
+)
+from trio_tlsx.testing import CA
+
+Alert = AlertDescription
+
+
+class HookedStore:
+    def __init__(self, take: Hook, put: Hook) -> None:
+        self._take = take
+        self._put = put
+
+    def take(self, server_name: str, port: int | None, context: bytes) -> Any:
+        return self._take(server_name, port, context)
+
+    def put(self, session: Session) -> Any:
+        return self._put(session)
+
+
+@pytest.fixture(scope="module")
+def server_config(ca: CA) -> ServerConfig:
+    return ServerConfig(credentials=ca.issue(NAME))
+
+
+async def met(
+    ca: CA, server_config: ServerConfig, connect: Connect, take: Hook, put: Hook
+) -> tuple[Side, Side]:
+    config = ClientConfig(
+        trust=ca.trust, session_store=HookedStore(take, put), session_context=b"test"
+    )
+    return await meet(config, server_config, await connect())
+
+
+async def test_asked_for_one_and_given_two(
+    ca: CA, server_config: ServerConfig, connect: Connect, make_hook: MakeHook
+) -> None:
+    take, put = make_hook(None), make_hook(None)
+    client, server = await met(ca, server_config, connect, take, put)
+    client.settled()
+    server.settled()
+    [(server_name, _, context)] = take.calls
+    assert (server_name, context) == (NAME, b"test")
+    assert [type(session) for (session,) in put.calls] == [Session, Session]
+
+
+@pytest.mark.parametrize("outcome", [OSError("the cache is away"), b"session", True], ids=repr)
+async def test_taking_fails(
+    ca: CA, server_config: ServerConfig, connect: Connect, make_hook: MakeHook, outcome: object
+) -> None:
+    client, server = await met(ca, server_config, connect, make_hook(outcome), make_hook(None))
+    error = client.failed(InternalError)
+    assert error.__cause__ is outcome or "is not a Session" in str(error)
+    assert server.failed(AlertReceived).alert is Alert.internal_error
+
+
+async def test_taking_refuses(
+    ca: CA, server_config: ServerConfig, connect: Connect, make_hook: MakeHook
+) -> None:
+    refusal = NegotiationError("not without a session", Alert.access_denied)
+    client, server = await met(ca, server_config, connect, make_hook(refusal), make_hook(None))
+    assert client.failed(NegotiationError) is refusal
+    assert server.failed(AlertReceived).alert is Alert.access_denied
+
+
+async def test_keeping_fails(
+    ca: CA, server_config: ServerConfig, connect: Connect, make_hook: MakeHook
+) -> None:
+    """With the first thing that is received: the tickets come with it."""
+    fault = OSError("disk full")
+    client, server = await met(ca, server_config, connect, make_hook(None), make_hook(fault))
+    assert client.negotiated is not None
+    assert client.failed(InternalError).__cause__ is fault
+    server.settled()  # all it had to say has left before
