@@ -249,8 +249,8 @@ def memory_tls_pair(
     """Connect a client and a server in memory; the handshake is still to be done.
 
     Args:
-        client_config: the client's. Where it names no ``trust`` it gets the server's certificates:
-            the platform's CAs have no part in a test.
+        client_config: the client's. Where it names neither ``trust`` nor ``psks`` it gets the
+            server's certificates: the platform's CAs have no part in a test.
         server_config: the server's; one with a throw-away certificate by default.
         server_hostname: whom the client believes to talk to.
 
@@ -260,7 +260,7 @@ def memory_tls_pair(
     if server_config is None:
         server_config = ServerConfig(credentials=_throw_away_credentials(server_hostname))
     client_config = client_config or ClientConfig()
-    if client_config.trust is None:
+    if client_config.trust is None and not client_config.psk_required:
         leaves = [credentials.chain[0] for credentials in server_config.candidates]
         trust = TrustStore.from_certificates(leaves)
         client_config = dataclasses.replace(client_config, trust=trust)

@@ -1,0 +1,143 @@
+"""Keys instead of certificates, and the look-up that a handshake waits for."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from meetings import NAME, Connect, MakeHook, meet, over_memory
+from processes import ROOT
+
+from trio_tlsx import (
+    AlertDescription,
+    AlertReceived,
+    ClientConfig,
+    ExternalPSK,
+    InternalError,
+    NegotiationError,
+    ProtocolError,
+    ServerConfig,
+)
+from trio_tlsx.testing import CA, memory_tls_pair
+
+Alert = AlertDescription
+
+PSK = ExternalPSK(b"client 1", bytes(range(32)), context=b"clients of the test")
+CLIENT = ClientConfig(psks=[PSK])
+
+PAGE = ROOT / "docs" / "external-psks.md"
+PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+async def test_with_keys_only(connect: Connect, make_hook: MakeHook) -> None:
+    find = make_hook(PSK)
+    client, server = await meet(CLIENT, ServerConfig(psks=find), await connect())
+    for side in (client, server):
+        assert side.settled().psk_identity == PSK.identity
+        assert side.settled().peer_identity is None
+    assert find.calls == [(PSK.identity,)]
+
+
+async def test_nobody_is_known(connect: Connect, make_hook: MakeHook) -> None:
+    find = make_hook(None)
+    client, server = await meet(CLIENT, ServerConfig(psks=find), await connect())
+    assert server.failed(ProtocolError).alert is Alert.decrypt_error
+    assert client.failed(AlertReceived).alert is Alert.decrypt_error
+
+
+async def test_the_key_is_another(connect: Connect, make_hook: MakeHook) -> None:
+    find = make_hook(replace(PSK, key=bytes(32)))
+    client, server = await meet(CLIENT, ServerConfig(psks=find), await connect())
+    assert server.failed(ProtocolError).alert is Alert.decrypt_error
+    assert client.failed(AlertReceived).alert is Alert.decrypt_error
+
+
+async def test_nobody_is_known_and_there_are_certificates(
+    ca: CA, connect: Connect, make_hook: MakeHook
+) -> None:
+    credentials = ca.issue(NAME)
+    config = ServerConfig(credentials=credentials, psks=make_hook(None))
+    client, server = await meet(replace(CLIENT, trust=ca.trust), config, await connect())
+    assert server.settled().psk_identity is None
+    assert client.settled().peer_certificates == credentials.chain
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "alert"),
+    [
+        (OSError("the database is gone"), InternalError, Alert.internal_error),
+        (NegotiationError("not today"), NegotiationError, Alert.handshake_failure),
+    ],
+    ids=["a fault", "a refusal"],
+)
+async def test_the_look_up_fails(
+    connect: Connect,
+    make_hook: MakeHook,
+    fault: Exception,
+    kind: type[InternalError | NegotiationError],
+    alert: AlertDescription,
+) -> None:
+    config = ServerConfig(psks=make_hook(fault))
+    client, server = await meet(CLIENT, config, await connect())
+    assert server.failed(kind).alert is alert
+    assert client.failed(AlertReceived).alert is alert
+
+
+async def test_cancelled_while_it_waits_it_is_asked_anew() -> None:
+    asked = 0
+
+    async def find(_: bytes) -> ExternalPSK:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            await trio.sleep_forever()
+        return PSK
+
+    client, server = memory_tls_pair(CLIENT, ServerConfig(psks=find))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(client.do_handshake)
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as inner:
+                inner.start_soon(server.do_handshake)
+                await trio.testing.wait_all_tasks_blocked()
+                scope.cancel()
+        assert scope.cancelled_caught
+        await server.do_handshake()
+    assert asked == 2
+    assert client.negotiated.psk_identity == PSK.identity
+
+
+# The page
+
+
+def run_blocks(**names: Any) -> dict[str, Any]:
+    """Execute what the page shows, one block after the other; give what it defines."""
+    for source in PYTHON_BLOCK.findall(PAGE.read_text()):
+        assert len([line for line in source.splitlines() if line.strip()]) <= 10
+        exec(compile(source, PAGE.name, "exec"), names)
+    return names
+
+
+async def test_what_the_page_shows() -> None:
+    key = bytes(range(32))
+    rows = {b"sensor 7": SimpleNamespace(key=key)}
+    asked: list[bytes] = []
+
+    async def fetch(identity: bytes) -> SimpleNamespace | None:
+        await trio.lowlevel.checkpoint()
+        asked.append(identity)
+        return rows.get(identity)
+
+    shown = run_blocks(key=key, database=SimpleNamespace(fetch=fetch))
+    assert shown["client"].psk_required
+    client, server = await meet(shown["client"], shown["server"], await over_memory())
+    assert client.settled().psk_identity == server.settled().psk_identity == b"sensor 7"
+    assert asked == [b"sensor 7"]
+    rows.clear()
+    client, server = await meet(shown["client"], shown["server"], await over_memory())
+    assert server.failed(ProtocolError).alert is Alert.decrypt_error
