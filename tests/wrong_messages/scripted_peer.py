@@ -27,6 +27,7 @@ from trio_tlsx.engine.messages import (
     CertificateVerify,
     ClientHello,
     EncryptedExtensions,
+    EndOfEarlyData,
     Finished,
     HandshakeType,
     KeyUpdate,
@@ -61,6 +62,7 @@ AnyMessage: TypeAlias = (
     | CertificateRequest
     | Certificate
     | CertificateVerify
+    | EndOfEarlyData
     | Finished
     | NewSessionTicket
     | KeyUpdate
@@ -86,8 +88,10 @@ class Peer:
         psk: the key that both sides have, and offer first, instead of certificates.
         alerts: what the engine sent: whether it was protected, and the octets.
         failure: what ended the connection.
+        skips_early_data: the engine sends one record of it, which this peer does not take.
     """
 
+    skips_early_data = False
     places: ClassVar[tuple[str, ...]] = ()
     psk: ClassVar[Psk[Any] | None] = None
 
@@ -181,8 +185,9 @@ class Peer:
 
     def _turn(self) -> None:
         try:
-            while self.engine.do_handshake() is Want.WRITE:
+            while self.engine.do_handshake() in (Want.WRITE, Want.EARLY_DATA):
                 self._input += self.engine.data_to_send()
+                self.received += self.engine.read_early_data()
             if self.engine.handshake_complete:
                 while isinstance(data := self.engine.read(), bytes) and data:
                     self.received += data
@@ -223,6 +228,9 @@ class Peer:
         del self._input[:end]
         content_type, content = octets[0], bytes(octets[5:])
         protected = content_type == ContentType.application_data
+        if protected and self.skips_early_data:
+            self.skips_early_data = False
+            return
         if protected:
             assert self.opener is not None
             inner = self.opener.open(octets[:5], octets[5:]).rstrip(b"\0")

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import pytest
 from rows_psks import PskClientPeer, PskServerPeer, RetriedPskClientPeer, RetryingPskServerPeer
+from early_peers import (
+    EarlyClientPeer,
+    EarlyFullServerPeer,
+    EarlyRetryingServerPeer,
+    EarlyServerPeer,
+)
 from scripted_peer import (
     DATA,
     AnyPeer,
@@ -26,6 +32,9 @@ PEERS = [
     RetryingPskServerPeer,
     PskClientPeer,
     RetriedPskClientPeer,
+    EarlyServerPeer,
+    EarlyFullServerPeer,
+    EarlyRetryingServerPeer,
 ]
 
 
@@ -37,3 +46,13 @@ def test_an_honest_peer_gets_through(make: type[AnyPeer], octet_by_octet: bool) 
     assert peer.failure is None
     assert peer.alerts == []
     assert peer.received == DATA * (3 if isinstance(peer, ServerPeer) else 2)
+
+
+@pytest.mark.parametrize("octet_by_octet", [False, True])
+def test_an_honest_client_with_early_data_gets_through(octet_by_octet: bool) -> None:
+    peer = EarlyClientPeer({}, octet_by_octet=octet_by_octet)
+    peer.run()
+    assert peer.failure is None
+    assert peer.alerts == []
+    assert peer.received == DATA * 4
+    assert peer.engine.negotiated.early_data_accepted
