@@ -10,6 +10,7 @@ WRONG_MESSAGES = "tests/wrong_messages/test_wrong_messages.py"
 LIMITS = "tests/engine/test_limits.py"
 VERIFICATION = "tests/test_verification.py"
 EXTERNAL_PSKS = "tests/engine/test_external_psk.py"
+EARLY_TESTS = "tests/engine/test_early_data.py"
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ SERVER = "engine/server13.py"
 INCOMING = "engine/incoming.py"
 READER = "engine/message_reader.py"
 CONNECTION = "engine/connection.py"
+EARLY_DATA = "engine/early_data.py"
 POLICY = "policy.py"
 
 REMOVALS = [
@@ -249,6 +251,54 @@ REMOVALS = [
     Removal("the end of the transport is no end of the data", "6.1", READER,
             "raise self._end_of_transport()", "", "return False",
             "tests/engine/test_contract.py"),
+    # Early data
+    Removal("nobody gets early data who has not asked for it", "F.5", EARLY_DATA,
+            "offered is None or not hs.early_data.wanted:", "nobody_will_read",
+            "offered is None:", EARLY_TESTS),
+    Removal("early data within what is allowed now", "4.3.10", EARLY_DATA,
+            "0 < session.max_early_data_size <= config.max_early_data_size",
+            "less", "True", EARLY_TESTS),
+    Removal("early data under the suite of the session", "4.3.10", EARLY_DATA,
+            "and session.suite is suite", "suite", "", EARLY_TESTS),
+    Removal("early data of the application protocol of the session", "4.3.10", EARLY_DATA,
+            "and session.alpn_protocol == protocol", "protocol", "", EARLY_TESTS),
+    Removal("early data under the first key", "4.3.10", EARLY_DATA,
+            "if offered.identities[0][0] != psk.identity:", "not_the_first",
+            tests=EARLY_TESTS),
+    Removal("early data that is fresh", "8.3", EARLY_DATA,
+            "if abs(config.clock() - expected) > FRESHNESS:", "too", tests=EARLY_TESTS),
+    Removal("early data that was not taken before", "8.2", EARLY_DATA,
+            "if not first or config.clock() >= until:", "taken_once",
+            "if config.clock() >= until:", EARLY_TESTS),
+    Removal("a register that has answered in time", "8.2", EARLY_DATA,
+            "if not first or config.clock() >= until:", "too_late", "if not first:", EARLY_TESTS),
+    Removal("a register that says neither yes nor no", "8", "engine/questions.py",
+            "return answer is True", "bool", "return answer is not False",
+            EARLY_TESTS),
+    Removal("early data only as much as was allowed", "4.7.1", EARLY_DATA, "if left < 0:",
+            "too-much"),
+    Removal("a client is judged before its early data is read", "4.5.1", SERVER,
+            "            # Whether it may in is to be said before anybody reads what it sent.\n"
+            "            yield from judge_client(hs, config, None, client.chain)",
+            "no_longer", "            pass", EARLY_TESTS),
+    Removal("the server took it under the suite of the session", "4.3.10", EARLY_DATA,
+            "if suite is not made.psk.suite:", "although_it_must_not", tests=EARLY_TESTS),
+    Removal("the server took it for the same application protocol", "4.3.10", EARLY_DATA,
+            "if protocol != made.session.alpn_protocol:", "of-another-protocol"),
+    Removal("nothing is sent again of another application protocol", "4.3.10", CLIENT,
+            "if not accepted and alpn_protocol == early_data.alpn_protocol(config):",
+            "goes_on", "if not accepted:", EARLY_TESTS),
+    Removal("a register that could not know", "8.2", "replay.py",
+            "if since < self._started or ", "before_it_was_made", "if ",
+            "tests/test_replay.py"),
+    Removal("a register that has forgotten it", "8.2", "replay.py",
+            "until <= now or ", "remembered", "", "tests/test_replay.py"),
+    Removal("a register that is full", "8.2", "replay.py",
+            "if len(self) >= self._max_entries:", "ten_times", tests="tests/test_replay.py"),
+    Removal("a register of each process", "8", "replay.py",
+            " or os.getpid() != self._process", "forked", "", "tests/test_replay.py"),
+    Removal("shared ticket keys need a shared register", "8", "config.py",
+            "if self.ticket_keys is not None:", "shares_ticket_keys", tests=EARLY_TESTS),
     # Limits
     Removal("length of a message", "6.2", READER, "if length > limit:", "announced-"),
     Removal("empty records in a row", "5.1", INCOMING,

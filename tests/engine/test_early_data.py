@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -205,6 +206,19 @@ def test_as_much_as_the_ticket_allows_and_no_more(world: World) -> None:
     assert client.negotiated.resumed
     assert not client.negotiated.early_data_accepted
     assert received == b""
+
+
+@pytest.mark.parametrize("limit", [64, 1000, 2**14 + 1])
+def test_all_of_it_is_sent_again_however_small_the_records(world: World, limit: int) -> None:
+    off(world)
+    world.server = replace(world.server, record_size_limit=limit)
+    data = random.Random(limit).randbytes(MAX)
+    _, server, received = world.meet(data, resend_early_data=True)
+    assert received == b""
+    again = b""
+    while isinstance(piece := server.read(), bytes):
+        again += piece
+    assert again == data
 
 
 def test_of_the_application_protocol_that_the_session_had() -> None:
@@ -437,7 +451,8 @@ def test_is_rejected_under_a_key_that_is_not_the_first(
     client, server = world.calling(), world.accepting()
     turn(client, server)
     turn(server, client)
-    assert server.read_early_data() == b""
+    with pytest.raises(RuntimeError, match="early data"):
+        server.export_early_keying_material("EXPERIMENTAL test", 32)
     # That the second of its keys was chosen our client does not understand.
     assert failure_of(client.do_handshake).alert == AlertDescription.illegal_parameter
 

@@ -111,9 +111,9 @@ def run(
         yield from answer_request(hs, config, request)
     authentication.send_finished(hs, suite, client_secret)
     hs.protect_outgoing(suite, keys.derive("c ap traffic", finished_hash))
-    if offer.resend and not accepted and alpn_protocol == early_data.alpn_protocol(config):
+    if not accepted and alpn_protocol == early_data.alpn_protocol(config):
         # RFC 9846 4.3.10: never if another application protocol was chosen.
-        hs.outgoing.application_data(memoryview(offer.resend))
+        early_data.write(hs, offer.resend)
     return Established(
         suite,
         Negotiated(

@@ -36,6 +36,7 @@ __all__ = [
     "receive",
     "send",
     "was_accepted",
+    "write",
 ]
 
 #: How far from when it was to come a ClientHello may come, in either direction (RFC 9846 8.3).
@@ -103,9 +104,14 @@ def send(hs: Handshake, config: ClientConfig, made: Attempt) -> None:
     suite = made.psk.suite
     hello_hash = suite.hash(b"".join(hs.transcript.messages)).digest()
     hs.protect_outgoing(suite, early_secret(hs, made.psk, suite, hello_hash))
-    data = memoryview(made.data)
-    while data:
-        data = data[hs.outgoing.application_data(data) :]
+    write(hs, made.data)
+
+
+def write(hs: Handshake, data: bytes) -> None:
+    """Send it under the keys of the moment, all of it: it is bounded by :func:`check`."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[hs.outgoing.application_data(rest) :]
 
 
 def early_secret(hs: Handshake, psk: Psk[Any], suite: CipherSuite, hello_hash: bytes) -> bytes:
