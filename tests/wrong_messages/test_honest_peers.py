@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from rows_psks import PskClientPeer, PskServerPeer, RetriedPskClientPeer, RetryingPskServerPeer
 from early_peers import (
     EarlyClientPeer,
     EarlyFullServerPeer,
     EarlyRetryingServerPeer,
     EarlyServerPeer,
 )
+from rows_psks import PskClientPeer, PskServerPeer, RetriedPskClientPeer, RetryingPskServerPeer
 from scripted_peer import (
     DATA,
     AnyPeer,
