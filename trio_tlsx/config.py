@@ -146,6 +146,7 @@ class _Config:
     key_log: KeyLog | None = None
     verify: Verify | Sequence[Verify] = ()
     verify_replaces_builtin: bool = False
+    grease: bool = False
     psk_without_key_exchange: bool = False
     clock: Callable[[], datetime.datetime] = utc_now
 
@@ -255,6 +256,7 @@ class ClientConfig(_Config):
             not asked about a server that has one of them.
         psk_without_key_exchange: let a server that has a key do without a key exchange as well.
             Whoever gets hold of the key later can read such a connection.
+        grease: put values that mean nothing (RFC 8701) where the peer has to ignore them.
         clock: gives the time by which certificates are judged.
 
     Raises:
@@ -409,6 +411,7 @@ class ServerConfig(_Config):
             ``client_auth`` says, and ``verify`` is not asked about it.
         psk_without_key_exchange: do without a key exchange for clients that have a key and want
             it so. Whoever gets hold of the key later can read such a connection.
+        grease: put values that mean nothing (RFC 8701) where the peer has to ignore them.
         clock: gives the time by which certificates are judged.
 
     Raises:

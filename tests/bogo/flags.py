@@ -26,7 +26,7 @@ _SWITCHES = """
     -fail-ocsp-callback -enable-signed-cert-timestamps -key-update -export-traffic-secrets
     -enable-early-data -expect-accept-early-data -expect-reject-early-data
     -expect-ticket-supports-early-data -expect-no-offer-early-data -no-legacy-server-connect
-    -no-key-shares -expect-not-resumable-across-names
+    -enable-grease -no-key-shares -expect-not-resumable-across-names
     -new-psk-credential -psk-importer-sha256 -psk-importer-sha384
 """
 

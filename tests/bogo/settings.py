@@ -127,6 +127,7 @@ def client_config(
     if identity.psks and "-verify-peer" not in flags:
         return ClientConfig(psks=identity.psks, groups=groups(flags), clock=memory.clock)
     return ClientConfig(
+        grease="-enable-grease" in flags,
         psks=identity.psks,
         key_log=log_key,
         trust=trust(flags) if flags.text("-trust-cert") or not identity.psks else None,
@@ -170,6 +171,7 @@ def server_config(
     if identity.psks and not identity.has_any:
         return ServerConfig(psks=identity.find_psk, groups=groups(flags), clock=memory.clock)
     return ServerConfig(
+        grease=True,  # which no flag asks for
         psks=identity.find_psk if identity.psks else (),
         key_log=log_key,
         select_credentials=identity.select,

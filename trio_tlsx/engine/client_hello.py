@@ -13,7 +13,7 @@ from ..config import ClientConfig
 from ..errors import AlertDescription, NegotiationError, ProtocolError
 from ..server_name import ServerName
 from ..sessions import Session
-from . import client13, early_data
+from . import client13, early_data, grease
 from . import extensions as ext
 from .extensions import Context, ExtensionType, check_context
 from .external import psks_of
@@ -65,7 +65,10 @@ def client(
     session = yield from find_session(hs, config, server_name, port)
     psks = psks_to_offer(config, session)
     attempt = early_data.attempt(config, psks, data)
-    hello = early_data.offer(client_hello(config, server_name, shares), attempt)
+    hello = client_hello(config, server_name, shares)
+    if config.grease:
+        hello = grease.in_client_hello(hello)
+    hello = early_data.offer(hello, attempt)
     hello = with_psks(hello, psks, hs.transcript.messages)
     hs.log_keys(config.write_key_log, hello.random)
     hs.outgoing.record_version = INITIAL_RECORD_VERSION

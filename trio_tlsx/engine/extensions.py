@@ -10,9 +10,12 @@ from typing import TypeAlias
 from ..errors import AlertDescription, ProtocolError
 from .wire import Reader, opaque8, opaque16, opaque24, uint8, uint16, uint16s
 
-__all__ = ["Context", "ExtensionType", "Extensions", "check_context"]
+__all__ = ["GREASE", "Context", "ExtensionType", "Extensions", "check_context"]
 
 OCSP = 1  # CertificateStatusType, RFC 6066 8
+
+#: Values that mean nothing in any list of two-byte code points (RFC 8701 2).
+GREASE = frozenset(0x0A0A + 0x1010 * number for number in range(16))
 
 #: Extension bodies by code point, in the order in which they are sent.
 Extensions: TypeAlias = Mapping[int, bytes]
@@ -141,7 +144,8 @@ def check_context(
             raise ProtocolError(
                 f"the peer sent {name_of(extension)} in the wrong message ({context.name})"
             )
-        if is_response and extension not in requested:
+        # RFC 8701 3.2: what means nothing cannot be answered.
+        if is_response and (extension not in requested or extension in GREASE):
             raise ProtocolError(
                 f"the peer answered {name_of(extension)}, which was not offered",
                 AlertDescription.unsupported_extension,

@@ -17,6 +17,7 @@ from ..server_name import ServerName
 from ..sessions import MAX_AGE, Session
 from ..ticket_keys import MAX_LIFETIME
 from . import extensions as ext
+from . import grease
 from .authentication import PeerIdentity
 from .extensions import Context, ExtensionType, check_context
 from .handshake import Handshake, Steps
@@ -270,6 +271,7 @@ class TicketIssuer:
         extensions: dict[int, bytes] = {}
         if self.config.max_early_data_size:
             extensions[_E.early_data] = uint32(self.config.max_early_data_size)
+        greased = grease.in_ticket(extensions) if self.config.grease else extensions
         for number in range(self.config.tickets):
             nonce = uint8(number)
             secret = ticket_secret(self.suite, self.resumption_secret, nonce)
@@ -286,4 +288,4 @@ class TicketIssuer:
             )
             ticket = keys.seal(session.encode(), self.context)
             if len(ticket) <= MAX_TICKET_LENGTH:
-                yield NewSessionTicket(keys.lifetime, age_add, nonce, ticket, extensions)
+                yield NewSessionTicket(keys.lifetime, age_add, nonce, ticket, greased)

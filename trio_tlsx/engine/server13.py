@@ -14,7 +14,7 @@ from ..config import ServerConfig
 from ..credentials import Credentials
 from ..errors import AlertDescription, CertificateError, NegotiationError
 from ..verification import verify_client
-from . import authentication, early_data, selection
+from . import authentication, early_data, grease, selection
 from . import extensions as ext
 from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
 from .early_data import Accepted
@@ -191,7 +191,7 @@ def certificate_request(config: ServerConfig) -> CertificateRequest | None:
     if config.client_authorities:
         names = ext.encode_certificate_authorities(config.client_authorities)
         extensions[_E.certificate_authorities] = names
-    return CertificateRequest(b"", extensions)
+    return CertificateRequest(b"", grease.in_request(extensions) if config.grease else extensions)
 
 
 def select_credentials(candidates: Sequence[Credentials], hello: ClientHello) -> Selected | None:

@@ -10,7 +10,7 @@ from typing import Self
 
 from . import extensions as ext
 from . import messages
-from .extensions import Extensions, ExtensionType
+from .extensions import GREASE, Extensions, ExtensionType
 
 __all__ = ["CertificateRequest", "ClientHello", "requested_name"]
 
@@ -78,12 +78,12 @@ class ClientHello:
 
         Such as ``"t13d1516h2_8daaf6152771_e5627efa2ab1"``: a client is free to imitate another.
         """
-        versions = [version for version in self.versions if not _is_grease(version)]
-        suites = sorted(f"{code:04x}" for code in self.cipher_suites if not _is_grease(code))
-        kinds = [code for code in self.extensions if not _is_grease(code)]
+        versions = [version for version in self.versions if version not in GREASE]
+        suites = sorted(f"{code:04x}" for code in self.cipher_suites if code not in GREASE)
+        kinds = [code for code in self.extensions if code not in GREASE]
         counted_apart = (_E.server_name, _E.application_layer_protocol_negotiation)
         hashed = sorted(f"{code:04x}" for code in kinds if code not in counted_apart)
-        schemes = [f"{code:04x}" for code in self.signature_schemes if not _is_grease(code)]
+        schemes = [f"{code:04x}" for code in self.signature_schemes if code not in GREASE]
         return "_".join(
             (
                 "t"
@@ -144,11 +144,6 @@ def _authorities(extensions: Extensions) -> tuple[bytes, ...]:
 def _code_points(extensions: Extensions, kind: ExtensionType) -> tuple[int, ...]:
     body = extensions.get(kind)
     return () if body is None else ext.decode_uint16_list(body, kind.name)
-
-
-def _is_grease(code: int) -> bool:
-    """Whether it is one of RFC 8701's 0x0a0a, 0x1a1a ... 0xfafa."""
-    return code & 0x0F0F == 0x0A0A and code >> 8 == code & 0xFF
 
 
 def _ja4_alpn(protocols: tuple[str, ...]) -> str:
