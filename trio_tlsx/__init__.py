@@ -15,6 +15,8 @@ from .engine.questions import (
     SessionReceived,
     SessionWanted,
     SignatureWanted,
+    TicketIssued,
+    TicketWanted,
     VerificationWanted,
 )
 from .engine.signatures import SignatureScheme, schemes_for
@@ -51,6 +53,7 @@ from .sessions import MemorySessionStore, Session, SessionStore
 from .stapling import RefreshingStaple
 from .stream import TLSStream
 from .ticket_keys import TicketKeys
+from .tickets import MemoryTicketStore, TicketStore
 from .trust import TrustStore
 
 __all__ = [
@@ -72,6 +75,7 @@ __all__ = [
     "InternalError",
     "MemoryReplayRegister",
     "MemorySessionStore",
+    "MemoryTicketStore",
     "NeedHandshakeError",
     "Negotiated",
     "NegotiationError",
@@ -95,7 +99,10 @@ __all__ = [
     "TLSError",
     "TLSListener",
     "TLSStream",
+    "TicketIssued",
     "TicketKeys",
+    "TicketStore",
+    "TicketWanted",
     "Truncated",
     "TrustStore",
     "VerificationWanted",

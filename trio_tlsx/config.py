@@ -6,7 +6,7 @@ import datetime
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Literal, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypeVar
 
 from cryptography.hazmat.primitives import hashes
 
@@ -32,7 +32,11 @@ from .peer import Peer
 from .replay import MemoryReplayRegister, ReplayRegister
 from .sessions import MemorySessionStore, SessionStore
 from .ticket_keys import TicketKeys
+from .tickets import TicketApplicationData, TicketStore, application_data_source
 from .trust import TrustStore
+
+if TYPE_CHECKING:
+    from .engine.negotiated import Negotiated
 
 __all__ = ["ClientConfig", "ServerConfig"]
 
@@ -395,6 +399,11 @@ class ServerConfig(_Config):
             with the first data that is sent.
         ticket_keys: what the tickets are sealed with; by default keys of this configuration's
             own, which rotate.
+        ticket_store: where what is in the tickets is kept. The client then gets no more than a
+            name for it, and each ticket is good for one use.
+        ticket_application_data: what of the application's own rides in the tickets, up to 255
+            bytes: the same in each, or a function that is given ``negotiated``. A connection that
+            resumes has it in ``negotiated.ticket_application_data``.
         max_early_data_size: how much early data (0-RTT, RFC 9846 2.3) a client may send that
             resumes a session, in bytes: up to 14,336. None by default, and only who calls
             ``receive_early_data`` gets any. Whoever records early data can replay it: the
@@ -424,6 +433,8 @@ class ServerConfig(_Config):
     require_cookie: bool = False
     tickets: int = 2
     ticket_keys: TicketKeys | None = None
+    ticket_store: TicketStore | None = None
+    ticket_application_data: TicketApplicationData = b""
     max_early_data_size: int = 0
     replay_register: ReplayRegister | None = None
     psks: PSKs = ()
@@ -431,6 +442,7 @@ class ServerConfig(_Config):
     early_data_register: ReplayRegister | None = field(init=False, repr=False, compare=False)
     find_psk: FindPSK | None = field(init=False, repr=False, compare=False)
     ticket_sealer: TicketKeys = field(init=False, repr=False, compare=False)
+    ticket_rider: Callable[[Negotiated], bytes] = field(init=False, repr=False, compare=False)
     client_policy: bytes = field(init=False, repr=False, compare=False)
 
     client_authorities: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
@@ -468,6 +480,8 @@ class ServerConfig(_Config):
             raise ConfigError(f"tickets is {self.tickets}; 0 to {MAX_TICKETS_ISSUED} are allowed")
         keys = TicketKeys(clock=self.clock) if self.ticket_keys is None else self.ticket_keys
         object.__setattr__(self, "ticket_sealer", keys)
+        rider = application_data_source(self.ticket_application_data)
+        object.__setattr__(self, "ticket_rider", rider)
         object.__setattr__(self, "client_policy", self._client_policy())
         object.__setattr__(self, "early_data_register", self._early_data_register())
 

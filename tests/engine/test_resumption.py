@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,6 +23,7 @@ from engine_pairs import (
     shake_hands,
     turn,
 )
+from worlds import Clock, Pocket, World, new_world
 
 from trio_tlsx import (
     CertificateError,
@@ -53,73 +54,9 @@ SHA256, SHA384 = "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384"
 WEEK = 7 * 24 * 3600
 
 
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = datetime.datetime.now(datetime.UTC)
-
-    def __call__(self) -> datetime.datetime:
-        return self.now
-
-    def forward(self, seconds: float) -> None:
-        self.now += datetime.timedelta(seconds=seconds)
-
-
-class Pocket:
-    """A session store that can be looked into, and that gives what the test has put there."""
-
-    def __init__(self) -> None:
-        self.sessions: list[Session] = []
-        self.asked: list[tuple[str, int | None, bytes]] = []
-
-    def put(self, session: Session) -> None:
-        self.sessions.append(session)
-
-    def take(self, server_name: str, port: int | None, context: bytes) -> Session | None:
-        self.asked.append((server_name, port, context))
-        return self.sessions.pop() if self.sessions else None
-
-
-@dataclass
-class World:
-    """A client and a server that meet again and again."""
-
-    clock: Clock
-    pocket: Pocket
-    client: ClientConfig
-    server: ServerConfig
-
-    def meet(self) -> tuple[Connection, Connection]:
-        """One whole handshake, after which the client has the tickets."""
-        pair = connections(self.client, self.server)
-        shake_hands(*pair)
-        assert pair[0].negotiated.resumed == pair[1].negotiated.resumed
-        send(pair[1], pair[0], b"hello")
-        assert read_all(pair[0]) == b"hello"
-        send(pair[0], pair[1], b"hello back")
-        assert read_all(pair[1]) == b"hello back"
-        return pair
-
-    def resumes(self) -> bool:
-        return self.meet()[0].negotiated.resumed
-
-
 @pytest.fixture
 def world() -> World:
-    clock, pocket = Clock(), Pocket()
-    return World(
-        clock,
-        pocket,
-        ClientConfig(
-            trust=authority.trust,
-            groups=["x25519", "secp256r1"],
-            clock=clock,
-            session_store=pocket,
-            session_context=b"test",
-        ),
-        ServerConfig(credentials=credentials(), groups=["x25519"], clock=clock),
-    )
+    return new_world()
 
 
 # What resumption is

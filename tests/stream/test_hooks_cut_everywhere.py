@@ -30,6 +30,7 @@ from trio_tlsx.errors import HandshakeShutdown, Truncated
 from trio_tlsx.external_psk import ExternalPSK
 from trio_tlsx.sessions import MemorySessionStore, Session
 from trio_tlsx.testing import CA
+from trio_tlsx.tickets import MemoryTicketStore
 
 CHECKPOINTS = 3  # of a hook
 
@@ -52,7 +53,7 @@ class Dawdler:
         self.under_way = 0
         self.cut = 0
 
-    async def _dawdle(self) -> None:
+    async def dawdle(self) -> None:
         self.under_way += 1
         try:
             for _ in range(CHECKPOINTS):
@@ -68,33 +69,52 @@ class Dawdler:
         return Credentials(self._credentials.chain, self)
 
     async def sign(self, scheme: SignatureScheme, message: bytes) -> bytes:
-        await self._dawdle()
+        await self.dawdle()
         signature = self._credentials.signer.sign(scheme, message)
         assert isinstance(signature, bytes)
         return signature
 
     async def approve(self, _peer: object) -> None:
-        await self._dawdle()
+        await self.dawdle()
 
     async def select(self, _request: object) -> Credentials:
-        await self._dawdle()
+        await self.dawdle()
         return self._credentials
 
     async def staple(self) -> bytes:
-        await self._dawdle()
+        await self.dawdle()
         return b"an OCSP response"
 
     async def find(self, identity: bytes) -> ExternalPSK | None:
-        await self._dawdle()
+        await self.dawdle()
         return self.psk if identity == self.psk.identity else None
 
     async def take(self, server_name: str, port: int | None, context: bytes) -> Session | None:
-        await self._dawdle()
+        await self.dawdle()
         return self._sessions.take(server_name, port, context)
 
     async def put(self, session: Session) -> None:
-        await self._dawdle()
+        await self.dawdle()
         self._sessions.put(session)
+
+
+class SlowTicketStore:
+    """Does what it is asked for after some checkpoints."""
+
+    def __init__(self, dawdler: Dawdler, slow_to: Literal["put", "take"]) -> None:
+        self._dawdler = dawdler
+        self._slow_to = slow_to
+        self._store = MemoryTicketStore()
+
+    async def put(self, name: bytes, state: bytes, lifetime: int) -> None:
+        if self._slow_to == "put":
+            await self._dawdler.dawdle()
+        self._store.put(name, state, lifetime)
+
+    async def take(self, name: bytes) -> bytes | None:
+        if self._slow_to == "take":
+            await self._dawdler.dawdle()
+        return self._store.take(name)
 
 
 Role: TypeAlias = Literal["client", "server"]
@@ -135,6 +155,10 @@ def server_looks_up(hook: Dawdler, client: ClientConfig, server: ServerConfig) -
     return replace(client, psks=[hook.psk]), replace(server, psks=hook.find)
 
 
+def server_stores_tickets(hook: Dawdler, client: ClientConfig, server: ServerConfig) -> Configs:
+    return client, replace(server, ticket_store=SlowTicketStore(hook, "put"), tickets=1)
+
+
 def at_once(_peer: object) -> None: ...
 
 
@@ -154,6 +178,7 @@ HOOKS: dict[str, tuple[Role, type[Question[Any]], Configure]] = {
     "server selects": ("server", questions.CredentialsWanted, server_selects),
     "server staples": ("server", questions.OCSPResponseWanted, server_staples),
     "server looks up": ("server", questions.PSKWanted, server_looks_up),
+    "server stores tickets": ("server", questions.TicketIssued, server_stores_tickets),
 }
 
 
@@ -180,6 +205,7 @@ def test_no_question_is_missing_here() -> None:
     """None is added without being cancelled here."""
     asked = {question for _, question, _ in HOOKS.values()}
     asked |= {questions.SessionWanted, questions.SessionReceived}
+    asked |= {questions.TicketWanted}  # in the last test here
     asked |= {questions.FirstUseWanted}  # in test_stream_early_data.py
     assert asked == {getattr(questions, name) for name in questions.__all__}
 
@@ -279,3 +305,31 @@ async def test_keeping_a_session(
 
     await cut_everywhere(attempt)
     assert dawdler.cut == 2 * CHECKPOINTS  # two tickets
+
+
+@OVER
+async def test_looking_a_ticket_up(
+    configs: Configs, dawdler: Dawdler, transports: Transports
+) -> None:
+    """The client is told, and resumes with another ticket."""
+    client_config, server_config = configs
+    store = SlowTicketStore(dawdler, "take")
+    slow = Engine("native", client_config, replace(server_config, ticket_store=store))
+
+    async def attempt(cut: Cut) -> None:
+        before = dawdler.cut
+        async with paired(slow, transports) as (client, server):
+            await handshake(client, server)
+            await say(server, client, b"tickets")
+        async with paired(slow, transports) as (client, server), trio.open_nursery() as nursery:
+            nursery.start_soon(shake_unless_told, client)
+            await cut(server.do_handshake)
+            assert not dawdler.under_way
+            nursery.cancel_scope.cancel()
+        if dawdler.cut > before:
+            async with paired(slow, transports) as (client, server):
+                await handshake(client, server)
+                assert server.negotiated.resumed
+
+    await cut_everywhere(attempt)
+    assert dawdler.cut == CHECKPOINTS

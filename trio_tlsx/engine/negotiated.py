@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptography import x509
 
@@ -33,6 +33,8 @@ class Negotiated:
         early_data_accepted: whether the server took the client's early data (0-RTT).
         psk_identity: the identity of the :class:`ExternalPSK` that both sides have; None if they
             know each other by other means. There are no certificates with it.
+        ticket_application_data: on a server, what it had put into the ticket that this connection
+            resumes (``ServerConfig.ticket_application_data``); empty otherwise.
     """
 
     version: str
@@ -45,6 +47,7 @@ class Negotiated:
     resumed: bool
     early_data_accepted: bool
     psk_identity: bytes | None = None
+    ticket_application_data: bytes = field(default=b"", repr=False)
 
     @property
     def peer_identity(self) -> Identity | None:

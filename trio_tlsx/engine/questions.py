@@ -14,6 +14,7 @@ from ..external_psk import ExternalPSK, FindPSK
 from ..peer import Peer
 from ..replay import ReplayRegister
 from ..sessions import Session, SessionStore
+from ..tickets import TicketStore
 from .signatures import SignatureScheme
 from .views import CertificateRequest, ClientHello
 from .wants import Question
@@ -27,6 +28,8 @@ __all__ = [
     "SessionReceived",
     "SessionWanted",
     "SignatureWanted",
+    "TicketIssued",
+    "TicketWanted",
     "VerificationWanted",
 ]
 
@@ -205,6 +208,46 @@ class SessionWanted(Question[Session | None]):
         if answer is None or isinstance(answer, Session):
             return answer
         raise InternalError(f"the session store gave {_kind(answer)}, which is not a Session")
+
+
+@dataclass(slots=True)
+class TicketWanted(Question[bytes | None]):
+    """What is kept in this server's store under the name that a client gives for a ticket?
+
+    The answer is what was kept, or None.
+    """
+
+    store: TicketStore
+    name: bytes = field(repr=False)
+    awaitable: Awaitable[Any] | None = field(default=None, repr=False)
+
+    def ask(self) -> object:
+        return self.store.take(self.name)
+
+    def accept(self, answer: object) -> bytes | None:
+        if answer is None or isinstance(answer, bytes):
+            return answer
+        raise InternalError(f"the ticket store gave {_kind(answer)}, which is none")
+
+
+@dataclass(slots=True)
+class TicketIssued(Question[None]):
+    """Keep what is in this ticket.
+
+    There is nothing to answer.
+    """
+
+    store: TicketStore
+    name: bytes = field(repr=False)
+    state: bytes = field(repr=False)
+    lifetime: int
+    awaitable: Awaitable[Any] | None = field(default=None, repr=False)
+
+    def ask(self) -> object:
+        return self.store.put(self.name, self.state, self.lifetime)
+
+    def accept(self, answer: object) -> None:
+        """Take whatever it is: nobody waits for it."""
 
 
 @dataclass(slots=True)

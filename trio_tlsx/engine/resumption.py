@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from os import urandom
 
 from cryptography import x509
@@ -16,6 +16,7 @@ from ..credentials import Credentials
 from ..server_name import ServerName
 from ..sessions import MAX_AGE, Session
 from ..ticket_keys import MAX_LIFETIME
+from ..tickets import TicketStore
 from . import extensions as ext
 from . import grease
 from .authentication import PeerIdentity
@@ -24,7 +25,7 @@ from .handshake import Handshake, Steps
 from .key_schedule import expand_label
 from .messages import ClientHello, NewSessionTicket
 from .psk import Psk
-from .questions import SessionReceived, SessionWanted
+from .questions import SessionReceived, SessionWanted, TicketIssued, TicketWanted
 from .signatures import SignatureScheme
 from .suites import CIPHER_SUITES, CipherSuite
 from .wire import Reader, opaque8, opaque24, uint8, uint16, uint32, uint64
@@ -34,13 +35,16 @@ __all__ = [
     "TicketIssuer",
     "TicketKeeper",
     "find_session",
-    "known_session",
+    "known_sessions",
     "psk_of",
     "server_of",
     "ticket_context",
 ]
 
 MAX_TICKET_LENGTH = 2**16 - 1
+
+#: Of what a ticket is called in a store, in bytes.
+TICKET_NAME_LENGTH = 32
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MILLISECOND = datetime.timedelta(milliseconds=1)
@@ -160,6 +164,7 @@ class ServerSession:
         alpn_protocol: the application protocol; None if none was negotiated.
         ticket_age_add: what the client adds to the ticket's age, in milliseconds.
         max_early_data_size: how much early data it may send, in bytes; 0 for none.
+        application_data: what of the application's own rides along.
     """
 
     suite: CipherSuite
@@ -170,6 +175,7 @@ class ServerSession:
     alpn_protocol: bytes | None = None
     ticket_age_add: int = field(default=0, repr=False)
     max_early_data_size: int = 0
+    application_data: bytes = field(default=b"", repr=False)
 
     def encode(self) -> bytes:
         chain, scheme = (
@@ -187,6 +193,7 @@ class ServerSession:
                 opaque8(self.alpn_protocol or b""),
                 uint32(self.ticket_age_add),
                 uint32(self.max_early_data_size),
+                opaque8(self.application_data),
             )
         )
 
@@ -212,6 +219,7 @@ class ServerSession:
             reader.opaque8() or None,
             reader.uint32(),
             reader.uint32(),
+            reader.opaque8(),
         )
 
     def is_usable(self, now: datetime.datetime, lifetime: datetime.timedelta) -> bool:
@@ -230,22 +238,33 @@ def ticket_context(config: ServerConfig, credentials: Credentials, hello: Client
     return config.client_policy + hashlib.sha256(leaf).digest() + server_name
 
 
-def known_session(
-    config: ServerConfig, context: bytes, ticket: bytes, obfuscated_age: int
-) -> Psk[ServerSession] | None:
-    """What a ticket of ours holds; None where it is not, or can no longer be used.
+def known_sessions(
+    hs: Handshake, config: ServerConfig, context: bytes, tickets: Iterable[tuple[bytes, int]]
+) -> Steps[Sequence[Psk[ServerSession]]]:
+    """What those of the tickets hold that are ours, and can still be used.
 
     Args:
-        context: what it must have been issued for.
+        context: what they must have been issued for.
+        tickets: each with its obfuscated age.
     """
-    octets = config.ticket_sealer.open(ticket, context)
+    known: list[Psk[ServerSession]] = []
+    for ticket, age in tickets:
+        sealed: bytes | None = ticket
+        if config.ticket_store is not None:
+            sealed = yield from hs.ask(TicketWanted(config.ticket_store, ticket))
+        session = None if sealed is None else open_session(config, context, sealed)
+        if session is not None:
+            known.append(Psk(ticket, age, session.suite, session.secret, session))
+    return known
+
+
+def open_session(config: ServerConfig, context: bytes, sealed: bytes) -> ServerSession | None:
+    octets = config.ticket_sealer.open(sealed, context)
     if octets is None:
         return None
     session = ServerSession.decode(octets)
     lifetime = datetime.timedelta(seconds=config.ticket_sealer.lifetime)
-    if not session.is_usable(config.clock(), lifetime):
-        return None
-    return Psk(ticket, obfuscated_age, session.suite, session.secret, session)
+    return session if session.is_usable(config.clock(), lifetime) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +274,7 @@ class TicketIssuer:
     Attributes:
         context: what they are good for.
         resumption_secret: what their keys come from.
+        application_data: what of the application's own rides along.
     """
 
     config: ServerConfig
@@ -264,6 +284,7 @@ class TicketIssuer:
     authenticated_at: datetime.datetime
     resumption_secret: bytes = field(repr=False)
     alpn_protocol: bytes | None
+    application_data: bytes = field(repr=False)
 
     def issue(self) -> Iterator[NewSessionTicket]:
         """Each with a key of its own; none where the client's certificates are too large."""
@@ -285,7 +306,17 @@ class TicketIssuer:
                 self.alpn_protocol,
                 age_add,
                 self.config.max_early_data_size,
+                self.application_data,
             )
             ticket = keys.seal(session.encode(), self.context)
             if len(ticket) <= MAX_TICKET_LENGTH:
                 yield NewSessionTicket(keys.lifetime, age_add, nonce, ticket, greased)
+
+    def deposit(self, hs: Handshake, store: TicketStore) -> Steps[Sequence[NewSessionTicket]]:
+        """The same, with names for what was put into a store in their place."""
+        tickets: list[NewSessionTicket] = []
+        for ticket in self.issue():
+            name = urandom(TICKET_NAME_LENGTH)
+            yield from hs.ask(TicketIssued(store, name, ticket.ticket, ticket.ticket_lifetime))
+            tickets.append(replace(ticket, ticket=name))
+        return tickets

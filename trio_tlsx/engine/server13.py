@@ -110,11 +110,24 @@ def run(
     hs.incoming.accept_change_cipher_spec = False
     hs.protect_incoming(suite, keys.derive("c ap traffic", finished_hash))
     external = psk.external if psk else None
+    negotiated = Negotiated(
+        version="TLSv1.3",
+        cipher_suite=suite.name,
+        group=group.name if group else None,
+        alpn_protocol=protocol.decode("latin-1") if protocol else None,
+        server_name=requested_name(hello.extensions),
+        peer_certificates=client.chain if client else (),
+        signature_scheme=client.signature_scheme.name if client else None,
+        resumed=session is not None,
+        early_data_accepted=accepted is not None,
+        psk_identity=external.identity if external else None,
+        ticket_application_data=session.application_data if session else b"",
+    )
     new_tickets = None
     resumption_secret = keys.derive("res master", hs.transcript.digest())
     # A key from outside costs no more than a ticket, and when it is withdrawn it should be so.
     if identity is not None and external is None and config.tickets and psk_modes(config, hello):
-        new_tickets = TicketIssuer(
+        issuer = TicketIssuer(
             config,
             ticket_context(config, identity[0], hello),
             suite,
@@ -122,21 +135,15 @@ def run(
             authenticated_at=session.authenticated_at if session else config.clock(),
             resumption_secret=resumption_secret,
             alpn_protocol=protocol,
-        ).issue
+            application_data=config.ticket_rider(negotiated),
+        )
+        new_tickets = issuer.issue
+        if config.ticket_store is not None:
+            deposited = yield from issuer.deposit(hs, config.ticket_store)
+            new_tickets = partial(iter, deposited)
     return Established(
         suite,
-        Negotiated(
-            version="TLSv1.3",
-            cipher_suite=suite.name,
-            group=group.name if group else None,
-            alpn_protocol=protocol.decode("latin-1") if protocol else None,
-            server_name=requested_name(hello.extensions),
-            peer_certificates=client.chain if client else (),
-            signature_scheme=client.signature_scheme.name if client else None,
-            resumed=session is not None,
-            early_data_accepted=accepted is not None,
-            psk_identity=external.identity if external else None,
-        ),
+        negotiated,
         server_certificate=identity[0].chain[0] if identity and not external else None,
         exporter_secret=exporter_secret,
         shared_suites=tuple(

@@ -31,7 +31,7 @@ from .hello import (
 from .messages import HELLO_RETRY_REQUEST_RANDOM, RANDOM_LENGTH, ClientHello, ServerHello
 from .psk import PSK_DHE_KE, PSK_KE, Psk, check_binder, decode_offered_psks, psk_modes
 from .questions import CredentialsWanted
-from .resumption import ServerSession, known_session, ticket_context
+from .resumption import ServerSession, known_sessions, ticket_context
 from .selection import Selected
 from .suites import CipherSuite
 from .wire import uint16
@@ -212,8 +212,7 @@ def known_psks(
     identities = offered.identities[:MAX_IDENTITIES]
     if identity is not None:
         context = ticket_context(config, identity[0], hello)
-        sessions = (known_session(config, context, ticket, age) for ticket, age in identities)
-        if known := [psk for psk in sessions if psk is not None]:
+        if known := (yield from known_sessions(hs, config, context, identities)):
             return known
     names = [name for name, _ in identities]
     return (yield from find_psks(hs, config, names, needed=not candidates))

@@ -1,0 +1,254 @@
+"""What is in a server's tickets, and tickets that are only names for it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from engine_pairs import authority, connections, failure_of, read_all, send, shake_hands
+from worlds import World, new_world
+
+from trio_tlsx import ConfigError, InternalError, MemoryTicketStore, Negotiated, TicketKeys
+from trio_tlsx.engine.connection import Connection
+from trio_tlsx.engine.questions import TicketIssued, TicketWanted
+from trio_tlsx.engine.resumption import TICKET_NAME_LENGTH
+from trio_tlsx.engine.wants import Question, Want
+from trio_tlsx.errors import AlertDescription
+from trio_tlsx.tickets import MAX_TICKET_APPLICATION_DATA
+
+RIDER = b"what the application wants back"
+
+
+@pytest.fixture
+def world() -> World:
+    return new_world()
+
+
+# What rides in tickets
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_what_the_application_put_into_a_ticket_comes_back(world: World, stored: bool) -> None:
+    store = MemoryTicketStore() if stored else None
+    world.server = replace(world.server, ticket_application_data=RIDER, ticket_store=store)
+    for resumed in (False, True, True):
+        client, server = world.meet()
+        assert client.negotiated.resumed is resumed
+        assert server.negotiated.ticket_application_data == (RIDER if resumed else b"")
+        assert client.negotiated.ticket_application_data == b""
+    for session in world.pocket.sessions:
+        assert RIDER not in session.ticket
+    assert RIDER.decode() not in repr(server.negotiated)
+
+
+def test_it_may_be_made_for_each_connection(world: World) -> None:
+    def count(negotiated: Negotiated) -> bytes:
+        assert negotiated.cipher_suite
+        return negotiated.ticket_application_data + b"."
+
+    world.server = replace(world.server, ticket_application_data=count)
+    seen = [world.meet()[1].negotiated.ticket_application_data for _ in range(4)]
+    assert seen == [b"", b".", b"..", b"..."]
+
+
+def test_nobody_is_asked_where_there_are_no_tickets(world: World) -> None:
+    def refuse(negotiated: Negotiated) -> bytes:
+        raise AssertionError
+
+    world.server = replace(world.server, ticket_application_data=refuse, tickets=0)
+    world.meet()
+
+
+def test_it_is_no_more_than_so_much(world: World) -> None:
+    most = bytes(MAX_TICKET_APPLICATION_DATA)
+    with pytest.raises(ConfigError, match="256 bytes"):
+        replace(world.server, ticket_application_data=most + b"x")
+    world.server = replace(world.server, ticket_application_data=most)
+    world.meet()
+    assert world.meet()[1].negotiated.ticket_application_data == most
+
+
+@pytest.mark.parametrize("given", [bytes(MAX_TICKET_APPLICATION_DATA + 1), "text", None])
+def test_a_function_that_gives_something_else(world: World, given: Any) -> None:
+    def give(negotiated: Negotiated) -> Any:
+        return given
+
+    world.server = replace(world.server, ticket_application_data=give)
+    error = failure_of(lambda: shake_hands(*connections(world.client, world.server)))
+    assert isinstance(error, InternalError)
+    assert error.alert == AlertDescription.internal_error
+
+
+# Tickets in a store
+
+
+@pytest.fixture
+def store(world: World) -> MemoryTicketStore:
+    store = MemoryTicketStore()
+    world.server = replace(world.server, ticket_store=store)
+    return store
+
+
+def test_tickets_are_only_names(world: World, store: MemoryTicketStore) -> None:
+    assert [world.resumes() for _ in range(3)] == [False, True, True]
+    lengths = {len(session.ticket) for session in world.pocket.sessions}
+    assert lengths == {TICKET_NAME_LENGTH}
+    assert len(store) == len(world.pocket.sessions) == 4
+
+
+def test_each_is_good_for_one_use(world: World, store: MemoryTicketStore) -> None:
+    world.meet()
+    session = world.pocket.sessions[-1]
+    assert world.resumes()
+    world.pocket.sessions.append(session)
+    assert not world.resumes()
+
+
+def test_one_that_the_store_does_not_know(world: World, store: MemoryTicketStore) -> None:
+    world.meet()
+    [*_, session] = world.pocket.sessions
+    for ticket in (b"x", bytes(TICKET_NAME_LENGTH), session.ticket[:-1], session.ticket + b"x"):
+        world.pocket.sessions.append(replace(session, ticket=ticket))
+        assert not world.resumes()
+    world.pocket.sessions.append(session)
+    assert world.resumes()
+
+
+def test_what_is_stored_is_sealed_and_good_for_its_server_only(
+    world: World, store: MemoryTicketStore
+) -> None:
+    world.meet()
+    assert all(
+        session.secret not in state
+        for session in world.pocket.sessions
+        for state in store._states.values()  # pyright: ignore[reportPrivateUsage]
+    )
+    world.server = replace(
+        world.server,
+        credentials=authority.issue("test.example"),
+        ticket_keys=world.server.ticket_sealer,
+    )
+    assert not world.resumes()
+    assert world.resumes()
+
+
+def test_retired_keys_open_nothing_of_it(world: World, store: MemoryTicketStore) -> None:
+    world.meet()
+    world.server = replace(world.server, ticket_keys=TicketKeys(clock=world.clock))
+    assert not world.resumes()
+    assert world.resumes()
+
+
+def test_one_that_has_expired(world: World, store: MemoryTicketStore) -> None:
+    keys = TicketKeys([bytes(32)], lifetime=100, clock=world.clock)
+    world.server = replace(world.server, ticket_keys=keys)
+    world.meet()
+    for lasting in world.pocket.sessions:
+        assert lasting.lifetime == 100
+    world.pocket.sessions = [replace(session, lifetime=200) for session in world.pocket.sessions]
+    world.clock.forward(100)
+    assert not world.resumes()
+
+
+def test_after_a_hello_retry_request(world: World, store: MemoryTicketStore) -> None:
+    world.server = replace(world.server, groups=["secp256r1"], require_cookie=True)
+    assert [world.resumes() for _ in range(3)] == [False, True, True]
+
+
+def test_the_store_in_memory_is_bounded(world: World) -> None:
+    store = MemoryTicketStore(max_tickets=3)
+    for number in range(10):
+        store.put(bytes((number,)), b"state", 60)
+    assert len(store) == 3
+    assert store.take(b"\x00") is None
+    assert store.take(b"\x09") == b"state"
+    assert store.take(b"\x09") is None
+    assert repr(store) == "<MemoryTicketStore of 2 tickets>"
+    with pytest.raises(ConfigError):
+        MemoryTicketStore(max_tickets=0)
+
+
+class Later:
+    """A store whose answers come later."""
+
+    def __init__(self) -> None:
+        self.store = MemoryTicketStore()
+
+    async def put(self, name: bytes, state: bytes, lifetime: int) -> None:
+        self.store.put(name, state, lifetime)
+
+    async def take(self, name: bytes) -> bytes | None:
+        return self.store.take(name)
+
+
+def run(awaitable: Awaitable[Any] | None) -> Any:
+    """The result of a coroutine that waits for nothing."""
+    assert awaitable is not None
+    try:
+        awaitable.__await__().send(None)
+    except StopIteration as done:
+        return done.value
+    raise AssertionError("it waits")
+
+
+def shake_hands_slowly(client: Connection, server: Connection) -> list[type[Question[Any]]]:
+    """The same as ``shake_hands`` with a server that asks; what it asked."""
+    asked: list[type[Question[Any]]] = []
+    for _ in range(20):
+        for one, other in ((client, server), (server, client)):
+            want = one.do_handshake()
+            if isinstance(want, Question):
+                asked.append(type(want))
+                awaitable, want.awaitable = want.awaitable, None
+                one.answer(run(awaitable))
+            if output := one.data_to_send():
+                other.receive_data(output)
+        if client.handshake_complete and server.do_handshake() is Want.NOTHING:
+            return asked
+    raise AssertionError("the handshake does not end")
+
+
+def test_a_store_that_answers_later(world: World) -> None:
+    world.server = replace(world.server, ticket_store=Later())
+    for resumed in (False, True):
+        client, server = connections(world.client, world.server)
+        asked = shake_hands_slowly(client, server)
+        assert asked == [TicketWanted] * resumed + [TicketIssued] * 2
+        assert client.negotiated.resumed is server.negotiated.resumed is resumed
+        send(server, client, b"tickets")
+        assert read_all(client) == b"tickets"
+
+
+class WrongStore(MemoryTicketStore):
+    def take(self, name: bytes) -> Any:
+        super().take(name)
+        return "no state"
+
+
+class BrokenStore(MemoryTicketStore):
+    def take(self, name: bytes) -> bytes | None:
+        raise OSError("out of reach")
+
+
+@pytest.mark.parametrize("store_type", [WrongStore, BrokenStore])
+def test_a_store_that_fails(world: World, store_type: type[MemoryTicketStore]) -> None:
+    world.server = replace(world.server, ticket_store=store_type())
+    world.meet()
+    error = failure_of(lambda: shake_hands(*connections(world.client, world.server)))
+    assert isinstance(error, InternalError)
+    assert error.alert == AlertDescription.internal_error
+
+
+class NothingIsForged(MemoryTicketStore):
+    """Whoever can write to the store cannot make sessions."""
+
+    def take(self, name: bytes) -> bytes | None:
+        return bytes(500)
+
+
+def test_what_the_store_gives_is_not_trusted(world: World) -> None:
+    world.server = replace(world.server, ticket_store=NothingIsForged())
+    world.meet()
+    assert not world.resumes()
