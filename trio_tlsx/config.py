@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from cryptography.hazmat.primitives import hashes
 
@@ -28,6 +28,7 @@ from .engine.views import CertificateRequest, ClientHello
 from .errors import ConfigError
 from .external_psk import MAX_PSKS, ExternalPSK, FindPSK, PSKs, list_psks, psk_finder
 from .key_log import KeyLog, key_log_writer
+from .names import GROUP_ALIASES, encode_alpn, look_up
 from .peer import Peer
 from .replay import MemoryReplayRegister, ReplayRegister
 from .sessions import MemorySessionStore, SessionStore
@@ -39,17 +40,6 @@ if TYPE_CHECKING:
     from .engine.negotiated import Negotiated
 
 __all__ = ["ClientConfig", "ServerConfig"]
-
-#: What people call the groups beside the names of the IANA registry.
-GROUP_ALIASES = {
-    "p-256": "secp256r1",
-    "p-384": "secp384r1",
-    "p-521": "secp521r1",
-    "prime256v1": "secp256r1",
-}
-
-MAX_ALPN_PROTOCOL_LENGTH = 255  # RFC 7301 3.1: a one-byte length
-MAX_ALPN_LIST_LENGTH = 2**16 - 1
 
 #: CA names that a server sends, in bytes. Beyond that a client may send any certificate: a list
 #: of everybody, such as a platform's CAs, guides nobody.
@@ -67,52 +57,6 @@ MAX_EARLY_DATA_SIZE = 14_336
 def utc_now() -> datetime.datetime:
     """The time by which certificates are judged."""
     return datetime.datetime.now(datetime.UTC)
-
-
-class _Named(Protocol):
-    @property
-    def name(self) -> str: ...
-
-
-_T = TypeVar("_T", bound=_Named)
-
-
-def _look_up(
-    what: str, names: Iterable[str], table: Iterable[_T], aliases: Mapping[str, str] | None = None
-) -> tuple[_T, ...]:
-    """The table's rows with these names, in this order, each once."""
-    rows = {row.name.lower(): row for row in table}
-    found: dict[str, _T] = {}
-    if isinstance(names, str):
-        raise ConfigError(f"{what}s is a sequence of names, not one string: {names!r}")
-    for name in names:
-        key = name.lower()
-        key = (aliases or {}).get(key, key)
-        if key not in rows:
-            known = ", ".join(row.name for row in rows.values())
-            raise ConfigError(f"unknown {what} {name!r}; known are {known}")
-        found[key] = rows[key]
-    if not found:
-        raise ConfigError(f"no {what} at all: nothing could be negotiated")
-    return tuple(found.values())
-
-
-def _encode_alpn(protocols: Sequence[str | bytes]) -> tuple[bytes, ...]:
-    if isinstance(protocols, str | bytes):
-        raise ConfigError(f"alpn_protocols is a sequence of names, not one: {protocols!r}")
-    for protocol in protocols:
-        if isinstance(protocol, str) and not protocol.isascii():
-            raise ConfigError(f"ALPN protocol {protocol!r} is not ASCII: give it as bytes")
-    encoded = tuple(p.encode("ascii") if isinstance(p, str) else bytes(p) for p in protocols)
-    for protocol in encoded:
-        if not 1 <= len(protocol) <= MAX_ALPN_PROTOCOL_LENGTH:
-            raise ConfigError(
-                f"ALPN protocol {protocol[:20]!r} has {len(protocol)} bytes; "
-                f"RFC 7301 allows 1 to {MAX_ALPN_PROTOCOL_LENGTH}"
-            )
-    if sum(len(protocol) + 1 for protocol in encoded) > MAX_ALPN_LIST_LENGTH:
-        raise ConfigError(f"the ALPN protocols together exceed {MAX_ALPN_LIST_LENGTH} bytes")
-    return encoded
 
 
 def _list_credentials(
@@ -163,9 +107,9 @@ class _Config:
     write_key_log: Callable[[str], object] | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        suites = _look_up("cipher suite", self.cipher_suites, CIPHER_SUITES.values())
-        groups = _look_up("group", self.groups, GROUPS.values(), GROUP_ALIASES)
-        schemes = _look_up("signature scheme", self.signature_schemes, CERTIFICATE_VERIFY_SCHEMES)
+        suites = look_up("cipher suite", self.cipher_suites, CIPHER_SUITES.values())
+        groups = look_up("group", self.groups, GROUPS.values(), GROUP_ALIASES)
+        schemes = look_up("signature scheme", self.signature_schemes, CERTIFICATE_VERIFY_SCHEMES)
         if not MIN_RECORD_SIZE_LIMIT <= self.record_size_limit <= MAX_INNER_PLAINTEXT_LENGTH:
             raise ConfigError(
                 f"record_size_limit is {self.record_size_limit} bytes; RFC 8449 allows "
@@ -189,7 +133,7 @@ class _Config:
             raise ConfigError("verify_replaces_builtin=True needs verify=: nothing else would ask")
         resolve(self, "verifiers", verifiers)
         resolve(self, "candidates", _list_credentials(self.credentials))
-        resolve(self, "alpn", _encode_alpn(self.alpn_protocols))
+        resolve(self, "alpn", encode_alpn(self.alpn_protocols))
         resolve(self, "suite_table", {suite.code: suite for suite in suites})
         resolve(self, "group_table", {group.code: group for group in groups})
         resolve(self, "scheme_table", schemes)
@@ -316,7 +260,7 @@ class ClientConfig(_Config):
         if not self.key_shares:
             return frozenset()
         offered = self.group_table.values()
-        shares = _look_up("key share", self.key_shares, offered, GROUP_ALIASES)
+        shares = look_up("key share", self.key_shares, offered, GROUP_ALIASES)
         return frozenset(group.code for group in shares)
 
     def _resolve_psks(self) -> None:
