@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from cryptography.hazmat.primitives import hashes
 
+from .certificate_compression import CertificateCompressor, compressors_of
 from .credentials import Credentials
 from .engine.groups import DEFAULT_GROUPS, GROUPS, Group
 from .engine.record import (
@@ -88,6 +89,7 @@ class _Config:
     cipher_suites: Sequence[str] = tuple(suite.name for suite in CIPHER_SUITES.values())
     groups: Sequence[str] = tuple(group.name for group in DEFAULT_GROUPS)
     signature_schemes: Sequence[str] = tuple(s.name for s in DEFAULT_SCHEMES)
+    certificate_compression: Sequence[str | CertificateCompressor] = ()
     record_size_limit: int = MAX_INNER_PLAINTEXT_LENGTH
     max_fragment_size: int = MAX_PLAINTEXT_LENGTH
     key_update_bytes: int | None = None
@@ -104,6 +106,7 @@ class _Config:
     suite_table: Mapping[int, CipherSuite] = field(init=False, repr=False, compare=False)
     group_table: Mapping[int, Group] = field(init=False, repr=False, compare=False)
     scheme_table: tuple[SignatureScheme, ...] = field(init=False, repr=False, compare=False)
+    compressors: Mapping[int, CertificateCompressor] = field(init=False, repr=False, compare=False)
     write_key_log: Callable[[str], object] | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -137,6 +140,7 @@ class _Config:
         resolve(self, "suite_table", {suite.code: suite for suite in suites})
         resolve(self, "group_table", {group.code: group for group in groups})
         resolve(self, "scheme_table", schemes)
+        resolve(self, "compressors", compressors_of(self.certificate_compression))
         log = None if self.key_log is None else key_log_writer(self.key_log)
         resolve(self, "write_key_log", log)
 
@@ -161,6 +165,9 @@ class ClientConfig(_Config):
             the server needs to ask no second time; with none at all (``()``) it says first which
             it wants. By default the first post-quantum group and the first other one.
         signature_schemes: what the server may sign with, likewise.
+        certificate_compression: what certificates, the server's and our own, may be compressed
+            with (RFC 8879), the most wanted first: ``"zlib"``, on Python 3.14 ``"zstd"``, or a
+            :class:`CertificateCompressor`. Nothing by default.
         record_size_limit: the largest plaintext record that the server may send, in bytes, with
             its content type (RFC 8449): 64 to 16,385.
         max_fragment_size: how much one record carries that we send, in bytes: 64 to 16,384. A peer
@@ -317,6 +324,9 @@ class ServerConfig(_Config):
         cipher_suites: names of the IANA registry, most wanted first.
         groups: key exchanges, likewise; ``"P-256"`` is understood too.
         signature_schemes: what clients may sign with, likewise.
+        certificate_compression: what certificates, our own and clients', may be compressed with
+            (RFC 8879), the most wanted first: ``"zlib"``, on Python 3.14 ``"zstd"``, or a
+            :class:`CertificateCompressor`. Nothing by default.
         record_size_limit: the largest plaintext record that the client may send, in bytes, with
             its content type (RFC 8449): 64 to 16,385.
         max_fragment_size: how much one record carries that we send, in bytes: 64 to 16,384. A peer

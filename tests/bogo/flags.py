@@ -21,7 +21,7 @@ _SWITCHES = """
     -reverify-on-resume -expect-session-miss -expect-no-session -expect-ticket-renewal
     -no-ticket -use-ticket-callback -use-ticket-aead-callback -skip-ticket -renew-ticket
     -new-x509-credential -must-match-issuer -fail-cert-callback -fail-early-callback
-    -install-ddos-callback -fail-ddos-callback
+    -install-ddos-callback -fail-ddos-callback -install-cert-compression-algs
     -enable-ocsp-stapling -use-ocsp-callback -set-ocsp-in-callback -decline-ocsp-callback
     -fail-ocsp-callback -enable-signed-cert-timestamps -key-update -export-traffic-secrets
     -enable-early-data -expect-accept-early-data -expect-reject-early-data
@@ -43,6 +43,7 @@ _VALUED = """
     -expect-ticket-age-skew -expect-early-data-reason -key-shares -use-client-ca-list
     -max-send-fragment -server-supported-groups-hint -expect-peer-verify-pref
     -expect-client-ca-list -psk-importer-key -psk-importer-identity -psk-importer-context
+    -install-one-cert-compression-alg
 """
 
 # Those that belong to the credential that the last "-new-...-credential" began, if one did.

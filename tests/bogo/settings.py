@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Awaitable, Callable, Generator
 from typing import Literal
 
+from compressors import certificate_compression
 from cryptography import x509
 from flags import Flags, Unimplemented
 from identity import Identity
@@ -140,6 +141,7 @@ def client_config(
         groups=groups(flags),
         key_shares=key_shares(flags),
         signature_schemes=schemes(flags),
+        certificate_compression=certificate_compression(flags),
         max_fragment_size=flags.number("-max-send-fragment", MAX_PLAINTEXT_LENGTH),
         ocsp_stapling="-enable-ocsp-stapling" in flags,
         timestamps="-enable-signed-cert-timestamps" in flags,
@@ -182,6 +184,7 @@ def server_config(
         alpn_protocols=protocols,
         groups=groups(flags),
         signature_schemes=schemes(flags),
+        certificate_compression=certificate_compression(flags),
         max_fragment_size=flags.number("-max-send-fragment", MAX_PLAINTEXT_LENGTH),
         ticket_keys=memory.no_ticket_keys if "-no-ticket" in flags else memory.ticket_keys,
         max_early_data_size=MAX_EARLY_DATA_SIZE if "-enable-early-data" in flags else 0,

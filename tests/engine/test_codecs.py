@@ -18,6 +18,7 @@ from trio_tlsx.engine.messages import (
     CertificateRequest,
     CertificateVerify,
     ClientHello,
+    CompressedCertificate,
     EncryptedExtensions,
     EndOfEarlyData,
     Finished,
@@ -30,7 +31,7 @@ from trio_tlsx.engine.messages import (
 )
 from trio_tlsx.errors import ProtocolError
 
-uint8s, uint16s, uint32s = (st.integers(0, 2**bits - 1) for bits in (8, 16, 32))
+uint8s, uint16s, uint24s, uint32s = (st.integers(0, 2**bits - 1) for bits in (8, 16, 24, 32))
 short = st.binary(max_size=40)
 some = st.binary(min_size=1, max_size=40)
 randoms = st.binary(min_size=32, max_size=32)
@@ -58,6 +59,7 @@ MESSAGES: dict[type[Message], st.SearchStrategy[Message]] = {
         st.lists(st.builds(CertificateEntry, some, extension_blocks), max_size=3).map(tuple),
     ),
     CertificateVerify: st.builds(CertificateVerify, uint16s, short),
+    CompressedCertificate: st.builds(CompressedCertificate, uint16s, uint24s, some),
     EndOfEarlyData: st.builds(EndOfEarlyData),
     Finished: st.builds(Finished, short),
     NewSessionTicket: st.builds(NewSessionTicket, uint32s, uint32s, short, some, extension_blocks),
@@ -188,6 +190,11 @@ CODECS = {
         st.lists(some, min_size=1, max_size=4).map(tuple),
         ext.encode_certificate_authorities,
         ext.decode_certificate_authorities,
+    ),
+    "compression_algorithms": Codec(
+        st.lists(uint16s, min_size=1, max_size=4, unique=True).map(tuple),
+        ext.encode_compression_algorithms,
+        ext.decode_compression_algorithms,
     ),
     "timestamps": Codec(
         st.lists(some, min_size=1, max_size=4).map(tuple),

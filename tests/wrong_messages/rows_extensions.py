@@ -25,6 +25,8 @@ from trio_tlsx.errors import AlertDescription as A
 
 PEERS = (AskingServerPeer, CertifiedClientPeer)
 
+ZLIB_TWICE = b"\4\0\1\0\1"
+
 #: RFC 9846 4.3: where each extension may stand.
 TABLE = {
     E.server_name: "CH EE CR",
@@ -190,6 +192,8 @@ MALFORMED = {
     ("4.3", "EE", E.server_name): "00 000400000161",
     ("4.3.7", "EE", E.supported_groups): "- 0000 000100 0002001dff",
     ("4.3.3", "CR", E.signature_algorithms): "- 00 0000 000104 0002040300 00040403",
+    ("RFC 8879 3", "CH", E.compress_certificate): "- 00 0100 03000100 020001ff 040001",
+    ("RFC 8879 3", "CR", E.compress_certificate): "- 00 0100 03000100 020001ff 040001",
     ("4.3.3", "CR", E.signature_algorithms_cert): "- 0000 000104 0002040300",
     ("4.3.4", "CR", E.certificate_authorities): "- 0000 00020000 000300023a 000300013aff",
     ("4.5.1.1", "CR", E.status_request): "00 0100000000",
@@ -272,6 +276,13 @@ ROWS = [
             f"record_size_limit-{limit}": extension(E.record_size_limit, limit.to_bytes(2))
             for limit in (0, 1, 63)
         },
+        A.illegal_parameter,
+    ),
+    *rows(
+        "RFC 8879 3",
+        PEERS,
+        ["client_hello", "certificate_request"],
+        {"compress_certificate-with-zlib-twice": extension(E.compress_certificate, ZLIB_TWICE)},
         A.illegal_parameter,
     ),
     # RFC 7301 3.2

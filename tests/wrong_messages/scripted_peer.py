@@ -6,6 +6,7 @@ handshake succeeds, data flows, and keys are updated.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, TypeAlias, TypeVar
@@ -26,6 +27,7 @@ from trio_tlsx.engine.messages import (
     CertificateRequest,
     CertificateVerify,
     ClientHello,
+    CompressedCertificate,
     EncryptedExtensions,
     EndOfEarlyData,
     Finished,
@@ -47,6 +49,7 @@ from trio_tlsx.testing import CA
 SERVER_NAME = "test.example"
 DATA = b"for the application"
 X25519, P256, P384 = 0x001D, 0x0017, 0x0018
+ZLIB = 1
 SUITE = CIPHER_SUITES[0x1301]
 SERVER_CONTEXT = b"TLS 1.3, server CertificateVerify"
 CLIENT_CONTEXT = b"TLS 1.3, client CertificateVerify"
@@ -61,6 +64,7 @@ AnyMessage: TypeAlias = (
     | EncryptedExtensions
     | CertificateRequest
     | Certificate
+    | CompressedCertificate
     | CertificateVerify
     | EndOfEarlyData
     | Finished
@@ -259,6 +263,14 @@ class Peer:
     def certificate(self) -> Certificate:
         return Certificate(b"", tuple(CertificateEntry(der, {}) for der in self.signer.der_chain))
 
+    def certificate_step(self) -> tuple[str, AnyMessage]:
+        return "certificate", self.certificate()
+
+    def compressed_certificate_step(self) -> tuple[str, AnyMessage]:
+        octets = self.certificate().encode()
+        message = CompressedCertificate(ZLIB, len(octets), zlib.compress(octets))
+        return "compressed_certificate", message
+
     def finished(self) -> Finished:
         digest = self.transcript.digest()
         return Finished(finished_verify_data(SUITE, self.finished_key, digest))
@@ -347,7 +359,7 @@ class ServerPeer(Peer):
             request = CertificateRequest(b"", {E.signature_algorithms: schemes})
             self.step("certificate_request", request)
         if self.psk is None:
-            self.step("certificate", self.certificate())
+            self.step(*self.certificate_step())
             self.step("certificate_verify", self.sign(SERVER_CONTEXT))
         self.step("finished", self.finished())
 
@@ -377,6 +389,19 @@ class StaplingServerPeer(ServerPeer):
     engine_config: ClassVar = replace(
         ServerPeer.engine_config, ocsp_stapling=True, timestamps=True
     )
+
+
+class CompressingServerPeer(ServerPeer):
+    """One that compresses its certificate, as it may."""
+
+    places: ClassVar = (
+        "encrypted_extensions",
+        "compressed_certificate",
+        "certificate_verify",
+        "finished",
+    )
+    engine_config: ClassVar = replace(ServerPeer.engine_config, certificate_compression=["zlib"])
+    certificate_step = Peer.compressed_certificate_step
 
 
 class RetryingServerPeer(ServerPeer):
@@ -469,7 +494,7 @@ class ClientPeer(Peer):
         finished_hash = self.transcript.digest()
         self.opener = Opener(SUITE, keys.derive("s ap traffic", finished_hash))
         if self.asked:
-            self.step("certificate", self.certificate())
+            self.step(*self.certificate_step())
             self.step("certificate_verify", self.sign(CLIENT_CONTEXT))
         self.step("finished", self.finished())
         self.sealer = Sealer(SUITE, keys.derive("c ap traffic", finished_hash))
@@ -495,6 +520,16 @@ class CertifiedClientPeer(ClientPeer):
     ) -> None:
         super().__init__(deeds, config=config, **how)
         self.asked = True
+
+
+class CompressingClientPeer(CertifiedClientPeer):
+    """One that compresses it, as it may."""
+
+    places: ClassVar = ("compressed_certificate", "certificate_verify", "finished")
+    engine_config: ClassVar = replace(
+        CertifiedClientPeer.engine_config, certificate_compression=["zlib"]
+    )
+    certificate_step = Peer.compressed_certificate_step
 
 
 class RetriedClientPeer(ClientPeer):

@@ -16,6 +16,8 @@ from scripted_peer import (
     AskingServerPeer,
     CertifiedClientPeer,
     ClientPeer,
+    CompressingClientPeer,
+    CompressingServerPeer,
     RetriedClientPeer,
     RetryingServerPeer,
     ServerPeer,
@@ -35,6 +37,8 @@ PEERS = [
     EarlyServerPeer,
     EarlyFullServerPeer,
     EarlyRetryingServerPeer,
+    CompressingServerPeer,
+    CompressingClientPeer,
 ]
 
 

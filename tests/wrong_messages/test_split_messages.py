@@ -10,6 +10,8 @@ from scripted_peer import (
     AnyPeer,
     AskingServerPeer,
     CertifiedClientPeer,
+    CompressingClientPeer,
+    CompressingServerPeer,
     Peer,
     RetriedClientPeer,
     RetryingServerPeer,
@@ -24,6 +26,8 @@ PLACES = [
     *((CertifiedClientPeer, place) for place in CertifiedClientPeer.places),
     (RetryingServerPeer, "hello_retry_request"),
     (RetriedClientPeer, "second_client_hello"),
+    (CompressingServerPeer, "compressed_certificate"),
+    (CompressingClientPeer, "compressed_certificate"),
 ]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+import rows_compression
 import rows_early_data
 import rows_extensions
 import rows_hellos
@@ -26,6 +27,7 @@ ROWS = [
     *rows_extensions.ROWS,
     *rows_hellos.ROWS,
     *rows_psks.ROWS,
+    *rows_compression.ROWS,
     *rows_records.ROWS,
     *rows_early_data.ROWS,
 ]

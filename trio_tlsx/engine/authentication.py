@@ -11,6 +11,7 @@ from types import MappingProxyType
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
+from ..certificate_compression import CertificateCompressor
 from ..certificates import MALFORMED
 from ..config import ClientConfig, ServerConfig
 from ..credentials import Credentials
@@ -18,6 +19,7 @@ from ..errors import AlertDescription, CertificateError, ProtocolError
 from ..peer import Peer
 from ..verification import MAX_CHAIN_LENGTH
 from . import signatures
+from .compressed_certificates import compressed
 from .extensions import (
     Context,
     Extensions,
@@ -60,11 +62,13 @@ def send_certificate(
     scheme: SignatureScheme,
     context: bytes,
     stapled: Extensions = MappingProxyType({}),
+    compressor: CertificateCompressor | None = None,
 ) -> Steps[None]:
     """Send Certificate, with these extensions of its leaf, and CertificateVerify."""
     leaf, *others = credentials.der_chain
     entries = (CertificateEntry(leaf, stapled), *(CertificateEntry(der, {}) for der in others))
-    hs.send(Certificate(b"", entries))
+    certificate = Certificate(b"", entries)
+    hs.send(certificate if compressor is None else compressed(certificate, compressor))
     content = _signed_content(context, hs.transcript.digest())
     signature = yield from hs.ask(SignatureWanted(credentials, scheme, content))
     hs.send(CertificateVerify(scheme, signature))

@@ -17,6 +17,7 @@ from ..verification import verify_server
 from . import authentication, early_data, selection, views
 from . import extensions as ext
 from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
+from .compressed_certificates import compressor_for, decompressed, message_types
 from .early_data import Attempt
 from .extensions import Context, Extensions, ExtensionType, check_context
 from .groups import Group
@@ -87,11 +88,13 @@ def run(
 
     request = server = None
     if psk is None:
-        message = yield from hs.expect_either(CertificateRequest, Certificate)
+        certificate_types = message_types(config.compressors)
+        message = yield from hs.expect_any(CertificateRequest, *certificate_types)
         if isinstance(message, CertificateRequest):
             request = read_request(message, offer.server_name)
-            message = yield from hs.expect(Certificate)
-        server = yield from authenticate_server(hs, offer, message)
+            message = yield from hs.expect_any(*certificate_types)
+        certificate = decompressed(config.compressors, message)
+        server = yield from authenticate_server(hs, offer, certificate)
     elif session is not None:
         # RFC 9846 2.2: having the key, it is who showed a certificate when the key was made.
         server = server_of(session)
@@ -236,4 +239,7 @@ def answer_request(
         hs.send(Certificate(b"", ()))
         return
     credentials, scheme = selected
-    yield from authentication.send_certificate(hs, credentials, scheme, CLIENT_CONTEXT)
+    compressor = compressor_for(config.compressors, request.extensions)
+    yield from authentication.send_certificate(
+        hs, credentials, scheme, CLIENT_CONTEXT, compressor=compressor
+    )

@@ -15,6 +15,7 @@ from ..server_name import ServerName
 from ..sessions import Session
 from . import client13, early_data, grease
 from . import extensions as ext
+from .compressed_certificates import offer
 from .extensions import Context, ExtensionType, check_context
 from .external import psks_of
 from .groups import EphemeralKey, Group
@@ -149,6 +150,7 @@ def client_hello(
         extensions[_E.status_request] = ext.encode_status_request()
     if config.timestamps:
         extensions[_E.signed_certificate_timestamp] = b""
+    extensions |= offer(config.compressors)
     extensions[_E.record_size_limit] = uint16(config.record_size_limit)
     extensions[_E.key_share] = encode_shares(shares)
     extensions[_E.supported_versions] = ext.encode_supported_versions((TLS13,))

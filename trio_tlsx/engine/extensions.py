@@ -322,6 +322,20 @@ def _decode_vectors(octets: bytes, what: str) -> tuple[bytes, ...]:
     return tuple(vectors)
 
 
+def encode_compression_algorithms(algorithms: Iterable[int]) -> bytes:
+    """compress_certificate (RFC 8879 3)."""
+    return opaque8(uint16s(algorithms))
+
+
+def decode_compression_algorithms(octets: bytes) -> tuple[int, ...]:
+    reader = Reader(octets, "compress_certificate")
+    algorithms = reader.uint16s(reader.opaque8(minimum=2))
+    reader.finish()
+    if len(set(algorithms)) < len(algorithms):
+        raise ProtocolError("the peer's compress_certificate names an algorithm twice")
+    return algorithms
+
+
 def check_status_request(octets: bytes) -> None:
     """A CertificateStatusRequest (RFC 6066 8); a request of another type says nothing to us."""
     reader = Reader(octets, "status_request")
@@ -351,6 +365,7 @@ _IN_CERTIFICATE_REQUEST: _Decoders = {
     _E.signed_certificate_timestamp: partial(check_empty, what="signed_certificate_timestamp"),
     _E.certificate_authorities: decode_certificate_authorities,
     _E.signature_algorithms_cert: partial(decode_uint16_list, what="signature_algorithms_cert"),
+    _E.compress_certificate: decode_compression_algorithms,
 }
 
 #: How bodies are read that a handshake may have no need to read.

@@ -26,7 +26,6 @@ from .wants import Question, Want
 __all__ = ["EarlyData", "Established", "Handshake", "Observer", "Steps"]
 
 M = TypeVar("M", bound=Message)
-N = TypeVar("N", bound=Message)
 T = TypeVar("T")
 
 #: A piece of a handshake: it yields what it wants, is sent the answer, and returns its result.
@@ -119,15 +118,14 @@ class Handshake:
         raw = yield from self._next()
         return self._take(raw, message_type)
 
-    def expect_either(self, one: type[M], other: type[N]) -> Steps[M | N]:
-        """Wait for one of two messages."""
+    def expect_any(self, *message_types: type[M]) -> Steps[M]:
+        """Wait for one of these messages."""
         raw = yield from self._next()
-        if raw.handshake_type == one.handshake_type:
-            return self._decode(raw, one)
-        if raw.handshake_type == other.handshake_type:
-            return self._decode(raw, other)
-        names = f"{one.handshake_type.name} or {other.handshake_type.name}"
-        raise unexpected_message(raw, names)
+        for message_type in message_types:
+            if raw.handshake_type == message_type.handshake_type:
+                return self._decode(raw, message_type)
+        names = (message_type.handshake_type.name for message_type in message_types)
+        raise unexpected_message(raw, " or ".join(names))
 
     def _next(self) -> Steps[RawMessage]:
         while (raw := self._reader.next()) is None:

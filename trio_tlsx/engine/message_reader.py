@@ -118,7 +118,7 @@ class MessageReader:
     def _limit(self, handshake_type: int) -> int:
         if not self._incoming.is_protected:
             return MAX_HELLO_LENGTH
-        if handshake_type == HandshakeType.certificate:
+        if handshake_type in (HandshakeType.certificate, HandshakeType.compressed_certificate):
             return MAX_CERTIFICATE_LENGTH
         return MAX_MESSAGE_LENGTH
 

@@ -16,6 +16,7 @@ from .wire import (
     uint8,
     uint16,
     uint16s,
+    uint24,
     uint32,
 )
 
@@ -25,6 +26,7 @@ __all__ = [
     "CertificateRequest",
     "CertificateVerify",
     "ClientHello",
+    "CompressedCertificate",
     "EncryptedExtensions",
     "EndOfEarlyData",
     "Finished",
@@ -57,6 +59,7 @@ class HandshakeType(enum.IntEnum):
     certificate_verify = 15
     finished = 20
     key_update = 24
+    compressed_certificate = 25
     message_hash = 254
 
 
@@ -253,6 +256,33 @@ class Certificate:
             for entry in self.certificate_list
         )
         return opaque8(self.certificate_request_context) + opaque24(entries)
+
+
+@dataclass(frozen=True, slots=True)
+class CompressedCertificate:
+    """RFC 8879 4: a Certificate's body, compressed; ``uncompressed_length`` in bytes."""
+
+    handshake_type: ClassVar = HandshakeType.compressed_certificate
+
+    algorithm: int
+    uncompressed_length: int
+    compressed_certificate_message: bytes
+
+    @classmethod
+    def decode(cls, body: bytes) -> Self:
+        reader = Reader(body, "CompressedCertificate")
+        algorithm = reader.uint16()
+        uncompressed_length = reader.uint24()
+        message = reader.opaque24(minimum=1)
+        reader.finish()
+        return cls(algorithm, uncompressed_length, message)
+
+    def encode(self) -> bytes:
+        return (
+            uint16(self.algorithm)
+            + uint24(self.uncompressed_length)
+            + opaque24(self.compressed_certificate_message)
+        )
 
 
 @dataclass(frozen=True, slots=True)

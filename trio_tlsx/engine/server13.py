@@ -17,6 +17,7 @@ from ..verification import verify_client
 from . import authentication, early_data, grease, selection
 from . import extensions as ext
 from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
+from .compressed_certificates import compressor_for, decompressed, message_types, offer
 from .early_data import Accepted
 from .extensions import Extensions, ExtensionType
 from .groups import Group
@@ -84,8 +85,9 @@ def run(
         if request is not None:
             hs.send(request)
         stapled = yield from staple(hs, credentials, hello)
+        compressor = compressor_for(config.compressors, hello.extensions)
         yield from authentication.send_certificate(
-            hs, credentials, scheme, SERVER_CONTEXT, stapled
+            hs, credentials, scheme, SERVER_CONTEXT, stapled, compressor
         )
     authentication.send_finished(hs, suite, server_secret)
 
@@ -198,6 +200,7 @@ def certificate_request(config: ServerConfig) -> CertificateRequest | None:
     if config.client_authorities:
         names = ext.encode_certificate_authorities(config.client_authorities)
         extensions[_E.certificate_authorities] = names
+    extensions |= offer(config.compressors)
     return CertificateRequest(b"", grease.in_request(extensions) if config.grease else extensions)
 
 
@@ -241,7 +244,8 @@ def authenticate_client(
     hs: Handshake, config: ServerConfig, request: CertificateRequest
 ) -> Steps[PeerIdentity | None]:
     """Learn who the client is, if it says so, have it prove that, and ask whether it may in."""
-    certificate = yield from hs.expect(Certificate)
+    message = yield from hs.expect_any(*message_types(config.compressors))
+    certificate = decompressed(config.compressors, message)
     if certificate.certificate_request_context != request.certificate_request_context:
         raise CertificateError(
             "the client's Certificate answers another request",

@@ -1,0 +1,212 @@
+"""Compressed certificates (RFC 8879): who compresses what, and how much may come out."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import tracemalloc
+import zlib
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from engine_pairs import (
+    CLIENT,
+    SERVER,
+    SERVER_NAME,
+    authority,
+    credentials,
+    read_all,
+    send,
+    shake_hands,
+)
+
+from trio_tlsx.certificate_compression import CertificateCompressor, compressors_of
+from trio_tlsx.config import ClientConfig, ServerConfig
+from trio_tlsx.engine.connection import Connection
+from trio_tlsx.errors import ConfigError
+
+KIB, MIB = 2**10, 2**20
+
+ASKING = replace(SERVER, client_auth="required", client_trust=authority.trust)
+CERTIFIED = replace(CLIENT, credentials=credentials())
+
+try:
+    compressors_of(["zstd"])
+except ConfigError:
+    NAMES = ["zlib"]
+else:
+    NAMES = ["zlib", "zstd"]
+
+
+class Inverting:
+    """An algorithm of our own: every bit is the other one."""
+
+    algorithm = 0xFF00
+
+    def __init__(self) -> None:
+        self.compressed: list[bytes] = []
+        self.limits: list[int] = []
+
+    def compress(self, data: bytes) -> bytes:
+        self.compressed.append(data)
+        return bytes(octet ^ 0xFF for octet in data)
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        self.limits.append(max_length)
+        return bytes(octet ^ 0xFF for octet in data)
+
+
+def messages(client_config: ClientConfig, server_config: ServerConfig) -> dict[str, list[str]]:
+    """Which way each side's certificate went, once all is well."""
+    sent: dict[str, list[str]] = {"client": [], "server": []}
+
+    def observer(side: str) -> Any:
+        def observe(way: str, name: str, _: int) -> None:
+            if way == "sent" and "certificate" in name and name != "certificate_verify":
+                sent[side].append(name)
+
+        return observe
+
+    client = Connection.client(client_config, SERVER_NAME, observer=observer("client"))
+    server = Connection.server(server_config, observer=observer("server"))
+    shake_hands(client, server)
+    for one, other in [(client, server), (server, client)]:
+        send(one, other, b"hello")
+        assert read_all(other) == b"hello"
+    assert client.negotiated.peer_certificates == server_config.candidates[0].chain
+    assert server.negotiated.peer_certificates == client_config.candidates[0].chain
+    return sent
+
+
+PLAIN = {"client": ["certificate"], "server": ["certificate_request", "certificate"]}
+COMPRESSED = {
+    "client": ["compressed_certificate"],
+    "server": ["certificate_request", "compressed_certificate"],
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("key_type", ["P-256", "ML-DSA-87"])
+def test_both_sides_compress(name: str, key_type: str) -> None:
+    own = credentials(key_type)
+    schemes = [*ClientConfig.signature_schemes, "mldsa87"]
+    change: dict[str, Any] = {
+        "credentials": own,
+        "certificate_compression": [name],
+        "signature_schemes": schemes,
+    }
+    assert messages(replace(CERTIFIED, **change), replace(ASKING, **change)) == COMPRESSED
+
+
+@pytest.mark.parametrize("retried", [False, True])
+def test_only_what_both_know(retried: bool) -> None:
+    asking = replace(ASKING, require_cookie=retried)
+    with_zlib = replace(CERTIFIED, certificate_compression=["zlib"])
+    assert messages(CERTIFIED, asking) == PLAIN
+    assert messages(with_zlib, asking) == PLAIN
+    assert messages(CERTIFIED, replace(asking, certificate_compression=["zlib"])) == PLAIN
+    assert messages(with_zlib, replace(asking, certificate_compression=[Inverting()])) == PLAIN
+    both = replace(asking, certificate_compression=[Inverting(), "ZLIB"])
+    assert messages(with_zlib, both) == COMPRESSED
+
+
+def test_ones_own_preference_decides() -> None:
+    clients, servers = Inverting(), Inverting()
+    assert (
+        messages(
+            replace(CERTIFIED, certificate_compression=["zlib", clients]),
+            replace(ASKING, certificate_compression=[servers, "zlib"]),
+        )
+        == COMPRESSED
+    )
+    [body] = servers.compressed
+    assert clients.limits == [len(body)]
+    assert (clients.compressed, servers.limits) == ([], [])
+
+
+def test_an_answer_without_a_certificate_stays_as_it_is() -> None:
+    client = replace(CLIENT, certificate_compression=["zlib"])
+    server = replace(ASKING, client_auth="optional", certificate_compression=["zlib"])
+    names: list[str] = []
+    connection = Connection.client(
+        client, SERVER_NAME, observer=lambda way, name, _: names.append(f"{way} {name}")
+    )
+    shake_hands(connection, Connection.server(server))
+    assert "sent certificate" in names
+    assert "received compressed_certificate" in names
+
+
+def test_our_own_is_compressed_once() -> None:
+    server = replace(ASKING, certificate_compression=["zlib"])
+    client = replace(CERTIFIED, certificate_compression=["zlib"])
+    with pytest.MonkeyPatch.context() as patch:
+        messages(client, server)
+        patch.delattr(zlib, "compress")
+        messages(client, server)
+
+
+# The algorithms
+
+
+@pytest.fixture(params=NAMES)
+def compressor(request: pytest.FixtureRequest) -> CertificateCompressor:
+    [compressor] = compressors_of([request.param]).values()
+    return compressor
+
+
+@pytest.mark.parametrize("length", [0, 1, 4, 1000, 65_536])
+def test_there_and_back(compressor: CertificateCompressor, length: int) -> None:
+    data = bytes(octet & 0xFF for octet in range(length))
+    compressed = compressor.compress(data)
+    for limit in (length, length + 1, 2**17):
+        assert compressor.decompress(compressed, limit) == data
+    if length:
+        with pytest.raises(ValueError, match="too long"):
+            compressor.decompress(compressed, length - 1)
+    for wrong in (compressed[:-1], compressed + b"\0", b"", bytes(20), compressed * 2):
+        with pytest.raises(ValueError, match=r"."):
+            compressor.decompress(wrong, 2**17)
+
+
+def test_a_bomb_takes_no_more_memory_than_it_may(compressor: CertificateCompressor) -> None:
+    # Past the compressor, which keeps what it compressed.
+    library = zlib if compressor.algorithm == 1 else importlib.import_module("compression.zstd")
+    bomb = library.compress(bytes(64 * MIB))
+    assert len(bomb) < 2**17  # so a peer may send it
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"."):
+            compressor.decompress(bomb, 100 * KIB)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < MIB
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sentence"),
+    [
+        ("zlib", "is a sequence, not one name"),
+        (["gzip"], "unknown certificate compression 'gzip'; known are zlib, zstd"),
+        (["brotli"], "give an object"),
+    ],
+)
+def test_what_is_refused(wanted: Any, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        replace(CLIENT, certificate_compression=wanted)
+
+
+@pytest.mark.parametrize("algorithm", [-1, 65_536])
+def test_code_points_have_two_octets(algorithm: int) -> None:
+    compressor = Inverting()
+    compressor.algorithm = algorithm
+    with pytest.raises(ConfigError, match="no code point"):
+        replace(SERVER, certificate_compression=[compressor])
+
+
+def test_a_python_without_zstd() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "compression.zstd", None)
+        with pytest.raises(ConfigError, match=r"no zstd; 3\.14 is the first"):
+            compressors_of(["zstd"])

@@ -1,0 +1,85 @@
+"""Certificate messages that are compressed (RFC 8879)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from ..certificate_compression import CertificateCompressor
+from ..errors import CertificateError, ProtocolError
+from .extensions import (
+    Extensions,
+    ExtensionType,
+    decode_compression_algorithms,
+    encode_compression_algorithms,
+)
+from .message_reader import MAX_CERTIFICATE_LENGTH
+from .messages import Certificate, CompressedCertificate
+
+__all__ = ["compressed", "compressor_for", "decompressed", "message_types", "offer"]
+
+Compressors: TypeAlias = Mapping[int, CertificateCompressor]
+AnyCertificate: TypeAlias = Certificate | CompressedCertificate
+
+
+def offer(compressors: Compressors) -> Extensions:
+    """What tells the peer of a ClientHello or a CertificateRequest how it may compress."""
+    if not compressors:
+        return {}
+    return {ExtensionType.compress_certificate: encode_compression_algorithms(compressors)}
+
+
+def compressor_for(
+    compressors: Compressors, requested: Extensions
+) -> CertificateCompressor | None:
+    """Our most wanted one that the sender of these extensions can undo, if there is any."""
+    body = requested.get(ExtensionType.compress_certificate)
+    if body is None:
+        return None
+    known = decode_compression_algorithms(body)
+    return next((c for code, c in compressors.items() if code in known), None)
+
+
+def compressed(
+    certificate: Certificate, compressor: CertificateCompressor
+) -> CompressedCertificate:
+    body = certificate.encode()
+    return CompressedCertificate(compressor.algorithm, len(body), compressor.compress(body))
+
+
+def message_types(compressors: Compressors) -> tuple[type[AnyCertificate], ...]:
+    """What the peer's certificate may come in, having been offered these."""
+    return (Certificate, CompressedCertificate) if compressors else (Certificate,)
+
+
+def decompressed(compressors: Compressors, message: AnyCertificate) -> Certificate:
+    """The peer's Certificate, which is as long as it says and no longer than it may be.
+
+    Raises:
+        ProtocolError: it is compressed as nobody offered; or as for any Certificate.
+        CertificateError: it cannot be decompressed, or not to that length (RFC 8879 4).
+    """
+    if isinstance(message, Certificate):
+        return message
+    compressor = compressors.get(message.algorithm)
+    if compressor is None:
+        raise ProtocolError(
+            f"the other side compressed its certificate with an algorithm ({message.algorithm}) "
+            "that was not offered"
+        )
+    length = message.uncompressed_length
+    if length > MAX_CERTIFICATE_LENGTH:
+        raise CertificateError(
+            f"the other side's certificate has {length} bytes without compression; "
+            f"at most {MAX_CERTIFICATE_LENGTH} are allowed"
+        )
+    try:
+        body = compressor.decompress(message.compressed_certificate_message, length)
+    except ValueError as error:
+        raise CertificateError("the other side's certificate cannot be decompressed") from error
+    if len(body) != length:
+        raise CertificateError(
+            f"the other side's certificate has {len(body)} bytes without compression, "
+            f"and it said {length}"
+        )
+    return Certificate.decode(body)
