@@ -2,6 +2,7 @@
 
 from trio import NeedHandshakeError
 
+from .certificate_compression import CertificateCompressor
 from .config import ClientConfig, ServerConfig
 from .credentials import Credentials, PrivateKeySigner, Signer
 from .engine.connection import Connection
@@ -59,6 +60,7 @@ from .trust import TrustStore
 __all__ = [
     "AlertDescription",
     "AlertReceived",
+    "CertificateCompressor",
     "CertificateError",
     "CertificateRequest",
     "ClientConfig",

@@ -58,6 +58,8 @@ READER = "engine/message_reader.py"
 CONNECTION = "engine/connection.py"
 EARLY_DATA = "engine/early_data.py"
 POLICY = "policy.py"
+COMPRESSED = "engine/compressed_certificates.py"
+COMPRESSION = "certificate_compression.py"
 
 REMOVALS = [
     # Who the peer is
@@ -113,6 +115,21 @@ REMOVALS = [
             "certificate-with-a-context"),
     Removal("context of CertificateRequest", "4.4.2", CLIENT,
             "if request.certificate_request_context:", "certificate_request-with-a-context"),
+    # Compressed certificates
+    Removal("it is compressed as was offered", "RFC 8879 4", COMPRESSED,
+            "if compressor is None:", "algorithm-"),
+    Removal("how long it says that it is", "RFC 8879 4", COMPRESSED,
+            "if length > MAX_CERTIFICATE_LENGTH:", "longer-than-allowed"),
+    Removal("it is as long as it says", "RFC 8879 4", COMPRESSED, "if len(body) != length:",
+            "length-one-more"),
+    Removal("how much comes out", "RFC 8879 4", COMPRESSION, "max_length + 1)",
+            "bomb", "0)", "tests/engine/test_certificate_compression.py"),
+    Removal("it is compressed to its end", "RFC 8879 4", COMPRESSION, "not decompressor.eof or ",
+            "checksum", ""),
+    Removal("nothing is behind it", "RFC 8879 4", COMPRESSION, "decompressor.unused_data or ",
+            "behind-it", ""),
+    Removal("no algorithm twice", "RFC 8879 3", EXTENSIONS,
+            "if len(set(algorithms)) < len(algorithms):", "zlib-twice"),
     # Versions, suites, groups
     Removal("downgrade sentinel", "4.2.3", CLIENT_HELLO,
             "if answer.random.endswith(DOWNGRADE_SENTINELS):", "downgrade-sentinel"),

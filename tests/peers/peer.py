@@ -32,6 +32,7 @@ class Part:
         group: the only group that it knows, by the name of the IANA registry.
         alpn_protocols: its application protocols.
         tls12_only: it knows nothing newer.
+        compresses: it compresses its certificate, with zlib, where it may.
         refuses: what it gets to see is not to its liking.
         cookie: a server has its client repeat a cookie.
         echo: how many bytes it waits for, and sends back.
@@ -52,6 +53,7 @@ class Part:
     group: str | None = None
     alpn_protocols: tuple[str, ...] = ()
     tls12_only: bool = False
+    compresses: bool = False
     refuses: bool = False
     cookie: bool = False
     echo: int = 0

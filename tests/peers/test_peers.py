@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import zlib
+from typing import Any
+
 import pytest
 from authority import CA_SCHEME, KEY_TYPES, Authority
 from matrix import opposite, opposite_and
 from meeting import Opposite, Tap
 from openssl_peer import OpenSSLPeer
+from peer import Role
+from tlslite_peer import TLSLitePeer
 
 from trio_tlsx.engine.groups import GROUPS
 from trio_tlsx.engine.signatures import CERTIFICATE_VERIFY_SCHEMES, CLIENT_ONLY_SCHEMES
@@ -90,6 +95,42 @@ async def test_client_certificate_of_ours(opposite: Opposite, authority: Authori
     ) as us:
         await us.converse()
     assert us.saw.alert is AlertDescription.close_notify
+
+
+class CountingZlib:
+    """RFC 8879's zlib; counts."""
+
+    algorithm = 1
+
+    def __init__(self) -> None:
+        self.compressed = self.decompressed = 0
+
+    def compress(self, data: bytes) -> bytes:
+        self.compressed += 1
+        return zlib.compress(data)
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        self.decompressed += 1
+        return zlib.decompress(data)
+
+
+@pytest.mark.parametrize("role", ["client", "server"])
+async def test_compressed_certificates(role: Role, authority: Authority) -> None:
+    compressor = CountingZlib()
+    ours: dict[str, Any] = {"certificate_compression": [compressor]}
+    theirs: dict[str, Any] = {"compresses": True, "echo": A_BIT}
+    if role == "client":
+        ours |= {"client_auth": "required", "client_trust": authority.ca.trust}
+        theirs |= {"credentials": authority.files()}
+    else:
+        ours |= {"credentials": authority.credentials()}
+        theirs |= {"trust": authority.ca_file}
+    async with Opposite(TLSLitePeer(), role).meet(authority, ours=ours, theirs=theirs) as us:
+        await us.converse()
+        leaf = us.stream.negotiated.peer_certificates[0]
+        assert leaf == authority.credentials().chain[0]
+    assert us.saw.alert is AlertDescription.close_notify
+    assert (compressor.compressed, compressor.decompressed) == (1, 1)
 
 
 @opposite("client", "server")

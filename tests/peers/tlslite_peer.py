@@ -33,8 +33,8 @@ class TLSLiteSession:
         self, sock: socket.socket, role: Role, part: Part, previous: TLSLiteSession | None
     ) -> None:
         self._settings: Any = HandshakeSettings()
-        # Its client compresses its certificate without having been offered that.
-        self._settings.certificate_compression_send = []
+        # Its client compresses its certificate without having been offered that, too.
+        self._settings.certificate_compression_send = ["zlib"] if part.compresses else []
         if part.group:
             self._settings.eccCurves = [part.group]
             self._settings.keyShares = [part.group]
