@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import trio
 
-from ..config import ClientConfig, ServerConfig
+from ..config import MAX_TICKETS_ISSUED, ClientConfig, ServerConfig
 from ..credentials import Credentials
 from ..trust import TrustStore
 from . import connect as connecting
@@ -16,10 +16,12 @@ from . import demo as demonstration
 from . import serve as serving
 from .failures import FAILURES, describe, single
 from .self_signed import self_signed
+from .session_file import SessionFile, trust_context
 
 INTERRUPTED = 130  # what shells report for a command that Ctrl-C ended
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 def split_names(
@@ -95,6 +97,7 @@ def demo(mebibytes: int) -> None:
 @click.option("--alpn", callback=split_names, metavar="A,B", help="Protocols to offer.")
 @click.option("--groups", callback=split_names, metavar="A,B", help="Key exchanges to offer.")
 @click.option("--insecure", is_flag=True, help="Trust whoever answers. Only to look at it.")
+@click.option("--session", type=NEW_FILE, help="Resume the session in it; keep the next there.")
 @click.option("--json", "as_json", is_flag=True, help="Describe the connection as JSON.")
 @click.option("--quiet", is_flag=True, help="Do not describe the connection.")
 def connect(
@@ -104,6 +107,7 @@ def connect(
     alpn: tuple[str, ...] | None,
     groups: tuple[str, ...] | None,
     insecure: bool,
+    session: Path | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -114,6 +118,8 @@ def connect(
     """
     if ca is not None and insecure:
         raise click.UsageError("--ca and --insecure contradict each other")
+    if session is not None and insecure:
+        raise click.UsageError("--session is for servers that were verified: not with --insecure")
     if as_json and quiet:
         raise click.UsageError("--json and --quiet contradict each other")
     config = ClientConfig(
@@ -121,6 +127,8 @@ def connect(
         alpn_protocols=alpn or (),
         insecure_skip_verification=insecure,
         groups=groups or ClientConfig.groups,
+        session_store=None if session is None else SessionFile(session),
+        session_context=b"" if session is None else trust_context(ca),
     )
     style: connecting.Style = "json" if as_json else "none" if quiet else "prose"
     host, port = target
@@ -141,8 +149,21 @@ def connect(
 @click.option("--self-signed", "make", is_flag=True, help="Make a certificate for this run.")
 @click.option("--echo", "mode", flag_value="echo", default="echo", help="Send back what comes.")
 @click.option("--http", "mode", flag_value="http", help="Describe the connection on a page.")
+@click.option(
+    "--tickets",
+    default=ServerConfig.tickets,
+    show_default=True,
+    type=click.IntRange(0, MAX_TICKETS_ISSUED),
+    help="How many session tickets each client gets, to resume with.",
+)
 def serve(
-    host: str, port: int, cert: Path | None, key: Path | None, make: bool, mode: str
+    host: str,
+    port: int,
+    cert: Path | None,
+    key: Path | None,
+    make: bool,
+    mode: str,
+    tickets: int,
 ) -> None:
     """Serve, until Ctrl-C.
 
@@ -155,5 +176,7 @@ def serve(
     else:
         credentials = self_signed(host)
     service = serving.HTTP if mode == "http" else serving.ECHO
-    config = ServerConfig(credentials=credentials, alpn_protocols=service.alpn_protocols)
+    config = ServerConfig(
+        credentials=credentials, alpn_protocols=service.alpn_protocols, tickets=tickets
+    )
     trio.run(partial(serving.serve, service, config, host=host, port=port))

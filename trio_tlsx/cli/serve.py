@@ -97,4 +97,6 @@ def _summary(stream: TLSStream[trio.SocketStream]) -> str:
         facts.append(f"ALPN {settled.alpn_protocol}")
     if settled.server_name:
         facts.append(f"for {settled.server_name}")
+    if settled.resumed:
+        facts.append("resumed")
     return printable(", ".join(fact for fact in facts if fact))

@@ -1,0 +1,138 @@
+"""Sessions and tickets on the command line, beside what ``openssl`` does about them."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+import trio
+from processes import CLI, Result, Server, peer_program, run_program, running
+
+from trio_tlsx.testing import CA, write_pem_files
+
+SERVE = (*CLI, "serve", "--port", "0")
+
+
+@pytest.fixture(scope="module")
+def ca() -> CA:
+    return CA()
+
+
+@pytest.fixture
+def ca_file(ca: CA, tmp_path: Path) -> Path:
+    path = tmp_path / "ca.pem"
+    path.write_bytes(ca.pem)
+    return path
+
+
+@pytest.fixture
+def files(ca: CA, tmp_path: Path) -> tuple[str | Path, ...]:
+    """Options that say who a server is."""
+    cert, key = write_pem_files(ca.issue("localhost", "127.0.0.1"), tmp_path)
+    return "--cert", cert, "--key", key
+
+
+@pytest.fixture
+def session_file(tmp_path: Path) -> Path:
+    return tmp_path / "session"
+
+
+@pytest.fixture
+def openssl() -> str:
+    return peer_program("openssl")
+
+
+async def connect(server: Server, *options: str | Path) -> Result:
+    target = f"127.0.0.1:{server.port}"
+    return await run_program([*CLI, "connect", target, "--json", *options], b"hello\n")
+
+
+def resumed(result: Result) -> bool:
+    facts, said = result.stdout.splitlines()
+    assert result.status == 0, result.stderr
+    assert said in (b"hello", b"olleh")
+    return json.loads(facts)["resumed"]
+
+
+async def test_connect_resumes_with_openssl(
+    openssl: str, files: tuple[str | Path, ...], ca_file: Path, session_file: Path
+) -> None:
+    _, cert, _, key = files
+    command = [openssl, "s_server", "-accept", "127.0.0.1:0", "-cert", cert, "-key", key]
+    options = ["--ca", ca_file, "--session", session_file]
+    async with running(*command, "-rev", "-naccept", "3", says=b"ACCEPT") as server:
+        with trio.fail_after(60):
+            said = [resumed(await connect(server, *options)) for _ in range(3)]
+            await server.read_output()
+    assert said == [False, True, True]
+    assert b" 2 session cache hits\n" in server.output
+    assert stat.S_IMODE(session_file.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("tickets", [0, 1, 5])
+async def test_openssl_resumes_with_serve(
+    openssl: str,
+    files: tuple[str | Path, ...],
+    ca_file: Path,
+    session_file: Path,
+    tickets: int,
+) -> None:
+    command = [openssl, "s_client", "-CAfile", ca_file, "-verify_return_error", "-ign_eof"]
+    command += ["-sess_out", session_file]
+    request = b"GET / HTTP/1.0\r\n\r\n"
+    async with running(*SERVE, *files, "--http", "--tickets", str(tickets)) as server:
+        command += ["-connect", f"127.0.0.1:{server.port}"]
+        first = await run_program(command, request)
+        assert first.stdout.count(b"New Session Ticket arrived") == tickets
+        assert b"\nNew, TLSv1.3" in first.stdout
+        if tickets:
+            second = await run_program([*command, "-sess_in", session_file], request)
+            assert b"\nReused, TLSv1.3" in second.stdout
+            told = b""
+            while b"resumed" not in told:
+                assert server.process.stdout is not None
+                told += await server.process.stdout.receive_some()
+    assert session_file.exists() is bool(tickets)
+
+
+async def test_the_two_together(
+    ca: CA, files: tuple[str | Path, ...], ca_file: Path, session_file: Path, tmp_path: Path
+) -> None:
+    options = ["--ca", ca_file, "--session", session_file]
+    async with running(*SERVE, *files, "--tickets", "1") as server:
+        assert not resumed(await connect(server, *options))
+        assert resumed(await connect(server, *options))
+        # Trust that differs by no more than a line is another trust.
+        other_trust = tmp_path / "other.pem"
+        other_trust.write_bytes(ca_file.read_bytes() + b"\n" + CA().pem)
+        assert not resumed(await connect(server, "--ca", other_trust, "--session", session_file))
+        # One that was cut is as good as none.
+        session_file.write_bytes(session_file.read_bytes()[:-1])
+        assert not resumed(await connect(server, *options))
+        assert resumed(await connect(server, *options))
+    async with running(*SERVE, *files, "--tickets", "0") as server:
+        assert not resumed(await connect(server, *options))
+        assert not resumed(await connect(server, *options))
+
+
+@pytest.mark.parametrize(
+    ("options", "why", "status"),
+    [
+        (["--session", "{keep}"], "no file of a session", 1),
+        (["--session", "{missing}/session"], "no directory", 1),
+        (["--session", "{new}", "--insecure"], "--insecure", 2),
+    ],
+)
+async def test_what_is_refused(tmp_path: Path, options: list[str], why: str, status: int) -> None:
+    keep = tmp_path / "keep"
+    keep.write_bytes(b"something else")
+    names = {"keep": keep, "missing": tmp_path / "missing", "new": tmp_path / "new"}
+    command = [*CLI, "connect", "127.0.0.1:1", *(option.format(**names) for option in options)]
+    result = await run_program(command)
+    [line] = result.error_lines
+    assert why in line
+    assert result.status == status
+    assert keep.read_bytes() == b"something else"
+    assert not (tmp_path / "new").exists()
