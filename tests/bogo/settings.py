@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Awaitable, Callable, Generator
-from typing import Literal
+from typing import Any, Literal
 
 from compressors import certificate_compression
 from cryptography import x509
@@ -128,21 +128,13 @@ def client_config(
     if identity.psks and "-verify-peer" not in flags:
         return ClientConfig(psks=identity.psks, groups=groups(flags), clock=memory.clock)
     return ClientConfig(
+        **for_either_role(flags, memory, identity, verify, log_key),
         grease="-enable-grease" in flags,
         psks=identity.psks,
-        key_log=log_key,
         trust=trust(flags) if flags.text("-trust-cert") or not identity.psks else None,
-        verify=verify,
-        verify_replaces_builtin=True,
         verify_on_resumption=True,
-        clock=memory.clock,
-        select_credentials=identity.select,
         alpn_protocols=list(split_protocols(flags.octets("-advertise-alpn"))),
-        groups=groups(flags),
         key_shares=key_shares(flags),
-        signature_schemes=schemes(flags),
-        certificate_compression=certificate_compression(flags),
-        max_fragment_size=flags.number("-max-send-fragment", MAX_PLAINTEXT_LENGTH),
         ocsp_stapling="-enable-ocsp-stapling" in flags,
         timestamps="-enable-signed-cert-timestamps" in flags,
         resumption="-no-ticket" not in flags,
@@ -173,24 +165,36 @@ def server_config(
     if identity.psks and not identity.has_any:
         return ServerConfig(psks=identity.find_psk, groups=groups(flags), clock=memory.clock)
     return ServerConfig(
+        **for_either_role(flags, memory, identity, verify, log_key),
         grease=True,  # which no flag asks for
         psks=identity.find_psk if identity.psks else (),
-        key_log=log_key,
-        select_credentials=identity.select,
         client_auth=client_auth,
-        verify=verify,
-        verify_replaces_builtin=True,
-        clock=memory.clock,
         alpn_protocols=protocols,
-        groups=groups(flags),
-        signature_schemes=schemes(flags),
-        certificate_compression=certificate_compression(flags),
-        max_fragment_size=flags.number("-max-send-fragment", MAX_PLAINTEXT_LENGTH),
         ticket_keys=memory.no_ticket_keys if "-no-ticket" in flags else memory.ticket_keys,
         max_early_data_size=MAX_EARLY_DATA_SIZE if "-enable-early-data" in flags else 0,
         replay_register=memory.register,
         tickets=0 if "-no-ticket" in flags or "-skip-ticket" in flags else 2,
     )
+
+
+def for_either_role(
+    flags: Flags,
+    memory: Memory,
+    identity: Identity,
+    verify: Verification,
+    log_key: Callable[[str], object],
+) -> dict[str, Any]:
+    return {
+        "key_log": log_key,
+        "select_credentials": identity.select,
+        "verify": verify,
+        "verify_replaces_builtin": True,
+        "clock": memory.clock,
+        "groups": groups(flags),
+        "signature_schemes": schemes(flags),
+        "certificate_compression": certificate_compression(flags),
+        "max_fragment_size": flags.number("-max-send-fragment", MAX_PLAINTEXT_LENGTH),
+    }
 
 
 def trust(flags: Flags) -> TrustStore:
