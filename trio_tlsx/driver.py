@@ -111,6 +111,7 @@ class Driver:
             if self.handshake_done:
                 return
             self.check_usable()
+            self.check_unbroken_sending()
             if self._handshake_deadline is None:
                 self._handshake_deadline = trio.current_time() + self._handshake_timeout
             try:

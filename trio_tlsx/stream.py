@@ -165,6 +165,7 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
 
     # Receiving
 
+    @trio.lowlevel.enable_ki_protection
     async def receive_replayable_early_data(self, max_bytes: int | None = None) -> bytes:
         """On a server, receive what the client sent along with its first message (0-RTT).
 
@@ -282,13 +283,39 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
             self._driver.check_sendable()
             if not self._driver.handshake_done:
                 await self._driver.do_handshake()
-            await trio.lowlevel.checkpoint_if_cancelled()
-            sealed = self._engine.bytes_sealed
-            try:
-                await self._driver.send(octets)
-            except BaseException:
-                self._send_cut = self._send_cut or self._engine.bytes_sealed > sealed
-                raise
+            await self._send(octets)
+
+    async def _send(self, data: memoryview) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        sealed = self._engine.bytes_sealed
+        try:
+            await self._driver.send(data)
+        except BaseException:
+            self._send_cut = self._send_cut or self._engine.bytes_sealed > sealed
+            raise
+
+    @trio.lowlevel.enable_ki_protection
+    async def answer_early_data(self, data: bytes | bytearray | memoryview) -> None:
+        """On a server, send application data without waiting for the end of the handshake.
+
+        That is what early data gains: :meth:`send_all` waits for the client's last message, which
+        is under way for as long as the client would have taken without. Only whom the session
+        belongs to can read the answer. But **nobody has shown to be there yet**: whoever replays
+        early data has it answered too. Where no early data was accepted, and once the handshake
+        is over, it is :meth:`send_all`.
+
+        If cancelled, it is as with that; where that breaks the connection for sending, the
+        handshake cannot come to its end either.
+
+        Args:
+            data: what to send.
+        """
+        octets = memoryview(data).cast("B")
+        with self._sending:
+            self._driver.check_sendable()
+            if not self._engine.can_write:
+                await self._driver.do_handshake(until_early_data=True)
+            await self._send(octets)
 
     @trio.lowlevel.enable_ki_protection
     async def update_keys(self, *, request_peer: bool = False) -> None:

@@ -132,6 +132,7 @@ def test_no_method_is_missing_here() -> None:
     }
     assert public == {
         "aclose",
+        "answer_early_data",  # in test_stream_early_data.py
         "do_handshake",
         "receive_replayable_early_data",  # in test_stream_early_data.py
         "receive_some",

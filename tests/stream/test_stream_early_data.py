@@ -183,6 +183,50 @@ async def test_is_not_taken_by_who_does_not_ask_for_it(
         await at_once(call, answer)
 
 
+@pytest.mark.parametrize("over", [MEMORY, SOCKET], ids=lambda over: over.name)
+async def test_is_answered_before_the_handshake_is_over(place: Place, over: Transports) -> None:
+    answered = trio.Event()
+
+    async def call(client: AnyStream) -> None:
+        assert await client.receive_some() == b"answer"
+        answered.set()
+        await client.send_all(LATER)
+        assert await client.receive_some() == b"and another"
+
+    async def answer(server: AnyStream) -> None:
+        assert await server.receive_replayable_early_data() == EARLY
+        await server.answer_early_data(b"answer")
+        with pytest.raises(trio.NeedHandshakeError):
+            _ = server.negotiated
+        await answered.wait()
+        assert await receive_early(server) == b""
+        assert server.negotiated.early_data_accepted
+        assert await server.receive_some() == LATER
+        await server.answer_early_data(b"and another")
+
+    async with place.pair(over) as (client, server):
+        await at_once(partial(call, client), partial(answer, server))
+
+
+@pytest.mark.parametrize("asked", [False, True])
+async def test_what_was_not_accepted_is_answered_after_the_handshake(
+    place: Place, asked: bool
+) -> None:
+    place.server = replace(place.server, max_early_data_size=0, replay_register=None)
+
+    async def answer(server: AnyStream) -> None:
+        if asked:
+            assert await server.receive_replayable_early_data() == b""
+        await server.answer_early_data(b"answer")
+        assert not server.negotiated.early_data_accepted
+
+    async def call(client: AnyStream) -> None:
+        assert await client.receive_some() == b"answer"
+
+    async with place.pair(MEMORY) as (client, server):
+        await at_once(partial(call, client), partial(answer, server))
+
+
 async def test_what_was_not_read_of_it_is_never_among_the_rest(place: Place) -> None:
     async with place.pair(MEMORY) as (client, server):
 
@@ -545,3 +589,37 @@ async def test_asking_a_register(place: Place, over: Transports) -> None:
 
     await cut_everywhere(attempt)
     assert cuts == checkpoints
+
+
+@pytest.mark.parametrize("over", [MEMORY, SOCKET], ids=lambda over: over.name)
+async def test_answering_it(place: Place, over: Transports) -> None:
+    """The handshake goes on if the transport can; what arrives is a beginning of the answer."""
+    answer = b"answer" * 100
+
+    async def attempt(cut: Cut) -> None:
+        received = b""
+
+        async def call() -> None:
+            nonlocal received
+            with suppress(trio.BrokenResourceError):
+                async for piece in client:
+                    received += piece
+
+        async with place.pair(over) as (client, server), trio.open_nursery() as nursery:
+            nursery.start_soon(call)
+            assert await server.receive_replayable_early_data() == EARLY
+            await cut(lambda: server.answer_early_data(answer))
+            sealed = server.bytes_sealed
+            if await goes_on(server.do_handshake):
+                await server.send_all(LATER)
+                await server.aclose()
+            else:
+                await trio.aclose_forcefully(server)
+                sealed = None
+        assert cut.caught or sealed == len(answer)
+        if sealed is None:
+            assert answer.startswith(received)
+        else:
+            assert received == answer[:sealed] + LATER
+
+    await cut_everywhere(attempt)

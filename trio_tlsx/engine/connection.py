@@ -135,6 +135,10 @@ class Connection:
         return self._established is not None
 
     @property
+    def can_write(self) -> bool:
+        return self._established is not None or self._early_data.may_be_answered
+
+    @property
     def negotiated(self) -> Negotiated:
         return self._complete().negotiated
 
@@ -342,7 +346,7 @@ class Connection:
     def _check_writable(self) -> None:
         if self._established is None or self._failure is not None:
             self._raise_failure()
-            if not self._early_data.may_be_answered:
+            if not self.can_write:
                 self._complete()
         if self._close_notify_sent:
             raise RuntimeError("close_notify was sent: nothing may follow it")

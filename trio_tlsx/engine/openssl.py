@@ -94,6 +94,10 @@ class OpenSSLConnection:
         return self._complete
 
     @property
+    def can_write(self) -> bool:
+        return self._complete
+
+    @property
     def negotiated(self) -> Negotiated:
         if self._negotiated is None:
             self._negotiated = self._describe()

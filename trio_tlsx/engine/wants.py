@@ -96,6 +96,15 @@ class Engine(Protocol):
         ...
 
     @property
+    def can_write(self) -> bool:
+        """Whether data can be written; before the handshake is complete only to answer early data.
+
+        Who reads the answer then is whom the session belongs to, and nobody else; but that it is
+        they who have sent the early data just now, nobody has shown (RFC 9846 2.3).
+        """
+        ...
+
+    @property
     def negotiated(self) -> Negotiated:
         """What the handshake settled; to be read only once it is complete."""
         ...
