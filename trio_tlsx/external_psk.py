@@ -21,7 +21,9 @@ MAX_IDENTITY_LENGTH = MAX_CONTEXT_LENGTH = 1024
 #: Keys that a client offers.
 MAX_PSKS = 4
 
-HASHES: Mapping[str, Hash] = {"SHA256": hashlib.sha256, "SHA384": hashlib.sha384}
+HashName: TypeAlias = Literal["SHA256", "SHA384"]
+
+HASHES: Mapping[HashName, Hash] = {"SHA256": hashlib.sha256, "SHA384": hashlib.sha384}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class ExternalPSK:
     key: bytes = field(repr=False)
     _: KW_ONLY
     context: bytes = b""
-    hash: Literal["SHA256", "SHA384"] = "SHA256"
+    hash: HashName = "SHA256"
     imported: bool = True
 
     def __post_init__(self) -> None:

@@ -318,20 +318,27 @@ def test_a_wrong_key(server: ServerConfig, cookie: bool) -> None:
     assert error.alert == AlertDescription.decrypt_error
 
 
+@pytest.mark.parametrize("suites", [[SHA256.name], [SHA384.name, SHA256.name]])
+@pytest.mark.parametrize("name", ["SHA256", "SHA384"])
 @pytest.mark.parametrize("imported", [True, False])
 @pytest.mark.parametrize("cookie", [False, True])
 def test_with_keys_only_an_unknown_identity_ends_as_a_wrong_key(
-    monkeypatch: pytest.MonkeyPatch, imported: bool, cookie: bool
+    monkeypatch: pytest.MonkeyPatch,
+    imported: bool,
+    cookie: bool,
+    name: HashName,
+    suites: Sequence[str],
 ) -> None:
-    server = replace(SERVER, psks=[replace(PSK, imported=imported)], require_cookie=cookie)
+    key = replace(PSK, hash=name, imported=imported)
+    server = replace(SERVER, psks=[key], require_cookie=cookie)
+    client = replace(OPEN_CLIENT, cipher_suites=suites)
     steps: list[list[object]] = []
-    for name in (NAME, b"client 2"):
+    for identity in (NAME, b"client 2"):
         done: list[object] = []
         notes_calls(monkeypatch, done, external, "import_key")
         notes_calls(monkeypatch, done, psk, "binder")
-        pair = connections(
-            replace(CLIENT, psks=[ExternalPSK(name, bytes(32), imported=imported)]), server
-        )
+        guess = ExternalPSK(identity, bytes(32), imported=imported)
+        pair = connections(replace(client, psks=[guess]), server)
         error = failure_of(lambda pair=pair: shake_hands(*pair))
         done += [error.alert, type(error), str(error), len(pair[1].data_to_send())]
         steps.append(done)

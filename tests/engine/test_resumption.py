@@ -629,12 +629,14 @@ def resumes_with(monkeypatch: pytest.MonkeyPatch, suite_code: int, index: int = 
     secret = bytes(suite.hash_length)
     session = resumption.ServerSession(suite, now, now, None, secret)
 
-    def known_psks(*_: object) -> Steps[Sequence[Psk[resumption.ServerSession]]]:
+    def known_psks(*_: object, needed: bool) -> Steps[Sequence[Psk[resumption.ServerSession]]]:
         yield from ()
         return [Psk(b"identity", 0, suite, secret, session)]
 
     monkeypatch.setattr(server_hello, "known_psks", known_psks)
-    monkeypatch.setattr(server_hello, "accept_psk", always(index))
+    monkeypatch.setattr(
+        server_hello, "accept_psk", always({ExtensionType.pre_shared_key: index.to_bytes(2)})
+    )
 
 
 @pytest.mark.parametrize("index", [1, 2**16 - 1])

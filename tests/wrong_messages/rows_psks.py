@@ -115,6 +115,9 @@ OUT_OF_PLACE: Mapping[str, Deed] = {
     "an-extension-behind-it": extension(E.padding, b"\0"),
 }
 
+#: The second is found out before it is asked for another key share.
+CLIENTS = (PskClientPeer, RetriedPskClientPeer)
+
 ROWS = [
     *rows(
         "4.3.11",
@@ -176,9 +179,9 @@ ROWS = [
         },
         A.handshake_failure,
     ),
-    *rows("4.3.11", [PskClientPeer], ["client_hello"], WRONG_KEYS, A.decrypt_error),
+    *rows("4.3.11", CLIENTS, ["client_hello"], WRONG_KEYS, A.decrypt_error),
     *rows("4.3.11", [RetriedPskClientPeer], ["second_client_hello"], WRONG_KEYS, A.decrypt_error),
-    *rows("6.2", [PskClientPeer], ["client_hello"], UNKNOWN, A.decrypt_error),
+    *rows("6.2", CLIENTS, ["client_hello"], UNKNOWN, A.decrypt_error),
     *rows("4.2.2", [RetriedPskClientPeer], ["second_client_hello"], UNKNOWN, A.illegal_parameter),
     *rows("4.3.11", [PskClientPeer], ["client_hello"], OUT_OF_PLACE, A.illegal_parameter),
     *rows(

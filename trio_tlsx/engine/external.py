@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from os import urandom
 from typing import Any
 
-from ..config import ServerConfig
 from ..errors import ConfigError
-from ..external_psk import ExternalPSK
+from ..external_psk import HASHES, ExternalPSK, FindPSK, HashName
 from .handshake import Handshake, Steps
 from .importer import ImportedIdentity, import_key
 from .psk import Psk
@@ -30,46 +29,62 @@ def psks_of(external: ExternalPSK, suites: Iterable[CipherSuite]) -> Iterator[Ps
 
 
 def find_psks(
-    hs: Handshake, config: ServerConfig, identities: Sequence[bytes], *, needed: bool
+    hs: Handshake,
+    find: FindPSK | None,
+    identities: Sequence[bytes],
+    suites: Sequence[CipherSuite],
+    *,
+    needed: bool,
 ) -> Steps[Sequence[Psk[Any]]]:
     """Those of the keys offered that this server has.
 
     Args:
+        find: looks them up; None where there are none.
+        suites: what they have to go with.
         needed: there are no certificates to go on with. Who guesses at identities shall not learn
             then which of them exist: the others get keys that nobody has, for which as much is
             computed, and which end as a wrong binder does (RFC 9846 6.2).
     """
-    if config.find_psk is None:
+    if find is None:
         return []
-    suites = config.suite_table.values()
     answers: dict[bytes, ExternalPSK | None] = {}
     known: list[Psk[Any]] = []
     unknown: list[Psk[Any]] = []
     for identity in identities:
-        supposed = suppose(identity)
+        supposed = suppose(identity, suites[0])
         if supposed is None:
             continue
         if supposed.identity not in answers:
-            wanted = PSKWanted(supposed.identity, config.find_psk)
-            answers[supposed.identity] = yield from hs.ask(wanted)
+            answers[supposed.identity] = yield from hs.ask(PSKWanted(supposed.identity, find))
         external = answers[supposed.identity]
-        if external is None or not is_offered_as(external, supposed):
-            unknown += (psk for psk in psks_of(supposed, suites) if psk.identity == identity)
-        else:
-            known += (psk for psk in psks_of(external, suites) if psk.identity == identity)
+        psks: Sequence[Psk[Any]] = ()
+        if external is not None and is_like(external, supposed):
+            psks = offered_as(identity, external, suites)
+        known += psks
+        unknown += psks or offered_as(identity, supposed, suites)
     return known if known or not needed else unknown
 
 
-def suppose(identity: bytes) -> ExternalPSK | None:
+def offered_as(
+    identity: bytes, external: ExternalPSK, suites: Sequence[CipherSuite]
+) -> Sequence[Psk[Any]]:
+    return [psk for psk in psks_of(external, suites) if psk.identity == identity]
+
+
+def suppose(identity: bytes, suite: CipherSuite) -> ExternalPSK | None:
     """A key of this identity that nobody has; None where there can be no such key."""
     imported = ImportedIdentity.decode(identity)
+    key = urandom(32)
     try:
         if imported is None:
-            return ExternalPSK(identity, urandom(32), imported=False)
-        return ExternalPSK(imported.external_identity, urandom(32), context=imported.context)
+            name: HashName = next(
+                name for name, function in HASHES.items() if function is suite.hash
+            )
+            return ExternalPSK(identity, key, hash=name, imported=False)
+        return ExternalPSK(imported.external_identity, key, context=imported.context)
     except ConfigError:
         return None
 
 
-def is_offered_as(external: ExternalPSK, supposed: ExternalPSK) -> bool:
+def is_like(external: ExternalPSK, supposed: ExternalPSK) -> bool:
     return (external.imported, external.context) == (supposed.imported, supposed.context)

@@ -80,10 +80,13 @@ def server(hs: Handshake, config: ServerConfig) -> Steps[Established]:
     hs.outgoing.fragment_length = config.max_fragment_size
     hs.log_keys(config.write_key_log, hello.random)
     identity = server13.select_credentials(candidates, hello)
-    psks = yield from known_psks(hs, config, candidates, identity, hello)
-    choice = choose(config, hello, psks)
+    suites = common_suites(config, hello)
+    psks = yield from known_psks(hs, config, hello, suites, identity, needed=not candidates)
+    choice = choose(config, hello, suites, psks)
     if choice.psk is None and identity is None:
         server13.refuse(candidates, hello)
+    # Before a retry too: who does not have the key is not told which suite goes with it.
+    extensions = accept_psk(hs, choice.psk, hello)
     retried = choice.missing_group is not None or config.require_cookie
     if retried:
         hs.check_end_of_flight()
@@ -98,10 +101,7 @@ def server(hs: Handshake, config: ServerConfig) -> Steps[Established]:
         check_second_client_hello(first, hello, retry)
         if choice.group is not None:
             choice = replace(choice, peer_share=retried_key_share(hello, choice.group))
-    extensions: dict[int, bytes] = {}
-    if choice.psk is not None:
-        index = accept_psk(hs, choice.psk, hello)
-        extensions[_E.pre_shared_key] = uint16(index)
+        extensions = accept_psk(hs, choice.psk, hello)
     protocol = server13.choose_protocol(config, hello)
     hs.transcript.start(choice.suite)
     accepted = None
@@ -191,20 +191,31 @@ def check_client_hello(hello: ClientHello) -> None:
         require(hello, _E.supported_groups, _E.key_share)
 
 
+def common_suites(config: ServerConfig, hello: ClientHello) -> Sequence[CipherSuite]:
+    """The cipher suites that both sides allow, our most wanted one first."""
+    suites = [s for s in config.suite_table.values() if s.code in hello.cipher_suites]
+    if not suites:
+        raise NegotiationError("the other side offers no cipher suite that is allowed here")
+    return suites
+
+
 def known_psks(
     hs: Handshake,
     config: ServerConfig,
-    candidates: Sequence[Credentials],
-    identity: Selected | None,
     hello: ClientHello,
+    suites: Sequence[CipherSuite],
+    identity: Selected | None,
+    *,
+    needed: bool,
 ) -> Steps[Sequence[Psk[ServerSession]]]:
     """Those of the keys offered that we have: sessions', or else keys from outside.
 
     The client has one too if its binder is right.
 
     Args:
-        candidates: with which certificates we could go on.
-        identity: the one of them for this client, whose tickets are good.
+        suites: what the keys have to go with.
+        identity: who we are for this client: our tickets are good for that.
+        needed: we could be nobody without a key.
     """
     offered = decode_offered_psks(hello)
     if offered is None or not psk_modes(config, hello):
@@ -215,12 +226,22 @@ def known_psks(
         if known := (yield from known_sessions(hs, config, context, identities)):
             return known
     names = [name for name, _ in identities]
-    return (yield from find_psks(hs, config, names, needed=not candidates))
+    return (yield from find_psks(hs, config.find_psk, names, suites, needed=needed))
 
 
-def choose(config: ServerConfig, hello: ClientHello, psks: Sequence[Psk[ServerSession]]) -> Choice:
-    """Our most wanted suite and group among those offered; a group with a key share first."""
-    suite, psk = choose_suite(config, hello, psks)
+def choose(
+    config: ServerConfig,
+    hello: ClientHello,
+    suites: Sequence[CipherSuite],
+    psks: Sequence[Psk[ServerSession]],
+) -> Choice:
+    """The first suite, and our most wanted group among those offered.
+
+    A suite goes first that goes with a key, and a group that has a key share.
+    """
+    # RFC 9846 4.3.11: a key goes with a hash, not with the rest of the suite.
+    pairs = ((suite, psk) for suite in suites for psk in psks if psk.suite.hash is suite.hash)
+    suite, psk = next(pairs, (suites[0], None))
     offered = supported_groups(hello)
     shares = key_shares(hello)
     if not shares.keys() <= set(offered):
@@ -237,20 +258,10 @@ def choose(config: ServerConfig, hello: ClientHello, psks: Sequence[Psk[ServerSe
     return Choice(suite, psk, group, shares.get(group.code))
 
 
-def choose_suite(
-    config: ServerConfig, hello: ClientHello, psks: Sequence[Psk[ServerSession]]
-) -> tuple[CipherSuite, Psk[ServerSession] | None]:
-    """Our most wanted suite, with the key to go with it; one without any only if there is none."""
-    suites = [s for s in config.suite_table.values() if s.code in hello.cipher_suites]
-    if not suites:
-        raise NegotiationError("the other side offers no cipher suite that is allowed here")
-    # RFC 9846 4.3.11: a key goes with a hash, not with the rest of the suite.
-    pairs = ((suite, psk) for suite in suites for psk in psks if psk.suite.hash is suite.hash)
-    return next(pairs, (suites[0], None))
-
-
-def accept_psk(hs: Handshake, psk: Psk[ServerSession], hello: ClientHello) -> int:
-    """Where the key that we chose stands in the last ClientHello, whose binder is right.
+def accept_psk(
+    hs: Handshake, psk: Psk[ServerSession] | None, hello: ClientHello
+) -> dict[int, bytes]:
+    """Check the binder of the key that we chose; give what a ServerHello says of it.
 
     The transcript still holds the ClientHello itself, as its last message.
 
@@ -258,6 +269,8 @@ def accept_psk(hs: Handshake, psk: Psk[ServerSession], hello: ClientHello) -> in
         ProtocolError: the binder is wrong, or the key has gone from a second ClientHello, although
             it goes with the suite that the HelloRetryRequest named (RFC 9846 4.2.2).
     """
+    if psk is None:
+        return {}
     offered = decode_offered_psks(hello)
     if offered is None:
         raise ProtocolError(
@@ -269,7 +282,7 @@ def accept_psk(hs: Handshake, psk: Psk[ServerSession], hello: ClientHello) -> in
         raise ProtocolError("the other side's second ClientHello lacks a key of its first")
     index = identities.index(psk.identity)
     check_binder(offered, index, psk, hs.transcript.messages)
-    return index
+    return {_E.pre_shared_key: uint16(index)}
 
 
 def supported_groups(hello: ClientHello) -> tuple[int, ...]:
