@@ -88,6 +88,9 @@ REMOVALS = [
             "AskingServerPeer-certificate-none"),
     Removal("a client has one that must", "4.5.1.3", SERVER,
             'if config.client_auth == "required":', "CertifiedClientPeer-certificate-none"),
+    Removal("a server that is resumed, where that is wanted", "2.2", CLIENT,
+            "and config.verify_on_resumption:", "resuming_server", "and False:",
+            "tests/engine/test_resumption.py"),
     # That it is the peer
     _pass("signature of CertificateVerify", "4.5.2", AUTHENTICATION,
           "signatures.verify(scheme, leaf, certificate_verify.signature, content)", "signature-"),
@@ -320,6 +323,9 @@ REMOVALS = [
             " or os.getpid() != self._process", "forked", "", "tests/test_replay.py"),
     Removal("shared ticket keys need a shared register", "8", "config.py",
             "if self.ticket_keys is not None:", "shares_ticket_keys", tests=EARLY_TESTS),
+    Removal("only early data that was accepted is answered early", "2.3", CONNECTION,
+            "if not self._early_data.may_be_answered:", "nothing_is_answered",
+            tests="tests/engine/test_conformance_early_data.py"),
     # Limits
     Removal("length of a message", "6.2", READER, "if length > limit:", "announced-"),
     Removal("empty records in a row", "5.1", INCOMING,
