@@ -324,7 +324,7 @@ REMOVALS = [
     Removal("shared ticket keys need a shared register", "8", "config.py",
             "if self.ticket_keys is not None:", "shares_ticket_keys", tests=EARLY_TESTS),
     Removal("only early data that was accepted is answered early", "2.3", CONNECTION,
-            "if not self._early_data.may_be_answered:", "nothing_is_answered",
+            "if not self.can_write:", "nothing_is_answered",
             tests="tests/engine/test_conformance_early_data.py"),
     # Limits
     Removal("length of a message", "6.2", READER, "if length > limit:", "announced-"),
