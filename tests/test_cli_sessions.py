@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -117,9 +119,100 @@ async def test_the_two_together(
         assert not resumed(await connect(server, *options))
 
 
+async def test_connect_sends_early_data_to_openssl(
+    openssl: str, files: tuple[str | Path, ...], ca_file: Path, session_file: Path
+) -> None:
+    _, cert, _, key = files
+    command = [openssl, "s_server", "-accept", "127.0.0.1:0", "-cert", cert, "-key", key]
+    command += ["-early_data", "-naccept", "3"]
+    options = ["--ca", ca_file, "--session", session_file, "--early-data", "early words"]
+    said: list[bool] = []
+    # Its input stays open: it ends with it, and -rev does not go with early data.
+    process = await opened(command)
+    assert process.stdout is not None
+    output = b""
+    with trio.fail_after(60):
+        while not output.endswith(b"\n") or b"ACCEPT" not in output:
+            output += await process.stdout.receive_some()
+        server = Server(process, output.decode().splitlines()[-1])
+        for _ in range(3):
+            result = await connect(server, *options)
+            facts = json.loads(result.stdout.splitlines()[0])
+            said.append(facts["early_data_accepted"])
+            assert facts["resumed"] == said[-1]
+        await server.read_output()
+        await process.wait()
+    assert said == [False, True, True]
+    # What was not taken is not sent again by itself.
+    assert server.output.count(b"early words") == 2
+    assert server.output.count(b"Early data received") == 2
+
+
+async def opened(command: Sequence[str | Path]) -> trio.Process:
+    """A program whose input stays open."""
+    return await trio.lowlevel.open_process(
+        [str(word) for word in command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+async def test_openssl_sends_early_data_to_serve(
+    openssl: str, files: tuple[str | Path, ...], ca_file: Path, session_file: Path, tmp_path: Path
+) -> None:
+    early = tmp_path / "early"
+    early.write_bytes(b"early words\n")
+    command = [openssl, "s_client", "-CAfile", ca_file, "-verify_return_error"]
+    command += ["-sess_out", session_file]
+    async with running(*SERVE, *files, "--early-data") as server:
+        command += ["-connect", f"127.0.0.1:{server.port}"]
+        first = await talk(command, b"hello\n")
+        assert b"Max Early Data: 14336" in first
+        again = await talk([*command, "-sess_in", session_file, "-early_data", early], b"hello\n")
+        assert b"Early data was accepted" in again
+        assert again.count(b"early words") == 1
+        refused = await talk([*command, "-sess_in", session_file], b"hello\n")
+        assert b"Early data was not sent" in refused
+
+
+async def talk(command: Sequence[str | Path], data: bytes) -> bytes:
+    """Run a client until it has its data back; give all that it said."""
+    output = b""
+    process = await opened(command)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with trio.fail_after(60):
+        await process.stdin.send_all(data)
+        while data not in output.split(b"---")[-1]:
+            chunk = await process.stdout.receive_some()
+            assert chunk, output
+            output += chunk
+        await process.stdin.aclose()
+        async for chunk in process.stdout:
+            output += chunk
+        await process.wait()
+    return output
+
+
+async def test_early_data_of_the_two_together(
+    files: tuple[str | Path, ...], ca_file: Path, session_file: Path
+) -> None:
+    options = ["--ca", ca_file, "--session", session_file, "--early-data", "early\n"]
+    for taking in (True, False):
+        async with running(*SERVE, *files, *["--early-data"][: int(taking)]) as server:
+            for accepted in (False, taking, taking):
+                result = await connect(server, *options)
+                assert result.status == 0
+                facts, *echo = result.stdout.splitlines()
+                assert json.loads(facts)["early_data_accepted"] == accepted
+                assert echo == ([b"early", b"hello"] if accepted else [b"hello"])
+
+
 @pytest.mark.parametrize(
     ("options", "why", "status"),
     [
+        (["--early-data", "x"], "--session", 2),
         (["--session", "{keep}"], "no file of a session", 1),
         (["--session", "{missing}/session"], "no directory", 1),
         (["--session", "{new}", "--insecure"], "--insecure", 2),

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import trio
 
-from ..config import MAX_TICKETS_ISSUED, ClientConfig, ServerConfig
+from ..config import MAX_EARLY_DATA_SIZE, MAX_TICKETS_ISSUED, ClientConfig, ServerConfig
 from ..credentials import Credentials
 from ..trust import TrustStore
 from . import connect as connecting
@@ -98,6 +98,12 @@ def demo(mebibytes: int) -> None:
 @click.option("--groups", callback=split_names, metavar="A,B", help="Key exchanges to offer.")
 @click.option("--insecure", is_flag=True, help="Trust whoever answers. Only to look at it.")
 @click.option("--session", type=NEW_FILE, help="Resume the session in it; keep the next there.")
+@click.option(
+    "--early-data",
+    metavar="TEXT",
+    default="",
+    help="Send it with the first message, where the session allows that. It can be replayed.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Describe the connection as JSON.")
 @click.option("--quiet", is_flag=True, help="Do not describe the connection.")
 def connect(
@@ -108,6 +114,7 @@ def connect(
     groups: tuple[str, ...] | None,
     insecure: bool,
     session: Path | None,
+    early_data: str,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -120,6 +127,8 @@ def connect(
         raise click.UsageError("--ca and --insecure contradict each other")
     if session is not None and insecure:
         raise click.UsageError("--session is for servers that were verified: not with --insecure")
+    if early_data and session is None:
+        raise click.UsageError("--early-data goes with a session to resume: give --session too")
     if as_json and quiet:
         raise click.UsageError("--json and --quiet contradict each other")
     config = ClientConfig(
@@ -132,7 +141,9 @@ def connect(
     )
     style: connecting.Style = "json" if as_json else "none" if quiet else "prose"
     host, port = target
-    trio.run(connecting.connect, host, port, server_name or host, config, style)
+    trio.run(
+        connecting.connect, host, port, server_name or host, config, style, early_data.encode()
+    )
 
 
 @trio_tlsx.command()
@@ -156,6 +167,11 @@ def connect(
     type=click.IntRange(0, MAX_TICKETS_ISSUED),
     help="How many session tickets each client gets, to resume with.",
 )
+@click.option(
+    "--early-data",
+    is_flag=True,
+    help="Take early data, which can be replayed, and echo that too.",
+)
 def serve(
     host: str,
     port: int,
@@ -164,6 +180,7 @@ def serve(
     make: bool,
     mode: str,
     tickets: int,
+    early_data: bool,
 ) -> None:
     """Serve, until Ctrl-C.
 
@@ -171,12 +188,17 @@ def serve(
     """
     if make == (cert is not None) or (cert is None) != (key is None):
         raise click.UsageError("give either --cert and --key, or --self-signed")
+    if early_data and mode == "http":
+        raise click.UsageError("--early-data is for --echo: a page is not answered early")
     if cert is not None and key is not None:
         credentials = Credentials.from_pem_files(cert, key)
     else:
         credentials = self_signed(host)
     service = serving.HTTP if mode == "http" else serving.ECHO
     config = ServerConfig(
-        credentials=credentials, alpn_protocols=service.alpn_protocols, tickets=tickets
+        credentials=credentials,
+        alpn_protocols=service.alpn_protocols,
+        tickets=tickets,
+        max_early_data_size=MAX_EARLY_DATA_SIZE if early_data else 0,
     )
     trio.run(partial(serving.serve, service, config, host=host, port=port))

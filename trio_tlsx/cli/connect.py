@@ -15,7 +15,7 @@ from ..config import ClientConfig
 from ..server_name import ServerName
 from ..stream import TLSStream
 from .failures import describe
-from .report import certificate_facts, connection_facts, print_facts
+from .report import Facts, certificate_facts, connection_facts, print_facts
 
 __all__ = ["Style", "connect"]
 
@@ -30,7 +30,12 @@ LINGER = 5
 
 
 async def connect(
-    host: str, port: int, server_name: str, config: ClientConfig, style: Style
+    host: str,
+    port: int,
+    server_name: str,
+    config: ClientConfig,
+    style: Style,
+    early_data: bytes = b"",
 ) -> None:
     """Connect, describe the connection, and pass bytes both ways until either side ends."""
     where = f"{host}:{port}"
@@ -42,6 +47,7 @@ async def connect(
                 config,
                 server_hostname=server_name,
                 server_port=port,
+                early_data=early_data,
             )
             await stream.do_handshake()
     except OSError as error:
@@ -54,14 +60,16 @@ async def connect(
         ) from None
 
     async with stream:
-        _describe(stream, where, style, verified=not config.insecure_skip_verification)
+        facts = connection_facts(stream.negotiated, verified=not config.insecure_skip_verification)
+        if early_data:
+            facts["early_data_accepted"] = stream.negotiated.early_data_accepted
+        _describe(stream, where, style, facts)
         await _pipe(stream)
 
 
 def _describe(
-    stream: TLSStream[trio.SocketStream], where: str, style: Style, *, verified: bool
+    stream: TLSStream[trio.SocketStream], where: str, style: Style, facts: Facts
 ) -> None:
-    facts = connection_facts(stream.negotiated, verified=verified)
     chain = [certificate_facts(c) for c in stream.negotiated.peer_certificates]
     if style == "json":
         click.echo(json.dumps({"peer": where, **facts, "certificates": chain}))

@@ -15,7 +15,7 @@ from ..engine.negotiated import Negotiated
 from ..identity import Identity
 from ..wording import kind_of, printable
 
-__all__ = ["certificate_facts", "connection_facts", "print_facts"]
+__all__ = ["Facts", "certificate_facts", "connection_facts", "print_facts"]
 
 Fact: TypeAlias = str | bool | list[str] | None
 
@@ -34,6 +34,7 @@ LABELS = {
     "alpn_protocol": "ALPN",
     "resumed": "resumed",
     "verified": "verified",
+    "early_data_accepted": "early data taken",
     "subject": "subject",
     "issuer": "issuer",
     "names": "names",

@@ -41,6 +41,12 @@ async def _echo(stream: TLSStream[trio.SocketStream], client: str) -> None:
         await stream.send_all(data)
 
 
+async def _echo_early_data(stream: TLSStream[trio.SocketStream]) -> None:
+    """Echo what can be replayed; that is as good as any other for it."""
+    while data := await stream.receive_replayable_early_data():
+        await stream.answer_early_data(data)
+
+
 ECHO = Service(_echo)
 HTTP = Service(answer_request, ("http/1.1",))
 
@@ -52,11 +58,14 @@ async def serve(service: Service, config: ServerConfig, *, host: str, port: int)
     standard error.
     """
     logging.basicConfig(stream=sys.stderr, format="%(message)s")
+    takes_early_data = config.max_early_data_size > 0
 
     async def handle(stream: TLSStream[trio.SocketStream]) -> None:
         client = peer_of(stream.transport_stream)
         try:
             async with stream:
+                if takes_early_data:
+                    await _echo_early_data(stream)
                 click.echo(f"{client}: {_summary(stream)}", err=True)
                 await service.handle(stream, client)
         except trio.BrokenResourceError as error:
@@ -64,7 +73,14 @@ async def serve(service: Service, config: ServerConfig, *, host: str, port: int)
 
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
-            server = partial(serve_tls_over_tcp, handle, port, config, host=host)
+            server = partial(
+                serve_tls_over_tcp,
+                handle,
+                port,
+                config,
+                host=host,
+                replayable_early_data=takes_early_data,
+            )
             try:
                 listeners = await nursery.start(server)
             except OSError as error:
@@ -99,4 +115,6 @@ def _summary(stream: TLSStream[trio.SocketStream]) -> str:
         facts.append(f"for {settled.server_name}")
     if settled.resumed:
         facts.append("resumed")
+    if settled.early_data_accepted:
+        facts.append("early data")
     return printable(", ".join(fact for fact in facts if fact))
