@@ -174,20 +174,19 @@ async def test_says_that_the_end_is_missing(pair: tuple[AnyStream, AnyStream]) -
         await client.wait_session_ticket()
 
 
-class SlowStore(MemorySessionStore):
+class SlowStore:
     """Takes its time, and counts."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.puts = 0
+        self.sessions = MemorySessionStore()
 
-    def put(self, session: Session) -> Awaitable[None]:  # type: ignore[override]
-        async def put() -> None:
-            self.puts += 1
-            await trio.sleep(1)
-            MemorySessionStore.put(self, session)
+    def take(self, server_name: str, port: int | None, context: bytes) -> None: ...
 
-        return put()
+    async def put(self, session: Session) -> None:
+        self.puts += 1
+        await trio.sleep(1)
+        self.sessions.put(session)
 
 
 @pytest.mark.parametrize("first", ["receiver", "waiter"])
@@ -208,7 +207,7 @@ async def test_a_slow_store_is_asked_once(
 
     async def wait() -> None:
         await client.wait_session_ticket()
-        assert len(store) >= 1
+        assert len(store.sessions) >= 1
 
     functions: list[Callable[[], Awaitable[None]]] = [receive, wait]
     if first == "waiter":
@@ -217,7 +216,7 @@ async def test_a_slow_store_is_asked_once(
         for function in functions:
             nursery.start_soon(function)
             await trio.lowlevel.checkpoint()
-    assert store.puts == len(store) == 2
+    assert store.puts == len(store.sessions) == 2
 
 
 @pytest.mark.parametrize("kind", ["server", "without resumption", "openssl"])

@@ -10,6 +10,12 @@ from early_peers import (
     EarlyServerPeer,
 )
 from rows_psks import PskClientPeer, PskServerPeer, RetriedPskClientPeer, RetryingPskServerPeer
+from rows_tickets import (
+    ResumedClientPeer,
+    ResumingServerPeer,
+    RetriedResumedClientPeer,
+    RetryingResumingServerPeer,
+)
 from scripted_peer import (
     DATA,
     AnyPeer,
@@ -37,6 +43,10 @@ PEERS = [
     EarlyServerPeer,
     EarlyFullServerPeer,
     EarlyRetryingServerPeer,
+    ResumingServerPeer,
+    RetryingResumingServerPeer,
+    ResumedClientPeer,
+    RetriedResumedClientPeer,
     CompressingServerPeer,
     CompressingClientPeer,
 ]

@@ -16,6 +16,7 @@ import rows_order
 import rows_psks
 import rows_records
 import rows_syntax
+import rows_tickets
 from deeds import Row
 
 from trio_tlsx.engine.alerts import FATAL
@@ -30,6 +31,7 @@ ROWS = [
     *rows_compression.ROWS,
     *rows_records.ROWS,
     *rows_early_data.ROWS,
+    *rows_tickets.ROWS,
 ]
 
 
