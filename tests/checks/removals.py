@@ -10,6 +10,7 @@ WRONG_MESSAGES = "tests/wrong_messages/test_wrong_messages.py"
 LIMITS = "tests/engine/test_limits.py"
 VERIFICATION = "tests/test_verification.py"
 EXTERNAL_PSKS = "tests/engine/test_external_psk.py"
+SESSION_TESTS = "tests/engine/test_resumption.py"
 EARLY_TESTS = "tests/engine/test_early_data.py"
 
 
@@ -58,6 +59,7 @@ READER = "engine/message_reader.py"
 CONNECTION = "engine/connection.py"
 EARLY_DATA = "engine/early_data.py"
 POLICY = "policy.py"
+RESUMPTION = "engine/resumption.py"
 COMPRESSED = "engine/compressed_certificates.py"
 COMPRESSION = "certificate_compression.py"
 
@@ -275,6 +277,55 @@ REMOVALS = [
     Removal("the end of the transport is no end of the data", "6.1", READER,
             "raise self._end_of_transport()", "", "return False",
             "tests/engine/test_contract.py"),
+    # Sessions
+    Removal("a session of this server", "4.7.1", RESUMPTION,
+            "(session.server_name, session.port) == (server_name.host, port)",
+            "another_name or another_port", "True", SESSION_TESTS),
+    Removal("a session that was made under this trust", "4.7.1", RESUMPTION,
+            "and session.context == config.session_context", "another_context", "",
+            SESSION_TESTS),
+    Removal("a session under a suite that is still allowed", "4.3.11", RESUMPTION,
+            "and any(suite.name == session.cipher_suite for suite in config.suite_table.values())",
+            "no_longer_allows", "", SESSION_TESTS),
+    Removal("a session that has not ended", "4.7.1", RESUMPTION,
+            "and session.received_at <= config.clock() < session.expires_at",
+            "expired_for_the_client or future", "", SESSION_TESTS),
+    Removal("a session ends a week after its server was verified", "4.7.1", "sessions.py",
+            "self.verified_at + MAX_AGE,", "ends_with", "", "tests/test_sessions.py"),
+    Removal("a session ends with the server's certificates", "4.7.1", "sessions.py",
+            "*(certificate.not_valid_after_utc for certificate in self.peer_certificates),",
+            "ends_with", "", "tests/test_sessions.py"),
+    Removal("a session is used once", "C.4", "sessions.py", "session = sessions.pop()",
+            "each_once", "session = sessions[-1]", "tests/test_sessions.py"),
+    Removal("no ticket lasts longer than a week", "4.7.1", RESUMPTION,
+            "lifetime=min(ticket.ticket_lifetime, MAX_LIFETIME),", "too_much",
+            "lifetime=ticket.ticket_lifetime,", SESSION_TESTS),
+    Removal("a ticket in its time", "4.7.1", RESUMPTION,
+            "self.issued_at <= now < self.issued_at + lifetime",
+            "expired_for_the_server or future", "True", SESSION_TESTS),
+    Removal("a ticket ends a week after the handshake with certificates", "4.7.1", RESUMPTION,
+            "and now < self.authenticated_at + MAX_AGE", "outlives", "", SESSION_TESTS),
+    Removal("a ticket ends with the client's certificates", "4.7.1", RESUMPTION,
+            "and all(now <= certificate.not_valid_after_utc for certificate in chain)",
+            "new_certificate", "", SESSION_TESTS),
+    Removal("a ticket is for one way of judging clients", "4.7.1", RESUMPTION,
+            "return config.client_policy + ", "judging_clients", "return ", SESSION_TESTS),
+    Removal("a ticket is for one certificate", "4.7.1", RESUMPTION,
+            "hashlib.sha256(leaf).digest() + ", "another_certificate or virtual_host", "",
+            SESSION_TESTS),
+    Removal("a ticket is for one name", "4.7.1", RESUMPTION, "digest() + server_name",
+            "another_name", "digest()", SESSION_TESTS),
+    Removal("ticket keys are forgotten", "C.4", "ticket_keys.py",
+            "if now - key.since < 2 * lifetime", "rotate", "", "tests/test_ticket_keys.py"),
+    Removal("a client that resumes is judged again", "4.7.1", SERVER,
+            "if session is not None and client is not None and accepted is None:",
+            "judges_a_resuming", tests=SESSION_TESTS),
+    Removal("a ticket in a store is used once", "8.1", "tickets.py",
+            "return self._states.pop(name, None)", "one_use", "return self._states.get(name)",
+            "tests/engine/test_tickets.py"),
+    Removal("how much rides in a ticket", "4.7.1", "tickets.py",
+            "if len(data) > MAX_TICKET_APPLICATION_DATA:", "no_more_than",
+            tests="tests/engine/test_tickets.py"),
     # Early data
     Removal("nobody gets early data who has not asked for it", "F.5", EARLY_DATA,
             "offered is None or not hs.early_data.wanted:", "nobody_will_read",

@@ -432,6 +432,20 @@ def test_the_clients_certificate_survives_until_it_expires(world: World) -> None
     assert error.alert == AlertDescription.certificate_expired
 
 
+def test_a_client_with_a_new_certificate_is_not_held_to_its_old_one(world: World) -> None:
+    now = world.clock.now
+    short = authority.issue("client.example", not_after=now + datetime.timedelta(seconds=60))
+    world.client = replace(world.client, credentials=short)
+    world.server = replace(world.server, client_auth="required", client_trust=authority.trust)
+    world.meet()
+    renewed = authority.issue("client.example")
+    world.client = replace(world.client, credentials=renewed)
+    world.clock.forward(61)
+    _, server = world.meet()
+    assert not server.negotiated.resumed
+    assert server.negotiated.peer_certificates == renewed.chain
+
+
 def test_the_server_judges_a_resuming_client_again(world: World) -> None:
     judged: list[Peer] = []
 
