@@ -365,13 +365,14 @@ class ServerConfig(_Config):
         replay_register: what tells early data that was sent first from its replays; by default a
             :class:`MemoryReplayRegister` of this configuration's own. With ``ticket_keys`` it must
             be given: whoever shares the one must share the other.
-        psks: keys that clients may be known by instead of certificates; or a function that is
-            called with an identity and gives its :class:`ExternalPSK`, or None where there is
-            none. It may give an awaitable of that, which is awaited in the task that does the
-            handshake. A client that offers none that is known here gets a certificate; without
-            ``credentials`` it is refused, just as one that does not have the key of its identity
-            (``decrypt_error``). No certificate is asked of a client that has a key, whatever
-            ``client_auth`` says, and ``verify`` is not asked about it.
+        psks: keys that clients may be known by instead of certificates; or a mapping of them by
+            their identities, which may change; or a function that is called with an identity and
+            gives its :class:`ExternalPSK`, or None where there is none. It may give an awaitable
+            of that, which is awaited in the task that does the handshake. A client that offers
+            none that is known here gets a certificate; without ``credentials`` it is refused, just
+            as one that does not have the key of its identity (``decrypt_error``). No certificate
+            is asked of a client that has a key, whatever ``client_auth`` says, and ``verify`` is
+            not asked about it.
         psk_without_key_exchange: do without a key exchange for clients that have a key and want
             it so. Whoever gets hold of the key later can read such a connection.
         grease: put values that mean nothing (RFC 8701) where the peer has to ignore them.

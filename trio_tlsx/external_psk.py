@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal, TypeAlias
 
@@ -31,7 +31,7 @@ class ExternalPSK:
     """A pre-shared key, which one client and one server were given beforehand.
 
     Having it, both know who the other is, and need no certificates. It is for one client and one
-    server: of several who have the same key each can pass for any other (RFC 9257 4).
+    server: of several who have the same key each can pass for any other (RFC 9257 4.1).
 
     Args:
         identity: what the server looks the key up by: 1 to 1,024 bytes. Anybody on the way can
@@ -80,7 +80,7 @@ class ExternalPSK:
         if self.context:
             raise ConfigError("a PSK has a context only if it is imported")
         if ImportedIdentity.decode(self.identity) is not None:
-            # RFC 9258 9: nothing in the handshake would tell it from an imported one.
+            # RFC 9258 8: nothing in the handshake would tell it from an imported one.
             raise ConfigError("the identity of this PSK looks like that of an imported one")
 
     @property
@@ -92,11 +92,11 @@ class ExternalPSK:
 #: Gives the key of an identity, at once or later; None where there is none.
 FindPSK: TypeAlias = Callable[[bytes], ExternalPSK | Awaitable[ExternalPSK | None] | None]
 
-#: The keys of a server.
-PSKs: TypeAlias = Iterable[ExternalPSK] | FindPSK
+#: The keys of a server: all of them, or by their identities, or what looks them up.
+PSKs: TypeAlias = Sequence[ExternalPSK] | Mapping[bytes, ExternalPSK] | FindPSK
 
 
-def list_psks(psks: Iterable[ExternalPSK]) -> tuple[ExternalPSK, ...]:
+def list_psks(psks: Sequence[ExternalPSK]) -> tuple[ExternalPSK, ...]:
     """The keys that a client offers, checked."""
     listed = tuple(psks)
     for psk in listed:
@@ -111,5 +111,7 @@ def psk_finder(psks: PSKs) -> FindPSK | None:
     """What gives a server its keys; None where it has none."""
     if callable(psks):
         return psks
+    if isinstance(psks, Mapping):
+        return psks.get
     by_identity = {psk.identity: psk for psk in list_psks(psks)}
     return by_identity.get if by_identity else None

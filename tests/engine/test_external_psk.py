@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import hashes, hmac
@@ -42,10 +42,9 @@ from trio_tlsx.engine.server_hello import MAX_IDENTITIES
 from trio_tlsx.engine.suites import CIPHER_SUITES
 from trio_tlsx.engine.wants import Question, Want
 from trio_tlsx.errors import AlertDescription, InternalError, TLSError
+from trio_tlsx.external_psk import HashName, PSKs
 
 SHA256, SHA384 = CIPHER_SUITES[0x1301], CIPHER_SUITES[0x1302]
-HashName: TypeAlias = Literal["SHA256", "SHA384"]
-
 NAME, KEY = b"client 1", bytes(range(32))
 PSK = ExternalPSK(NAME, KEY)
 STRANGER = ExternalPSK(b"client 2", bytes(32))
@@ -494,11 +493,18 @@ def test_asked_once_however_often_it_is_offered() -> None:
     assert asked == [NAME, b"client 2"]
 
 
-def test_the_first_that_is_known() -> None:
-    client, server = established(
-        replace(CLIENT, psks=[STRANGER, PSK]), replace(SERVER, psks={NAME: PSK}.get)
-    )
+@pytest.mark.parametrize("psks", [[PSK], {NAME: PSK}, {NAME: PSK}.get], ids=["all", "map", "get"])
+def test_the_first_that_is_known(psks: PSKs) -> None:
+    client, server = established(replace(CLIENT, psks=[STRANGER, PSK]), replace(SERVER, psks=psks))
     assert client.negotiated.psk_identity == server.negotiated.psk_identity == NAME
+
+
+def test_a_mapping_may_change() -> None:
+    known: dict[bytes, ExternalPSK] = {}
+    server = replace(SERVER, psks=known)
+    assert refused_by_server(CLIENT, server).alert == AlertDescription.decrypt_error
+    known[NAME] = PSK
+    assert knows_by_key(CLIENT, server)
 
 
 @pytest.mark.parametrize("server", [SERVER, OPEN_SERVER], ids=["keys only", "certificates too"])

@@ -28,6 +28,7 @@ from worlds import Clock, Pocket, World, new_world
 from trio_tlsx import (
     CertificateError,
     ClientConfig,
+    ExternalPSK,
     Peer,
     ServerConfig,
     Session,
@@ -186,6 +187,21 @@ def test_none_that_would_be_too_long_for_its_field(world: World) -> None:
     world.server = replace(world.server, client_auth="required", client_trust=authority.trust)
     world.meet()
     assert world.pocket.sessions == []
+
+
+@pytest.mark.parametrize(("length", "is_offered"), [(2**15, True), (2**15 + 1, False)])
+def test_a_ticket_that_leaves_no_room_is_not_offered(
+    world: World, length: int, is_offered: bool
+) -> None:
+    """Beside it there is room for as many keys from outside as there can be, however long."""
+    world.meet()
+    session = replace(world.pocket.sessions[-1], ticket=bytes(length))
+    world.pocket.sessions.append(session)
+    longest = [ExternalPSK(bytes((i,)) * 1024, bytes(32), context=bytes(1024)) for i in range(4)]
+    client = replace(world.client, psks=longest)
+    psks = offered(Connection.client(client, SERVER_NAME))
+    assert psks is not None
+    assert len(psks.identities) == 2 * 4 + is_offered
 
 
 def test_each_is_used_once(world: World) -> None:
