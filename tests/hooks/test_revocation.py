@@ -28,6 +28,7 @@ from trio_tlsx import (
     check_crl,
     check_stapled_ocsp,
 )
+from trio_tlsx.engine.signatures import PurePrivateKey
 from trio_tlsx.testing import CA
 
 Alert = AlertDescription
@@ -85,7 +86,8 @@ def response(
     if responder or certificates:
         builder = builder.certificates([*certificates, *(responder.chain if responder else ())])
     key = key_of(responder) if responder else ca.private_key
-    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+    hashed = None if isinstance(key, PurePrivateKey) else hashes.SHA256()
+    return builder.sign(key, hashed).public_bytes(Encoding.DER)
 
 
 async def verdict(
@@ -118,10 +120,17 @@ async def test_good(ca: CA, leaf: Credentials, digest: hashes.HashAlgorithm) -> 
     assert await verdict(ca, leaf, der, must=True) is None
 
 
-async def test_good_by_an_appointed_responder(ca: CA, leaf: Credentials) -> None:
-    responder = ca.issue("ocsp.example", extended_key_usage=[ExtendedKeyUsageOID.OCSP_SIGNING])
+@pytest.mark.parametrize("key_type", ["P-256", "RSA-2048", "ed25519", "ML-DSA-44"])
+async def test_good_by_an_appointed_responder(ca: CA, leaf: Credentials, key_type: str) -> None:
+    responder = ca.issue(
+        "ocsp.example", key_type=key_type, extended_key_usage=[ExtendedKeyUsageOID.OCSP_SIGNING]
+    )
     der = response(ca, leaf.chain[0], responder=responder)
     assert await verdict(ca, leaf, der) is None
+    signature = ocsp.load_der_ocsp_response(der).signature
+    altered = bytearray(signature)
+    altered[len(signature) // 2] ^= 1
+    await bad(ca, leaf, der.replace(signature, bytes(altered)), "not its issuer's")
 
 
 async def test_good_below_an_intermediate(ca: CA) -> None:
