@@ -22,6 +22,7 @@ OPENSSL = "trio_tlsx.engine.openssl"
 
 #: What can be negotiated, as tables, and what these stand on.
 TABLES = {
+    "trio_tlsx.engine.availability",
     "trio_tlsx.engine.suites",
     "trio_tlsx.engine.groups",
     "trio_tlsx.engine.signatures",

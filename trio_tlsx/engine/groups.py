@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from .availability import is_available
 
 __all__ = ["DEFAULT_GROUPS", "GROUPS", "EphemeralKey", "Group"]
 
@@ -187,23 +188,16 @@ _SECP256R1MLKEM768 = _hybrid(0x11EB, "SecP256r1MLKEM768", _SECP256R1, _MLKEM768)
 _SECP384R1MLKEM1024 = _hybrid(0x11ED, "SecP384r1MLKEM1024", _SECP384R1, _MLKEM1024)
 
 
-def _mlkem_is_available() -> bool:
-    try:
-        mlkem.MLKEM768PrivateKey.generate()
-    except UnsupportedAlgorithm:
-        logger.warning(
-            "this build of cryptography has no ML-KEM: "
-            "X25519MLKEM768 and its like are neither offered nor accepted"
-        )
-        return False
-    return True
-
-
 def _available(*groups: Group) -> tuple[Group, ...]:
     return tuple(group for group in groups if _HAS_MLKEM or not group.is_post_quantum)
 
 
-_HAS_MLKEM = _mlkem_is_available()
+_HAS_MLKEM = is_available(mlkem.MLKEM768PublicKey.from_public_bytes)
+if not _HAS_MLKEM:
+    logger.warning(
+        "this build of cryptography has no ML-KEM: "
+        "X25519MLKEM768 and its like are neither offered nor accepted"
+    )
 
 #: What is negotiated unless a configuration names others, the most wanted first.
 DEFAULT_GROUPS = _available(_X25519MLKEM768, _X25519, _SECP256R1, _SECP384R1)

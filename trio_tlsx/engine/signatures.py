@@ -6,11 +6,12 @@ import enum
 from typing import TypeAlias
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import AsymmetricPadding
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAlgorithm
 from cryptography.x509.oid import PublicKeyAlgorithmOID
+
+from .availability import is_available
 
 __all__ = [
     "CERTIFICATE_ONLY_SCHEMES",
@@ -110,16 +111,6 @@ _PURE: tuple[tuple[SignatureScheme, type[PurePublicKey], type[PurePrivateKey]], 
 )
 
 
-def _mldsa_is_available() -> bool:
-    try:
-        mldsa.MLDSA44PublicKey.from_public_bytes(b"")
-    except UnsupportedAlgorithm:
-        return False
-    except ValueError:
-        pass  # no key has so few bytes, but there are keys
-    return True
-
-
 _MLDSA = (_Scheme.mldsa44, _Scheme.mldsa65, _Scheme.mldsa87)
 
 #: What a client, but no server, may sign a CertificateVerify with (RFC 9963 2).
@@ -143,7 +134,7 @@ DEFAULT_SCHEMES = tuple(
 #: All that a CertificateVerify of TLS 1.3 may be signed with.
 CERTIFICATE_VERIFY_SCHEMES = (
     *DEFAULT_SCHEMES,
-    *(_MLDSA if _mldsa_is_available() else ()),
+    *(_MLDSA if is_available(mldsa.MLDSA44PublicKey.from_public_bytes) else ()),
     *CLIENT_ONLY_SCHEMES,
 )
 
