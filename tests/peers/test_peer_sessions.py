@@ -11,10 +11,10 @@ from authority import SERVER_NAME, Authority
 from matrix import opposite
 from meeting import Opposite
 from openssl_peer import OpenSSLPeer
-from peer import EXPORTED_LENGTH
-from processes import peer_program, run_program
+from peer import EXPORTED_LENGTH, SAFETY_NET
+from processes import free_port, peer_program, run_program, running
 
-from trio_tlsx.config import ServerConfig
+from trio_tlsx.config import ClientConfig, ServerConfig
 from trio_tlsx.engine.key_updates import KeyUpdates
 from trio_tlsx.engine.messages import KeyUpdate
 from trio_tlsx.errors import AlertDescription
@@ -166,9 +166,17 @@ async def test_both_export_the_same(opposite: Opposite, authority: Authority) ->
 # GnuTLS
 
 
+KEY_MATERIAL = re.compile(rb"^- Key material: ([0-9a-f]+)$", re.MULTILINE)
+
+
 @pytest.fixture
 def gnutls_cli() -> str:
     return peer_program("gnutls-cli", "gnutls-bin")
+
+
+@pytest.fixture
+def gnutls_serv() -> str:
+    return peer_program("gnutls-serv", "gnutls-bin")
 
 
 async def test_gnutls(gnutls_cli: str, authority: Authority, received: list[KeyUpdate]) -> None:
@@ -197,7 +205,38 @@ async def test_gnutls(gnutls_cli: str, authority: Authority, received: list[KeyU
     assert result.status == 0, result.stderr
     assert resumed == [False, True]
     assert result.stdout.count(b"*** This is a resumed session") == 1
-    told = re.findall(rb"^- Key material: ([0-9a-f]+)$", result.stdout, re.MULTILINE)
+    told = KEY_MATERIAL.findall(result.stdout)
     assert [bytes.fromhex(one.decode()) for one in told] == exported
     assert result.stdout.count(b"behind new keys") == 1
     assert len(received) == 1
+
+
+async def test_gnutls_serv(
+    gnutls_serv: str, authority: Authority, received: list[KeyUpdate]
+) -> None:
+    """Its server gives tickets at once; it answers a KeyUpdate, and does not begin with one."""
+    chain, key = authority.files()
+    port = free_port()
+    command = [gnutls_serv, "--port", str(port), "--echo", "--disable-client-cert"]
+    command += ["--x509certfile", str(chain), "--x509keyfile", str(key)]
+    command += ["--keymatexport", LABEL, "--keymatexportsize", str(EXPORTED_LENGTH)]
+    config = ClientConfig(trust=authority.ca.trust)
+    exported: list[bytes] = []
+    async with running(*command, says=b"listening") as server:
+        for resumed in (False, True):
+            transport = await trio.open_tcp_stream("127.0.0.1", port)
+            async with TLSStream(transport, config, server_hostname=SERVER_NAME) as stream:
+                await stream.wait_session_ticket()
+                assert stream.negotiated.resumed is resumed
+                await stream.update_keys(request_peer=True)
+                await stream.send_all(b"behind new keys\n")
+                assert await stream.receive_some() == b"behind new keys\n"
+                exported.append(stream.export_keying_material(LABEL, EXPORTED_LENGTH))
+        assert server.process.stdout is not None
+        told = b""
+        with trio.fail_after(SAFETY_NET):
+            while len(found := KEY_MATERIAL.findall(told)) < 2:
+                told += await server.process.stdout.receive_some()
+    assert [bytes.fromhex(one.decode()) for one in found] == exported
+    assert told.count(b"*** This is a resumed session") == 1
+    assert received == [KeyUpdate(request_update=False)] * 2

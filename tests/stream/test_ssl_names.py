@@ -172,6 +172,17 @@ async def test_session_reused_natively(ca: CA) -> None:
 # What only an SSLContext can
 
 
+async def test_a_client_has_not_offered_to_authenticate_later(
+    native: Engine, openssl: Engine
+) -> None:
+    """So a server cannot ask for its certificate after the handshake (RFC 9846 4.7.2)."""
+    transports = await MEMORY.connect()
+    client, server = native.client(transports[0]), openssl.server(transports[1])
+    await handshake(client, server)
+    with pytest.raises(ssl.SSLError, match=r"(?i)extension.not.received"):
+        server.verify_client_post_handshake()
+
+
 async def test_resuming_a_session_of_the_stdlib(openssl: Engine) -> None:
     async with connected(openssl, MEMORY) as (client, server):
         await server.send_all(b"and tickets")

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 import trio
 import trio.testing
-from tls_pairs import MEMORY, SOCKET, Engine, clog, connected, handshake
+from tls_pairs import MEMORY, SOCKET, UNIX, Engine, clog, connected, handshake
 
 from trio_tlsx.engine.connection import Connection
 
@@ -55,6 +55,23 @@ async def test_a_receiver_is_not_blocked_by_a_peer_that_does_not_read(native: En
             await server.send_all(b"x")
             assert await client.receive_some() == b"x"
             nursery.cancel_scope.cancel()
+
+
+async def test_an_answer_to_a_peer_that_does_not_read_blocks_nobody(native: Engine) -> None:
+    """It waits behind the data that is stuck, and there is one for all that is asked meanwhile."""
+    async with connected(native, UNIX) as (client, server):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.send_all, bytes(2**21))
+            await trio.testing.wait_all_tasks_blocked()
+            for word in (b"one", b"two", b"three"):
+                await server.update_keys(request_peer=True)
+                await server.send_all(word)
+                assert await client.receive_some() == word
+            received = 0
+            while received < 2**21:
+                received += len(await server.receive_some())
+        await client.send_all(b"under new keys")
+        assert await server.receive_some() == b"under new keys"
 
 
 async def test_after_the_end_of_sending_there_are_no_new_keys(native: Engine) -> None:
