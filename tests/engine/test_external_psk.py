@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import hashes, hmac
-from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from engine_pairs import (
     SERVER_NAME,
     authority,
@@ -94,81 +91,8 @@ def offered(config: ClientConfig) -> OfferedPsks:
     return OfferedPsks.decode(client_hello_of(config).extensions[ExtensionType.pre_shared_key])
 
 
-# The importer: RFC 9258 has no vectors, so this is its section 5 once more, in other words
-
-
-def expand_label(
-    name: HashName, secret: bytes, label: bytes, context: bytes, length: int
-) -> bytes:
-    full = b"tls13 " + label
-    info = length.to_bytes(2) + bytes((len(full),)) + full + bytes((len(context),)) + context
-    algorithm = {"SHA256": hashes.SHA256, "SHA384": hashes.SHA384}[name]()
-    return HKDFExpand(algorithm, length, info).derive(secret)
-
-
-def extract(name: HashName, salt: bytes, key: bytes) -> bytes:
-    algorithm = {"SHA256": hashes.SHA256, "SHA384": hashes.SHA384}[name]()
-    mac = hmac.HMAC(salt, algorithm)
-    mac.update(key)
-    return mac.finalize()
-
-
-@pytest.mark.parametrize(("target", "kdf"), [("SHA256", b"\0\1"), ("SHA384", b"\0\2")])
-@pytest.mark.parametrize("source", ["SHA256", "SHA384"])
-def test_imports_as_the_rfc_has_it(source: HashName, target: HashName, kdf: bytes) -> None:
-    key = ExternalPSK(b"identity", b"k" * 40, context=b"from there", hash=source)
-    suite = {"SHA256": SHA256, "SHA384": SHA384}[target]
-    [imported] = psks_of(key, [suite])
-    identity = b"\0\x08identity" + b"\0\x0afrom there" + b"\x03\x04" + kdf
-    assert imported.identity == identity
-    assert imported.obfuscated_ticket_age == 0
-    digest = hashlib.new(source, identity).digest()
-    extracted = extract(source, bytes(len(digest)), b"k" * 40)
-    secret = expand_label(source, extracted, b"derived psk", digest, suite.hash_length)
-    assert imported.secret == secret
-    early = extract(target, bytes(suite.hash_length), secret)
-    nothing = hashlib.new(target).digest()
-    binder_key = expand_label(target, early, b"imp binder", nothing, suite.hash_length)
-    finished = expand_label(target, binder_key, b"finished", b"", suite.hash_length)
-    transcript = hashlib.new(target, b"hello").digest()
-    assert psk.binder(imported, b"hello") == extract(target, finished, transcript)
-
-
-def test_the_three_kinds_of_keys_have_binders_of_their_own() -> None:
-    session: Psk[str] = Psk(NAME, 0, SHA256, KEY, "session")
-    plain: Psk[str] = replace(session, session=None, external=plain_psk())
-    imported: Psk[str] = replace(session, session=None, external=PSK)
-    assert len({psk.binder(each, b"hello") for each in (session, plain, imported)}) == 3
-
-
 def plain_psk(name: HashName = "SHA256") -> ExternalPSK:
     return ExternalPSK(NAME, KEY, hash=name, imported=False)
-
-
-@given(st.binary(min_size=1), st.binary(), st.integers(0, 2**16 - 1), st.integers(0, 2**16 - 1))
-def test_reads_the_identities_that_it_writes(
-    name: bytes, context: bytes, protocol: int, kdf: int
-) -> None:
-    identity = ImportedIdentity(name, context, protocol, kdf)
-    octets = identity.encode()
-    assert ImportedIdentity.decode(octets) == identity
-    assert ImportedIdentity.decode(octets + b"\0") is None
-    assert ImportedIdentity.decode(octets[:-1]) is None
-
-
-@given(st.binary())
-def test_what_is_read_is_written_alike(octets: bytes) -> None:
-    identity = ImportedIdentity.decode(octets)
-    assert identity is None or identity.encode() == octets
-
-
-def test_one_imported_key_for_each_hash_of_the_suites() -> None:
-    assert [each.suite.hash for each in psks_of(PSK, CIPHER_SUITES.values())] == [
-        SHA256.hash,
-        SHA384.hash,
-    ]
-    assert [len(binder) for binder in offered(CLIENT).binders] == [32, 48]
-    assert [each.secret for each in psks_of(plain_psk("SHA384"), CIPHER_SUITES.values())] == [KEY]
 
 
 # Handshakes
@@ -385,6 +309,25 @@ def test_identities_that_cannot_be_ours_are_not_looked_up(monkeypatch: pytest.Mo
     assert error.alert == AlertDescription.decrypt_error
 
 
+@given(st.lists(st.binary(min_size=1, max_size=1100), min_size=1, max_size=12))
+def test_whatever_is_offered_fails_alike(identities: list[bytes]) -> None:
+    """Unless it cannot be the identity of any key that could be used here."""
+    with pytest.MonkeyPatch.context() as patch:
+        offers_only(patch, *identities)
+        alert = refused_by_server(CLIENT, SERVER).alert
+    assert alert in (AlertDescription.decrypt_error, AlertDescription.handshake_failure)
+
+
+def offers_only(monkeypatch: pytest.MonkeyPatch, *identities: bytes) -> None:
+    """Clients offer these, with good binders of keys that nobody else has."""
+    psks = [Psk[Any](identity, 0, SHA256, bytes(32), external=PSK) for identity in identities]
+
+    def give(*_: object) -> Sequence[Psk[Any]]:
+        return psks
+
+    monkeypatch.setattr(client_hello, "psks_to_offer", give)
+
+
 def stands_before(monkeypatch: pytest.MonkeyPatch, *identities: bytes) -> None:
     """Clients offer these too, before all else."""
     psks_to_offer = client_hello.psks_to_offer
@@ -449,6 +392,7 @@ def test_keys_of_another_hash_are_gone_from_the_second_hello() -> None:
     hello = ClientHello.decode(b"".join(record[5:] for _, record in sent if record[0] == 22)[4:])
     psks = OfferedPsks.decode(hello.extensions[ExtensionType.pre_shared_key])
     assert [len(binder) for binder in psks.binders] == [48, 48]
+    assert [len(binder) for binder in offered(CLIENT).binders] == [32, 48]
 
 
 # The look-up
