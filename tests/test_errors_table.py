@@ -18,7 +18,7 @@ import trio
 import trio.testing
 from processes import ROOT
 
-from trio_tlsx import ClientConfig, Credentials, ServerConfig, TLSError, TLSStream
+from trio_tlsx import ClientConfig, Credentials, ExternalPSK, ServerConfig, TLSError, TLSStream
 from trio_tlsx.errors import AlertDescription
 from trio_tlsx.testing import CA, write_pem_files
 
@@ -31,6 +31,7 @@ Stream: TypeAlias = TLSStream[trio.abc.Stream]
 
 CA_OF_ALL = CA()
 NATIVE_CLIENT = ClientConfig(trust=CA_OF_ALL.trust)
+PSK = ExternalPSK(b"client 1", bytes(32))
 NATIVE_SERVER = ServerConfig(credentials=CA_OF_ALL.issue(SERVER_NAME))
 
 
@@ -328,6 +329,22 @@ async def _(subject: Subject) -> Outcome:
 async def _(subject: Subject) -> Outcome:
     assert subject.native
     return await meet(ServerConfig(select_credentials=lambda hello: None), NATIVE_CLIENT)
+
+
+@happens(
+    "the client does not have the key of its identity; "
+    "or there are only keys, and none of that identity"
+)
+async def _(subject: Subject) -> Outcome:
+    assert subject.native
+    stranger = ExternalPSK(b"client 2", bytes(32))
+    return await meet(ServerConfig(psks=[PSK]), ClientConfig(psks=[stranger]))
+
+
+@happens("the server has certificates only, and nothing but pre-shared keys will do")
+async def _(subject: Subject) -> Outcome:
+    assert subject.native
+    return await meet(ClientConfig(psks=[PSK]), NATIVE_SERVER)
 
 
 @happens("the certificate is from a CA that we do not trust")
