@@ -287,6 +287,22 @@ def test_a_ticket_of_retired_keys(world: World) -> None:
     assert world.resumes()
 
 
+def in_a_new_form(session: resumption.ServerSession) -> bytes:
+    return b"\2 what nobody here can read"
+
+
+def test_a_ticket_of_another_version(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sealed under keys that are shared, but in a form that this version does not know."""
+    keys = world.server.ticket_sealer
+    world.server = replace(world.server, ticket_keys=keys)
+    with monkeypatch.context() as other_version:
+        other_version.setattr(resumption, "TICKET_FORM_VERSION", 2)
+        other_version.setattr(resumption.ServerSession, "encode", in_a_new_form)
+        world.meet()
+    assert not world.resumes()
+    assert world.resumes()
+
+
 def test_a_ticket_under_rotated_keys(world: World) -> None:
     keys = TicketKeys([bytes(32)], clock=world.clock)
     world.server = replace(world.server, ticket_keys=keys)

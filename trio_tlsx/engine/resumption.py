@@ -41,6 +41,9 @@ __all__ = [
     "ticket_context",
 ]
 
+#: To be counted up with each change of :meth:`ServerSession.encode`.
+TICKET_FORM_VERSION = 1
+
 MAX_TICKET_LENGTH = 2**16 - 1
 
 #: Of what a client offers, in bytes: one extension holds it, its binder and all other keys.
@@ -236,10 +239,14 @@ class ServerSession:
 
 
 def ticket_context(config: ServerConfig, credentials: Credentials, hello: ClientHello) -> bytes:
-    """What a ticket is good for: this server, this name of it, this way of judging clients."""
+    """What a ticket is good for: this server, this name of it, this way of judging clients.
+
+    And this form: to who shares our keys, but is of another version, it is none of its tickets.
+    """
     server_name = hello.extensions.get(_E.server_name, b"")
     leaf = credentials.der_chain[0]
-    return config.client_policy + hashlib.sha256(leaf).digest() + server_name
+    form = uint8(TICKET_FORM_VERSION)
+    return form + config.client_policy + hashlib.sha256(leaf).digest() + server_name
 
 
 def known_sessions(
