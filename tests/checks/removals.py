@@ -2,50 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from decisions import REMOVALS_OF_DECISIONS
+from removal import Removal, without_branch, without_statement
 
-__all__ = ["REMOVALS", "Removal"]
+__all__ = ["REMOVALS"]
 
-WRONG_MESSAGES = "tests/wrong_messages/test_wrong_messages.py"
 LIMITS = "tests/engine/test_limits.py"
 VERIFICATION = "tests/test_verification.py"
 EXTERNAL_PSKS = "tests/engine/test_external_psk.py"
 SESSION_TESTS = "tests/engine/test_resumption.py"
 EARLY_TESTS = "tests/engine/test_early_data.py"
-
-
-@dataclass(frozen=True)
-class Removal:
-    """A check, and what is left of the source without it.
-
-    Attributes:
-        check: what is checked.
-        section: of RFC 9846, or of the RFC that is named.
-        module: the file in ``trio_tlsx`` that does it.
-        source: the piece of it that stands there once.
-        without: what stands in its place when the check is removed.
-        tests: where a test has to fail then.
-        matching: which of the tests there are run (pytest's ``-k``).
-    """
-
-    check: str
-    section: str
-    module: str
-    source: str
-    matching: str = ""
-    without: str = "if False:"
-    tests: str = WRONG_MESSAGES
-
-
-def _elif(check: str, section: str, module: str, source: str, matching: str) -> Removal:
-    return Removal(check, section, module, source, matching, "elif False:")
-
-
-def _pass(
-    check: str, section: str, module: str, source: str, matching: str, tests: str = WRONG_MESSAGES
-) -> Removal:
-    return Removal(check, section, module, source, matching, "pass", tests)
-
 
 HELLO = "engine/hello.py"
 CLIENT_HELLO = "engine/client_hello.py"
@@ -77,13 +43,13 @@ REMOVALS = [
             VERIFICATION),
     Removal("dates", "RFC 5280 6.1.3", "verification.py", ".store(trust.store).time(at)",
             "dates", ".store(trust.store).time(chain[0].not_valid_before_utc)", VERIFICATION),
-    _pass("extended key usage", "RFC 5280 4.2.1.12", POLICY,
-          "check_extended_key_usage(certificate, usages, self)", "extended_key_usage",
-          VERIFICATION),
-    _pass("key usage of a leaf", "4.5.1.2", POLICY, "check_leaf_key(leaf, usage)",
-          "key_usage_of_a_leaf", VERIFICATION),
-    _pass("key usage of a CA", "RFC 5280 4.2.1.3", POLICY, "check_ca_key(ca, usage)",
-          "key_usage_of_a_ca", VERIFICATION),
+    without_statement("extended key usage", "RFC 5280 4.2.1.12", POLICY,
+            "check_extended_key_usage(certificate, usages, self)", "extended_key_usage",
+            VERIFICATION),
+    without_statement("key usage of a leaf", "4.5.1.2", POLICY, "check_leaf_key(leaf, usage)",
+            "key_usage_of_a_leaf", VERIFICATION),
+    without_statement("key usage of a CA", "RFC 5280 4.2.1.3", POLICY, "check_ca_key(ca, usage)",
+            "key_usage_of_a_ca", VERIFICATION),
     Removal("length of the chain", "RFC 5280 6.1", AUTHENTICATION,
             "if len(entries) > MAX_CHAIN_LENGTH:", "ten-certificates"),
     Removal("a server has a certificate", "4.5.1.3", CLIENT, "if not chain:",
@@ -94,8 +60,8 @@ REMOVALS = [
             "and config.verify_on_resumption:", "resuming_server", "and False:",
             "tests/engine/test_resumption.py"),
     # That it is the peer
-    _pass("signature of CertificateVerify", "4.5.2", AUTHENTICATION,
-          "signatures.verify(scheme, leaf, certificate_verify.signature, content)", "signature-"),
+    without_statement("signature of CertificateVerify", "4.5.2", AUTHENTICATION,
+            "signatures.verify(scheme, leaf, certificate_verify.signature, content)", "signature-"),
     Removal("its scheme was offered", "4.5.2", AUTHENTICATION,
             "(s for s in accepted if s == certificate_verify.algorithm)", "not-wanted",
             "(s for s in SignatureScheme if s == certificate_verify.algorithm)"),
@@ -166,8 +132,8 @@ REMOVALS = [
     Removal("the version stays", "4.2.4", CLIENT_HELLO,
             "if _E.supported_versions not in answer.extensions:",
             "RetryingServerPeer-server_hello-without-supported_versions"),
-    _pass("there is one only", "4.2.4", CLIENT_HELLO,
-          'raise unexpected("sent a second HelloRetryRequest")', "asks-again"),
+    without_statement("there is one only", "4.2.4", CLIENT_HELLO,
+            'raise unexpected("sent a second HelloRetryRequest")', "asks-again"),
     Removal("it asks for a change", "4.2.4", CLIENT_HELLO, "if _E.cookie not in retry.extensions:",
             "asks-for-no-change"),
     Removal("it asks for a new key share", "4.3.8", CLIENT_HELLO, "if code in shares:",
@@ -178,12 +144,12 @@ REMOVALS = [
     Removal("no early data after it", "4.2.2", SERVER_HELLO,
             "if _E.early_data in second.extensions:",
             "early_data-added"),
-    _elif("only the key share that was asked for", "4.2.2", SERVER_HELLO, "elif len(shares) != 1:",
-          "another-share-too"),
-    _elif("the cookie comes back", "4.3.2", SERVER_HELLO,
-          "elif cookie is None:", "without-cookie"),
-    _elif("it is the same cookie", "4.3.2", SERVER_HELLO,
-          "elif not hmac.compare_digest(cookie, expected):", "cookie-"),
+    without_branch("only the key share that was asked for", "4.2.2", SERVER_HELLO,
+            "elif len(shares) != 1:", "another-share-too"),
+    without_branch("the cookie comes back", "4.3.2", SERVER_HELLO,
+            "elif cookie is None:", "without-cookie"),
+    without_branch("it is the same cookie", "4.3.2", SERVER_HELLO,
+            "elif not hmac.compare_digest(cookie, expected):", "cookie-"),
     Removal("the transcript holds the first ClientHello's hash", "4.1", "engine/transcript.py",
             "self._messages = [uint8(HandshakeType.message_hash) + opaque24(digest), *retry]",
             "", "self._messages = [client_hello, *retry]", "tests/engine/test_rfc8448.py"),
@@ -237,8 +203,8 @@ REMOVALS = [
     Removal("least record_size_limit", "RFC 8449 4", "engine/handshake.py",
             "if limit < MIN_RECORD_SIZE_LIMIT:", "record_size_limit-"),
     # Syntax
-    _pass("trailing octets", "6.2", "engine/wire.py", 'raise self.error("has trailing octets")',
-          "trailing"),
+    without_statement("trailing octets", "6.2", "engine/wire.py",
+            'raise self.error("has trailing octets")', "trailing"),
     Removal("vectors that are too short", "6.2", "engine/wire.py", "if length < minimum:",
             "test_wrong_message"),
     Removal("vectors of an odd length", "6.2", "engine/wire.py", "if len(octets) % 2:",
@@ -249,12 +215,12 @@ REMOVALS = [
     Removal("messages and changes of keys", "5.1", READER,
             'raise unexpected("sent more handshake octets where others must come first")',
             "along-with", "return"),
-    _pass("nothing between the pieces of a message", "5.1", READER,
-          'raise unexpected("ended in the middle of a handshake message")', "interrupted-by"),
-    _pass("data in a handshake", "5.1", READER, "raise unexpected_record(record.content_type)",
-          "data-before-it"),
-    _pass("other messages after the handshake", "4.7", CONNECTION,
-          'raise unexpected("sent a handshake message after the handshake")', "key_update-"),
+    without_statement("nothing between the pieces of a message", "5.1", READER,
+            'raise unexpected("ended in the middle of a handshake message")', "interrupted-by"),
+    without_statement("data in a handshake", "5.1", READER,
+            "raise unexpected_record(record.content_type)", "data-before-it"),
+    without_statement("other messages after the handshake", "4.7", CONNECTION,
+            'raise unexpected("sent a handshake message after the handshake")', "key_update-"),
     Removal("change_cipher_spec", "5", INCOMING,
             'if not self.accept_change_cipher_spec or bytes(payload) != b"\\x01":',
             "change_cipher_spec"),
@@ -272,7 +238,7 @@ REMOVALS = [
     Removal("length of what is in it", "5.4", INCOMING,
             "if len(inner) > self.plaintext_limit:", "inside or padding"),
     Removal("nothing but padding", "5.4", INCOMING, "if not unpadded:", "all-zeros"),
-    _elif("empty records under keys", "5.1", INCOMING, "elif not content:", "empty-"),
+    without_branch("empty records under keys", "5.1", INCOMING, "elif not content:", "empty-"),
     Removal("empty records in the clear", "5.1", INCOMING, "if not payload:", "empty-"),
     Removal("the end of the transport is no end of the data", "6.1", READER,
             "raise self._end_of_transport()", "", "return False",
@@ -379,6 +345,7 @@ REMOVALS = [
     Removal("only early data that was accepted is answered early", "2.3", CONNECTION,
             "if not self.can_write:", "nothing_is_answered",
             tests="tests/engine/test_conformance_early_data.py"),
+    *REMOVALS_OF_DECISIONS,
     # Limits
     Removal("length of a message", "6.2", READER, "if length > limit:", "announced-"),
     Removal("empty records in a row", "5.1", INCOMING,

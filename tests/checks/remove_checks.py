@@ -13,7 +13,8 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from removals import REMOVALS, Removal
+from removal import Removal
+from removals import REMOVALS
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "trio_tlsx"

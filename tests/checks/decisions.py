@@ -1,0 +1,82 @@
+"""The checks that a program makes in its hooks, and those that are ready-made for them."""
+
+from __future__ import annotations
+
+from removal import Removal, without_branch, without_statement
+
+__all__ = ["REMOVALS_OF_DECISIONS"]
+
+VERIFY = "tests/hooks/test_verify.py"
+REVOCATIONS = "tests/hooks/test_revocation.py"
+
+AUTHENTICATION = "engine/authentication.py"
+QUESTIONS = "engine/questions.py"
+REVOCATION = "revocation.py"
+
+REMOVALS_OF_DECISIONS = [
+    Removal("the built-in verification is replaced by name only", "4.5", AUTHENTICATION,
+            "if not config.verify_replaces_builtin:", "refused_anyway", tests=VERIFY),
+    Removal("verify trusts by giving nothing", "4.5", QUESTIONS,
+            "if answer is not None:\n            raise InternalError(\n"
+            '                f"verify gave', "only_nothing",
+            "if False:\n            raise InternalError(\n"
+            '                f"verify gave', VERIFY),
+    Removal("public keys that are pinned", "RFC 7469 2.4", "pinning.py",
+            "if wanted.isdisjoint(map(_digest, path)):", "pins", tests=VERIFY),
+    Removal("pins of what is verified only", "RFC 7469 2.6", "pinning.py",
+            "path = peer.path or peer.certificates[:1]", "own_key",
+            "path = peer.path or peer.certificates", VERIFY),
+    Removal("an OCSP response of an issuer that is verified", "RFC 6960 3.2", REVOCATION,
+            "if issuer is None:", "trusted_itself", tests=REVOCATIONS),
+    Removal("the signature of an OCSP response", "RFC 6960 3.2", REVOCATION,
+            "if not _is_signed(response, issuer, at):", "somebody_else", tests=REVOCATIONS),
+    Removal("who may sign it", "RFC 6960 4.2.2.2", REVOCATION,
+            "if usages is None or ExtendedKeyUsageOID.OCSP_SIGNING not in usages:", "nobody",
+            tests=REVOCATIONS),
+    Removal("dates of who signs it", "RFC 6960 4.2.2.2", REVOCATION,
+            "if not responder.not_valid_before_utc <= at <= responder.not_valid_after_utc:",
+            "responder_that", tests=REVOCATIONS),
+    without_statement("the appointment of who signs it", "RFC 6960 4.2.2.2", REVOCATION,
+            "responder.verify_directly_issued_by(issuer)", "another_ca", REVOCATIONS),
+    Removal("the certificate that an OCSP response is about", "RFC 6960 3.2", REVOCATION,
+            "single.serial_number == wanted.serial_number", "another_certificate", "True",
+            REVOCATIONS),
+    Removal("whose certificate it is about", "RFC 6960 3.2", REVOCATION,
+            "            and single.issuer_name_hash == wanted.issuer_name_hash\n"
+            "            and single.issuer_key_hash == wanted.issuer_key_hash\n",
+            "another_issuer", "", REVOCATIONS),
+    Removal("dates of an OCSP response", "RFC 6960 3.2", REVOCATION,
+            "if not begin - CLOCK_SKEW <= at <= end + CLOCK_SKEW:", "out_of_date",
+            tests=REVOCATIONS),
+    Removal("OCSP says revoked", "RFC 6960 2.2", REVOCATION,
+            "if single.certificate_status is ocsp.OCSPCertStatus.REVOKED:", "test_revoked",
+            tests=REVOCATIONS),
+    Removal("OCSP says good", "RFC 6960 2.2", REVOCATION,
+            "if single.certificate_status is not ocsp.OCSPCertStatus.GOOD:", "not_known",
+            tests=REVOCATIONS),
+    without_branch("an OCSP response where one must be", "RFC 7633 4.2.3", REVOCATION,
+            "elif not peer.resumed and (must or _promises_staple(leaf)):", "test_none_where",
+            REVOCATIONS),
+    Removal("what is stapled is good", "RFC 6960 3.2", "stapling.py", "if min(ends) <= now:",
+            "has_ended", tests="tests/hooks/test_refreshing_staple.py"),
+    Removal("a revocation list names it", "RFC 5280 6.3.3", REVOCATION,
+            "if listed is not None:", "test_listed", tests=REVOCATIONS),
+    Removal("there is a revocation list", "RFC 5280 6.3.3", REVOCATION,
+            "if must and not found:", "no_list", tests=REVOCATIONS),
+    Removal("whose list it is", "RFC 5280 6.3.3", REVOCATION,
+            "return crl.is_signature_valid(issuer.public_key())", "another_signed",
+            "return True", REVOCATIONS),
+    Removal("who may sign a list", "RFC 5280 6.3.3", REVOCATION,
+            "if crl.issuer != issuer.subject or (usage and not usage.crl_sign):", "sign_none",
+            "if crl.issuer != issuer.subject:", REVOCATIONS),
+    Removal("dates of a revocation list", "RFC 5280 6.3.3", REVOCATION,
+            "if at < begin - CLOCK_SKEW or (end is not None and at > end + CLOCK_SKEW):",
+            "list_out_of_date", tests=REVOCATIONS),
+    Removal("revocation lists that are complete", "RFC 5280 5.2.5", REVOCATION,
+            "    for extension in critical:", "not_complete", "    for extension in ():",
+            REVOCATIONS),
+    Removal("revocation lists for what is verified", "RFC 5280 6.3", REVOCATION,
+            "if not peer.path:", "nothing_is_verified", tests=REVOCATIONS),
+    Removal("a private key is the certificate's", "4.5.2", "credentials.py",
+            "if not _fits(private_key, certificate):", "", tests="tests/test_credentials.py"),
+]  # fmt: skip
