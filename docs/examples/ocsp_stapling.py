@@ -48,6 +48,8 @@ async def greet(stream: trio_tlsx.TLSStream[trio.SocketStream]) -> None:
 def load(cert_file: str, key_file: str) -> trio_tlsx.Credentials:
     """Load the credentials; each certificate has responses of its own."""
     credentials = trio_tlsx.Credentials.from_pem_files(cert_file, key_file)
+    if len(credentials.chain) < 2:
+        raise trio_tlsx.ConfigError("the issuer's certificate is missing: a response needs it")
     certificate, issuer, *_ = credentials.chain
     return credentials.stapling(trio_tlsx.RefreshingStaple(partial(fetch, certificate, issuer)))
 

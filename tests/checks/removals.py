@@ -61,7 +61,8 @@ REMOVALS = [
             "tests/engine/test_resumption.py"),
     # That it is the peer
     without_statement("signature of CertificateVerify", "4.5.2", AUTHENTICATION,
-            "signatures.verify(scheme, leaf, certificate_verify.signature, content)", "signature-"),
+            "signatures.verify(scheme, leaf, certificate_verify.signature, content)",
+            "signature-"),
     Removal("its scheme was offered", "4.5.2", AUTHENTICATION,
             "(s for s in accepted if s == certificate_verify.algorithm)", "not-wanted",
             "(s for s in SignatureScheme if s == certificate_verify.algorithm)"),
