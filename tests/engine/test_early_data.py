@@ -29,6 +29,7 @@ from trio_tlsx import (
     ConfigError,
     FirstUseWanted,
     MemoryReplayRegister,
+    MemoryTicketStore,
     Peer,
     ServerConfig,
     Session,
@@ -609,6 +610,14 @@ def test_a_flight_from_before_the_register_began(world: World) -> None:
     assert not takes(world.accepting(), flight)
     world.get_ticket()
     assert takes(world.accepting(), recorded(world))
+
+
+def test_a_ticket_from_a_store_is_gone_after_its_first_use(world: World) -> None:
+    """Then a replay does not even resume, and there is nothing for the register to find."""
+    world.server = replace(world.server, ticket_store=MemoryTicketStore())
+    world.get_ticket()
+    flight = recorded(world)
+    assert [takes(world.accepting(), flight) for _ in range(3)] == [True, False, False]
 
 
 def test_a_hello_whose_binder_is_wrong_leaves_no_trace(world: World) -> None:
