@@ -128,9 +128,11 @@ class Pump:
         if self.answering.taken:
             return
         step = partial(engine.read, 0) if engine.handshake_complete else engine.do_handshake
-        while isinstance(step(), Want):
-            if self._receiving.taken or not self._transport.receive_nowait(engine):
-                return
+        # That the stream below broke we know already.
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            while isinstance(step(), Want):
+                if self._receiving.taken or not self._transport.receive_nowait(engine):
+                    return
 
     async def wait_output_might_not_block(self) -> None:
         """Wait until the stream below might take something without waiting."""

@@ -61,7 +61,11 @@ class Transport(ABC):
         """
 
     def receive_nowait(self, engine: Engine) -> int | None:
-        """Feed the engine once; None where that would have to wait, or failed."""
+        """Feed the engine once; None where that would have to wait.
+
+        Where it fails it says why, as :meth:`receive` does: the kernel says so once, and gives a
+        reset connection's end for a clean one from then on.
+        """
         return None
 
     @abstractmethod
@@ -179,8 +183,10 @@ class DescriptorTransport(SocketTransport):
     def receive_nowait(self, engine: Engine) -> int | None:
         try:
             return self._receive(engine)
-        except (OSError, trio.ClosedResourceError):
-            return None  # if it failed, receive() says why
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise self._translated(error) from error
 
     def _receive(self, engine: Engine) -> int:
         count = os.readv(self._descriptor(), (engine.receive_buffer(),))

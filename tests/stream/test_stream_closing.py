@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+import struct
 
 import pytest
 import trio
@@ -86,6 +88,31 @@ async def test_truncation(engine: Engine, transports: Transports, https_compatib
             with pytest.raises(trio.BrokenResourceError):
                 await server.receive_some()
         await server.aclose()
+
+
+@pytest.mark.parametrize("when", ["while nobody waits", "while somebody waits"])
+async def test_a_reset_is_no_end(engine: Engine, when: str) -> None:
+    """The kernel tells of it once; what it says after that looks like the orderly end."""
+
+    def reset(stream: AnyStream) -> None:
+        on_close = struct.pack("ii", 1, 0)
+        socket_of(stream).setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, on_close)
+        socket_of(stream).close()
+
+    async def receive(stream: AnyStream) -> None:
+        with pytest.raises(trio.BrokenResourceError, match="the connection broke"):
+            await stream.receive_some()
+
+    async with (
+        connected(engine, SOCKET, https_compatible=True) as (client, server),
+        trio.open_nursery() as nursery,
+    ):
+        if when == "while somebody waits":
+            nursery.start_soon(receive, client)
+            await trio.testing.wait_all_tasks_blocked()
+        reset(server)
+        if when == "while nobody waits":
+            await receive(client)
 
 
 async def test_https_compatible_says_no_close_notify(
