@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from typing import Any, TypeAlias
 import pytest
 import trio
 from cryptography import x509
-from processes import EXAMPLES, Server, peer_program, run_program, running
+from processes import EXAMPLES, Server, load_example, peer_program, run_program, running
 
 from trio_tlsx import (
     ClientConfig,
@@ -160,12 +159,7 @@ MakeSigner: TypeAlias = Callable[[x509.Certificate, object], Any]
 
 @pytest.fixture(scope="module")
 def make_signer() -> MakeSigner:
-    specification = importlib.util.spec_from_file_location(PROGRAM.stem, PROGRAM)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module.PKCS11Signer
+    return load_example("pkcs11_signer").PKCS11Signer
 
 
 class SlowKey:

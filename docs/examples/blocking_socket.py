@@ -21,7 +21,7 @@ def do_handshake(connection: Connection, sock: socket.socket) -> None:
             elif want is Want.READ:
                 connection.receive_data(sock.recv(65536))
             else:
-                raise RuntimeError(f"an async hook needs an event loop: {want!r}")
+                connection.refuse(RuntimeError(f"an async hook needs an event loop: {want!r}"))
     finally:
         sock.sendall(connection.data_to_send())  # the alert, where it failed
 

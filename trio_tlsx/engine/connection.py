@@ -230,6 +230,7 @@ class Connection:
         if self._question is None:
             raise RuntimeError("there is no open question")
         question, self._question = self._question, None
+        question.drop()
         if question.patience is not None:
             logger.warning("going on without an answer to %r", question, exc_info=error)
             return
