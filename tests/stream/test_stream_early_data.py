@@ -18,6 +18,7 @@ from tls_pairs import (
     MEMORY,
     SERVER_NAME,
     SOCKET,
+    UNIX,
     AnyStream,
     Engine,
     Transports,
@@ -121,6 +122,13 @@ async def receive_early(stream: TLSStream[Any], max_bytes: int | None = None) ->
     return data
 
 
+async def receive_exactly(stream: AnyStream, length: int) -> bytes:
+    data = bytearray()
+    while len(data) < length:
+        data += await stream.receive_some()
+    return bytes(data)
+
+
 async def at_once(*functions: Callable[[], Awaitable[object]]) -> None:
     async with trio.open_nursery() as nursery:
         for function in functions:
@@ -206,6 +214,30 @@ async def test_is_answered_before_the_handshake_is_over(place: Place, over: Tran
 
     async with place.pair(over) as (client, server):
         await at_once(partial(call, client), partial(answer, server))
+
+
+@pytest.mark.parametrize("over", [LOCKSTEP, UNIX], ids=lambda over: over.name)
+async def test_receiving_does_not_wait_for_the_answer_to_leave(
+    place: Place, over: Transports
+) -> None:
+    """The client sends all that it has to say before it reads any of it."""
+    much = bytes(2**21)
+
+    async def call(client: AnyStream) -> None:
+        await client.send_all(much)
+        assert len(await receive_exactly(client, len(much))) == len(much)
+
+    async def serve(server: AnyStream) -> None:
+        assert await server.receive_replayable_early_data() == EARLY
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(server.answer_early_data, much)
+            await trio.testing.wait_all_tasks_blocked()
+            assert await receive_early(server) == b""
+            assert len(await receive_exactly(server, len(much))) == len(much)
+
+    async with place.pair(over) as (client, server):
+        with trio.fail_after(10):
+            await at_once(partial(call, client), partial(serve, server))
 
 
 @pytest.mark.parametrize("asked", [False, True])

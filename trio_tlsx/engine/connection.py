@@ -176,7 +176,9 @@ class Connection:
             # Ctrl-C, say: a generator that it went through is over, but has not come to its end.
             self._fail(InternalError("the handshake was interrupted on our side"))
             raise
-        return Want.WRITE if self._outgoing else want
+        # An answer to early data is sent by who has written it, while the handshake reads on.
+        flushed = not self._outgoing or self._early_data.may_be_answered
+        return want if flushed else Want.WRITE
 
     def _advance(self) -> Want | Question[Any]:
         if self._question is not None and self._question.awaitable is None:

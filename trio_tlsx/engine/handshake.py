@@ -135,8 +135,6 @@ class Handshake:
 
     def expect_behind_data(self, message_type: type[M], keep: Callable[[bytes], None]) -> Steps[M]:
         """Wait for this message; application data that comes before it goes to ``keep``."""
-        while self.outgoing:
-            yield Want.WRITE  # what we have to say first, nobody shall wait for
         reader = self._reader
         while (raw := reader.take_message()) is None:
             if not reader.is_within_message and (
@@ -169,6 +167,11 @@ class Handshake:
         self.outgoing.handshake(octets)
         if self._observer is not None:
             self._observer("sent", message.handshake_type.name, len(octets))
+
+    def flush(self) -> Steps[None]:
+        """Wait until all that was sent has left."""
+        while self.outgoing:
+            yield Want.WRITE
 
     def ask(self, question: Question[T]) -> Steps[T]:
         """Put a question to our own program; where it refuses, the handshake ends here."""

@@ -100,6 +100,7 @@ def run(
         if client is not None:
             # Whether it may in is to be said before anybody reads what it sent.
             yield from judge_client(hs, config, None, client.chain)
+        yield from hs.flush()  # then nobody has to wait for who answers
         hs.early_data.may_be_answered = True
         yield from early_data.receive(hs, accepted)
         hs.protect_incoming(suite, client_secret)

@@ -119,7 +119,9 @@ class Engine(Protocol):
 
         ``Want.WRITE`` while output is pending (never ``READ`` then), ``Want.READ`` where input is
         missing, ``Want.NOTHING`` once finished and flushed (calling again does nothing),
-        ``Want.EARLY_DATA`` where it was asked for, or a :class:`Question`.
+        ``Want.EARLY_DATA`` where it was asked for, or a :class:`Question`. Where early data can be
+        answered, the handshake has no more output of its own, and that of ``write`` is left to
+        who has called it: the peer need not read it before it has said all.
 
         Raises:
             TLSError: it failed; the alert, if any, is in the output already. Calling again raises
