@@ -265,6 +265,19 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
             raise trio.NeedHandshakeError("call do_handshake() before exporting anything")
         return self._engine.export_keying_material(label, length, context)
 
+    def export_early_keying_material(self, label: str, length: int, context: bytes = b"") -> bytes:
+        """Keying material that goes with early data, as soon as that was sent or accepted.
+
+        Whoever replays the early data gets the same at the server: it says nothing about who is
+        there now (RFC 9846 F.5.1). The arguments are those of :meth:`export_keying_material`.
+
+        Raises:
+            RuntimeError: no early data was sent, or it was not accepted.
+            ValueError: there can be no such label, or not so much keying material.
+            NotImplementedError: with an :class:`ssl.SSLContext`; the stdlib cannot.
+        """
+        return self._engine.export_early_keying_material(label, length, context)
+
     # Sending
 
     @trio.lowlevel.enable_ki_protection

@@ -261,6 +261,14 @@ def test_only_under_a_key_that_allows_it(world: World) -> None:
     assert sent_early(world) == b""
 
 
+def test_never_before_the_server_is_judged_where_that_was_asked_for(world: World) -> None:
+    world.client = replace(world.client, verify_on_resumption=True)
+    assert sent_early(world) == b""
+    client, _, _ = world.meet()
+    assert client.negotiated.resumed
+    assert not client.negotiated.early_data_accepted
+
+
 @pytest.mark.parametrize("length", [2**16 + 1, 2**20])
 def test_too_much_for_any_server_is_refused_at_once(world: World, length: int) -> None:
     with pytest.raises(ConfigError, match="65536"):

@@ -201,8 +201,14 @@ async def test_is_answered_before_the_handshake_is_over(place: Place, over: Tran
         await client.send_all(LATER)
         assert await client.receive_some() == b"and another"
 
+    def exported(stream: AnyStream) -> bytes:
+        return stream.export_early_keying_material("EXPERIMENTAL test", 32)
+
     async def answer(server: AnyStream) -> None:
+        with pytest.raises(RuntimeError, match="early data"):
+            exported(server)
         assert await server.receive_replayable_early_data() == EARLY
+        assert exported(server) == exported(client)
         await server.answer_early_data(b"answer")
         with pytest.raises(trio.NeedHandshakeError):
             _ = server.negotiated

@@ -433,15 +433,7 @@ class Connection:
         return exporters.export(done.suite, done.exporter_secret, label, context, length)
 
     def export_early_keying_material(self, label: str, length: int, context: bytes = b"") -> bytes:
-        """Keying material that goes with the early data, as soon as that was sent or accepted.
-
-        Whoever replays the early data gets the same at the server: it says nothing about who is
-        there now (RFC 9846 F.5.1). The arguments are those of :meth:`export_keying_material`.
-
-        Raises:
-            RuntimeError: no early data was sent, or it was not accepted.
-            ValueError: there can be no such label, or not so much keying material.
-        """
+        """The same for early data; see :meth:`Engine.export_early_keying_material`."""
         if self._early_data.exporter is None:
             raise RuntimeError("there is no early data that the server has accepted")
         suite, secret = self._early_data.exporter

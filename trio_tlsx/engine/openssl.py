@@ -230,6 +230,8 @@ class OpenSSLConnection:
     def export_keying_material(self, label: str, length: int, context: bytes = b"") -> bytes:
         raise NotImplementedError("the stdlib's ssl cannot export keying material")
 
+    export_early_keying_material = export_keying_material
+
     # The end
 
     def shutdown(self) -> None:

@@ -245,6 +245,16 @@ class Engine(Protocol):
         """
         ...
 
+    def export_early_keying_material(self, label: str, length: int, context: bytes = b"") -> bytes:
+        """The same for early data, as soon as that was sent or accepted.
+
+        Raises:
+            RuntimeError: no early data was sent, or it was not accepted.
+            ValueError: there can be no such label, or not so much keying material.
+            NotImplementedError: this engine cannot.
+        """
+        ...
+
     # The end
 
     def shutdown(self) -> None:
