@@ -6,6 +6,7 @@ import datetime
 import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -41,7 +42,7 @@ from trio_tlsx.engine.messages import ClientHello
 from trio_tlsx.engine.psk import Psk
 from trio_tlsx.engine.suites import CIPHER_SUITES
 from trio_tlsx.engine.wants import Want
-from trio_tlsx.errors import AlertDescription, ProtocolError
+from trio_tlsx.errors import AlertDescription, ProtocolError, TLSError
 
 MAX = 14_336
 EARLY = b"GET / HTTP/1.1\r\n\r\n"
@@ -662,6 +663,22 @@ def test_a_record_that_was_altered(world: World, altered: int) -> None:
     assert server.do_handshake() is Want.WRITE
     server.data_to_send()
     assert failure_of(server.do_handshake).alert == AlertDescription.bad_record_mac
+
+
+def test_behind_a_hello_of_which_one_octet_was_altered_nothing_is_taken(world: World) -> None:
+    """Nor is the register asked about it: the flight itself is taken afterwards."""
+    flight = recorded(world)
+    hello, change_cipher_spec, early = (offset for offset, _ in records(flight))
+    # RFC 9846 5.1: what version a record claims says nothing, and is not protected in the clear.
+    versions = {start + at for start in (hello, change_cipher_spec) for at in (1, 2)}
+    for position in set(range(early)) - versions:
+        altered = bytearray(flight)
+        altered[position] ^= 1
+        server = world.accepting()
+        with suppress(TLSError):
+            assert not takes(server, bytes(altered)), position
+        assert server.read_early_data() == b"", position
+    assert takes(world.accepting(), flight)
 
 
 @pytest.mark.parametrize("what", ["suite", "protocol", "session"])
