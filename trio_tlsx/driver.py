@@ -249,6 +249,7 @@ class Driver:
             if not engine.pending():
                 raise trio.EndOfChannel("the server has ended without a session ticket")
             await self.receiving.over()  # data is before it, and somebody has to take that
+        engine.release_buffers()
         self.pump.move_output_nowait()
         await trio.lowlevel.cancel_shielded_checkpoint()
         return session

@@ -436,6 +436,17 @@ def test_another_context_of_the_client(world: World) -> None:
     assert world.pocket.asked[-1] == (SERVER_NAME, None, b"other")
 
 
+def test_under_another_trust_the_server_is_verified_again() -> None:
+    client = ClientConfig(trust=authority.trust)
+    world = World(Clock(), Pocket(), client, ServerConfig(credentials=credentials()))
+    assert [world.resumes() for _ in range(2)] == [False, True]
+    world.client = replace(client, trust=more_trust())
+    assert [world.resumes() for _ in range(2)] == [False, True]
+    world.client = replace(client, trust=CA().trust)
+    error = failure_of(world.resumes)
+    assert error.alert == AlertDescription.unknown_ca
+
+
 def test_an_expired_certificate_of_the_server(world: World) -> None:
     now = world.clock.now
     short = authority.issue(SERVER_NAME, not_after=now + datetime.timedelta(seconds=60))
