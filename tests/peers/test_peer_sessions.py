@@ -21,6 +21,7 @@ from trio_tlsx.errors import AlertDescription
 from trio_tlsx.listener import serve_tls_over_tcp
 from trio_tlsx.sessions import MemorySessionStore
 from trio_tlsx.stream import TLSStream
+from trio_tlsx.tickets import MemoryTicketStore
 
 A_BIT = 1000  # bytes
 LABEL = "EXPERIMENTAL trio-tlsx"
@@ -45,6 +46,26 @@ async def test_resumption(opposite: Opposite, authority: Authority) -> None:
                     assert leaf == authority.credentials().chain[0]
     assert resumed == [False, True, True]
     assert {saw.alert for saw in known.saw} == {AlertDescription.close_notify}
+
+
+@opposite("client")
+async def test_peer_resumes_with_tickets_from_a_store(
+    opposite: Opposite, authority: Authority
+) -> None:
+    store = MemoryTicketStore()
+    async with opposite.get_acquainted(
+        authority,
+        ours={"ticket_store": store, "ticket_application_data": b"ours"},
+        theirs={"echo": A_BIT, "connections": 3},
+    ) as known:
+        for resumed in (False, True, True):
+            async with known.meet() as us:
+                await us.converse()
+                assert us.stream.negotiated.resumed is resumed
+                data = us.stream.negotiated.ticket_application_data
+                assert data == (b"ours" if resumed else b"")
+    assert [saw.resumed for saw in known.saw] == [False, True, True]
+    assert len(store) == 4  # of six, two were used
 
 
 @opposite("client", "server", needs="tell of resumption")
