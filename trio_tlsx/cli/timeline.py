@@ -69,7 +69,8 @@ class Timeline:
 
     def draw(self, console: Console) -> None:
         """Draw it from top to bottom, the client on the left."""
-        table = Table(box=box.SIMPLE_HEAD)
+        # Eighty columns hold it, also where a busy machine takes a tenth of a second.
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         table.add_column("µs", justify="right", style="cyan", no_wrap=True)
         table.add_column("client", no_wrap=True)
         table.add_column("on the wire", justify="center", no_wrap=True)
