@@ -295,6 +295,14 @@ def test_no_more_than_other_servers_of_ours_skip(world: World, size: int) -> Non
         replace(world.server, max_early_data_size=size)
 
 
+def test_it_is_skipped_in_small_records_too(world: World) -> None:
+    world.client = replace(world.client, max_fragment_size=64)
+    client, server = world.calling(bytes(MAX)), Connection.server(world.server)
+    shake_hands(client, server)
+    assert client.negotiated.resumed
+    assert not client.negotiated.early_data_accepted
+
+
 def test_who_shares_ticket_keys_shares_a_register(world: World) -> None:
     with pytest.raises(ConfigError, match="replay_register"):
         replace(world.server, replay_register=None)

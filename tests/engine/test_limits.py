@@ -45,10 +45,12 @@ from trio_tlsx.engine.messages import (
 )
 from trio_tlsx.engine.outgoing import MAX_QUEUED
 from trio_tlsx.engine.record import (
+    HEADER_LENGTH,
     MAX_CIPHERTEXT_LENGTH,
     MAX_INNER_PLAINTEXT_LENGTH,
     MAX_PLAINTEXT_LENGTH,
     MIN_RECORD_SIZE_LIMIT,
+    RECORD_OVERHEAD,
     TAG_LENGTH,
     ContentType,
     record_header,
@@ -194,9 +196,8 @@ def test_user_canceled_in_a_row() -> None:
     assert alert_of(server.do_handshake) is A.unexpected_message
 
 
-@pytest.mark.parametrize("retried", [False, True])
-def test_early_data_that_is_skipped(retried: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which a server does that has no use for it: RFC 9846 4.3.10."""
+@pytest.fixture
+def offers_early_data(monkeypatch: pytest.MonkeyPatch) -> None:
     make = client_hello.client_hello
 
     def with_early_data(*args: object) -> ClientHello:
@@ -204,19 +205,40 @@ def test_early_data_that_is_skipped(retried: bool, monkeypatch: pytest.MonkeyPat
         return replace(made, extensions={**made.extensions, ExtensionType.early_data: b""})
 
     monkeypatch.setattr(client_hello, "client_hello", with_early_data)
+
+
+@pytest.mark.usefixtures("offers_early_data")
+@pytest.mark.parametrize("retried", [False, True])
+def test_early_data_that_is_skipped(retried: bool) -> None:
+    """Which a server does that has no use for it: RFC 9846 4.3.10."""
     for length, refused in [(MAX_SKIPPED_EARLY_DATA, False), (MAX_SKIPPED_EARLY_DATA + 1, True)]:
         client, server = connections(CLIENT, replace(SERVER, require_cookie=retried))
         client.do_handshake()
         carry(client, server)
         half = length // 2
-        for content in (bytes(half), bytes(length - half)):
-            server.receive_data(plain(content, ContentType.application_data))
+        overhead = RECORD_OVERHEAD - HEADER_LENGTH
+        for content_length in (half, length - half):
+            sealed = bytes(content_length + overhead)
+            server.receive_data(plain(sealed, ContentType.application_data))
         if refused:
             assert alert_of(lambda server=server: go_on(server)) is A.unexpected_message
         else:
             shake_hands(client, server)
             send(client, server, b"data")
             assert read_all(server) == b"data"
+
+
+@pytest.mark.usefixtures("offers_early_data")
+def test_skipped_records_that_are_empty() -> None:
+    for count, refused in [(MAX_SKIPPED_EARLY_DATA, False), (MAX_SKIPPED_EARLY_DATA + 1, True)]:
+        client, server = connections()
+        client.do_handshake()
+        carry(client, server)
+        server.receive_data(plain(b"", ContentType.application_data) * count)
+        if refused:
+            assert alert_of(lambda server=server: go_on(server)) is A.bad_record_mac
+        else:
+            shake_hands(client, server)
 
 
 def go_on(connection: Connection) -> None:

@@ -13,6 +13,7 @@ from .record import (
     MAX_INNER_PLAINTEXT_LENGTH,
     MAX_PLAINTEXT_LENGTH,
     MAX_RECORD_LENGTH,
+    RECORD_OVERHEAD,
     ContentType,
     Opener,
 )
@@ -56,8 +57,9 @@ class Incoming:
         accept_change_cipher_spec: one may be dropped here (RFC 9846 5).
         accept_plaintext_alert: the peer may not have keys yet, so that its alert may come in the
             clear although we have them.
-        early_data_to_skip: how many bytes of records that cannot be opened are to be dropped:
-            0-RTT data that this server did not accept (RFC 9846 4.3.10).
+        early_data_to_skip: how many bytes in records that cannot be opened are to be dropped:
+            0-RTT data that this server did not accept (RFC 9846 4.3.10). What the records add to
+            it does not count: a client may cut it into small ones.
     """
 
     __slots__ = (
@@ -305,9 +307,11 @@ class Incoming:
         """Drop a record of early data that was not accepted."""
         if self._opener is not None:
             self._opener.sequence_number = 0  # nothing was opened with it yet
-        if length > self.early_data_to_skip:
+        # No record goes for nothing; padding cannot be told from data.
+        content_length = max(1, HEADER_LENGTH + length - RECORD_OVERHEAD)
+        if content_length > self.early_data_to_skip:
             raise unexpected("sent more early data than any server would have allowed")
-        self.early_data_to_skip -= length
+        self.early_data_to_skip -= content_length
 
     def _not_a_record(self) -> ProtocolError:
         start = bytes(self._view[self._start : min(self._end, self._start + 40)])

@@ -44,7 +44,7 @@ COOKIE_LENGTH = 32
 #: imported for two hashes each.
 MAX_IDENTITIES = 9
 
-#: Bytes of 0-RTT records that a server drops: what common servers let a client send at the most.
+#: Bytes of 0-RTT data that a server drops: what common servers let a client send at the most.
 MAX_SKIPPED_EARLY_DATA = 2**14
 
 _E = ExtensionType
