@@ -23,7 +23,7 @@ from trio_tlsx.engine.alerts import WARNING
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.extensions import ExtensionType
 from trio_tlsx.engine.messages import HEADER_LENGTH, ClientHello, ServerHello, encode_message
-from trio_tlsx.engine.record import ContentType
+from trio_tlsx.engine.record import TAG_LENGTH, ContentType
 from trio_tlsx.errors import AlertDescription
 
 
@@ -68,10 +68,10 @@ def test_the_early_data_that_is_skipped_is_bounded(length: int, too_much: bool) 
     server.receive_data(plain(encode_message(first_hello())))
     server.do_handshake()
     server.data_to_send()
-    half = length // 2
-    server.receive_data(plain(bytes(half), ContentType.application_data))
+    half, overhead = length // 2, 1 + TAG_LENGTH
+    server.receive_data(plain(bytes(half + overhead), ContentType.application_data))
     server.do_handshake()
-    server.receive_data(plain(bytes(length - half), ContentType.application_data))
+    server.receive_data(plain(bytes(length - half + overhead), ContentType.application_data))
     if too_much:
         assert failure_of(server.do_handshake).alert is AlertDescription.unexpected_message
     else:
