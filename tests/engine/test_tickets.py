@@ -7,13 +7,23 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from engine_pairs import authority, connections, failure_of, read_all, send, shake_hands
+from engine_pairs import (
+    authority,
+    carry,
+    connections,
+    failure_of,
+    outgoing,
+    read_all,
+    send,
+    shake_hands,
+)
 from worlds import World, new_world
 
 from trio_tlsx import ConfigError, InternalError, MemoryTicketStore, Negotiated, TicketKeys
 from trio_tlsx.engine.connection import Connection
+from trio_tlsx.engine.messages import NewSessionTicket, encode_message
 from trio_tlsx.engine.questions import TicketIssued, TicketWanted
-from trio_tlsx.engine.resumption import TICKET_NAME_LENGTH
+from trio_tlsx.engine.resumption import MAX_TICKET_LENGTH, TICKET_NAME_LENGTH
 from trio_tlsx.engine.wants import Question, Want
 from trio_tlsx.errors import AlertDescription
 from trio_tlsx.tickets import MAX_TICKET_APPLICATION_DATA
@@ -51,6 +61,29 @@ def test_it_may_be_made_for_each_connection(world: World) -> None:
     world.server = replace(world.server, ticket_application_data=count)
     seen = [world.meet()[1].negotiated.ticket_application_data for _ in range(4)]
     assert seen == [b"", b".", b"..", b"..."]
+
+
+def test_a_ticket_that_no_hello_has_room_for_is_not_sent(world: World) -> None:
+    names = [f"one-of-many-names-{number:04}.test.example" for number in range(2000)]
+    world.client = replace(world.client, credentials=authority.issue(*names))
+    world.server = replace(world.server, client_auth="required", client_trust=authority.trust)
+    for _ in range(2):
+        assert not world.resumes()
+    assert not world.pocket.sessions
+
+
+@pytest.mark.parametrize(("length", "kept"), [(MAX_TICKET_LENGTH, True), (65_000, False)])
+def test_a_ticket_that_no_hello_has_room_for_is_not_kept(
+    world: World, length: int, kept: bool
+) -> None:
+    world.server = replace(world.server, tickets=0)
+    client, server = world.meet()
+    ticket = NewSessionTicket(3600, 0, b"", bytes(length), {})
+    outgoing(server).handshake(encode_message(ticket))
+    carry(server, client)
+    assert client.read() is Want.READ
+    assert len(world.pocket.sessions) == kept
+    assert not world.resumes()
 
 
 def test_nobody_is_asked_where_there_are_no_tickets(world: World) -> None:

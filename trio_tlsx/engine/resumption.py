@@ -44,7 +44,9 @@ __all__ = [
 #: To be counted up with each change of :meth:`ServerSession.encode`.
 TICKET_FORM_VERSION = 1
 
-MAX_TICKET_LENGTH = 2**16 - 1
+#: In bytes, on either side: there has to be room for it in a ClientHello, which is no longer than
+#: ``MAX_HELLO_LENGTH``.
+MAX_TICKET_LENGTH = 2**14
 
 #: Of what a client offers, in bytes: one extension holds it, its binder and all other keys.
 MAX_OFFERED_TICKET_LENGTH = 2**15
@@ -136,6 +138,8 @@ class TicketKeeper:
         check_context(ticket.extensions, Context.NST)
         early_data = ticket.extensions.get(_E.early_data)
         if self.config.sessions is None or self.server is None or not ticket.ticket_lifetime:
+            return None
+        if len(ticket.ticket) > MAX_TICKET_LENGTH:
             return None
         session = Session(
             server_name=self.server_name.host,
