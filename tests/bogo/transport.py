@@ -51,6 +51,7 @@ class Transport:
         while (want := self._connection.do_handshake()) is not Want.NOTHING:
             if want is Want.EARLY_DATA:
                 answer_early_data()
+                self.flush()  # the handshake does not wait for that
             else:
                 self._see_to(want)
 
