@@ -54,6 +54,24 @@ def test_it_is_remembered_until_then(clock: Clock) -> None:
     assert len(register) == 0
 
 
+def test_what_need_not_be_remembered_is_refused(clock: Clock) -> None:
+    register = MemoryReplayRegister(clock=clock)
+    assert not register.claim(name(1), clock.now, clock.now)
+    assert len(register) == 0
+
+
+def test_a_clock_that_is_set_back(clock: Clock) -> None:
+    register = MemoryReplayRegister(clock=clock)
+    since, until = clock.now, clock.now + SPAN
+    assert register.claim(name(1), since, until)
+    clock.forward(3600)
+    assert register.claim(name(2), clock.now, clock.now + SPAN)
+    clock.forward(-3600)
+    assert not register.claim(name(1), since, until)
+    clock.forward(30)
+    assert register.claim(name(3), clock.now, clock.now + SPAN)
+
+
 def test_what_could_have_been_claimed_before_it_was_made(clock: Clock) -> None:
     before = clock.now - 2 * datetime.timedelta(milliseconds=1)
     register = MemoryReplayRegister(clock=clock)

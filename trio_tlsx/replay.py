@@ -73,6 +73,7 @@ class MemoryReplayRegister:
         self._process = os.getpid()
         # What is in the bucket n can be forgotten when n * BUCKET is over.
         self._buckets: dict[int, dict[bytes, object]] = {}
+        self._forgotten = -1  # the last bucket that was, in case the clock is set back behind it
 
     def claim(self, identifier: bytes, since: datetime.datetime, until: datetime.datetime) -> bool:
         """Say whether this is the first claim; see :meth:`ReplayRegister.claim`."""
@@ -84,13 +85,17 @@ class MemoryReplayRegister:
             return False
         # The same ClientHello always has the same end, so it is in the same bucket. Between
         # threads, setdefault decides: whose token stays was first.
-        bucket = self._buckets.setdefault(-((_EPOCH - until) // BUCKET), {})
+        number = -((_EPOCH - until) // BUCKET)
+        if number <= self._forgotten:
+            return False
+        bucket = self._buckets.setdefault(number, {})
         token = object()
         return bucket.setdefault(identifier, token) is token
 
     def _forget(self, now: datetime.datetime) -> None:
         for number in tuple(self._buckets):
             if _EPOCH + number * BUCKET <= now:
+                self._forgotten = max(self._forgotten, number)
                 self._buckets.pop(number, None)
 
     def __len__(self) -> int:

@@ -339,6 +339,8 @@ REMOVALS = [
             "tests/test_replay.py"),
     Removal("a register that has forgotten it", "8.2", "replay.py",
             "until <= now or ", "remembered", "", "tests/test_replay.py"),
+    Removal("a register whose clock was set back", "8.3", "replay.py",
+            "if number <= self._forgotten:", "set_back", tests="tests/test_replay.py"),
     Removal("a register that is full", "8.2", "replay.py",
             "if len(self) >= self._max_entries:", "ten_times", tests="tests/test_replay.py"),
     Removal("a register of each process", "8", "replay.py",
