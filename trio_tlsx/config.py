@@ -390,7 +390,7 @@ class ServerConfig(_Config):
     tickets: int = 2
     ticket_keys: TicketKeys | None = None
     ticket_store: TicketStore | None = None
-    ticket_application_data: TicketApplicationData = b""
+    ticket_application_data: TicketApplicationData = field(default=b"", repr=False)
     max_early_data_size: int = 0
     replay_register: ReplayRegister | None = None
     psks: PSKs = ()

@@ -58,6 +58,13 @@ class ExternalPSK:
     imported: bool = True
 
     def __post_init__(self) -> None:
+        for name, octets in (
+            ("identity", self.identity),
+            ("key", self.key),
+            ("context", self.context),
+        ):
+            if not isinstance(octets, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise ConfigError(f"the {name} of a PSK is bytes, not {type(octets).__name__}")
         if not 1 <= len(self.identity) <= MAX_IDENTITY_LENGTH:
             raise ConfigError(
                 f"the identity of a PSK has {len(self.identity)} bytes; "
@@ -98,6 +105,8 @@ PSKs: TypeAlias = Sequence[ExternalPSK] | Mapping[bytes, ExternalPSK] | FindPSK
 
 def list_psks(psks: Sequence[ExternalPSK]) -> tuple[ExternalPSK, ...]:
     """The keys that a client offers, checked."""
+    if isinstance(psks, ExternalPSK):
+        raise ConfigError("psks is a sequence of keys, not one: put it into a list")
     listed = tuple(psks)
     for psk in listed:
         if not isinstance(psk, ExternalPSK):  # pyright: ignore[reportUnnecessaryIsInstance]

@@ -271,6 +271,11 @@ def test_never_before_the_server_is_judged_where_that_was_asked_for(world: World
     assert not client.negotiated.early_data_accepted
 
 
+def test_it_is_of_bytes(world: World) -> None:
+    with pytest.raises(ConfigError, match="not str"):
+        world.calling("GET / HTTP/1.1")  # pyright: ignore[reportArgumentType]
+
+
 @pytest.mark.parametrize("length", [2**16 + 1, 2**20])
 def test_too_much_for_any_server_is_refused_at_once(world: World, length: int) -> None:
     with pytest.raises(ConfigError, match="65536"):

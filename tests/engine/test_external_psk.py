@@ -567,6 +567,10 @@ def test_a_session_can_do_without_too(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("wrong", "match"),
     [
+        ({"identity": "sensor 7"}, "identity of a PSK is bytes, not str"),
+        ({"key": "0123456789abcdef"}, "key of a PSK is bytes, not str"),
+        ({"key": bytearray(32)}, "not bytearray"),
+        ({"context": "x"}, "context of a PSK is bytes"),
         ({"identity": b""}, "0 bytes"),
         ({"identity": b"x" * 1025}, "1025 bytes"),
         ({"key": b"too short"}, "9 bytes"),
@@ -580,11 +584,13 @@ def test_keys_that_cannot_be(wrong: dict[str, Any], match: str) -> None:
     with pytest.raises(ConfigError, match=match) as refused:
         replace(PSK, **wrong)
     assert "too short" not in str(refused.value)
+    assert "0123456789abcdef" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
     ("wrong", "match"),
     [
+        ({"psks": PSK}, "not one"),
         ({"psks": [KEY]}, "holds a bytes"),
         ({"psks": [PSK, IMPOSTOR]}, "the same identity"),
         ({"psks": [replace(PSK, identity=bytes((i,))) for i in range(5)]}, "4 PSKs"),
@@ -602,6 +608,7 @@ def test_clients_that_cannot_be(wrong: dict[str, Any], match: str) -> None:
     ("wrong", "match"),
     [
         ({"psks": []}, "psks="),
+        ({"psks": PSK}, "not one"),
         ({"psks": [KEY]}, "holds a bytes"),
         ({"psks": [PSK, IMPOSTOR]}, "the same identity"),
         ({"client_auth": "required", "client_trust": authority.trust}, "asks for no certificates"),

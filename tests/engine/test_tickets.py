@@ -94,6 +94,12 @@ def test_nobody_is_asked_where_there_are_no_tickets(world: World) -> None:
     world.meet()
 
 
+def test_it_is_of_bytes_that_nobody_sees(world: World) -> None:
+    with pytest.raises(ConfigError, match="not str"):
+        replace(world.server, ticket_application_data="rider")
+    assert RIDER.decode() not in repr(replace(world.server, ticket_application_data=RIDER))
+
+
 def test_it_is_no_more_than_so_much(world: World) -> None:
     most = bytes(MAX_TICKET_APPLICATION_DATA)
     with pytest.raises(ConfigError, match="256 bytes"):

@@ -56,8 +56,10 @@ _E = ExtensionType
 MAX_EARLY_DATA = 2**16
 
 
-def check(data: bytes) -> None:
-    """Check that this can be a client's early data; ConfigError if it is too long."""
+def check(data: object) -> None:
+    """Check that this can be a client's early data; ConfigError if it is no bytes, or too many."""
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise ConfigError(f"early_data is bytes, not {type(data).__name__}")
     if len(data) > MAX_EARLY_DATA:
         raise ConfigError(
             f"early_data has {len(data)} bytes; {MAX_EARLY_DATA} at most can be sent early"
