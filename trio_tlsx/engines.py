@@ -7,7 +7,7 @@ import ssl
 from .config import ClientConfig, ServerConfig
 from .engine.connection import Connection
 from .engine.openssl import OpenSSLConnection
-from .engine.wants import Engine
+from .engine.wants import Buffer, Engine
 from .errors import ConfigError
 
 __all__ = ["engine_for"]
@@ -18,7 +18,7 @@ def engine_for(
     server_hostname: str | bytes | None,
     server_side: bool | None,
     server_port: int | None = None,
-    early_data: bytes = b"",
+    early_data: Buffer = b"",
     resend_early_data: bool = False,
 ) -> Engine:
     """The engine that this kind of configuration is for, in its role.

@@ -158,7 +158,7 @@ async def open_tls_over_tcp_stream(
     ssl_context: ssl.SSLContext | None = None,
     https_compatible: bool = False,
     happy_eyeballs_delay: float | None = HAPPY_EYEBALLS_DELAY,
-    early_data: bytes = b"",
+    early_data: bytes | bytearray | memoryview = b"",
     resend_early_data: bool = False,
 ) -> TLSStream[trio.SocketStream]:
     """Connect to a server over TCP. The handshake is left to the stream's first use.

@@ -101,7 +101,7 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
         server_side: bool | None = None,
         https_compatible: bool = False,
         handshake_timeout: float = math.inf,
-        early_data: bytes = b"",
+        early_data: bytes | bytearray | memoryview = b"",
         resend_early_data: bool = False,
     ) -> None:
         self._engine = engine_for(

@@ -109,7 +109,7 @@ class World:
         assert read_all(client) == b"hello"
         return self.pocket.sessions[-1]
 
-    def calling(self, data: bytes = EARLY, **options: Any) -> Connection:
+    def calling(self, data: bytes | bytearray = EARLY, **options: Any) -> Connection:
         return Connection.client(self.client, SERVER_NAME, early_data=data, **options)
 
     def accepting(self) -> Connection:
@@ -292,6 +292,17 @@ def test_it_is_of_the_application_protocol_that_is_wanted_most(world: World) -> 
     world.get_ticket()
     world.client = replace(world.client, alpn_protocols=["http/1.1", "h2"])
     assert sent_early(world) == b""
+
+
+def test_it_is_bytes_as_they_were_given(world: World) -> None:
+    for wrong in ("GET /", 5, None):
+        with pytest.raises(TypeError):
+            world.calling(wrong)  # pyright: ignore[reportArgumentType]
+    data = bytearray(EARLY)
+    client, server = world.calling(data), world.accepting()
+    data.clear()
+    shake_hands(client, server)
+    assert server.read_early_data() == EARLY
 
 
 @pytest.mark.parametrize("size", [-1, MAX + 1])

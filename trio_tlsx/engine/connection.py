@@ -92,7 +92,7 @@ class Connection:
         server_hostname: str,
         *,
         server_port: int | None = None,
-        early_data: bytes = b"",
+        early_data: Buffer = b"",
         resend_early_data: bool = False,
         observer: Observer | None = None,
     ) -> Connection:
@@ -112,6 +112,7 @@ class Connection:
                 data.
         """
         server_name = ServerName.parse(server_hostname)
+        early_data = bytes(memoryview(early_data))  # as it is now, and no str
         check_early_data(early_data)
         return cls(
             False,
