@@ -112,14 +112,14 @@ class Connection:
                 data.
         """
         server_name = ServerName.parse(server_hostname)
-        early_data = bytes(memoryview(early_data))  # as it is now, and no str
         check_early_data(early_data)
+        data = bytes(early_data)  # as it is now
         return cls(
             False,
             config,
             server_name.host,
             lambda hs: client_hello.client(
-                hs, config, server_name, server_port, early_data, resend=resend_early_data
+                hs, config, server_name, server_port, data, resend=resend_early_data
             ),
             observer,
         )
