@@ -58,8 +58,10 @@ class Exchange:
         self._memory = memory
         self._resuming = resuming
         self._identity = Identity(self._flags)
-        self._verification = Verification(self._flags)
         self._early_data = self._choose_early_data()
+        self._verification = Verification(
+            self._flags, before_early_data=self._offer_flags if self._early_data else None
+        )
         self._messages: list[str] = []
         self._secrets: dict[str, bytes] = {}
         self._connection = self._make_connection()

@@ -89,16 +89,20 @@ class Verification:
 
     What RFC 5280 wants is no part of the runner's tests, and its certificates would not pass.
 
+    Args:
+        before_early_data: the flags for the first question, if that comes before early data.
+
     Attributes:
         peer: whom it was asked about.
     """
 
-    def __init__(self, flags: Flags) -> None:
+    def __init__(self, flags: Flags, before_early_data: Flags | None) -> None:
         self._flags = flags
+        self._before_early_data = before_early_data
         self.peer: Peer | None = None
 
     def __call__(self, peer: Peer) -> Awaitable[None] | None:
-        flags = self._flags
+        flags, self._before_early_data = self._before_early_data or self._flags, None
         if peer.resumed and "-reverify-on-resume" not in flags:
             return None
         self.peer = peer

@@ -264,11 +264,35 @@ def test_only_under_a_key_that_allows_it(world: World) -> None:
 
 
 def test_never_before_the_server_is_judged_where_that_was_asked_for(world: World) -> None:
-    world.client = replace(world.client, verify_on_resumption=True)
-    assert sent_early(world) == b""
-    client, _, _ = world.meet()
+    judged: list[Peer] = []
+    world.client = replace(world.client, verify_on_resumption=True, verify=judged.append)
+    client = world.calling()
+    assert client.do_handshake() is Want.WRITE
+    assert [peer.resumed for peer in judged] == [True]
+    _, _, taken = world.meet()
+    assert taken == EARLY
+    assert len(judged) == 2
+
+
+def test_nothing_leaves_for_a_server_that_is_refused_meanwhile(world: World) -> None:
+    def refuse(peer: Peer) -> None:
+        raise CertificateError("revoked", AlertDescription.certificate_revoked)
+
+    world.client = replace(world.client, verify_on_resumption=True, verify=refuse)
+    client = world.calling()
+    assert failure_of(client.do_handshake).alert is AlertDescription.certificate_revoked
+    (alert,) = (record for _, record in records(client.data_to_send()))
+    assert alert == b"\x15\3\3\0\2\2" + bytes((AlertDescription.certificate_revoked,))
+
+
+def test_a_server_that_rejects_it_is_judged_again(world: World) -> None:
+    judged: list[Peer] = []
+    world.client = replace(world.client, verify_on_resumption=True, verify=judged.append)
+    world.server = replace(world.server, max_early_data_size=0)
+    client, _, taken = world.meet()
     assert client.negotiated.resumed
-    assert not client.negotiated.early_data_accepted
+    assert taken == b""
+    assert [peer.resumed for peer in judged] == [True, True]
 
 
 def test_it_is_of_bytes(world: World) -> None:

@@ -30,7 +30,7 @@ from .questions import ClientCredentialsWanted
 from .resumption import TicketKeeper, server_of
 from .suites import CipherSuite
 
-__all__ = ["Offer", "run"]
+__all__ = ["Offer", "judge_again", "run"]
 
 _E = ExtensionType
 
@@ -99,8 +99,8 @@ def run(
         # RFC 9846 2.2: having the key, it is who showed a certificate when the key was made.
         server = server_of(session)
     yield from authentication.expect_finished(hs, suite, server_secret)
-    if session is not None and server is not None and config.verify_on_resumption:
-        yield from judge_server(hs, offer, None, server.chain)
+    if session is not None and server is not None and not accepted:
+        yield from judge_again(hs, config, offer.server_name, session)
     hs.incoming.accept_change_cipher_spec = False
 
     keys.mix_nothing()
@@ -186,30 +186,41 @@ def authenticate_server(
     server = yield from authentication.expect_certificate_verify(
         hs, chain, offer.config.scheme_table, SERVER_CONTEXT
     )
-    yield from judge_server(hs, offer, certificate, chain)
+    yield from judge_server(hs, offer.config, offer.server_name, certificate, chain)
     return server
 
 
 def judge_server(
     hs: Handshake,
-    offer: Offer,
+    config: ClientConfig,
+    server_name: ServerName,
     certificate: Certificate | None,
     chain: tuple[x509.Certificate, ...],
 ) -> Steps[None]:
-    verify = partial(check_server, offer, chain)
-    name = offer.server_name.host
-    yield from authentication.judge(hs, offer.config, certificate, chain, name, verify)
+    verify = partial(check_server, config, server_name, chain)
+    yield from authentication.judge(hs, config, certificate, chain, server_name.host, verify)
+
+
+def judge_again(
+    hs: Handshake, config: ClientConfig, server_name: ServerName, session: Session
+) -> Steps[None]:
+    """Judge the server of a session by the rules of now, where that is wanted."""
+    if config.verify_on_resumption:
+        chain = session.peer_certificates
+        yield from judge_server(hs, config, server_name, None, chain)
 
 
 def check_server(
-    offer: Offer, chain: tuple[x509.Certificate, ...], at: datetime.datetime
+    config: ClientConfig,
+    server_name: ServerName,
+    chain: tuple[x509.Certificate, ...],
+    at: datetime.datetime,
 ) -> tuple[x509.Certificate, ...]:
     """The verified path, which is empty where nothing is to be verified."""
-    config = offer.config
     if config.insecure_skip_verification:
         return ()
     trust = TrustStore.platform() if config.trust is None else config.trust
-    return verify_server(chain, offer.server_name, trust, at)
+    return verify_server(chain, server_name, trust, at)
 
 
 def read_request(request: CertificateRequest, server_name: ServerName) -> views.CertificateRequest:

@@ -66,6 +66,11 @@ def client(
     session = yield from find_session(hs, config, server_name, port)
     psks = psks_to_offer(config, session)
     attempt = early_data.attempt(config, psks, data)
+    if attempt is not None:
+        # Before it leaves. That may take a while, and the keys tell how old they are.
+        yield from client13.judge_again(hs, config, server_name, attempt.session)
+        psks = psks_to_offer(config, session)
+        attempt = early_data.attempt(config, psks, data)
     hello = client_hello(config, server_name, shares)
     if config.grease:
         hello = grease.in_client_hello(hello)

@@ -84,8 +84,6 @@ def attempt(config: ClientConfig, psks: Sequence[Psk[Session]], data: bytes) -> 
         return None
     if psk.session.alpn_protocol != alpn_protocol(config):
         return None
-    if config.verify_on_resumption:
-        return None  # it would leave before anybody is asked whether the server still may have it
     return Attempt(data, psk, psk.session)
 
 
