@@ -106,7 +106,7 @@ class Exchange:
             try:
                 if self._early_data and "-export-keying-material" in flags:
                     self._export_too_early()
-                transport.handshake(self._answer_early_data)
+                transport.handshake(lambda: self._answer_early_data(transport))
                 if "-implicit-handshake" not in flags:
                     self._check_handshake()
                 self._talk(transport)
@@ -161,10 +161,10 @@ class Exchange:
             secrets = [self._secrets[f"{side}_TRAFFIC_SECRET_0"] for side in sides]
             transport.write(len(secrets[0]).to_bytes(2, "little") + b"".join(secrets))
 
-    def _answer_early_data(self) -> None:
+    def _answer_early_data(self, transport: Transport) -> None:
         """Echo what has come early before the client has finished (RFC 9846 2.3)."""
         while data := self._connection.read_early_data():
-            self._connection.write(memoryview(data.translate(INVERTED)))
+            transport.write(data.translate(INVERTED))
 
     def _export_too_early(self) -> None:
         """Do what a client of BoringSSL's could do in the middle of its handshake."""
