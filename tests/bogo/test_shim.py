@@ -68,9 +68,14 @@ class Runner:
             text=True,
         )
 
-    def serve(self, engine: Connection) -> None:
-        """One connection: handshake, one message and its echo, the end."""
+    def serve(self, engine: Connection, early_answer: bytes = b"") -> bytes:
+        """One connection: handshake, one message and its echo, the end; gives early data.
+
+        Args:
+            early_answer: what a client gets before its Finished leaves.
+        """
         sock, _ = self._listener.accept()
+        early_data = b""
         with sock:
             sock.settimeout(TIMEOUT)
             assert sock.recv(8, socket.MSG_WAITALL) == (7).to_bytes(8, "little")
@@ -78,24 +83,35 @@ class Runner:
                 assert not isinstance(want, Question)
                 if want is Want.READ:
                     engine.receive_data(sock.recv(65536))
+                elif want is Want.EARLY_DATA:
+                    early_data += engine.read_early_data()
+                if engine.handshake_complete and early_answer:
+                    assert receive(engine, sock, len(early_answer)) == early_answer
+                    early_answer = b""
                 sock.sendall(engine.data_to_send())
             engine.write(memoryview(b"Hello!"))
             sock.sendall(engine.data_to_send())
-            echo = b""
-            while len(echo) < 6:
-                data = engine.read()
-                if isinstance(data, bytes):
-                    echo += data
-                else:
-                    engine.receive_data(sock.recv(65536))
-            assert echo == b"Hello!".translate(INVERTED)
+            assert receive(engine, sock, 6) == b"Hello!".translate(INVERTED)
             engine.shutdown()
             sock.sendall(engine.data_to_send())
+        return early_data
 
     def outcome(self) -> tuple[int, str]:
         """The shim's status, and what it said is wrong."""
         _, complaints = self._shim.communicate(timeout=TIMEOUT)
         return self._shim.returncode, complaints
+
+
+def receive(engine: Connection, sock: socket.socket, length: int) -> bytes:
+    """So many bytes of application data."""
+    received = b""
+    while len(received) < length:
+        data = engine.read()
+        if isinstance(data, bytes):
+            received += data
+        else:
+            engine.receive_data(sock.recv(65536))
+    return received
 
 
 @pytest.fixture
@@ -149,6 +165,31 @@ def test_with_a_key_and_no_certificate(listener: socket.socket, role: str) -> No
     runner.serve(engine)
     assert runner.outcome() == (0, "")
     assert engine.negotiated.psk_identity == psk.identity
+
+
+EARLY = ["-resume-count", "1", "-enable-early-data", "-on-resume-expect-accept-early-data"]
+
+
+def test_as_a_client_that_writes_early(listener: socket.socket, files: Files) -> None:
+    config = ServerConfig(credentials=files.credentials, max_early_data_size=100)
+    flags = ["-expect-ticket-supports-early-data", "-on-resume-shim-writes-first"]
+    runner = Runner(listener, [*files.flags, *EARLY, *flags])
+    early_data: list[bytes] = []
+    for _ in range(2):
+        engine = Connection.server(config)
+        engine.accept_early_data()
+        early_data.append(runner.serve(engine))
+    assert early_data == [b"", b"hello"]
+    assert runner.outcome() == (0, "")
+
+
+def test_as_a_server_that_answers_early(listener: socket.socket, files: Files) -> None:
+    config = ClientConfig(trust=authority.trust)
+    runner = Runner(listener, [*files.flags, *EARLY, "-server"])
+    runner.serve(Connection.client(config, NAME))
+    engine = Connection.client(config, NAME, early_data=b"early")
+    runner.serve(engine, early_answer=b"early".translate(INVERTED))
+    assert runner.outcome() == (0, "")
 
 
 def test_says_what_it_did_not_expect(listener: socket.socket, files: Files) -> None:
