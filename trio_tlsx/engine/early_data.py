@@ -24,6 +24,7 @@ from .questions import FirstUseWanted
 from .record import MAX_INNER_PLAINTEXT_LENGTH
 from .resumption import ServerSession
 from .suites import CipherSuite
+from .wants import Buffer
 
 __all__ = [
     "Accepted",
@@ -56,9 +57,9 @@ _E = ExtensionType
 MAX_EARLY_DATA = 2**16
 
 
-def check(data: object) -> None:
+def check(data: Buffer) -> None:
     """Check that this can be a client's early data; ConfigError if it is no bytes, or too many."""
-    if not isinstance(data, bytes | bytearray | memoryview):
+    if not isinstance(data, Buffer):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigError(f"early_data is bytes, not {type(data).__name__}")
     if len(data) > MAX_EARLY_DATA:
         raise ConfigError(
