@@ -279,7 +279,7 @@ async def test_a_thousand_handshakes_that_wait_for_a_hook(
         finally:
             tracemalloc.stop()
         assert hook.waiting == WAITING
-        assert threading.active_count() == threads
+        assert threading.active_count() <= threads  # idle ones of other tests may end
         print(f"\na handshake that waits for a hook holds {held / WAITING:,.0f} bytes")
         assert 0 < held / WAITING <= BYTES_PER_WAITING_HANDSHAKE
         with counted_steps() as one_client:
