@@ -26,7 +26,7 @@ from ..sessions import Session
 from . import client_hello, exporters, server_hello
 from .alerts import FATAL, WARNING
 from .buffers import BUFFER_LENGTH
-from .early_data import check as check_early_data
+from .early_data import checked as checked_early_data
 from .handshake import Established, Handshake, Observer, Steps
 from .incoming import Incoming, unexpected
 from .key_updates import KeyUpdates
@@ -112,8 +112,7 @@ class Connection:
                 data.
         """
         server_name = ServerName.parse(server_hostname)
-        check_early_data(early_data)
-        data = bytes(early_data)  # as it is now
+        data = checked_early_data(early_data)
         return cls(
             False,
             config,

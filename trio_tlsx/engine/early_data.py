@@ -32,7 +32,7 @@ __all__ = [
     "accept",
     "alpn_protocol",
     "attempt",
-    "check",
+    "checked",
     "offer",
     "receive",
     "send",
@@ -57,14 +57,16 @@ _E = ExtensionType
 MAX_EARLY_DATA = 2**16
 
 
-def check(data: Buffer) -> None:
-    """Check that this can be a client's early data; ConfigError if it is no bytes, or too many."""
+def checked(data: Buffer) -> bytes:
+    """A client's early data, as it is now; ConfigError if it is no bytes, or too many."""
     if not isinstance(data, Buffer):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigError(f"early_data is bytes, not {type(data).__name__}")
-    if len(data) > MAX_EARLY_DATA:
+    octets = bytes(data)
+    if len(octets) > MAX_EARLY_DATA:
         raise ConfigError(
-            f"early_data has {len(data)} bytes; {MAX_EARLY_DATA} at most can be sent early"
+            f"early_data has {len(octets)} bytes; {MAX_EARLY_DATA} at most can be sent early"
         )
+    return octets
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ def send(hs: Handshake, config: ClientConfig, made: Attempt) -> None:
 
 
 def write(hs: Handshake, data: bytes) -> None:
-    """Send it under the keys of the moment, all of it: it is bounded by :func:`check`."""
+    """Send it under the keys of the moment, all of it: it is bounded by :func:`checked`."""
     rest = memoryview(data)
     while rest:
         rest = rest[hs.outgoing.application_data(rest) :]
