@@ -69,7 +69,7 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
         early_data: what a client sends along with the first message of its handshake (0-RTT, RFC
             9846 2.3), if it has a session to resume whose server may take so much of it so. Give
             nothing that must not happen twice: **anyone who records it can send it to the server
-            again**, and only the server can notice. Up to 65,536 bytes, of the first of the
+            again**, and only the server can notice. Up to 131,072 bytes, of the first of the
             ``alpn_protocols``, if there are any. :attr:`negotiated` says whether the server has
             taken it (``early_data_accepted``), and then the server has all of it.
         resend_early_data: if it has not, send it as the first data behind the handshake; unless

@@ -197,7 +197,7 @@ def for_either_role(
         "groups": groups(flags),
         "signature_schemes": schemes(flags),
         "certificate_compression": certificate_compression(flags),
-        "max_fragment_size": flags.number("-max-send-fragment", MAX_PLAINTEXT_LENGTH),
+        "max_fragment_size": fragment_size(flags),
     }
 
 
@@ -239,6 +239,13 @@ def schemes(flags: Flags) -> list[str]:
         known -= set(CLIENT_ONLY_SCHEMES)
     wanted = [SignatureScheme(c) for c in flags.numbers("-verify-prefs") if c in known]
     return [scheme.name for scheme in wanted or DEFAULT_SCHEMES]
+
+
+def fragment_size(flags: Flags) -> int:
+    """What a record carries; each of several writes is to be one."""
+    if "-repeat-shim-initial-write" in flags:
+        return len(flags.octets("-shim-initial-write"))
+    return flags.number("-max-send-fragment", MAX_PLAINTEXT_LENGTH)
 
 
 def split_protocols(wire: bytes) -> Generator[bytes]:

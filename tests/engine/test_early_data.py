@@ -300,10 +300,20 @@ def test_it_is_of_bytes(world: World) -> None:
         world.calling("GET / HTTP/1.1")  # pyright: ignore[reportArgumentType]
 
 
-@pytest.mark.parametrize("length", [2**16 + 1, 2**20])
+@pytest.mark.parametrize("length", [2**17 + 1, 2**20])
 def test_too_much_for_any_server_is_refused_at_once(world: World, length: int) -> None:
-    with pytest.raises(ConfigError, match="65536"):
+    with pytest.raises(ConfigError, match="131072"):
         world.calling(bytes(length))
+
+
+def test_the_most_in_the_smallest_records(world: World) -> None:
+    session = world.get_ticket()
+    world.pocket.sessions = [replace(session, max_early_data_size=2**17)]
+    world.client = replace(world.client, max_fragment_size=64)
+    client = world.calling(bytes(2**17))
+    assert client.do_handshake() is Want.WRITE
+    sealed = [record for _, record in records(client.data_to_send()) if record[0] == 0x17]
+    assert len(sealed) == 2**17 // 64
 
 
 def test_it_is_of_the_application_protocol_that_is_wanted_most(world: World) -> None:

@@ -498,8 +498,8 @@ async def test_a_handler_that_is_called_before_the_handshake_is_over(place: Plac
 
 
 async def test_a_client_over_tcp_is_told_before_it_calls() -> None:
-    with pytest.raises(ConfigError, match="65536"):
-        await open_tls_over_tcp_stream("test.example", 1, early_data=bytes(2**16 + 1))
+    with pytest.raises(ConfigError, match="131072"):
+        await open_tls_over_tcp_stream("test.example", 1, early_data=bytes(2**17 + 1))
 
 
 # Cancelled anywhere

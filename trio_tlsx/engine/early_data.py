@@ -53,8 +53,9 @@ _E = ExtensionType
 
 # The client's half
 
-#: The most early data that a client sends, in bytes; servers take less.
-MAX_EARLY_DATA = 2**16
+#: The most early data that a client sends, in bytes; servers take less. In the smallest records it
+#: is still less than may be queued (``MAX_QUEUED``).
+MAX_EARLY_DATA = 2**17
 
 
 def checked(data: Buffer) -> bytes:
