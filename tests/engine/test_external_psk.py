@@ -561,6 +561,16 @@ def test_a_session_can_do_without_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert one.negotiated.group is other.negotiated.group is None
 
 
+def test_no_early_data_goes_under_them() -> None:
+    client = Connection.client(CLIENT, SERVER_NAME, early_data=b"early", resend_early_data=True)
+    server = Connection.server(SERVER)
+    server.accept_early_data()
+    shake_hands(client, server)
+    assert not client.negotiated.early_data_accepted
+    assert server.read_early_data() == b""
+    assert server.read() == b"early"
+
+
 # What cannot be
 
 

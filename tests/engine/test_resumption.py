@@ -28,6 +28,7 @@ from worlds import Clock, Pocket, World, new_world
 from trio_tlsx import (
     CertificateError,
     ClientConfig,
+    ConfigError,
     ExternalPSK,
     Peer,
     ServerConfig,
@@ -363,6 +364,9 @@ def test_a_server_of_another_name(world: World) -> None:
 
 
 def test_another_port(world: World) -> None:
+    for port in (-1, 0, 2**16):
+        with pytest.raises(ConfigError, match=str(port)):
+            Connection.client(world.client, SERVER_NAME, server_port=port)
     client = Connection.client(world.client, SERVER_NAME, server_port=443)
     server = Connection.server(world.server)
     shake_hands(client, server)

@@ -16,6 +16,7 @@ from ..config import ClientConfig, ServerConfig
 from ..errors import (
     AlertDescription,
     AlertReceived,
+    ConfigError,
     HandshakeShutdown,
     InternalError,
     TLSError,
@@ -108,10 +109,12 @@ class Connection:
             observer: told of each handshake message.
 
         Raises:
-            ConfigError: no certificate could be for ``server_hostname``, or this cannot be early
-                data.
+            ConfigError: no certificate could be for ``server_hostname``, there is no such port, or
+                this cannot be early data.
         """
         server_name = ServerName.parse(server_hostname)
+        if server_port is not None and not 0 < server_port < 2**16:
+            raise ConfigError(f"server_port is {server_port}, which is no port of TCP")
         data = checked_early_data(early_data)
         return cls(
             False,

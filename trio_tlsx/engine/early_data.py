@@ -82,7 +82,7 @@ class Attempt:
 def attempt(config: ClientConfig, psks: Sequence[Psk[Session]], data: bytes) -> Attempt | None:
     """The early data, if the server of this session said that it might take it."""
     psk = psks[0] if psks else None
-    if psk is None or psk.session is None or psk.suite.code not in config.suite_table:
+    if psk is None or psk.session is None:
         return None
     if not 0 < len(data) <= psk.session.max_early_data_size:
         return None
