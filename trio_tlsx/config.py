@@ -196,7 +196,7 @@ class ClientConfig(_Config):
             ``Peer.timestamps``, for a ``verify`` that looks at them.
         verify_on_resumption: judge a server anew in each connection that resumes another, by the
             certificates that it showed then; so that a pin or a revocation that came since counts.
-            Nothing is sent early then.
+            Early data leaves after that only.
         insecure_skip_verification: trust whoever answers. Such a connection is open to anyone in
             the middle; it is for looking at servers, never for talking to them.
         verify: is called with the :class:`Peer` after it has shown that it holds its key and the
