@@ -571,6 +571,22 @@ def test_no_early_data_goes_under_them() -> None:
     assert server.read() == b"early"
 
 
+def test_a_server_takes_no_early_data_under_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    make = client_hello.client_hello
+
+    def with_early_data(*args: Any) -> ClientHello:
+        made = make(*args)
+        return replace(made, extensions={**made.extensions, ExtensionType.early_data: b""})
+
+    monkeypatch.setattr(client_hello, "client_hello", with_early_data)
+    client = Connection.client(CLIENT, SERVER_NAME)
+    server = Connection.server(replace(SERVER, max_early_data_size=100))
+    server.accept_early_data()
+    shake_hands(client, server)
+    assert server.negotiated.psk_identity == NAME
+    assert not server.negotiated.early_data_accepted
+
+
 # What cannot be
 
 
