@@ -29,6 +29,9 @@ T_Stream = TypeVar("T_Stream", bound=trio.abc.Stream)
 #: How long a client may take over its handshake with ``serve_tls_over_tcp``, in seconds.
 HANDSHAKE_TIMEOUT = 10
 
+#: How much is logged of why a handshake failed: what a peer sent may be told there at length.
+MAX_REASON_LENGTH = 500
+
 #: What trio waits between two addresses of a host, in seconds (RFC 8305 5).
 HAPPY_EYEBALLS_DELAY = 0.25
 
@@ -142,6 +145,8 @@ def peer_of(stream: trio.abc.Stream) -> str:
 def _explained(error: trio.BrokenResourceError) -> str:
     """Which side refused with which alert, and why, in one line."""
     why = " ".join(str(error).split()).encode("ascii", "backslashreplace").decode()
+    if len(why) > MAX_REASON_LENGTH:
+        why = why[:MAX_REASON_LENGTH] + "..."
     cause = error.__cause__
     if not isinstance(cause, TLSError) or cause.alert is None:
         return why

@@ -102,6 +102,24 @@ async def test_garbage_is_logged_in_one_line(
     assert record.exc_info is None
 
 
+async def test_what_is_logged_is_bounded(ca: CA, caplog: pytest.LogCaptureFixture) -> None:
+    protocols = [f"\x01\x02 protocol {number}" for number in range(1000)]
+    engine = Engine(
+        "native",
+        ClientConfig(trust=ca.trust, alpn_protocols=protocols),
+        ServerConfig(credentials=ca.issue(SERVER_NAME), alpn_protocols=["h2"]),
+    )
+    async with serving(engine) as port:
+        client = await connect(engine, port)
+        with pytest.raises(trio.BrokenResourceError):
+            await client.do_handshake()
+        await trio.aclose_forcefully(client)
+    [line] = [r.getMessage() for r in caplog.records if r.name == "trio_tlsx"]
+    assert "offers the ALPN protocols" in line
+    assert line.endswith("...")
+    assert len(line) < 700
+
+
 async def test_garbage_over_openssl(openssl: Engine, caplog: pytest.LogCaptureFixture) -> None:
     async with serving(openssl) as port:
         await send_and_wait(port, b"GET / HTTP/1.1\r\n\r\n")
