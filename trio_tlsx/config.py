@@ -50,8 +50,8 @@ MIN_KEY_UPDATE_BYTES = 2**14
 
 MAX_TICKETS_ISSUED = 16
 
-#: Early data in one handshake, in bytes: even with what its records add it is less than what a
-#: server skips that rejects it (``MAX_SKIPPED_EARLY_DATA``), as ours may on any other day.
+#: Early data in one handshake, in bytes. It is also what a server skips that rejects it, as any
+#: server of that name may on any other day: BoringSSL takes no more, and does not skip much more.
 MAX_EARLY_DATA_SIZE = 14_336
 
 

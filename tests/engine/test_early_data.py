@@ -505,7 +505,7 @@ def test_is_rejected_under_a_key_that_is_not_the_first(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """RFC 9846 4.3.10; the client's early data is under the first, whatever that is."""
-    unknown = Psk[Session](b"unknown", 0, CIPHER_SUITES[0x1301], bytes(32))
+    unknown: Psk[Session] = Psk(b"unknown", 0, CIPHER_SUITES[0x1301], bytes(32))
     make = client_hello.with_psks
 
     def behind_another(

@@ -320,7 +320,9 @@ def test_whatever_is_offered_fails_alike(identities: list[bytes]) -> None:
 
 def offers_only(monkeypatch: pytest.MonkeyPatch, *identities: bytes) -> None:
     """Clients offer these, with good binders of keys that nobody else has."""
-    psks = [Psk[Any](identity, 0, SHA256, bytes(32), external=PSK) for identity in identities]
+    psks: list[Psk[Any]] = [
+        Psk(identity, 0, SHA256, bytes(32), external=PSK) for identity in identities
+    ]
 
     def give(*_: object) -> Sequence[Psk[Any]]:
         return psks

@@ -25,7 +25,7 @@ from engine_pairs import (
     shake_hands,
 )
 
-from trio_tlsx.config import ClientConfig
+from trio_tlsx.config import MAX_EARLY_DATA_SIZE, ClientConfig
 from trio_tlsx.engine import client_hello
 from trio_tlsx.engine.buffers import BATCH_RECORDS
 from trio_tlsx.engine.connection import MAX_TICKETS, Connection
@@ -55,7 +55,6 @@ from trio_tlsx.engine.record import (
     ContentType,
     record_header,
 )
-from trio_tlsx.engine.server_hello import MAX_SKIPPED_EARLY_DATA
 from trio_tlsx.engine.wants import Want
 from trio_tlsx.errors import AlertDescription, ConfigError, HandshakeShutdown
 from trio_tlsx.verification import MAX_CHAIN_LENGTH
@@ -211,7 +210,7 @@ def offers_early_data(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("retried", [False, True])
 def test_early_data_that_is_skipped(retried: bool) -> None:
     """Which a server does that has no use for it: RFC 9846 4.3.10."""
-    for length, refused in [(MAX_SKIPPED_EARLY_DATA, False), (MAX_SKIPPED_EARLY_DATA + 1, True)]:
+    for length, refused in [(MAX_EARLY_DATA_SIZE, False), (MAX_EARLY_DATA_SIZE + 1, True)]:
         client, server = connections(CLIENT, replace(SERVER, require_cookie=retried))
         client.do_handshake()
         carry(client, server)
@@ -230,7 +229,7 @@ def test_early_data_that_is_skipped(retried: bool) -> None:
 
 @pytest.mark.usefixtures("offers_early_data")
 def test_skipped_records_that_are_empty() -> None:
-    for count, refused in [(MAX_SKIPPED_EARLY_DATA, False), (MAX_SKIPPED_EARLY_DATA + 1, True)]:
+    for count, refused in [(MAX_EARLY_DATA_SIZE, False), (MAX_EARLY_DATA_SIZE + 1, True)]:
         client, server = connections()
         client.do_handshake()
         carry(client, server)

@@ -68,7 +68,8 @@ class EarlyClientPeer(ClientPeer):
         )
         context = ticket_context(config, credentials, hello)
         ticket = config.ticket_sealer.seal(session.encode(), context)
-        return with_psks(hello, [Psk[None](ticket, 0, SUITE, SECRET)], ())
+        psk: Psk[None] = Psk(ticket, 0, SUITE, SECRET)
+        return with_psks(hello, [psk], ())
 
     def script(self) -> None:
         self.step("client_hello", self.first_hello())

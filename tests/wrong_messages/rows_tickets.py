@@ -64,7 +64,7 @@ class ResumedClientPeer(ClientPeer):
         session = ServerSession(SUITE, now, now, None, SECRET)
         context = ticket_context(config, credentials, self.first_hello())
         ticket = config.ticket_sealer.seal(session.encode(), context)
-        psk = Psk[None](ticket, 0, SUITE, SECRET)
+        psk: Psk[None] = Psk(ticket, 0, SUITE, SECRET)
         self.psk = psk  # pyright: ignore[reportAttributeAccessIssue] - one for each, here
 
 

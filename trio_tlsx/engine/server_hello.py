@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import urandom
 
-from ..config import ServerConfig
+from ..config import MAX_EARLY_DATA_SIZE, ServerConfig
 from ..credentials import Credentials
 from ..errors import AlertDescription, NegotiationError, ProtocolError
 from . import early_data, server13, views
@@ -43,9 +43,6 @@ COOKIE_LENGTH = 32
 #: Identities of one ClientHello that a server looks at: a session's, and four external PSKs',
 #: imported for two hashes each.
 MAX_IDENTITIES = 9
-
-#: Bytes of 0-RTT data that a server drops: what common servers let a client send at the most.
-MAX_SKIPPED_EARLY_DATA = 2**14
 
 _E = ExtensionType
 
@@ -139,7 +136,7 @@ def server(hs: Handshake, config: ServerConfig) -> Steps[Established]:
 def skip_early_data(hs: Handshake, hello: ClientHello) -> None:
     """Drop what comes behind this ClientHello (RFC 9846 4.3.10)."""
     if _E.early_data in hello.extensions:
-        hs.incoming.early_data_to_skip = MAX_SKIPPED_EARLY_DATA
+        hs.incoming.early_data_to_skip = MAX_EARLY_DATA_SIZE
 
 
 def who_answers(
