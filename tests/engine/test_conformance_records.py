@@ -19,6 +19,7 @@ from engine_pairs import (
     send,
 )
 
+from trio_tlsx.config import MAX_EARLY_DATA_SIZE
 from trio_tlsx.engine.alerts import WARNING
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.extensions import ExtensionType
@@ -62,7 +63,9 @@ def test_early_data_is_skipped_until_the_second_client_hello_begins() -> None:
     assert failure_of(server.do_handshake).alert is AlertDescription.unexpected_message
 
 
-@pytest.mark.parametrize(("length", "too_much"), [(2**14, False), (2**14 + 1, True)])
+@pytest.mark.parametrize(
+    ("length", "too_much"), [(MAX_EARLY_DATA_SIZE, False), (MAX_EARLY_DATA_SIZE + 1, True)]
+)
 def test_the_early_data_that_is_skipped_is_bounded(length: int, too_much: bool) -> None:
     server = connections(CLIENT, replace(SERVER, groups=["P-256"]))[1]
     server.receive_data(plain(encode_message(first_hello())))
