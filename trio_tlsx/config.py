@@ -362,8 +362,9 @@ class ServerConfig(_Config):
             resumes has it in ``negotiated.ticket_application_data``.
         max_early_data_size: how much early data (0-RTT, RFC 9846 2.3) a client may send that
             resumes a session, in bytes: up to 14,336. None by default, and only who calls
-            ``receive_early_data`` gets any. Whoever records early data can replay it: the
-            register below stops what it hears of, and the rest is for the application to stand.
+            :meth:`TLSStream.receive_replayable_early_data` gets any. Whoever records early data
+            can replay it: the register below stops what it hears of, and the rest is for the
+            application to stand.
         replay_register: what tells early data that was sent first from its replays; by default a
             :class:`MemoryReplayRegister` of this configuration's own. With ``ticket_keys`` it must
             be given: whoever shares the one must share the other.
