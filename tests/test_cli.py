@@ -17,7 +17,7 @@ import pytest
 import trio
 from processes import CLI, ROOT, Result, Server, peer_program, run_program, running
 
-from trio_tlsx.cli import commands, demo
+from trio_tlsx.cli import commands, demo, report
 from trio_tlsx.config import ServerConfig
 from trio_tlsx.credentials import Credentials
 from trio_tlsx.stream import TLSStream
@@ -477,3 +477,7 @@ async def test_connect_to_openssl(openssl: str, files: tuple[Path, Path], ca_fil
         )
     assert result.stderr == b""
     assert result.stdout == b"olleh\n"
+
+
+def test_there_is_room_between_a_label_and_what_it_says() -> None:
+    assert max(map(len, report.LABELS.values())) < report.LABEL_WIDTH

@@ -34,7 +34,7 @@ LABELS = {
     "alpn_protocol": "ALPN",
     "resumed": "resumed",
     "verified": "verified",
-    "early_data_accepted": "early data taken",
+    "early_data_accepted": "0-RTT taken",
     "subject": "subject",
     "issuer": "issuer",
     "names": "names",
