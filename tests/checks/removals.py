@@ -325,8 +325,6 @@ REMOVALS = [
             "            # Whether it may in is to be said before anybody reads what it sent.\n"
             "            yield from judge_client(hs, config, None, client.chain)",
             "no_longer", "            pass", EARLY_TESTS),
-    Removal("nothing is sent before the server is judged", "2.3", EARLY_DATA,
-            "if config.verify_on_resumption:", "before_the_server", tests=EARLY_TESTS),
     Removal("the server took it under the suite of the session", "4.3.10", EARLY_DATA,
             "if suite is not made.psk.suite:", "although_it_must_not", tests=EARLY_TESTS),
     Removal("the server took it for the same application protocol", "4.3.10", EARLY_DATA,

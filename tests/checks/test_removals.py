@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from removal import Removal
 from removals import REMOVALS
 
-PAGE = Path(__file__).parents[2] / "docs" / "checks.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "checks.md"
 
 
 def test_the_page_has_each_check() -> None:
@@ -18,3 +21,8 @@ def test_the_page_has_each_check() -> None:
 def test_each_check_has_its_own_name() -> None:
     names = [removal.check for removal in REMOVALS]
     assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("removal", REMOVALS, ids=lambda removal: removal.check)
+def test_each_check_is_where_the_list_says(removal: Removal) -> None:
+    assert (ROOT / "trio_tlsx" / removal.module).read_text().count(removal.source) == 1
