@@ -145,9 +145,9 @@ def test_our_own_is_compressed_once() -> None:
     server = replace(ASKING, certificate_compression=["zlib"])
     client = replace(CERTIFIED, certificate_compression=["zlib"])
     with pytest.MonkeyPatch.context() as patch:
-        messages(client, server)
+        assert messages(client, server) == COMPRESSED
         patch.delattr(zlib, "compress")
-        messages(client, server)
+        assert messages(client, server) == COMPRESSED
 
 
 # The algorithms

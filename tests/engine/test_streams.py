@@ -217,7 +217,7 @@ def test_any_cut_of_the_handshake_gives_the_same_connection(
 # Random octets
 
 
-def refuse_or_wait(connection: Connection, octets: bytes) -> None:
+def check_refusal_or_wait(connection: Connection, octets: bytes) -> None:
     """Feed ``octets``, then the end of the transport; only a TLSError may come out."""
     try:
         for data in filter(None, (octets, None)):
@@ -267,7 +267,7 @@ either_side = st.sampled_from([CLIENT_SIDE, SERVER_SIDE])
 @given(octets=st.binary(max_size=300), side=either_side)
 def test_random_octets(octets: bytes, side: int) -> None:
     for connection in (connections()[side], halfway(side)[side], established()[side]):
-        refuse_or_wait(connection, octets)
+        check_refusal_or_wait(connection, octets)
 
 
 @settings(deadline=None, max_examples=100)
@@ -275,7 +275,7 @@ def test_random_octets(octets: bytes, side: int) -> None:
 def test_random_records_in_the_clear(script: list[tuple[int, bytes, int]], side: int) -> None:
     octets = b"".join(plain(content, content_type) for content_type, content, _ in script)
     for connection in (connections()[side], halfway(side)[side], established()[side]):
-        refuse_or_wait(connection, octets)
+        check_refusal_or_wait(connection, octets)
 
 
 @settings(deadline=None, max_examples=100)
@@ -286,7 +286,7 @@ def test_random_records_that_are_sealed(script: list[tuple[int, bytes, int]], si
             sealed(pair[1 - side], content, content_type, padding)
             for content_type, content, padding in script
         )
-        refuse_or_wait(pair[side], octets)
+        check_refusal_or_wait(pair[side], octets)
 
 
 @settings(deadline=None, max_examples=30)
@@ -298,7 +298,7 @@ def test_random_edits_of_a_client_hello(edits: list[tuple[int, bytes]]) -> None:
     for position, replacement in edits:
         start = position % len(octets)
         octets = octets[:start] + replacement + octets[start + 1 :]
-    refuse_or_wait(server, octets)
+    check_refusal_or_wait(server, octets)
 
 
 def halfway(attacked: int) -> tuple[Connection, Connection]:

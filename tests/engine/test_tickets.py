@@ -87,11 +87,16 @@ def test_a_ticket_that_no_hello_has_room_for_is_not_kept(
 
 
 def test_nobody_is_asked_where_there_are_no_tickets(world: World) -> None:
-    def refuse(negotiated: Negotiated) -> bytes:
-        raise AssertionError
+    asked: list[Negotiated] = []
 
-    world.server = replace(world.server, ticket_application_data=refuse, tickets=0)
-    world.meet()
+    def ask(negotiated: Negotiated) -> bytes:
+        asked.append(negotiated)
+        return RIDER
+
+    for tickets, times in [(0, 0), (1, 1)]:
+        world.server = replace(world.server, ticket_application_data=ask, tickets=tickets)
+        world.meet()
+        assert len(asked) == times
 
 
 def test_it_is_of_bytes_that_nobody_sees(world: World) -> None:

@@ -130,7 +130,7 @@ async def test_good_by_an_appointed_responder(ca: CA, leaf: Credentials, key_typ
     signature = ocsp.load_der_ocsp_response(der).signature
     altered = bytearray(signature)
     altered[len(signature) // 2] ^= 1
-    await bad(ca, leaf, der.replace(signature, bytes(altered)), "not its issuer's")
+    await check_bad(ca, leaf, der.replace(signature, bytes(altered)), "not its issuer's")
 
 
 async def test_good_below_an_intermediate(ca: CA) -> None:
@@ -156,7 +156,7 @@ async def test_without_a_next_update(ca: CA, leaf: Credentials) -> None:
     assert await verdict(ca, leaf, old) is not None
 
 
-async def bad(ca: CA, leaf: Credentials, der: bytes, sentence: str) -> None:
+async def check_bad(ca: CA, leaf: Credentials, der: bytes, sentence: str) -> None:
     error = await verdict(ca, leaf, der)
     assert error is not None
     assert error.alert is Alert.bad_certificate_status_response
@@ -164,7 +164,7 @@ async def bad(ca: CA, leaf: Credentials, der: bytes, sentence: str) -> None:
 
 
 async def test_not_known_to_the_responder(ca: CA, leaf: Credentials) -> None:
-    await bad(ca, leaf, response(ca, leaf.chain[0], UNKNOWN), "does not know it")
+    await check_bad(ca, leaf, response(ca, leaf.chain[0], UNKNOWN), "does not know it")
 
 
 @pytest.mark.parametrize(
@@ -174,35 +174,35 @@ async def test_out_of_date(ca: CA, leaf: Credentials, this_update: int, next_upd
     der = response(
         ca, leaf.chain[0], this_update=NOW + this_update * DAY, next_update=NOW + next_update * DAY
     )
-    await bad(ca, leaf, der, "is good from")
+    await check_bad(ca, leaf, der, "is good from")
 
 
 async def test_about_another_certificate(ca: CA, leaf: Credentials) -> None:
     der = response(ca, ca.issue(NAME).chain[0])
-    await bad(ca, leaf, der, "about another certificate")
+    await check_bad(ca, leaf, der, "about another certificate")
 
 
 async def test_about_another_issuer(ca: CA, leaf: Credentials) -> None:
     """The serial number alone says nothing."""
     der = response(ca, leaf.chain[0], issuer=CA().certificate)
-    await bad(ca, leaf, der, "about another certificate")
+    await check_bad(ca, leaf, der, "about another certificate")
 
 
 async def test_signed_by_somebody_else(ca: CA, leaf: Credentials) -> None:
     other = CA()
     der = response(other, leaf.chain[0], issuer=ca.certificate, certificates=[other.certificate])
-    await bad(ca, leaf, der, "not its issuer's")
+    await check_bad(ca, leaf, der, "not its issuer's")
 
 
 async def test_signed_by_whom_nobody_has_appointed(ca: CA, leaf: Credentials) -> None:
     """Least of all by the certificate that it is about."""
-    await bad(ca, leaf, response(ca, leaf.chain[0], responder=leaf), "not its issuer's")
+    await check_bad(ca, leaf, response(ca, leaf.chain[0], responder=leaf), "not its issuer's")
 
 
 async def test_signed_by_whom_another_ca_has_appointed(ca: CA, leaf: Credentials) -> None:
     responder = CA().issue("ocsp.example", extended_key_usage=[ExtendedKeyUsageOID.OCSP_SIGNING])
     der = response(ca, leaf.chain[0], responder=responder)
-    await bad(ca, leaf, der, "not its issuer's")
+    await check_bad(ca, leaf, der, "not its issuer's")
 
 
 async def test_signed_by_a_responder_that_has_expired(ca: CA, leaf: Credentials) -> None:
@@ -213,22 +213,22 @@ async def test_signed_by_a_responder_that_has_expired(ca: CA, leaf: Credentials)
         not_after=NOW - DAY,
     )
     der = response(ca, leaf.chain[0], responder=responder)
-    await bad(ca, leaf, der, "not its issuer's")
+    await check_bad(ca, leaf, der, "not its issuer's")
 
 
 async def test_altered(ca: CA, leaf: Credentials) -> None:
     der = bytearray(response(ca, leaf.chain[0]))
     der[-1] ^= 1
-    await bad(ca, leaf, bytes(der), "")
+    await check_bad(ca, leaf, bytes(der), "")
 
 
 async def test_malformed(ca: CA, leaf: Credentials) -> None:
-    await bad(ca, leaf, b"\x30\x03\x0a\x01", "malformed")
+    await check_bad(ca, leaf, b"\x30\x03\x0a\x01", "malformed")
 
 
 async def test_no_answer(ca: CA, leaf: Credentials) -> None:
     der = ocsp.OCSPResponseBuilder.build_unsuccessful(ocsp.OCSPResponseStatus.TRY_LATER)
-    await bad(ca, leaf, der.public_bytes(Encoding.DER), "TRY_LATER")
+    await check_bad(ca, leaf, der.public_bytes(Encoding.DER), "TRY_LATER")
 
 
 async def test_none_where_none_is_needed(ca: CA, leaf: Credentials) -> None:
