@@ -330,7 +330,7 @@ REMOVALS = [
     Removal("the server took it for the same application protocol", "4.3.10", EARLY_DATA,
             "if protocol != made.session.alpn_protocol:", "of-another-protocol"),
     Removal("nothing is early for a server that is to be judged first", "8", CLIENT_HELLO,
-            "yield from client13.judge_again(hs, config, server_name, attempt.session)",
+            "yield from client13.judge_again(hs, config, server_name, session)",
             "refused_meanwhile", "pass", EARLY_TESTS),
     Removal("nothing is sent again of another application protocol", "4.3.10", CLIENT,
             "if not accepted and alpn_protocol == early_data.alpn_protocol(config):",

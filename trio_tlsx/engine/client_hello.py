@@ -64,13 +64,12 @@ def client(
     hs.outgoing.fragment_length = config.max_fragment_size
     shares = {group.code: group.generate() for group in initial_groups(config)}
     session = yield from find_session(hs, config, server_name, port)
-    psks = psks_to_offer(config, session)
-    attempt = early_data.attempt(config, psks, data)
-    if attempt is not None:
+    if session is not None and early_data.is_allowed(config, session, data):
         # Before it leaves. That may take a while, and the keys tell how old they are.
-        yield from client13.judge_again(hs, config, server_name, attempt.session)
-        psks = psks_to_offer(config, session)
-        attempt = early_data.attempt(config, psks, data)
+        yield from client13.judge_again(hs, config, server_name, session)
+    external = external_psks(config)
+    psks = psks_to_offer(config, session, external)
+    attempt = early_data.attempt(config, psks, data)
     hello = client_hello(config, server_name, shares)
     if config.grease:
         hello = grease.in_client_hello(hello)
@@ -94,7 +93,8 @@ def client(
         hs.outgoing.unprotect()
         shares = retry_shares(config, shares, answer)
         # RFC 9846 4.2.2: keys that go with another hash are of no use any more.
-        psks = [p for p in psks_to_offer(config, session) if p.suite.hash is suite.hash]
+        psks = psks_to_offer(config, session, external)
+        psks = [psk for psk in psks if psk.suite.hash is suite.hash]
         hello = second_client_hello(hello, shares, answer)
         hello = with_psks(hello, psks, hs.transcript.messages)
         if config.middlebox_compatibility and attempt is None:
@@ -175,10 +175,16 @@ def client_hello(
     )
 
 
-def psks_to_offer(config: ClientConfig, session: Session | None) -> Sequence[Psk[Session]]:
-    """The keys that we have for this server, a session's first; its age is that of the moment."""
+def external_psks(config: ClientConfig) -> Sequence[Psk[Session]]:
+    """The keys from outside, as they go with our suites."""
     suites = config.suite_table.values()
-    external = [psk for each in config.psks for psk in psks_of(each, suites)]
+    return [psk for external in config.psks for psk in psks_of(external, suites)]
+
+
+def psks_to_offer(
+    config: ClientConfig, session: Session | None, external: Sequence[Psk[Session]]
+) -> Sequence[Psk[Session]]:
+    """The keys that we have for this server, a session's first; its age is that of the moment."""
     return external if session is None else [psk_of(session, config.clock()), *external]
 
 

@@ -33,6 +33,7 @@ __all__ = [
     "alpn_protocol",
     "attempt",
     "checked",
+    "is_allowed",
     "offer",
     "receive",
     "send",
@@ -80,15 +81,18 @@ class Attempt:
 
 
 def attempt(config: ClientConfig, psks: Sequence[Psk[Session]], data: bytes) -> Attempt | None:
-    """The early data, if the server of this session said that it might take it."""
+    """The early data, if the first of these keys is of a session that allows it."""
     psk = psks[0] if psks else None
-    if psk is None or psk.session is None:
-        return None
-    if not 0 < len(data) <= psk.session.max_early_data_size:
-        return None
-    if psk.session.alpn_protocol != alpn_protocol(config):
+    if psk is None or psk.session is None or not is_allowed(config, psk.session, data):
         return None
     return Attempt(data, psk, psk.session)
+
+
+def is_allowed(config: ClientConfig, session: Session, data: bytes) -> bool:
+    """Whether the server of this session said that it might take so much, of this protocol."""
+    if not 0 < len(data) <= session.max_early_data_size:
+        return False
+    return session.alpn_protocol == alpn_protocol(config)
 
 
 def alpn_protocol(config: ClientConfig) -> str | None:
