@@ -188,10 +188,7 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
             At least one byte; or ``b""`` once the handshake is over: then the client is there,
             and what it sent early was its own.
         """
-        if max_bytes is not None:
-            max_bytes = operator.index(max_bytes)
-            if max_bytes < 1:
-                raise ValueError("max_bytes must be at least 1")
+        max_bytes = _checked(max_bytes)
         with self._driver.receiving:
             self._driver.check_usable()
             return await self._driver.receive_early_data(max_bytes)
@@ -208,10 +205,7 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
         Returns:
             At least one byte, or ``b""`` once the peer has said ``close_notify``.
         """
-        if max_bytes is not None:
-            max_bytes = operator.index(max_bytes)
-            if max_bytes < 1:
-                raise ValueError("max_bytes must be at least 1")
+        max_bytes = _checked(max_bytes)
         with self._driver.receiving:
             try:
                 self._driver.check_usable()
@@ -461,3 +455,12 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
             with self._sending, suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                 # Two peers may well close at the same time.
                 await self._send_close_notify()
+
+
+def _checked(max_bytes: int | None) -> int | None:
+    if max_bytes is None:
+        return None
+    max_bytes = operator.index(max_bytes)
+    if max_bytes < 1:
+        raise ValueError("max_bytes must be at least 1")
+    return max_bytes
