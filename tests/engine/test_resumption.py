@@ -677,7 +677,7 @@ def test_a_key_that_has_gone_from_the_second_hello(
     client, server = connections(world.client, world.server)
     turn(client, server)
     turn(server, client)
-    [psk] = client_hello.psks_to_offer(world.client, world.pocket.sessions[-1])
+    [psk] = client_hello.psks_to_offer(world.client, world.pocket.sessions[-1], ())
     others = [replace(psk, identity=b"another")] if instead == "another" else []
     monkeypatch.setattr(client_hello, "psks_to_offer", always(others))
     turn(client, server)
