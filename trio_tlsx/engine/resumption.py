@@ -48,9 +48,6 @@ TICKET_FORM_VERSION = 1
 #: ``MAX_HELLO_LENGTH``.
 MAX_TICKET_LENGTH = 2**14
 
-#: Of what a client offers, in bytes: one extension holds it, its binder and all other keys.
-MAX_OFFERED_TICKET_LENGTH = 2**15
-
 #: Of what a ticket is called in a store, in bytes.
 TICKET_NAME_LENGTH = 32
 
@@ -92,7 +89,7 @@ def is_usable(
         and session.context == config.session_context
         and any(suite.name == session.cipher_suite for suite in config.suite_table.values())
         and session.received_at <= config.clock() < session.expires_at
-        and len(session.ticket) <= MAX_OFFERED_TICKET_LENGTH
+        and len(session.ticket) <= MAX_TICKET_LENGTH
     )
 
 
