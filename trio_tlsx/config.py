@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from cryptography.hazmat.primitives import hashes
 
 from .certificate_compression import CertificateCompressor, compressors_of
+from .clock import Clock, utc_now
 from .credentials import Credentials
 from .engine.groups import DEFAULT_GROUPS, GROUPS, Group
 from .engine.record import (
@@ -55,11 +55,6 @@ MAX_TICKETS_ISSUED = 16
 MAX_EARLY_DATA_SIZE = 14_336
 
 
-def utc_now() -> datetime.datetime:
-    """The time by which certificates are judged."""
-    return datetime.datetime.now(datetime.UTC)
-
-
 def _list_credentials(
     credentials: Credentials | Sequence[Credentials] | None,
 ) -> tuple[Credentials, ...]:
@@ -98,7 +93,7 @@ class _Config:
     verify_replaces_builtin: bool = False
     grease: bool = False
     psk_without_key_exchange: bool = False
-    clock: Callable[[], datetime.datetime] = utc_now
+    clock: Clock = utc_now
 
     verifiers: tuple[Verify, ...] = field(init=False, repr=False, compare=False)
     candidates: tuple[Credentials, ...] = field(init=False, repr=False, compare=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import datetime
 import logging
 import os
 import re
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from .certificates import MALFORMED, extension_of, load_certificates, read_file
+from .clock import utc_now
 from .engine.signatures import PrivateKey, SignatureScheme, schemes_for, sign
 from .errors import ConfigError
 from .wording import date, issuer_of, subject_of
@@ -382,7 +382,7 @@ def _warn_of_dates(chain: Sequence[x509.Certificate]) -> None:
     # A warning, not an error: a server must be able to come up so that a certificate can be
     # renewed through it (ACME), it may serve other names well, and the clock may be the one that
     # is wrong. The peer judges the dates in any case.
-    now = datetime.datetime.now(datetime.UTC)
+    now = utc_now()
     for certificate in chain:
         if now > certificate.not_valid_after_utc:
             fault = f"expired on {date(certificate.not_valid_after_utc)}"

@@ -186,9 +186,8 @@ async def open_tls_over_tcp_stream(
     if config is not None and ssl_context is not None:
         raise TypeError("config and ssl_context are two names for one argument: give one of them")
     config = config or ssl_context or ClientConfig()
-    engine_for(
-        config, host, False, port, early_data
-    )  # what is wrong is to be said before anybody is called
+    # What is wrong is to be said before anybody is called.
+    engine_for(config, host, False, port, early_data)
     tcp_stream = await trio.open_tcp_stream(host, port, happy_eyeballs_delay=happy_eyeballs_delay)
     try:
         return TLSStream(

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Protocol
 
+from .clock import EPOCH, MILLISECOND, Clock, utc_now
 from .errors import ConfigError
 
 __all__ = ["MemoryReplayRegister", "ReplayRegister"]
 
 BUCKET = datetime.timedelta(seconds=10)
-
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-_MILLISECOND = datetime.timedelta(milliseconds=1)
 
 
 class ReplayRegister(Protocol):
@@ -63,13 +61,13 @@ class MemoryReplayRegister:
         self,
         max_entries: int = 2**16,
         *,
-        clock: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
+        clock: Clock = utc_now,
     ) -> None:
         if max_entries < 1:
             raise ConfigError("a replay register needs room for one entry at least")
         self._max_entries = max_entries
         self._clock = clock
-        self._started = clock() - _MILLISECOND  # tickets know milliseconds
+        self._started = clock() - MILLISECOND  # tickets know milliseconds
         self._process = os.getpid()
         # What is in the bucket n can be forgotten when n * BUCKET is over.
         self._buckets: dict[int, dict[bytes, object]] = {}
@@ -85,7 +83,7 @@ class MemoryReplayRegister:
             return False
         # The same ClientHello always has the same end, so it is in the same bucket. Between
         # threads, setdefault decides: whose token stays was first.
-        number = -((_EPOCH - until) // BUCKET)
+        number = -((EPOCH - until) // BUCKET)
         if number <= self._forgotten:
             return False
         bucket = self._buckets.setdefault(number, {})
@@ -94,7 +92,7 @@ class MemoryReplayRegister:
 
     def _forget(self, now: datetime.datetime) -> None:
         for number in tuple(self._buckets):
-            if _EPOCH + number * BUCKET <= now:
+            if EPOCH + number * BUCKET <= now:
                 self._forgotten = max(self._forgotten, number)
                 self._buckets.pop(number, None)
 

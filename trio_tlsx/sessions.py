@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from .certificates import MALFORMED
+from .clock import EPOCH, MILLISECOND
 from .engine.suites import CIPHER_SUITES
 from .engine.wire import Reader, opaque8, opaque16, opaque24, uint8, uint16, uint32, uint64
 from .errors import ConfigError, ProtocolError
@@ -156,16 +157,12 @@ class Session:
         )
 
 
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-_MILLISECOND = datetime.timedelta(milliseconds=1)
-
-
 def _milliseconds(moment: datetime.datetime) -> int:
-    return (moment - _EPOCH) // _MILLISECOND
+    return (moment - EPOCH) // MILLISECOND
 
 
 def _moment(milliseconds: int) -> datetime.datetime:
-    return _EPOCH + milliseconds * _MILLISECOND
+    return EPOCH + milliseconds * MILLISECOND
 
 
 def _checked(key: bytes) -> bytes:

@@ -10,6 +10,7 @@ import trio
 from cryptography.x509 import ocsp
 
 from .certificates import MALFORMED
+from .clock import Clock, utc_now
 from .revocation import good_until
 from .wording import date
 
@@ -44,7 +45,7 @@ class RefreshingStaple:
         self,
         fetch: Callable[[], Awaitable[bytes]],
         *,
-        clock: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
+        clock: Clock = utc_now,
     ) -> None:
         self._fetch = fetch
         self._clock = clock

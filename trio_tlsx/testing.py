@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa,
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from .clock import utc_now
 from .config import ClientConfig, ServerConfig
 from .credentials import Credentials, PrivateKeySigner
 from .engine.signatures import PrivateKey, PurePrivateKey
@@ -309,7 +310,7 @@ def _certificate(
     without: Collection[type[x509.ExtensionType]],
 ) -> x509.Certificate:
     """Sign a certificate, with ``key`` itself where there is no issuer."""
-    now = datetime.datetime.now(datetime.UTC)
+    now = utc_now()
     not_before, not_after = validity
     subject = x509.Name(
         [x509.NameAttribute(NameOID.COMMON_NAME, common_name[:MAX_COMMON_NAME_LENGTH])]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import urandom
 
+from .clock import Clock, utc_now
 from .errors import ConfigError
 from .sealing import KEY_LENGTH, seal, unseal
 
@@ -58,7 +59,7 @@ class TicketKeys:
         keys: Sequence[bytes] = (),
         *,
         lifetime: int = DEFAULT_LIFETIME,
-        clock: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
+        clock: Clock = utc_now,
     ) -> None:
         if not 1 <= lifetime <= MAX_LIFETIME:
             raise ConfigError(

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..clock import MILLISECOND
 from ..config import ClientConfig, ServerConfig
 from ..errors import AlertDescription, ConfigError, ProtocolError
 from ..sessions import Session
@@ -47,7 +48,6 @@ FRESHNESS = datetime.timedelta(seconds=10)
 #: How far apart the clocks may be of servers that share tickets and a replay register.
 CLOCK_DIFFERENCE = FRESHNESS
 
-_MILLISECOND = datetime.timedelta(milliseconds=1)
 
 _E = ExtensionType
 
@@ -223,7 +223,7 @@ def is_same(
 def expected_arrival(session: ServerSession, obfuscated_age: int) -> datetime.datetime:
     """When a ClientHello is to come that was sent at once (RFC 9846 8.3), going by its word."""
     age = (obfuscated_age - session.ticket_age_add) % 2**32
-    return session.issued_at + age * _MILLISECOND
+    return session.issued_at + age * MILLISECOND
 
 
 def receive(hs: Handshake, accepted: Accepted) -> Steps[None]:

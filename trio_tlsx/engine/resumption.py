@@ -11,6 +11,7 @@ from os import urandom
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from ..clock import EPOCH, MILLISECOND
 from ..config import ClientConfig, ServerConfig
 from ..credentials import Credentials
 from ..server_name import ServerName
@@ -51,8 +52,6 @@ MAX_TICKET_LENGTH = 2**14
 #: Of what a ticket is called in a store, in bytes.
 TICKET_NAME_LENGTH = 32
 
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-_MILLISECOND = datetime.timedelta(milliseconds=1)
 
 _E = ExtensionType
 
@@ -104,7 +103,7 @@ def server_of(session: Session) -> PeerIdentity:
 
 def psk_of(session: Session, now: datetime.datetime) -> Psk[Session]:
     """The session as it is offered."""
-    age = (now - session.received_at) // _MILLISECOND
+    age = (now - session.received_at) // MILLISECOND
     # RFC 9846 4.3.11.1
     obfuscated_age = (age + session.ticket_age_add) % 2**32
     return Psk(session.ticket, obfuscated_age, suite_of(session), session.secret, session)
@@ -193,8 +192,8 @@ class ServerSession:
         return b"".join(
             (
                 uint16(self.suite.code),
-                uint64((self.issued_at - _EPOCH) // _MILLISECOND),
-                uint64((self.authenticated_at - _EPOCH) // _MILLISECOND),
+                uint64((self.issued_at - EPOCH) // MILLISECOND),
+                uint64((self.authenticated_at - EPOCH) // MILLISECOND),
                 uint16(scheme),
                 opaque24(b"".join(certificates)),
                 opaque8(self.secret),
@@ -210,8 +209,8 @@ class ServerSession:
         """Read what one of our like has sealed."""
         reader = Reader(octets, "ticket")
         suite = CIPHER_SUITES[reader.uint16()]
-        issued_at = _EPOCH + reader.uint64() * _MILLISECOND
-        authenticated_at = _EPOCH + reader.uint64() * _MILLISECOND
+        issued_at = EPOCH + reader.uint64() * MILLISECOND
+        authenticated_at = EPOCH + reader.uint64() * MILLISECOND
         scheme = reader.uint16()
         entries = Reader(reader.opaque24(), "ticket")
         chain: list[x509.Certificate] = []
