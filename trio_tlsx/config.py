@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from cryptography.hazmat.primitives import hashes
 
@@ -13,6 +13,7 @@ from .certificate_compression import CertificateCompressor, compressors_of
 from .clock import Clock, utc_now
 from .credentials import Credentials
 from .engine.groups import DEFAULT_GROUPS, GROUPS, Group
+from .engine.negotiated import Negotiated
 from .engine.record import (
     MAX_INNER_PLAINTEXT_LENGTH,
     MAX_PLAINTEXT_LENGTH,
@@ -36,9 +37,6 @@ from .sessions import MemorySessionStore, SessionStore
 from .ticket_keys import TicketKeys
 from .tickets import TicketApplicationData, TicketStore, application_data_source
 from .trust import TrustStore
-
-if TYPE_CHECKING:
-    from .engine.negotiated import Negotiated
 
 __all__ = ["ClientConfig", "ServerConfig"]
 

@@ -18,7 +18,8 @@ from typing import Any
 
 import trio
 
-from .engine.wants import Engine, Question, Want
+from .engine.interface import Engine
+from .engine.wants import Question, Want
 from .pump import Pump
 from .sessions import Session
 from .turn import Turn

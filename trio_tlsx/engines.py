@@ -6,8 +6,9 @@ import ssl
 
 from .config import ClientConfig, ServerConfig
 from .engine.connection import Connection
+from .engine.interface import Engine
 from .engine.openssl import OpenSSLConnection
-from .engine.wants import Buffer, Engine
+from .engine.wire import Buffer
 from .errors import ConfigError
 
 __all__ = ["engine_for"]

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
 
 import trio
 
+from .engine.interface import Engine
 from .engine.wants import Want
 from .transport import transport_over
 from .turn import Turn
-
-if TYPE_CHECKING:
-    from .engine.wants import Engine
 
 __all__ = ["Pump"]
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING, Any, Literal, cast, overload
+from typing import Any, Literal, cast, overload
 
 import trio
 
 from .config import ClientConfig, ServerConfig
-
-if TYPE_CHECKING:
-    from .engine.ssl_object import ConnectionNames
-    from .engine.wants import Engine
-    from .sessions import Session
+from .engine.interface import Engine
+from .engine.ssl_object import ConnectionNames
+from .sessions import Session
 
 __all__ = ["SSLNames"]
 

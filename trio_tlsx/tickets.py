@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
+from .engine.negotiated import Negotiated
 from .errors import ConfigError, InternalError
-
-if TYPE_CHECKING:
-    from .engine.negotiated import Negotiated
 
 __all__ = [
     "MAX_TICKET_APPLICATION_DATA",

@@ -15,12 +15,10 @@ import os
 import socket
 from abc import ABC, abstractmethod
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import trio
 
-if TYPE_CHECKING:
-    from .engine.wants import Engine
+from .engine.interface import Engine
 
 __all__ = ["Transport", "transport_over"]
 

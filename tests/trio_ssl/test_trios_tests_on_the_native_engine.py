@@ -12,7 +12,7 @@ import pytest
 from trio_suite import collectable, trios_tests
 
 from trio_tlsx import ClientConfig, Credentials, ServerConfig, TrustStore, engines, stream
-from trio_tlsx.engine.wants import Engine
+from trio_tlsx.engine.interface import Engine
 
 MODULES = trios_tests()
 TEST_SSL: Any = MODULES[0]

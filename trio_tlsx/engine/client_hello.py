@@ -20,14 +20,7 @@ from .extensions import Context, ExtensionType, check_context
 from .external import psks_of
 from .groups import EphemeralKey, Group
 from .handshake import Established, Handshake, Steps
-from .hello import (
-    NO_COMPRESSION,
-    TLS12,
-    TLS13,
-    VERSION_NAMES,
-    bad_key_share,
-    check_legacy_version,
-)
+from .hello import NO_COMPRESSION, bad_key_share, check_legacy_version
 from .incoming import unexpected
 from .messages import MAX_SESSION_ID_LENGTH, RANDOM_LENGTH, ClientHello, ServerHello
 from .psk import Psk, encode_psk_key_exchange_modes, with_psks, without_psks
@@ -35,6 +28,7 @@ from .record import INITIAL_RECORD_VERSION, LEGACY_RECORD_VERSION
 from .resumption import find_session, psk_of
 from .signatures import CERTIFICATE_ONLY_SCHEMES
 from .suites import CipherSuite
+from .versions import TLS12, TLS13, VERSION_NAMES
 from .wire import uint16
 
 __all__ = ["client"]

@@ -37,7 +37,8 @@ from .negotiated import Negotiated
 from .outgoing import Outgoing
 from .questions import SessionReceived
 from .ssl_object import ConnectionNames
-from .wants import Buffer, Question, Want
+from .wants import Question, Want
+from .wire import Buffer
 
 __all__ = ["Connection"]
 
@@ -48,7 +49,7 @@ MAX_TICKETS = 64
 
 
 class Connection:
-    """One side of a TLS connection; fulfils :class:`~trio_tlsx.engine.wants.Engine`.
+    """One side of a TLS connection; fulfils :class:`~trio_tlsx.engine.interface.Engine`.
 
     Made by :meth:`client` or :meth:`server`, which fixes the role.
     """

@@ -25,7 +25,7 @@ from .questions import FirstUseWanted
 from .record import MAX_INNER_PLAINTEXT_LENGTH
 from .resumption import ServerSession
 from .suites import CipherSuite
-from .wants import Buffer
+from .wire import Buffer
 
 __all__ = [
     "Accepted",

@@ -6,20 +6,14 @@ from ..errors import AlertDescription, ProtocolError
 from .extensions import ExtensionType
 from .groups import Group
 from .messages import ClientHello
+from .versions import TLS12
 
 __all__ = [
     "NO_COMPRESSION",
-    "TLS12",
-    "TLS13",
-    "VERSION_NAMES",
     "bad_key_share",
     "check_legacy_version",
     "require",
 ]
-
-TLS12 = 0x0303
-TLS13 = 0x0304
-VERSION_NAMES = {0x0300: "SSL 3.0", 0x0301: "TLS 1.0", 0x0302: "TLS 1.1", TLS12: "TLS 1.2"}
 
 NO_COMPRESSION = b"\0"
 

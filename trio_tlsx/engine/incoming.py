@@ -17,7 +17,7 @@ from .record import (
     ContentType,
     Opener,
 )
-from .wants import Buffer
+from .wire import Buffer
 
 __all__ = ["Incoming", "Record"]
 

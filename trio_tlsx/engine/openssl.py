@@ -24,7 +24,8 @@ from ..certificates import MALFORMED
 from ..errors import CertificateError, ConfigError
 from ..server_name import ServerName
 from .negotiated import Negotiated
-from .wants import Buffer, Question, Want
+from .wants import Question, Want
+from .wire import Buffer
 
 __all__ = ["OpenSSLConnection"]
 

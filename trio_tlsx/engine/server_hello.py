@@ -19,21 +19,14 @@ from .extensions import Context, ExtensionType, check_context
 from .external import find_psks
 from .groups import Group
 from .handshake import Established, Handshake, Steps
-from .hello import (
-    NO_COMPRESSION,
-    TLS12,
-    TLS13,
-    VERSION_NAMES,
-    bad_key_share,
-    check_legacy_version,
-    require,
-)
+from .hello import NO_COMPRESSION, bad_key_share, check_legacy_version, require
 from .messages import HELLO_RETRY_REQUEST_RANDOM, RANDOM_LENGTH, ClientHello, ServerHello
 from .psk import PSK_DHE_KE, PSK_KE, Psk, check_binder, decode_offered_psks, psk_modes
 from .questions import CredentialsWanted
 from .resumption import ServerSession, known_sessions, ticket_context
 from .selection import Selected
 from .suites import CipherSuite
+from .versions import TLS12, TLS13, VERSION_NAMES
 from .wire import uint16
 
 __all__ = ["server"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeAlias
 
 from ..errors import AlertDescription, ProtocolError
 
 __all__ = [
+    "Buffer",
     "Reader",
     "opaque8",
     "opaque16",
@@ -18,6 +20,8 @@ __all__ = [
     "uint32",
     "uint64",
 ]
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
 
 
 class Reader:

@@ -1,0 +1,9 @@
+"""The versions of TLS, as code points and by name."""
+
+from __future__ import annotations
+
+__all__ = ["TLS12", "TLS13", "VERSION_NAMES"]
+
+TLS12 = 0x0303
+TLS13 = 0x0304
+VERSION_NAMES = {0x0300: "SSL 3.0", 0x0301: "TLS 1.0", 0x0302: "TLS 1.1", TLS12: "TLS 1.2"}
