@@ -21,7 +21,6 @@ from .engine.questions import (
     VerificationWanted,
 )
 from .engine.signatures import SignatureScheme, schemes_for
-from .engine.views import CertificateRequest, ClientHello
 from .engine.wants import Question, Want
 from .errors import (
     AlertDescription,
@@ -45,6 +44,7 @@ from .listener import (
     open_tls_over_tcp_stream,
     serve_tls_over_tcp,
 )
+from .messages.info import CertificateRequest, ClientHello
 from .peer import Peer
 from .pinning import pin_spki, spki_pin
 from .reloading import ReloadingCredentials

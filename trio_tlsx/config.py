@@ -14,11 +14,7 @@ from .clock import Clock, utc_now
 from .credentials import Credentials
 from .engine.groups import DEFAULT_GROUPS, GROUPS, Group
 from .engine.negotiated import Negotiated
-from .engine.record import (
-    MAX_INNER_PLAINTEXT_LENGTH,
-    MAX_PLAINTEXT_LENGTH,
-    MIN_RECORD_SIZE_LIMIT,
-)
+from .engine.record import MAX_INNER_PLAINTEXT_LENGTH, MAX_PLAINTEXT_LENGTH, MIN_RECORD_SIZE_LIMIT
 from .engine.signatures import (
     CERTIFICATE_VERIFY_SCHEMES,
     CLIENT_ONLY_SCHEMES,
@@ -26,10 +22,10 @@ from .engine.signatures import (
     SignatureScheme,
 )
 from .engine.suites import CIPHER_SUITES, CipherSuite
-from .engine.views import CertificateRequest, ClientHello
 from .errors import ConfigError
 from .external_psk import MAX_PSKS, ExternalPSK, FindPSK, PSKs, list_psks, psk_finder
 from .key_log import KeyLog, key_log_writer
+from .messages.info import CertificateRequest, ClientHello
 from .names import GROUP_ALIASES, encode_alpn, look_up
 from .peer import Peer
 from .replay import MemoryReplayRegister, ReplayRegister

@@ -8,8 +8,8 @@ from .config import ClientConfig, ServerConfig
 from .engine.connection import Connection
 from .engine.interface import Engine
 from .engine.openssl import OpenSSLConnection
-from .engine.wire import Buffer
 from .errors import ConfigError
+from .messages.codec import Buffer
 
 __all__ = ["engine_for"]
 

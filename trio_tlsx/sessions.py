@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from .certificates import MALFORMED
 from .clock import EPOCH, MILLISECOND
 from .engine.suites import CIPHER_SUITES
-from .engine.wire import Reader, opaque8, opaque16, opaque24, uint8, uint16, uint32, uint64
 from .errors import ConfigError, ProtocolError
+from .messages.codec import Reader, opaque8, opaque16, opaque24, uint8, uint16, uint32, uint64
 from .sealing import KEY_LENGTH, seal, unseal
 
 __all__ = ["MemorySessionStore", "Session", "SessionStore"]

@@ -9,13 +9,13 @@ from flags import Flags
 from identity import Disappointed, Identity
 from settings import Memory, Verification
 
-from trio_tlsx.engine import extensions as ext
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.groups import GROUPS
 from trio_tlsx.engine.negotiated import Negotiated
 from trio_tlsx.engine.signatures import SignatureScheme
 from trio_tlsx.engine.suites import CIPHER_SUITES
 from trio_tlsx.engine.wants import Want
+from trio_tlsx.messages import extensions as ext
 
 __all__ = ["check_handshake", "check_session"]
 

@@ -9,11 +9,11 @@ from flags import Flags, Unimplemented
 from later import later
 
 from trio_tlsx.credentials import Credentials, PrivateKeySigner
-from trio_tlsx.engine import extensions as ext
 from trio_tlsx.engine.signatures import SignatureScheme, schemes_for
-from trio_tlsx.engine.views import CertificateRequest, ClientHello
 from trio_tlsx.errors import ConfigError, NegotiationError
 from trio_tlsx.external_psk import ExternalPSK
+from trio_tlsx.messages import extensions as ext
+from trio_tlsx.messages.info import CertificateRequest, ClientHello
 
 __all__ = ["Disappointed", "Identity"]
 

@@ -16,7 +16,7 @@ EARLY_TESTS = "tests/engine/test_early_data.py"
 HELLO = "engine/hello.py"
 CLIENT_HELLO = "engine/client_hello.py"
 SERVER_HELLO = "engine/server_hello.py"
-EXTENSIONS = "engine/extensions.py"
+EXTENSIONS = "messages/extensions.py"
 AUTHENTICATION = "engine/authentication.py"
 CLIENT = "engine/client13.py"
 SERVER = "engine/server13.py"
@@ -204,11 +204,11 @@ REMOVALS = [
     Removal("least record_size_limit", "RFC 8449 4", "engine/handshake.py",
             "if limit < MIN_RECORD_SIZE_LIMIT:", "record_size_limit-"),
     # Syntax
-    without_statement("trailing octets", "6.2", "engine/wire.py",
+    without_statement("trailing octets", "6.2", "messages/codec.py",
             'raise self.error("has trailing octets")', "trailing"),
-    Removal("vectors that are too short", "6.2", "engine/wire.py", "if length < minimum:",
+    Removal("vectors that are too short", "6.2", "messages/codec.py", "if length < minimum:",
             "test_wrong_message"),
-    Removal("vectors of an odd length", "6.2", "engine/wire.py", "if len(octets) % 2:",
+    Removal("vectors of an odd length", "6.2", "messages/codec.py", "if len(octets) % 2:",
             "0003040300"),
     # Order
     Removal("the message is the one that must come", "4", "engine/handshake.py",

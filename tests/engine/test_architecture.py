@@ -28,7 +28,7 @@ TABLES = {
     "trio_tlsx.engine.suites",
     "trio_tlsx.engine.groups",
     "trio_tlsx.engine.signatures",
-    "trio_tlsx.engine.wire",
+    "trio_tlsx.messages.codec",
     "trio_tlsx.errors",
 }
 #: Below the handshake: nothing of it may know what a handshake is.

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from trio_tlsx.engine import extensions as ext
-from trio_tlsx.engine import wire
-from trio_tlsx.engine.messages import (
+from trio_tlsx.errors import ProtocolError
+from trio_tlsx.messages import codec
+from trio_tlsx.messages import extensions as ext
+from trio_tlsx.messages.handshake import (
     Certificate,
     CertificateEntry,
     CertificateRequest,
@@ -29,7 +30,6 @@ from trio_tlsx.engine.messages import (
     ServerHello,
     encode_message,
 )
-from trio_tlsx.errors import ProtocolError
 
 uint8s, uint16s, uint24s, uint32s = (st.integers(0, 2**bits - 1) for bits in (8, 16, 24, 32))
 short = st.binary(max_size=40)
@@ -162,7 +162,7 @@ CODECS = {
         lambda octets: ext.decode_uint16_list(octets, "supported_groups"),
     ),
     "uint16": Codec(
-        uint16s, wire.uint16, lambda octets: ext.decode_uint16(octets, "record_size_limit")
+        uint16s, codec.uint16, lambda octets: ext.decode_uint16(octets, "record_size_limit")
     ),
     "certificate_status": Codec(
         some, ext.encode_certificate_status, ext.decode_certificate_status
@@ -184,8 +184,8 @@ CODECS = {
         st.dictionaries(uint16s, some, max_size=4), ext.encode_key_shares, ext.decode_key_shares
     ),
     "cookie": Codec(some, ext.encode_cookie, ext.decode_cookie),
-    "max_early_data_size": Codec(uint32s, wire.uint32, ext.decode_max_early_data_size),
-    "psk_key_exchange_modes": Codec(some, wire.opaque8, ext.decode_psk_key_exchange_modes),
+    "max_early_data_size": Codec(uint32s, codec.uint32, ext.decode_max_early_data_size),
+    "psk_key_exchange_modes": Codec(some, codec.opaque8, ext.decode_psk_key_exchange_modes),
     "certificate_authorities": Codec(
         st.lists(some, min_size=1, max_size=4).map(tuple),
         ext.encode_certificate_authorities,
@@ -262,14 +262,14 @@ def test_no_extension_comes_twice(
     extensions: dict[int, bytes], code: int, one: bytes, other: bytes
 ) -> None:
     twice = [*((c, b) for c, b in extensions.items() if c != code), (code, one), (code, other)]
-    block = b"".join(wire.uint16(c) + wire.opaque16(body) for c, body in twice)
+    block = b"".join(codec.uint16(c) + codec.opaque16(body) for c, body in twice)
     with pytest.raises(ProtocolError, match="twice"):
         ext.decode_extensions(block, "ClientHello")
 
 
 def test_what_does_not_fit_is_not_written() -> None:
     """A length that its field cannot hold is never cut down to one that it can."""
-    for write, length in ((wire.opaque8, 2**8), (wire.opaque16, 2**16), (wire.opaque24, 2**24)):
+    for write, length in ((codec.opaque8, 2**8), (codec.opaque16, 2**16), (codec.opaque24, 2**24)):
         with pytest.raises(OverflowError):
             write(bytes(length))
         assert len(write(bytes(length - 1))) > length - 1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from trio_tlsx.engine.extensions import Context, ExtensionType, check_context
 from trio_tlsx.errors import AlertDescription, ProtocolError
+from trio_tlsx.messages.extensions import Context, ExtensionType, check_context
 
 E = ExtensionType
 

@@ -11,7 +11,7 @@ from engine_pairs import SERVER, authority, established, read_all, send
 from trio_tlsx import ClientConfig
 from trio_tlsx.engine import client13
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.extensions import ExtensionType
+from trio_tlsx.messages.extensions import ExtensionType
 
 
 @pytest.fixture

@@ -28,10 +28,8 @@ from hypothesis import strategies as st
 from trio_tlsx import ClientConfig, ConfigError, ExternalPSK, Peer, PSKWanted, ServerConfig
 from trio_tlsx.engine import client_hello, external, psk, server13
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.extensions import ExtensionType
 from trio_tlsx.engine.external import psks_of
 from trio_tlsx.engine.importer import ImportedIdentity
-from trio_tlsx.engine.messages import ClientHello, NewSessionTicket, encode_message
 from trio_tlsx.engine.psk import OfferedPsks, Psk
 from trio_tlsx.engine.record import ContentType
 from trio_tlsx.engine.selection import Selected
@@ -40,6 +38,8 @@ from trio_tlsx.engine.suites import CIPHER_SUITES
 from trio_tlsx.engine.wants import Question, Want
 from trio_tlsx.errors import AlertDescription, InternalError, TLSError
 from trio_tlsx.external_psk import HashName, PSKs
+from trio_tlsx.messages.extensions import ExtensionType
+from trio_tlsx.messages.handshake import ClientHello, NewSessionTicket, encode_message
 
 SHA256, SHA384 = CIPHER_SUITES[0x1301], CIPHER_SUITES[0x1302]
 NAME, KEY = b"client 1", bytes(range(32))

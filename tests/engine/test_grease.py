@@ -19,11 +19,11 @@ from engine_pairs import (
 )
 
 from trio_tlsx import ClientConfig
-from trio_tlsx.engine import extensions as ext
 from trio_tlsx.engine import resumption, server13
-from trio_tlsx.engine.extensions import GREASE, Context, ExtensionType, check_context
-from trio_tlsx.engine.views import CertificateRequest, ClientHello
 from trio_tlsx.errors import AlertDescription, ProtocolError
+from trio_tlsx.messages import extensions as ext
+from trio_tlsx.messages.extensions import GREASE, Context, ExtensionType, check_context
+from trio_tlsx.messages.info import CertificateRequest, ClientHello
 
 E = ExtensionType
 

@@ -23,8 +23,8 @@ from trio_tlsx.engine.signatures import (
     PrivateKey,
     SignatureScheme,
 )
-from trio_tlsx.engine.wire import opaque8, uint16
 from trio_tlsx.errors import ConfigError
+from trio_tlsx.messages.codec import opaque8, uint16
 
 HASHES: dict[str, tuple[Any, hashes.HashAlgorithm]] = {
     "sha256": (hashlib.sha256, hashes.SHA256()),

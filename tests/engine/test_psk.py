@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from trio_tlsx.engine.extensions import ExtensionType
 from trio_tlsx.engine.key_schedule import KeySchedule
-from trio_tlsx.engine.messages import ClientHello, encode_message
 from trio_tlsx.engine.psk import OfferedPsks, Psk, check_binder, with_psks, without_psks
 from trio_tlsx.engine.suites import CIPHER_SUITES
 from trio_tlsx.errors import AlertDescription, ProtocolError
+from trio_tlsx.messages.extensions import ExtensionType
+from trio_tlsx.messages.handshake import ClientHello, encode_message
 
 SUITE = CIPHER_SUITES[0x1301]
 DATA = Path(__file__).parent.parent / "data" / "rfc8448.json"

@@ -19,12 +19,12 @@ from engine_pairs import (
     send,
 )
 
-from trio_tlsx.engine.alerts import FATAL, WARNING
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.messages import KeyUpdate, NewSessionTicket, encode_message
 from trio_tlsx.engine.record import ContentType
 from trio_tlsx.engine.wants import Want
 from trio_tlsx.errors import AlertDescription, AlertReceived, HandshakeShutdown, ProtocolError
+from trio_tlsx.messages.alerts import FATAL, WARNING
+from trio_tlsx.messages.handshake import KeyUpdate, NewSessionTicket, encode_message
 
 A, C = AlertDescription, ContentType
 

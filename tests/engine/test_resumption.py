@@ -40,9 +40,7 @@ from trio_tlsx import (
 )
 from trio_tlsx.engine import client_hello, resumption, server_hello
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.extensions import ExtensionType
 from trio_tlsx.engine.handshake import Steps
-from trio_tlsx.engine.messages import ClientHello, NewSessionTicket, encode_message
 from trio_tlsx.engine.psk import OfferedPsks, Psk
 from trio_tlsx.engine.questions import SessionReceived, SessionWanted
 from trio_tlsx.engine.record import ContentType
@@ -50,6 +48,8 @@ from trio_tlsx.engine.server_hello import MAX_IDENTITIES
 from trio_tlsx.engine.suites import CIPHER_SUITES
 from trio_tlsx.engine.wants import Question, Want
 from trio_tlsx.errors import AlertDescription, InternalError, ProtocolError
+from trio_tlsx.messages.extensions import ExtensionType
+from trio_tlsx.messages.handshake import ClientHello, NewSessionTicket, encode_message
 from trio_tlsx.testing import CA
 
 SHA256, SHA384 = "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384"

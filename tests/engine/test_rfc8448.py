@@ -46,16 +46,18 @@ from trio_tlsx.engine import (
     client_hello,
     handshake,
     key_schedule,
-    messages,
     resumption,
     server13,
     server_hello,
     signatures,
 )
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.extensions import ExtensionType
 from trio_tlsx.engine.groups import ECDHKey, EphemeralKey, X25519Key
-from trio_tlsx.engine.messages import (
+from trio_tlsx.engine.signatures import SignatureScheme
+from trio_tlsx.engine.suites import CIPHER_SUITES
+from trio_tlsx.engine.wants import Want
+from trio_tlsx.messages.extensions import ExtensionType
+from trio_tlsx.messages.handshake import (
     Certificate,
     CertificateRequest,
     CertificateVerify,
@@ -63,14 +65,12 @@ from trio_tlsx.engine.messages import (
     EncryptedExtensions,
     EndOfEarlyData,
     Finished,
+    HandshakeType,
     Message,
     NewSessionTicket,
     ServerHello,
     encode_message,
 )
-from trio_tlsx.engine.signatures import SignatureScheme
-from trio_tlsx.engine.suites import CIPHER_SUITES
-from trio_tlsx.engine.wants import Want
 from trio_tlsx.replay import MemoryReplayRegister
 from trio_tlsx.sessions import Session
 from trio_tlsx.ticket_keys import TicketKeys
@@ -480,7 +480,7 @@ def run(number: int, role: str) -> Replay:
 def make_record(engine: Connection, replay: Replay, step: Step, signature: bytes | None) -> None:
     if not engine.handshake_complete or engine.pending_output():
         want = engine.do_handshake()
-        if replay.messages[-1][0] == messages.HandshakeType.certificate:
+        if replay.messages[-1][0] == HandshakeType.certificate:
             # The signature is wanted. It comes before anything is flushed, as in the RFC, which
             # has the whole flight in one record.
             assert signature is not None

@@ -21,11 +21,11 @@ from worlds import World, new_world
 
 from trio_tlsx import ConfigError, InternalError, MemoryTicketStore, Negotiated, TicketKeys
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.messages import NewSessionTicket, encode_message
 from trio_tlsx.engine.questions import TicketIssued, TicketWanted
 from trio_tlsx.engine.resumption import MAX_TICKET_LENGTH, TICKET_NAME_LENGTH
 from trio_tlsx.engine.wants import Question, Want
 from trio_tlsx.errors import AlertDescription
+from trio_tlsx.messages.handshake import NewSessionTicket, encode_message
 from trio_tlsx.tickets import MAX_TICKET_APPLICATION_DATA
 
 RIDER = b"what the application wants back"

@@ -6,15 +6,15 @@ import dataclasses
 
 import pytest
 
-from trio_tlsx.engine import messages
-from trio_tlsx.engine.extensions import (
+from trio_tlsx.errors import ProtocolError
+from trio_tlsx.messages import handshake
+from trio_tlsx.messages.extensions import (
     encode_alpn,
     encode_server_name,
     encode_supported_versions,
     encode_uint16_list,
 )
-from trio_tlsx.engine.views import ClientHello
-from trio_tlsx.errors import ProtocolError
+from trio_tlsx.messages.info import ClientHello
 
 #: The ClientHello that the description of JA4 takes apart, with GREASE where browsers put it.
 SUITES = [
@@ -44,8 +44,8 @@ EXTENSIONS = {
 }
 
 
-def hello(**changes: object) -> messages.ClientHello:
-    whole = messages.ClientHello(
+def hello(**changes: object) -> handshake.ClientHello:
+    whole = handshake.ClientHello(
         legacy_version=0x0303,
         random=bytes(32),
         legacy_session_id=b"",

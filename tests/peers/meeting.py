@@ -16,8 +16,8 @@ from authority import SERVER_NAME, Authority
 from peer import SAFETY_NET, Part, Peer, Role, Saw
 
 from trio_tlsx.config import ClientConfig, ServerConfig
-from trio_tlsx.engine.messages import HELLO_RETRY_REQUEST_RANDOM
 from trio_tlsx.errors import TLSError
+from trio_tlsx.messages.handshake import HELLO_RETRY_REQUEST_RANDOM
 from trio_tlsx.stream import TLSStream
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})

@@ -22,7 +22,7 @@ from trio_tlsx import (
     serve_tls_over_tcp,
 )
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.messages import NewSessionTicket, encode_message
+from trio_tlsx.messages.handshake import NewSessionTicket, encode_message
 from trio_tlsx.testing import CA
 
 LABEL = "EXPERIMENTAL test"

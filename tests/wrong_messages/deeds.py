@@ -8,8 +8,9 @@ from typing import Any
 
 from scripted_peer import AnyMessage, AnyPeer, Deed, Peer, header
 
-from trio_tlsx.engine.extensions import Extensions
-from trio_tlsx.engine.messages import (
+from trio_tlsx.errors import AlertDescription
+from trio_tlsx.messages.extensions import Extensions
+from trio_tlsx.messages.handshake import (
     HEADER_LENGTH,
     Certificate,
     CertificateEntry,
@@ -17,7 +18,6 @@ from trio_tlsx.engine.messages import (
     Finished,
     encode_message,
 )
-from trio_tlsx.errors import AlertDescription
 
 
 @dataclass(frozen=True)

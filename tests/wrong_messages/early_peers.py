@@ -20,12 +20,16 @@ from scripted_peer import (
 )
 
 from trio_tlsx.config import ClientConfig, ServerConfig
-from trio_tlsx.engine import extensions as ext
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.extensions import ExtensionType as E
 from trio_tlsx.engine.groups import GROUPS
 from trio_tlsx.engine.key_schedule import KeySchedule
-from trio_tlsx.engine.messages import (
+from trio_tlsx.engine.psk import Psk, with_psks
+from trio_tlsx.engine.record import Opener, Sealer
+from trio_tlsx.engine.resumption import ServerSession, ticket_context
+from trio_tlsx.engine.signatures import SignatureScheme
+from trio_tlsx.messages import extensions as ext
+from trio_tlsx.messages.extensions import ExtensionType as E
+from trio_tlsx.messages.handshake import (
     ClientHello,
     EncryptedExtensions,
     EndOfEarlyData,
@@ -33,10 +37,6 @@ from trio_tlsx.engine.messages import (
     NewSessionTicket,
     ServerHello,
 )
-from trio_tlsx.engine.psk import Psk, with_psks
-from trio_tlsx.engine.record import Opener, Sealer
-from trio_tlsx.engine.resumption import ServerSession, ticket_context
-from trio_tlsx.engine.signatures import SignatureScheme
 from trio_tlsx.sessions import Session
 
 SECRET = b"a secret of 32 octets, as it is."

@@ -28,8 +28,8 @@ from scripted_peer import (
 )
 
 from trio_tlsx.engine.message_reader import MAX_CERTIFICATE_LENGTH
-from trio_tlsx.engine.messages import Certificate, CompressedCertificate
 from trio_tlsx.errors import AlertDescription as A
+from trio_tlsx.messages.handshake import Certificate, CompressedCertificate
 
 PEERS = (CompressingServerPeer, CompressingClientPeer)
 PLACE = ("compressed_certificate",)

@@ -20,8 +20,8 @@ from scripted_peer import (
     StaplingServerPeer,
 )
 
-from trio_tlsx.engine.extensions import ExtensionType as E
 from trio_tlsx.errors import AlertDescription as A
+from trio_tlsx.messages.extensions import ExtensionType as E
 
 PEERS = (AskingServerPeer, CertifiedClientPeer)
 

@@ -42,17 +42,17 @@ from scripted_peer import (
 )
 
 from trio_tlsx.credentials import Credentials
-from trio_tlsx.engine.extensions import ExtensionType as E
-from trio_tlsx.engine.extensions import encode_key_share_entry, encode_uint16_list
 from trio_tlsx.engine.groups import GROUPS
-from trio_tlsx.engine.messages import (
+from trio_tlsx.engine.signatures import SignatureScheme
+from trio_tlsx.errors import AlertDescription as A
+from trio_tlsx.messages.extensions import ExtensionType as E
+from trio_tlsx.messages.extensions import encode_key_share_entry, encode_uint16_list
+from trio_tlsx.messages.handshake import (
     HELLO_RETRY_REQUEST_RANDOM,
     Certificate,
     CertificateEntry,
     Finished,
 )
-from trio_tlsx.engine.signatures import SignatureScheme
-from trio_tlsx.errors import AlertDescription as A
 
 PEERS = (AskingServerPeer, CertifiedClientPeer)
 GREASE = 0x1A1A

@@ -23,13 +23,13 @@ from scripted_peer import (
     header,
 )
 
-from trio_tlsx.engine.messages import (
+from trio_tlsx.errors import AlertDescription as A
+from trio_tlsx.messages.handshake import (
     EncryptedExtensions,
     HandshakeType,
     KeyUpdate,
     NewSessionTicket,
 )
-from trio_tlsx.errors import AlertDescription as A
 
 PEERS = (
     ServerPeer,

@@ -16,8 +16,6 @@ from scripted_peer import (
     RetryingServerPeer,
 )
 
-from trio_tlsx.engine.alerts import WARNING
-from trio_tlsx.engine.messages import encode_message
 from trio_tlsx.engine.record import (
     MAX_CIPHERTEXT_LENGTH,
     MAX_PLAINTEXT_LENGTH,
@@ -25,6 +23,8 @@ from trio_tlsx.engine.record import (
     record_header,
 )
 from trio_tlsx.errors import AlertDescription as A
+from trio_tlsx.messages.alerts import WARNING
+from trio_tlsx.messages.handshake import encode_message
 
 T = ContentType
 PEERS = (AskingServerPeer, CertifiedClientPeer)

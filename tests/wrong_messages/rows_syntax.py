@@ -20,13 +20,13 @@ from scripted_peer import (
     RetryingServerPeer,
 )
 
-from trio_tlsx.engine.extensions import ExtensionType as E
 from trio_tlsx.engine.message_reader import (
     MAX_CERTIFICATE_LENGTH,
     MAX_HELLO_LENGTH,
     MAX_MESSAGE_LENGTH,
 )
 from trio_tlsx.errors import AlertDescription as A
+from trio_tlsx.messages.extensions import ExtensionType as E
 
 ALL = (AskingServerPeer, CertifiedClientPeer)
 RETRIES = (RetryingServerPeer, RetriedClientPeer)

@@ -17,7 +17,7 @@ from scripted_peer import (
     RetryingServerPeer,
 )
 
-from trio_tlsx.engine.messages import encode_message
+from trio_tlsx.messages.handshake import encode_message
 
 MAX_CUTS = 2000
 

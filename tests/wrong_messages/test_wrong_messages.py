@@ -19,8 +19,8 @@ import rows_syntax
 import rows_tickets
 from deeds import Row
 
-from trio_tlsx.engine.alerts import FATAL
 from trio_tlsx.errors import TLSError
+from trio_tlsx.messages.alerts import FATAL
 
 ROWS = [
     *rows_order.ROWS,

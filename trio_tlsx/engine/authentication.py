@@ -16,11 +16,7 @@ from ..certificates import MALFORMED
 from ..config import ClientConfig, ServerConfig
 from ..credentials import Credentials
 from ..errors import AlertDescription, CertificateError, ProtocolError
-from ..peer import Peer
-from ..verification import MAX_CHAIN_LENGTH
-from . import signatures
-from .compressed_certificates import compressed
-from .extensions import (
+from ..messages.extensions import (
     Context,
     Extensions,
     ExtensionType,
@@ -28,9 +24,13 @@ from .extensions import (
     decode_certificate_status,
     decode_timestamps,
 )
+from ..messages.handshake import Certificate, CertificateEntry, CertificateVerify, Finished
+from ..peer import Peer
+from ..verification import MAX_CHAIN_LENGTH
+from . import signatures
+from .compressed_certificates import compressed
 from .handshake import Handshake, Steps
 from .key_schedule import finished_verify_data
-from .messages import Certificate, CertificateEntry, CertificateVerify, Finished
 from .questions import SignatureWanted, VerificationWanted
 from .signatures import SignatureScheme
 from .suites import CipherSuite

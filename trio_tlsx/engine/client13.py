@@ -10,20 +10,26 @@ from cryptography import x509
 
 from ..config import ClientConfig
 from ..errors import AlertDescription, ProtocolError
+from ..messages import extensions as ext
+from ..messages import info
+from ..messages.extensions import Context, Extensions, ExtensionType, check_context
+from ..messages.handshake import (
+    Certificate,
+    CertificateRequest,
+    EncryptedExtensions,
+    EndOfEarlyData,
+)
 from ..server_name import ServerName
 from ..sessions import Session
 from ..trust import TrustStore
 from ..verification import verify_server
-from . import authentication, early_data, selection, views
-from . import extensions as ext
+from . import authentication, early_data, selection
 from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
 from .compressed_certificates import compressor_for, decompressed, message_types
 from .early_data import Attempt
-from .extensions import Context, Extensions, ExtensionType, check_context
 from .groups import Group
 from .handshake import Established, Handshake, Steps
 from .key_schedule import KeySchedule
-from .messages import Certificate, CertificateRequest, EncryptedExtensions, EndOfEarlyData
 from .negotiated import Negotiated
 from .psk import Psk
 from .questions import ClientCredentialsWanted
@@ -223,7 +229,7 @@ def check_server(
     return verify_server(chain, server_name, trust, at)
 
 
-def read_request(request: CertificateRequest, server_name: ServerName) -> views.CertificateRequest:
+def read_request(request: CertificateRequest, server_name: ServerName) -> info.CertificateRequest:
     if request.certificate_request_context:
         # RFC 9846 4.4.2: only requests after the handshake have one.
         raise ProtocolError("the server's CertificateRequest has a context")
@@ -233,11 +239,11 @@ def read_request(request: CertificateRequest, server_name: ServerName) -> views.
             "the server's CertificateRequest lacks signature_algorithms",
             AlertDescription.missing_extension,
         )
-    return views.CertificateRequest.of(request, server_name.host)
+    return info.CertificateRequest.of(request, server_name.host)
 
 
 def answer_request(
-    hs: Handshake, config: ClientConfig, request: views.CertificateRequest
+    hs: Handshake, config: ClientConfig, request: info.CertificateRequest
 ) -> Steps[None]:
     """Send our certificate, or say that there is none for this server."""
     candidates, authorities = config.candidates, request.authorities

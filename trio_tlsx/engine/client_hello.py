@@ -11,25 +11,26 @@ from os import urandom
 
 from ..config import ClientConfig
 from ..errors import AlertDescription, NegotiationError, ProtocolError
+from ..messages import extensions as ext
+from ..messages import grease
+from ..messages.codec import uint16
+from ..messages.extensions import Context, ExtensionType, check_context
+from ..messages.handshake import MAX_SESSION_ID_LENGTH, RANDOM_LENGTH, ClientHello, ServerHello
+from ..messages.versions import TLS12, TLS13, VERSION_NAMES
 from ..server_name import ServerName
 from ..sessions import Session
-from . import client13, early_data, grease
-from . import extensions as ext
+from . import client13, early_data
 from .compressed_certificates import offer
-from .extensions import Context, ExtensionType, check_context
 from .external import psks_of
 from .groups import EphemeralKey, Group
 from .handshake import Established, Handshake, Steps
 from .hello import NO_COMPRESSION, bad_key_share, check_legacy_version
 from .incoming import unexpected
-from .messages import MAX_SESSION_ID_LENGTH, RANDOM_LENGTH, ClientHello, ServerHello
 from .psk import Psk, encode_psk_key_exchange_modes, with_psks, without_psks
 from .record import INITIAL_RECORD_VERSION, LEGACY_RECORD_VERSION
 from .resumption import find_session, psk_of
 from .signatures import CERTIFICATE_ONLY_SCHEMES
 from .suites import CipherSuite
-from .versions import TLS12, TLS13, VERSION_NAMES
-from .wire import uint16
 
 __all__ = ["client"]
 

@@ -7,14 +7,14 @@ from typing import TypeAlias
 
 from ..certificate_compression import CertificateCompressor
 from ..errors import CertificateError, ProtocolError
-from .extensions import (
+from ..messages.extensions import (
     Extensions,
     ExtensionType,
     decode_compression_algorithms,
     encode_compression_algorithms,
 )
+from ..messages.handshake import Certificate, CompressedCertificate
 from .message_reader import MAX_CERTIFICATE_LENGTH
-from .messages import Certificate, CompressedCertificate
 
 __all__ = ["compressed", "compressor_for", "decompressed", "message_types", "offer"]
 

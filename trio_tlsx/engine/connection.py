@@ -22,23 +22,23 @@ from ..errors import (
     TLSError,
     Truncated,
 )
+from ..messages.alerts import FATAL, WARNING
+from ..messages.codec import Buffer
+from ..messages.handshake import HandshakeType, KeyUpdate, NewSessionTicket, encode_message
 from ..server_name import ServerName
 from ..sessions import Session
 from . import client_hello, exporters, server_hello
-from .alerts import FATAL, WARNING
 from .buffers import BUFFER_LENGTH
 from .early_data import checked as checked_early_data
 from .handshake import Established, Handshake, Observer, Steps
 from .incoming import Incoming, unexpected
 from .key_updates import KeyUpdates
 from .message_reader import CloseNotifyReceived, MessageReader, RawMessage
-from .messages import HandshakeType, KeyUpdate, NewSessionTicket, encode_message
 from .negotiated import Negotiated
 from .outgoing import Outgoing
 from .questions import SessionReceived
 from .ssl_object import ConnectionNames
 from .wants import Question, Want
-from .wire import Buffer
 
 __all__ = ["Connection"]
 

@@ -15,17 +15,17 @@ from typing import Any
 from ..clock import MILLISECOND
 from ..config import ClientConfig, ServerConfig
 from ..errors import AlertDescription, ConfigError, ProtocolError
+from ..messages.codec import Buffer
+from ..messages.extensions import Extensions, ExtensionType
+from ..messages.handshake import ClientHello, EndOfEarlyData
 from ..sessions import Session
-from .extensions import Extensions, ExtensionType
 from .handshake import Handshake, Steps
 from .key_schedule import KeySchedule
-from .messages import ClientHello, EndOfEarlyData
 from .psk import Psk, decode_offered_psks
 from .questions import FirstUseWanted
 from .record import MAX_INNER_PLAINTEXT_LENGTH
 from .resumption import ServerSession
 from .suites import CipherSuite
-from .wire import Buffer
 
 __all__ = [
     "Accepted",

@@ -9,12 +9,12 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from cryptography import x509
 
 from ..errors import AlertDescription, ProtocolError
+from ..messages.extensions import decode_uint16
+from ..messages.handshake import HandshakeType, Message, NewSessionTicket, encode_message
 from .buffers import BUFFER_LENGTH
-from .extensions import decode_uint16
 from .incoming import Incoming
 from .key_schedule import KeyLog
 from .message_reader import MessageReader, RawMessage
-from .messages import HandshakeType, Message, NewSessionTicket, encode_message
 from .negotiated import Negotiated
 from .outgoing import Outgoing
 from .questions import SessionReceived

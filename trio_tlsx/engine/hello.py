@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ..errors import AlertDescription, ProtocolError
-from .extensions import ExtensionType
+from ..messages.extensions import ExtensionType
+from ..messages.handshake import ClientHello
+from ..messages.versions import TLS12
 from .groups import Group
-from .messages import ClientHello
-from .versions import TLS12
 
 __all__ = [
     "NO_COMPRESSION",

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..errors import ProtocolError
+from ..messages.codec import Reader, opaque16, uint16
+from ..messages.versions import TLS13
 from .key_schedule import expand_label, hmac
 from .suites import CipherSuite, Hash
-from .versions import TLS13
-from .wire import Reader, opaque16, uint16
 
 __all__ = ["ImportedIdentity", "import_key"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..errors import AlertDescription, ProtocolError
+from ..messages.codec import Buffer
 from . import buffers
 from .buffers import BUFFER_LENGTH
 from .record import (
@@ -17,7 +18,6 @@ from .record import (
     ContentType,
     Opener,
 )
-from .wire import Buffer
 
 __all__ = ["Incoming", "Record"]
 

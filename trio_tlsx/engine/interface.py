@@ -10,11 +10,11 @@ from __future__ import annotations
 from ssl import SSLObject
 from typing import Any, Protocol
 
+from ..messages.codec import Buffer
 from ..sessions import Session
 from .negotiated import Negotiated
 from .ssl_object import ConnectionNames
 from .wants import Question, Want
-from .wire import Buffer
 
 __all__ = ["Engine"]
 

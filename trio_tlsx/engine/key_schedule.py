@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TypeAlias
 
+from ..messages.codec import opaque8, uint16
 from .suites import CipherSuite, Hash
-from .wire import opaque8, uint16
 
 __all__ = [
     "KeyLog",

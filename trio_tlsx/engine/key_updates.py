@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from ..messages.handshake import KeyUpdate, encode_message
 from .incoming import Incoming, unexpected
 from .message_reader import MessageReader
-from .messages import KeyUpdate, encode_message
 from .outgoing import Outgoing
 
 __all__ = ["KeyUpdates"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..errors import AlertDescription, HandshakeShutdown, ProtocolError, Truncated
-from .alerts import alert_received, decode_alert
+from ..messages.alerts import alert_received, decode_alert
+from ..messages.handshake import HEADER_LENGTH, HandshakeType
 from .incoming import Incoming, unexpected, unexpected_record
-from .messages import HEADER_LENGTH, HandshakeType
 from .record import ContentType, Opener
 
 __all__ = ["CloseNotifyReceived", "MessageReader", "RawMessage"]

@@ -22,10 +22,10 @@ from cryptography import x509
 
 from ..certificates import MALFORMED
 from ..errors import CertificateError, ConfigError
+from ..messages.codec import Buffer
 from ..server_name import ServerName
 from .negotiated import Negotiated
 from .wants import Question, Want
-from .wire import Buffer
 
 __all__ = ["OpenSSLConnection"]
 

@@ -10,12 +10,12 @@ from typing import Any, Generic, TypeVar
 from ..config import ClientConfig, ServerConfig
 from ..errors import AlertDescription, ProtocolError
 from ..external_psk import ExternalPSK
-from . import extensions as ext
-from .extensions import ExtensionType
+from ..messages import extensions as ext
+from ..messages.codec import Reader, opaque8, opaque16, uint32
+from ..messages.extensions import ExtensionType
+from ..messages.handshake import ClientHello, encode_message
 from .key_schedule import KeySchedule, finished_verify_data
-from .messages import ClientHello, encode_message
 from .suites import CipherSuite
-from .wire import Reader, opaque8, opaque16, uint32
 
 __all__ = [
     "PSK_DHE_KE",

@@ -11,12 +11,12 @@ from ..config import ServerConfig
 from ..credentials import Credentials
 from ..errors import InternalError
 from ..external_psk import ExternalPSK, FindPSK
+from ..messages.info import CertificateRequest, ClientHello
 from ..peer import Peer
 from ..replay import ReplayRegister
 from ..sessions import Session, SessionStore
 from ..tickets import TicketStore
 from .signatures import SignatureScheme
-from .views import CertificateRequest, ClientHello
 from .wants import Question
 
 __all__ = [

@@ -9,9 +9,9 @@ from typing import NamedTuple
 from cryptography.exceptions import InvalidTag
 
 from ..errors import AlertDescription, ProtocolError
+from ..messages.codec import uint16
 from .key_schedule import IV_LENGTH, next_traffic_secret, traffic_keys
 from .suites import CipherSuite
-from .wire import uint16
 
 __all__ = ["ContentType", "Opener", "Place", "Sealer", "record_header"]
 

@@ -14,22 +14,22 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ..clock import EPOCH, MILLISECOND
 from ..config import ClientConfig, ServerConfig
 from ..credentials import Credentials
+from ..messages import extensions as ext
+from ..messages import grease
+from ..messages.codec import Reader, opaque8, opaque24, uint8, uint16, uint32, uint64
+from ..messages.extensions import Context, ExtensionType, check_context
+from ..messages.handshake import ClientHello, NewSessionTicket
 from ..server_name import ServerName
 from ..sessions import MAX_AGE, Session
 from ..ticket_keys import MAX_LIFETIME
 from ..tickets import TicketStore
-from . import extensions as ext
-from . import grease
 from .authentication import PeerIdentity
-from .extensions import Context, ExtensionType, check_context
 from .handshake import Handshake, Steps
 from .key_schedule import expand_label
-from .messages import ClientHello, NewSessionTicket
 from .psk import Psk
 from .questions import SessionReceived, SessionWanted, TicketIssued, TicketWanted
 from .signatures import SignatureScheme
 from .suites import CIPHER_SUITES, CipherSuite
-from .wire import Reader, opaque8, opaque24, uint8, uint16, uint32, uint64
 
 __all__ = [
     "ServerSession",

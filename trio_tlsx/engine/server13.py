@@ -13,18 +13,21 @@ from cryptography import x509
 from ..config import ServerConfig
 from ..credentials import Credentials
 from ..errors import AlertDescription, CertificateError, NegotiationError
+from ..messages import extensions as ext
+from ..messages import grease
+from ..messages.codec import uint16
+from ..messages.extensions import Extensions, ExtensionType
+from ..messages.handshake import Certificate, CertificateRequest, ClientHello, EncryptedExtensions
+from ..messages.info import requested_name
 from ..verification import verify_client
-from . import authentication, early_data, grease, selection
-from . import extensions as ext
+from . import authentication, early_data, selection
 from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
 from .compressed_certificates import compressor_for, decompressed, message_types, offer
 from .early_data import Accepted
-from .extensions import Extensions, ExtensionType
 from .groups import Group
 from .handshake import Established, Handshake, Steps
 from .hello import require
 from .key_schedule import KeySchedule
-from .messages import Certificate, CertificateRequest, ClientHello, EncryptedExtensions
 from .negotiated import Negotiated
 from .psk import Psk, psk_modes
 from .questions import OCSPResponseWanted
@@ -32,8 +35,6 @@ from .resumption import ServerSession, TicketIssuer, ticket_context
 from .selection import Selected
 from .signatures import CERTIFICATE_ONLY_SCHEMES, CLIENT_ONLY_SCHEMES
 from .suites import CipherSuite
-from .views import requested_name
-from .wire import uint16
 
 __all__ = ["Terms", "choose_protocol", "refuse", "run", "select_credentials"]
 

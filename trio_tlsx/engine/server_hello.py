@@ -13,21 +13,27 @@ from os import urandom
 from ..config import MAX_EARLY_DATA_SIZE, ServerConfig
 from ..credentials import Credentials
 from ..errors import AlertDescription, NegotiationError, ProtocolError
-from . import early_data, server13, views
-from . import extensions as ext
-from .extensions import Context, ExtensionType, check_context
+from ..messages import extensions as ext
+from ..messages import info
+from ..messages.codec import uint16
+from ..messages.extensions import Context, ExtensionType, check_context
+from ..messages.handshake import (
+    HELLO_RETRY_REQUEST_RANDOM,
+    RANDOM_LENGTH,
+    ClientHello,
+    ServerHello,
+)
+from ..messages.versions import TLS12, TLS13, VERSION_NAMES
+from . import early_data, server13
 from .external import find_psks
 from .groups import Group
 from .handshake import Established, Handshake, Steps
 from .hello import NO_COMPRESSION, bad_key_share, check_legacy_version, require
-from .messages import HELLO_RETRY_REQUEST_RANDOM, RANDOM_LENGTH, ClientHello, ServerHello
 from .psk import PSK_DHE_KE, PSK_KE, Psk, check_binder, decode_offered_psks, psk_modes
 from .questions import CredentialsWanted
 from .resumption import ServerSession, known_sessions, ticket_context
 from .selection import Selected
 from .suites import CipherSuite
-from .versions import TLS12, TLS13, VERSION_NAMES
-from .wire import uint16
 
 __all__ = ["server"]
 
@@ -138,7 +144,7 @@ def who_answers(
     """By which rules to go on, and as whom; asked before all else, as it may change all else."""
     if config.select_credentials is None:
         return config, config.candidates
-    request = views.ClientHello.of(hello)
+    request = info.ClientHello.of(hello)
     answer = yield from hs.ask(CredentialsWanted(request, config.select_credentials))
     if answer is None:
         raise NegotiationError(

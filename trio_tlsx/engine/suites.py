@@ -9,7 +9,7 @@ from typing import Protocol
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
-from .wire import Buffer
+from ..messages.codec import Buffer
 
 __all__ = ["AEAD", "CIPHER_SUITES", "CipherSuite", "Hash", "HashState"]
 

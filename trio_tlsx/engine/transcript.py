@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .messages import HandshakeType
+from ..messages.codec import opaque24, uint8
+from ..messages.handshake import HandshakeType
 from .suites import CipherSuite, HashState
-from .wire import opaque24, uint8
 
 __all__ = ["Transcript"]
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TypeAlias
 
 from ..errors import AlertDescription, ProtocolError
-from .wire import Reader, opaque8, opaque16, opaque24, uint8, uint16, uint16s
+from .codec import Reader, opaque8, opaque16, opaque24, uint8, uint16, uint16s
 
 __all__ = ["GREASE", "Context", "ExtensionType", "Extensions", "check_context"]
 

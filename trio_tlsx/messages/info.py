@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Self
 
 from . import extensions as ext
-from . import messages
+from . import handshake
 from .extensions import GREASE, Extensions, ExtensionType
 
 __all__ = ["CertificateRequest", "ClientHello", "requested_name"]
@@ -52,7 +52,7 @@ class ClientHello:
     extensions: Mapping[int, bytes] = field(repr=False, hash=False)
 
     @classmethod
-    def of(cls, message: messages.ClientHello) -> Self:
+    def of(cls, message: handshake.ClientHello) -> Self:
         """The view of a ClientHello; ProtocolError where an extension is malformed."""
         extensions = message.extensions
         alpn = extensions.get(_E.application_layer_protocol_negotiation)
@@ -119,7 +119,7 @@ class CertificateRequest:
     extensions: Mapping[int, bytes] = field(repr=False, hash=False)
 
     @classmethod
-    def of(cls, message: messages.CertificateRequest, server_name: str) -> Self:
+    def of(cls, message: handshake.CertificateRequest, server_name: str) -> Self:
         """The view of a CertificateRequest; ProtocolError where an extension is malformed."""
         extensions = message.extensions
         return cls(

@@ -7,18 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol, Self
 
 from ..errors import ProtocolError
+from .codec import Reader, opaque8, opaque16, opaque24, uint8, uint16, uint16s, uint24, uint32
 from .extensions import Extensions, decode_extensions, encode_extensions
-from .wire import (
-    Reader,
-    opaque8,
-    opaque16,
-    opaque24,
-    uint8,
-    uint16,
-    uint16s,
-    uint24,
-    uint32,
-)
 
 __all__ = [
     "HELLO_RETRY_REQUEST_RANDOM",

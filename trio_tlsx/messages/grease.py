@@ -7,7 +7,7 @@ from secrets import SystemRandom
 
 from . import extensions as ext
 from .extensions import GREASE, Extensions, ExtensionType
-from .messages import ClientHello
+from .handshake import ClientHello
 
 __all__ = ["in_client_hello", "in_request", "in_ticket"]
 

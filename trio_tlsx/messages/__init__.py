@@ -1,0 +1,1 @@
+"""The messages of TLS: how each is encoded and decoded."""
