@@ -13,9 +13,9 @@ from processes import CLI, ROOT, run_program
 
 import trio_tlsx
 from trio_tlsx import ClientConfig
-from trio_tlsx.engine.groups import GROUPS
-from trio_tlsx.engine.signatures import CERTIFICATE_VERIFY_SCHEMES
-from trio_tlsx.engine.suites import CIPHER_SUITES
+from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
+from trio_tlsx.crypto.groups import GROUPS
+from trio_tlsx.crypto.signatures import CERTIFICATE_VERIFY_SCHEMES
 
 DOTTED_NAME = re.compile(r"`~?(trio_tlsx(?:\.\w+)+)`")
 REPOSITORY_PATH = re.compile(r"`((?:docs|tests|trio_tlsx)/[\w./]+)`")

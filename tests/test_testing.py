@@ -17,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from trio_tlsx.config import ClientConfig, ServerConfig
 from trio_tlsx.credentials import Credentials
-from trio_tlsx.engine.signatures import SignatureScheme
+from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.errors import ConfigError
 from trio_tlsx.policy import extension_of
 from trio_tlsx.testing import (

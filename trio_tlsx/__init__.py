@@ -5,6 +5,7 @@ from trio import NeedHandshakeError
 from .certificate_compression import CertificateCompressor
 from .config import ClientConfig, ServerConfig
 from .credentials import Credentials, PrivateKeySigner, Signer
+from .crypto.signatures import SignatureScheme, schemes_for
 from .engine.connection import Connection
 from .engine.negotiated import Negotiated
 from .engine.questions import (
@@ -20,7 +21,6 @@ from .engine.questions import (
     TicketWanted,
     VerificationWanted,
 )
-from .engine.signatures import SignatureScheme, schemes_for
 from .engine.wants import Question, Want
 from .errors import (
     AlertDescription,

@@ -12,16 +12,16 @@ from cryptography.hazmat.primitives import hashes
 from .certificate_compression import CertificateCompressor, compressors_of
 from .clock import Clock, utc_now
 from .credentials import Credentials
-from .engine.groups import DEFAULT_GROUPS, GROUPS, Group
-from .engine.negotiated import Negotiated
-from .engine.record import MAX_INNER_PLAINTEXT_LENGTH, MAX_PLAINTEXT_LENGTH, MIN_RECORD_SIZE_LIMIT
-from .engine.signatures import (
+from .crypto.cipher_suites import CIPHER_SUITES, CipherSuite
+from .crypto.groups import DEFAULT_GROUPS, GROUPS, Group
+from .crypto.signatures import (
     CERTIFICATE_VERIFY_SCHEMES,
     CLIENT_ONLY_SCHEMES,
     DEFAULT_SCHEMES,
     SignatureScheme,
 )
-from .engine.suites import CIPHER_SUITES, CipherSuite
+from .engine.negotiated import Negotiated
+from .engine.record import MAX_INNER_PLAINTEXT_LENGTH, MAX_PLAINTEXT_LENGTH, MIN_RECORD_SIZE_LIMIT
 from .errors import ConfigError
 from .external_psk import MAX_PSKS, ExternalPSK, FindPSK, PSKs, list_psks, psk_finder
 from .key_log import KeyLog, key_log_writer

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from .certificates import MALFORMED, extension_of, load_certificates, read_file
 from .clock import utc_now
-from .engine.signatures import PrivateKey, SignatureScheme, schemes_for, sign
+from .crypto.signatures import PrivateKey, SignatureScheme, schemes_for, sign
 from .errors import ConfigError
 from .wording import date, issuer_of, subject_of
 

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal, TypeAlias
 
+from .crypto.cipher_suites import Hash
 from .engine.importer import ImportedIdentity
-from .engine.suites import Hash
 from .errors import ConfigError
 
 __all__ = ["ExternalPSK", "FindPSK", "PSKs", "list_psks", "psk_finder"]

@@ -18,7 +18,7 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from .certificates import MALFORMED, extension_of
-from .engine.signatures import PurePublicKey
+from .crypto.signatures import PurePublicKey
 from .errors import AlertDescription, CertificateError, ConfigError
 from .peer import Peer
 from .wording import date, name_of, subject_of

@@ -21,7 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from .clock import utc_now
 from .config import ClientConfig, ServerConfig
 from .credentials import Credentials, PrivateKeySigner
-from .engine.signatures import PrivateKey, PurePrivateKey
+from .crypto.signatures import PrivateKey, PurePrivateKey
 from .errors import ConfigError
 from .server_name import ServerName
 from .stream import TLSStream

@@ -9,11 +9,11 @@ from flags import Flags
 from identity import Disappointed, Identity
 from settings import Memory, Verification
 
+from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
+from trio_tlsx.crypto.groups import GROUPS
+from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.groups import GROUPS
 from trio_tlsx.engine.negotiated import Negotiated
-from trio_tlsx.engine.signatures import SignatureScheme
-from trio_tlsx.engine.suites import CIPHER_SUITES
 from trio_tlsx.engine.wants import Want
 from trio_tlsx.messages import extensions as ext
 

@@ -9,7 +9,7 @@ from flags import Flags, Unimplemented
 from later import later
 
 from trio_tlsx.credentials import Credentials, PrivateKeySigner
-from trio_tlsx.engine.signatures import SignatureScheme, schemes_for
+from trio_tlsx.crypto.signatures import SignatureScheme, schemes_for
 from trio_tlsx.errors import ConfigError, NegotiationError
 from trio_tlsx.external_psk import ExternalPSK
 from trio_tlsx.messages import extensions as ext

@@ -13,14 +13,14 @@ from identity import Identity
 from later import later
 
 from trio_tlsx.config import ClientConfig, ServerConfig
-from trio_tlsx.engine.groups import DEFAULT_GROUPS, GROUPS
-from trio_tlsx.engine.record import MAX_PLAINTEXT_LENGTH
-from trio_tlsx.engine.signatures import (
+from trio_tlsx.crypto.groups import DEFAULT_GROUPS, GROUPS
+from trio_tlsx.crypto.signatures import (
     CERTIFICATE_VERIFY_SCHEMES,
     CLIENT_ONLY_SCHEMES,
     DEFAULT_SCHEMES,
     SignatureScheme,
 )
+from trio_tlsx.engine.record import MAX_PLAINTEXT_LENGTH
 from trio_tlsx.errors import AlertDescription, CertificateError
 from trio_tlsx.peer import Peer
 from trio_tlsx.policy import check_leaf_key

@@ -125,7 +125,7 @@ REMOVALS = [
             "if not shares.keys() <= set(offered):", "share-for-group or shares-not-of"),
     Removal("one key share for each group", "4.3.8", EXTENSIONS, "if group in shares:",
             "two-shares"),
-    Removal("form of a point", "4.3.8.2", "engine/groups.py",
+    Removal("form of a point", "4.3.8.2", "crypto/groups.py",
             'if not peer.startswith(b"\\x04"):', "share-compressed or share-hybrid"),
     # HelloRetryRequest
     Removal("the suite stays", "4.2.4", CLIENT_HELLO,
@@ -151,7 +151,7 @@ REMOVALS = [
             "elif cookie is None:", "without-cookie"),
     without_branch("it is the same cookie", "4.3.2", SERVER_HELLO,
             "elif not hmac.compare_digest(cookie, expected):", "cookie-"),
-    Removal("the transcript holds the first ClientHello's hash", "4.1", "engine/transcript.py",
+    Removal("the transcript holds the first ClientHello's hash", "4.1", "crypto/transcript.py",
             "self._messages = [uint8(HandshakeType.message_hash) + opaque24(digest), *retry]",
             "", "self._messages = [client_hello, *retry]", "tests/engine/test_rfc8448.py"),
     # Extensions

@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 
 from trio_tlsx.config import ClientConfig, ServerConfig
 from trio_tlsx.credentials import Credentials
+from trio_tlsx.crypto.groups import GROUPS, EphemeralKey, Group
+from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.groups import GROUPS, EphemeralKey, Group
 from trio_tlsx.engine.incoming import Incoming
 from trio_tlsx.engine.outgoing import Outgoing
 from trio_tlsx.engine.record import ContentType, Sealer, record_header
-from trio_tlsx.engine.signatures import SignatureScheme
 from trio_tlsx.engine.wants import Want
 from trio_tlsx.errors import TLSError
 from trio_tlsx.testing import CA

@@ -24,17 +24,17 @@ INTERFACE = "trio_tlsx.engine.interface"
 
 #: What can be negotiated, as tables, and what these stand on.
 TABLES = {
-    "trio_tlsx.engine.availability",
-    "trio_tlsx.engine.suites",
-    "trio_tlsx.engine.groups",
-    "trio_tlsx.engine.signatures",
+    "trio_tlsx.crypto.availability",
+    "trio_tlsx.crypto.cipher_suites",
+    "trio_tlsx.crypto.groups",
+    "trio_tlsx.crypto.signatures",
     "trio_tlsx.messages.codec",
     "trio_tlsx.errors",
 }
 #: Below the handshake: nothing of it may know what a handshake is.
 RECORD_LAYER = {
     "trio_tlsx.engine.record",
-    "trio_tlsx.engine.key_schedule",
+    "trio_tlsx.crypto.key_schedule",
     "trio_tlsx.engine.buffers",
     "trio_tlsx.engine.incoming",
     "trio_tlsx.engine.outgoing",

@@ -9,7 +9,7 @@ import sys
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import mldsa, mlkem, x25519
 
-from trio_tlsx.engine.availability import is_available
+from trio_tlsx.crypto.availability import is_available
 
 #: A process of its own, as what there is is found out once.
 WITHOUT = """

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 import pytest
 from engine_pairs import carry, connections, established, failure_of, read_all, sealed, send
 
+from trio_tlsx.crypto.cipher_suites import AEAD, CIPHER_SUITES, CipherSuite
 from trio_tlsx.engine import buffers
 from trio_tlsx.engine.buffers import Pool
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.record import RECORD_OVERHEAD, TAG_LENGTH, Opener, Place, Sealer
-from trio_tlsx.engine.suites import AEAD, CIPHER_SUITES, CipherSuite
 from trio_tlsx.engine.wants import Want
 
 T = TypeVar("T")

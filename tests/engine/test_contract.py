@@ -26,11 +26,11 @@ from engine_pairs import (
 )
 
 from trio_tlsx.credentials import Credentials, PrivateKeySigner
+from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.engine import client13
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.questions import SignatureWanted, VerificationWanted
 from trio_tlsx.engine.record import ContentType
-from trio_tlsx.engine.signatures import SignatureScheme
 from trio_tlsx.engine.wants import Question, Want
 from trio_tlsx.errors import (
     AlertDescription,

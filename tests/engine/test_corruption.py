@@ -32,9 +32,9 @@ from engine_pairs import (
 )
 
 from trio_tlsx.config import ClientConfig, ServerConfig
+from trio_tlsx.crypto.groups import ECDHKey, Group, X25519Key
 from trio_tlsx.engine import client_hello, server_hello
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.groups import ECDHKey, Group, X25519Key
 from trio_tlsx.engine.outgoing import Outgoing
 from trio_tlsx.engine.record import ContentType
 from trio_tlsx.engine.wants import Want

@@ -15,8 +15,8 @@ from engine_pairs import established as established_pair
 from OpenSSL import SSL
 
 from trio_tlsx.credentials import PrivateKeySigner
+from trio_tlsx.crypto.exporter import tls_server_end_point
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.exporters import tls_server_end_point
 from trio_tlsx.engine.wants import Want
 from trio_tlsx.testing import CA
 

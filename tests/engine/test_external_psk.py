@@ -26,6 +26,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_tlsx import ClientConfig, ConfigError, ExternalPSK, Peer, PSKWanted, ServerConfig
+from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
 from trio_tlsx.engine import client_hello, external, psk, server13
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.external import psks_of
@@ -34,7 +35,6 @@ from trio_tlsx.engine.psk import OfferedPsks, Psk
 from trio_tlsx.engine.record import ContentType
 from trio_tlsx.engine.selection import Selected
 from trio_tlsx.engine.server_hello import MAX_IDENTITIES
-from trio_tlsx.engine.suites import CIPHER_SUITES
 from trio_tlsx.engine.wants import Question, Want
 from trio_tlsx.errors import AlertDescription, InternalError, TLSError
 from trio_tlsx.external_psk import HashName, PSKs

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from kyber_py.ml_kem import ML_KEM_768, ML_KEM_1024
 from kyber_py.ml_kem.ml_kem import ML_KEM
 
-from trio_tlsx.engine.groups import GROUPS, Group
+from trio_tlsx.crypto.groups import GROUPS, Group
 
 KNOWN = {group.name: group for group in GROUPS.values()}
 

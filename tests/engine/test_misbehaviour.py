@@ -26,11 +26,11 @@ from engine_pairs import (
 
 from trio_tlsx.config import ClientConfig, ServerConfig
 from trio_tlsx.credentials import Credentials, PrivateKeySigner
+from trio_tlsx.crypto.groups import GROUPS, Group
+from trio_tlsx.crypto.signatures import schemes_for
 from trio_tlsx.engine.client_hello import DOWNGRADE_SENTINELS
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.groups import GROUPS, Group
 from trio_tlsx.engine.handshake import Handshake
-from trio_tlsx.engine.signatures import schemes_for
 from trio_tlsx.engine.wants import Want
 from trio_tlsx.errors import AlertDescription, AlertReceived
 from trio_tlsx.messages import extensions as ext

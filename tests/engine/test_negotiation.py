@@ -25,12 +25,12 @@ from engine_pairs import (
 
 from trio_tlsx.config import ClientConfig, ServerConfig
 from trio_tlsx.credentials import Credentials, PrivateKeySigner
+from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
+from trio_tlsx.crypto.groups import GROUPS
+from trio_tlsx.crypto.signatures import PrivateKey, SignatureScheme, schemes_for
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.groups import GROUPS
 from trio_tlsx.engine.handshake import Observer
 from trio_tlsx.engine.record import ContentType
-from trio_tlsx.engine.signatures import PrivateKey, SignatureScheme, schemes_for
-from trio_tlsx.engine.suites import CIPHER_SUITES
 from trio_tlsx.errors import AlertDescription, ConfigError, NegotiationError
 from trio_tlsx.messages import extensions as ext
 from trio_tlsx.messages.extensions import ExtensionType

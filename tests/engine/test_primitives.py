@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio_tlsx.credentials import PrivateKeySigner
-from trio_tlsx.engine import key_schedule, signatures
-from trio_tlsx.engine.signatures import (
+from trio_tlsx.crypto import key_schedule, signatures
+from trio_tlsx.crypto.signatures import (
     CERTIFICATE_VERIFY_SCHEMES,
     CLIENT_ONLY_SCHEMES,
     PrivateKey,

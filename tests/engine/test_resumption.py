@@ -38,6 +38,7 @@ from trio_tlsx import (
     TrustStore,
     check_stapled_ocsp,
 )
+from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
 from trio_tlsx.engine import client_hello, resumption, server_hello
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.handshake import Steps
@@ -45,7 +46,6 @@ from trio_tlsx.engine.psk import OfferedPsks, Psk
 from trio_tlsx.engine.questions import SessionReceived, SessionWanted
 from trio_tlsx.engine.record import ContentType
 from trio_tlsx.engine.server_hello import MAX_IDENTITIES
-from trio_tlsx.engine.suites import CIPHER_SUITES
 from trio_tlsx.engine.wants import Question, Want
 from trio_tlsx.errors import AlertDescription, InternalError, ProtocolError
 from trio_tlsx.messages.extensions import ExtensionType

@@ -42,19 +42,12 @@ from engine_pairs import AbsentSigner, authority, fixed_group, outgoing, records
 
 from trio_tlsx.config import ClientConfig, ServerConfig
 from trio_tlsx.credentials import Credentials
-from trio_tlsx.engine import (
-    client_hello,
-    handshake,
-    key_schedule,
-    resumption,
-    server13,
-    server_hello,
-    signatures,
-)
+from trio_tlsx.crypto import key_schedule, signatures
+from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
+from trio_tlsx.crypto.groups import ECDHKey, EphemeralKey, X25519Key
+from trio_tlsx.crypto.signatures import SignatureScheme
+from trio_tlsx.engine import client_hello, handshake, resumption, server13, server_hello
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.groups import ECDHKey, EphemeralKey, X25519Key
-from trio_tlsx.engine.signatures import SignatureScheme
-from trio_tlsx.engine.suites import CIPHER_SUITES
 from trio_tlsx.engine.wants import Want
 from trio_tlsx.messages.extensions import ExtensionType
 from trio_tlsx.messages.handshake import (

@@ -22,7 +22,7 @@ from engine_pairs import (
 )
 
 from trio_tlsx.credentials import PrivateKeySigner
-from trio_tlsx.engine import key_schedule
+from trio_tlsx.crypto import key_schedule
 from trio_tlsx.engine.connection import Connection
 
 STEPS = 4

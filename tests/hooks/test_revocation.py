@@ -28,7 +28,7 @@ from trio_tlsx import (
     check_crl,
     check_stapled_ocsp,
 )
-from trio_tlsx.engine.signatures import PurePrivateKey
+from trio_tlsx.crypto.signatures import PurePrivateKey
 from trio_tlsx.testing import CA
 
 Alert = AlertDescription

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 import trio
 
-from trio_tlsx.engine.groups import GROUPS
+from trio_tlsx.crypto.groups import GROUPS
 from trio_tlsx.errors import AlertDescription
 
 Role: TypeAlias = Literal["client", "server"]

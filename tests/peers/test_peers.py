@@ -13,9 +13,9 @@ from openssl_peer import OpenSSLPeer
 from peer import Role
 from tlslite_peer import TLSLitePeer
 
-from trio_tlsx.engine.groups import GROUPS
-from trio_tlsx.engine.signatures import CERTIFICATE_VERIFY_SCHEMES, CLIENT_ONLY_SCHEMES
-from trio_tlsx.engine.suites import CIPHER_SUITES
+from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
+from trio_tlsx.crypto.groups import GROUPS
+from trio_tlsx.crypto.signatures import CERTIFICATE_VERIFY_SCHEMES, CLIENT_ONLY_SCHEMES
 from trio_tlsx.errors import AlertDescription
 
 A_BIT = 1000  # bytes

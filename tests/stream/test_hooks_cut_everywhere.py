@@ -23,8 +23,8 @@ from tls_pairs import (
 
 from trio_tlsx.config import ClientConfig, ServerConfig
 from trio_tlsx.credentials import Credentials
+from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.engine import questions
-from trio_tlsx.engine.signatures import SignatureScheme
 from trio_tlsx.engine.wants import Question
 from trio_tlsx.errors import HandshakeShutdown, Truncated
 from trio_tlsx.external_psk import ExternalPSK

@@ -11,7 +11,7 @@ from tls_pairs import MEMORY, SERVER_NAME, SOCKET, AnyStream, Engine, Transports
 
 from trio_tlsx.config import ServerConfig
 from trio_tlsx.credentials import Credentials
-from trio_tlsx.engine.signatures import SignatureScheme
+from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.errors import AlertDescription, AlertReceived, HandshakeShutdown, InternalError
 from trio_tlsx.testing import CA
 

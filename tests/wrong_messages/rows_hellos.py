@@ -42,8 +42,8 @@ from scripted_peer import (
 )
 
 from trio_tlsx.credentials import Credentials
-from trio_tlsx.engine.groups import GROUPS
-from trio_tlsx.engine.signatures import SignatureScheme
+from trio_tlsx.crypto.groups import GROUPS
+from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.errors import AlertDescription as A
 from trio_tlsx.messages.extensions import ExtensionType as E
 from trio_tlsx.messages.extensions import encode_key_share_entry, encode_uint16_list

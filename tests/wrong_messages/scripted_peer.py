@@ -13,15 +13,15 @@ from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from trio_tlsx.config import ClientConfig, ServerConfig
 from trio_tlsx.credentials import Credentials, PrivateKeySigner
-from trio_tlsx.engine import signatures
+from trio_tlsx.crypto import signatures
+from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
+from trio_tlsx.crypto.groups import GROUPS, EphemeralKey
+from trio_tlsx.crypto.key_schedule import KeySchedule, finished_verify_data
+from trio_tlsx.crypto.signatures import SignatureScheme
+from trio_tlsx.crypto.transcript import Transcript
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.groups import GROUPS, EphemeralKey
-from trio_tlsx.engine.key_schedule import KeySchedule, finished_verify_data
 from trio_tlsx.engine.psk import Psk, with_psks
 from trio_tlsx.engine.record import ContentType, Opener, Sealer, record_header
-from trio_tlsx.engine.signatures import SignatureScheme
-from trio_tlsx.engine.suites import CIPHER_SUITES
-from trio_tlsx.engine.transcript import Transcript
 from trio_tlsx.engine.wants import Want
 from trio_tlsx.errors import TLSError
 from trio_tlsx.messages import extensions as ext

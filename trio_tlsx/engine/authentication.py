@@ -15,6 +15,10 @@ from ..certificate_compression import CertificateCompressor
 from ..certificates import MALFORMED
 from ..config import ClientConfig, ServerConfig
 from ..credentials import Credentials
+from ..crypto import signatures
+from ..crypto.cipher_suites import CipherSuite
+from ..crypto.key_schedule import finished_verify_data
+from ..crypto.signatures import SignatureScheme
 from ..errors import AlertDescription, CertificateError, ProtocolError
 from ..messages.extensions import (
     Context,
@@ -27,13 +31,9 @@ from ..messages.extensions import (
 from ..messages.handshake import Certificate, CertificateEntry, CertificateVerify, Finished
 from ..peer import Peer
 from ..verification import MAX_CHAIN_LENGTH
-from . import signatures
 from .compressed_certificates import compressed
 from .handshake import Handshake, Steps
-from .key_schedule import finished_verify_data
 from .questions import SignatureWanted, VerificationWanted
-from .signatures import SignatureScheme
-from .suites import CipherSuite
 
 __all__ = [
     "PeerIdentity",

@@ -9,6 +9,9 @@ from functools import partial
 from cryptography import x509
 
 from ..config import ClientConfig
+from ..crypto.cipher_suites import CipherSuite
+from ..crypto.groups import Group
+from ..crypto.key_schedule import KeySchedule
 from ..errors import AlertDescription, ProtocolError
 from ..messages import extensions as ext
 from ..messages import info
@@ -27,14 +30,11 @@ from . import authentication, early_data, selection
 from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
 from .compressed_certificates import compressor_for, decompressed, message_types
 from .early_data import Attempt
-from .groups import Group
 from .handshake import Established, Handshake, Steps
-from .key_schedule import KeySchedule
 from .negotiated import Negotiated
 from .psk import Psk
 from .questions import ClientCredentialsWanted
 from .resumption import TicketKeeper, server_of
-from .suites import CipherSuite
 
 __all__ = ["Offer", "judge_again", "run"]
 

@@ -10,6 +10,9 @@ from dataclasses import replace
 from os import urandom
 
 from ..config import ClientConfig
+from ..crypto.cipher_suites import CipherSuite
+from ..crypto.groups import EphemeralKey, Group
+from ..crypto.signatures import CERTIFICATE_ONLY_SCHEMES
 from ..errors import AlertDescription, NegotiationError, ProtocolError
 from ..messages import extensions as ext
 from ..messages import grease
@@ -22,15 +25,12 @@ from ..sessions import Session
 from . import client13, early_data
 from .compressed_certificates import offer
 from .external import psks_of
-from .groups import EphemeralKey, Group
 from .handshake import Established, Handshake, Steps
 from .hello import NO_COMPRESSION, bad_key_share, check_legacy_version
 from .incoming import unexpected
 from .psk import Psk, encode_psk_key_exchange_modes, with_psks, without_psks
 from .record import INITIAL_RECORD_VERSION, LEGACY_RECORD_VERSION
 from .resumption import find_session, psk_of
-from .signatures import CERTIFICATE_ONLY_SCHEMES
-from .suites import CipherSuite
 
 __all__ = ["client"]
 

@@ -13,6 +13,7 @@ from traceback import clear_frames
 from typing import Any, cast
 
 from ..config import ClientConfig, ServerConfig
+from ..crypto import exporter
 from ..errors import (
     AlertDescription,
     AlertReceived,
@@ -27,7 +28,7 @@ from ..messages.codec import Buffer
 from ..messages.handshake import HandshakeType, KeyUpdate, NewSessionTicket, encode_message
 from ..server_name import ServerName
 from ..sessions import Session
-from . import client_hello, exporters, server_hello
+from . import client_hello, server_hello
 from .buffers import BUFFER_LENGTH
 from .early_data import checked as checked_early_data
 from .handshake import Established, Handshake, Observer, Steps
@@ -434,14 +435,14 @@ class Connection:
             ValueError: there can be no such label, or not so much keying material.
         """
         done = self._complete()
-        return exporters.export(done.suite, done.exporter_secret, label, context, length)
+        return exporter.export(done.suite, done.exporter_secret, label, context, length)
 
     def export_early_keying_material(self, label: str, length: int, context: bytes = b"") -> bytes:
         """The same for early data; see :meth:`Engine.export_early_keying_material`."""
         if self._early_data.exporter is None:
             raise RuntimeError("there is no early data that the server has accepted")
         suite, secret = self._early_data.exporter
-        return exporters.export(suite, secret, label, context, length)
+        return exporter.export(suite, secret, label, context, length)
 
     def channel_binding(self, kind: str) -> bytes | None:
         """What names this connection to a protocol above that authenticates somebody.
@@ -458,7 +459,7 @@ class Connection:
             ValueError: there is no such binding in TLS 1.3.
         """
         done = self._complete()
-        return exporters.channel_binding(
+        return exporter.channel_binding(
             kind, done.suite, done.exporter_secret, done.server_certificate
         )
 

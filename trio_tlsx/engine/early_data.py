@@ -14,18 +14,18 @@ from typing import Any
 
 from ..clock import MILLISECOND
 from ..config import ClientConfig, ServerConfig
+from ..crypto.cipher_suites import CipherSuite
+from ..crypto.key_schedule import KeySchedule
 from ..errors import AlertDescription, ConfigError, ProtocolError
 from ..messages.codec import Buffer
 from ..messages.extensions import Extensions, ExtensionType
 from ..messages.handshake import ClientHello, EndOfEarlyData
 from ..sessions import Session
 from .handshake import Handshake, Steps
-from .key_schedule import KeySchedule
 from .psk import Psk, decode_offered_psks
 from .questions import FirstUseWanted
 from .record import MAX_INNER_PLAINTEXT_LENGTH
 from .resumption import ServerSession
-from .suites import CipherSuite
 
 __all__ = [
     "Accepted",

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from os import urandom
 from typing import Any
 
+from ..crypto.cipher_suites import CipherSuite
 from ..errors import ConfigError
 from ..external_psk import HASHES, ExternalPSK, FindPSK, HashName
 from .handshake import Handshake, Steps
 from .importer import ImportedIdentity, import_key
 from .psk import Psk
 from .questions import PSKWanted
-from .suites import CipherSuite
 
 __all__ = ["find_psks", "psks_of"]
 

@@ -8,19 +8,19 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from cryptography import x509
 
+from ..crypto.cipher_suites import CipherSuite
+from ..crypto.key_schedule import KeyLog
+from ..crypto.transcript import Transcript
 from ..errors import AlertDescription, ProtocolError
 from ..messages.extensions import decode_uint16
 from ..messages.handshake import HandshakeType, Message, NewSessionTicket, encode_message
 from .buffers import BUFFER_LENGTH
 from .incoming import Incoming
-from .key_schedule import KeyLog
 from .message_reader import MessageReader, RawMessage
 from .negotiated import Negotiated
 from .outgoing import Outgoing
 from .questions import SessionReceived
 from .record import MIN_RECORD_SIZE_LIMIT, Opener, Sealer
-from .suites import CipherSuite
-from .transcript import Transcript
 from .wants import Question, Want
 
 __all__ = ["EarlyData", "Established", "Handshake", "Observer", "Steps"]

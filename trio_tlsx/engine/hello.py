@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from ..crypto.groups import Group
 from ..errors import AlertDescription, ProtocolError
 from ..messages.extensions import ExtensionType
 from ..messages.handshake import ClientHello
 from ..messages.versions import TLS12
-from .groups import Group
 
 __all__ = [
     "NO_COMPRESSION",

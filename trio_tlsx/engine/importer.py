@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..crypto.cipher_suites import CipherSuite, Hash
+from ..crypto.key_schedule import expand_label, hmac
 from ..errors import ProtocolError
 from ..messages.codec import Reader, opaque16, uint16
 from ..messages.versions import TLS13
-from .key_schedule import expand_label, hmac
-from .suites import CipherSuite, Hash
 
 __all__ = ["ImportedIdentity", "import_key"]
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, cast
 
 from ..config import ServerConfig
 from ..credentials import Credentials
+from ..crypto.signatures import SignatureScheme
 from ..errors import InternalError
 from ..external_psk import ExternalPSK, FindPSK
 from ..messages.info import CertificateRequest, ClientHello
@@ -16,7 +17,6 @@ from ..peer import Peer
 from ..replay import ReplayRegister
 from ..sessions import Session, SessionStore
 from ..tickets import TicketStore
-from .signatures import SignatureScheme
 from .wants import Question
 
 __all__ = [

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
 
+from ..crypto.cipher_suites import CipherSuite
+from ..crypto.key_schedule import IV_LENGTH, next_traffic_secret, traffic_keys
 from ..errors import AlertDescription, ProtocolError
 from ..messages.codec import uint16
-from .key_schedule import IV_LENGTH, next_traffic_secret, traffic_keys
-from .suites import CipherSuite
 
 __all__ = ["ContentType", "Opener", "Place", "Sealer", "record_header"]
 

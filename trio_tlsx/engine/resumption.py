@@ -14,6 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ..clock import EPOCH, MILLISECOND
 from ..config import ClientConfig, ServerConfig
 from ..credentials import Credentials
+from ..crypto.cipher_suites import CIPHER_SUITES, CipherSuite
+from ..crypto.key_schedule import expand_label
+from ..crypto.signatures import SignatureScheme
 from ..messages import extensions as ext
 from ..messages import grease
 from ..messages.codec import Reader, opaque8, opaque24, uint8, uint16, uint32, uint64
@@ -25,11 +28,8 @@ from ..ticket_keys import MAX_LIFETIME
 from ..tickets import TicketStore
 from .authentication import PeerIdentity
 from .handshake import Handshake, Steps
-from .key_schedule import expand_label
 from .psk import Psk
 from .questions import SessionReceived, SessionWanted, TicketIssued, TicketWanted
-from .signatures import SignatureScheme
-from .suites import CIPHER_SUITES, CipherSuite
 
 __all__ = [
     "ServerSession",

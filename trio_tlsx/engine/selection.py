@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import TypeAlias
 
 from ..credentials import Credentials
-from .signatures import SignatureScheme
+from ..crypto.signatures import SignatureScheme
 
 __all__ = ["Selected", "for_client", "for_server"]
 

@@ -12,6 +12,10 @@ from cryptography import x509
 
 from ..config import ServerConfig
 from ..credentials import Credentials
+from ..crypto.cipher_suites import CipherSuite
+from ..crypto.groups import Group
+from ..crypto.key_schedule import KeySchedule
+from ..crypto.signatures import CERTIFICATE_ONLY_SCHEMES, CLIENT_ONLY_SCHEMES
 from ..errors import AlertDescription, CertificateError, NegotiationError
 from ..messages import extensions as ext
 from ..messages import grease
@@ -24,17 +28,13 @@ from . import authentication, early_data, selection
 from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
 from .compressed_certificates import compressor_for, decompressed, message_types, offer
 from .early_data import Accepted
-from .groups import Group
 from .handshake import Established, Handshake, Steps
 from .hello import require
-from .key_schedule import KeySchedule
 from .negotiated import Negotiated
 from .psk import Psk, psk_modes
 from .questions import OCSPResponseWanted
 from .resumption import ServerSession, TicketIssuer, ticket_context
 from .selection import Selected
-from .signatures import CERTIFICATE_ONLY_SCHEMES, CLIENT_ONLY_SCHEMES
-from .suites import CipherSuite
 
 __all__ = ["Terms", "choose_protocol", "refuse", "run", "select_credentials"]
 

@@ -12,6 +12,8 @@ from os import urandom
 
 from ..config import MAX_EARLY_DATA_SIZE, ServerConfig
 from ..credentials import Credentials
+from ..crypto.cipher_suites import CipherSuite
+from ..crypto.groups import Group
 from ..errors import AlertDescription, NegotiationError, ProtocolError
 from ..messages import extensions as ext
 from ..messages import info
@@ -26,14 +28,12 @@ from ..messages.handshake import (
 from ..messages.versions import TLS12, TLS13, VERSION_NAMES
 from . import early_data, server13
 from .external import find_psks
-from .groups import Group
 from .handshake import Established, Handshake, Steps
 from .hello import NO_COMPRESSION, bad_key_share, check_legacy_version, require
 from .psk import PSK_DHE_KE, PSK_KE, Psk, check_binder, decode_offered_psks, psk_modes
 from .questions import CredentialsWanted
 from .resumption import ServerSession, known_sessions, ticket_context
 from .selection import Selected
-from .suites import CipherSuite
 
 __all__ = ["server"]
 

@@ -8,10 +8,10 @@ from typing import Any
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ..config import ClientConfig, ServerConfig
+from ..crypto.cipher_suites import CipherSuite
 from ..sessions import Session
 from .certificate_dict import certificate_dict
 from .handshake import Established
-from .suites import CipherSuite
 
 __all__ = ["ConnectionNames"]
 

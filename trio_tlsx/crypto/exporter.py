@@ -8,8 +8,8 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from .cipher_suites import CipherSuite
 from .key_schedule import expand_label
-from .suites import CipherSuite
 
 __all__ = ["channel_binding", "export", "tls_server_end_point"]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..messages.codec import opaque24, uint8
 from ..messages.handshake import HandshakeType
-from .suites import CipherSuite, HashState
+from .cipher_suites import CipherSuite, HashState
 
 __all__ = ["Transcript"]
 

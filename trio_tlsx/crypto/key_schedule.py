@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TypeAlias
 
 from ..messages.codec import opaque8, uint16
-from .suites import CipherSuite, Hash
+from .cipher_suites import CipherSuite, Hash
 
 __all__ = [
     "KeyLog",

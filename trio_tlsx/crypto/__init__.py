@@ -1,0 +1,1 @@
+"""The cryptographic tables and the key schedule; the primitives are `cryptography`'s."""
