@@ -21,13 +21,17 @@ from .crypto.signatures import (
     SignatureScheme,
 )
 from .engine.negotiated import Negotiated
-from .engine.record import MAX_INNER_PLAINTEXT_LENGTH, MAX_PLAINTEXT_LENGTH, MIN_RECORD_SIZE_LIMIT
 from .errors import ConfigError
 from .external_psk import MAX_PSKS, ExternalPSK, FindPSK, PSKs, list_psks, psk_finder
 from .key_log import KeyLog, key_log_writer
 from .messages.info import CertificateRequest, ClientHello
 from .names import GROUP_ALIASES, encode_alpn, look_up
 from .peer import Peer
+from .record.protection import (
+    MAX_INNER_PLAINTEXT_LENGTH,
+    MAX_PLAINTEXT_LENGTH,
+    MIN_RECORD_SIZE_LIMIT,
+)
 from .replay import MemoryReplayRegister, ReplayRegister
 from .sessions import MemorySessionStore, SessionStore
 from .ticket_keys import TicketKeys

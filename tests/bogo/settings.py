@@ -20,10 +20,10 @@ from trio_tlsx.crypto.signatures import (
     DEFAULT_SCHEMES,
     SignatureScheme,
 )
-from trio_tlsx.engine.record import MAX_PLAINTEXT_LENGTH
 from trio_tlsx.errors import AlertDescription, CertificateError
 from trio_tlsx.peer import Peer
 from trio_tlsx.policy import check_leaf_key
+from trio_tlsx.record.protection import MAX_PLAINTEXT_LENGTH
 from trio_tlsx.replay import MemoryReplayRegister
 from trio_tlsx.sessions import Session
 from trio_tlsx.ticket_keys import TicketKeys

@@ -20,8 +20,8 @@ EXTENSIONS = "messages/extensions.py"
 AUTHENTICATION = "engine/authentication.py"
 CLIENT = "engine/client13.py"
 SERVER = "engine/server13.py"
-INCOMING = "engine/incoming.py"
-READER = "engine/message_reader.py"
+INCOMING = "record/receive.py"
+READER = "record/deframer.py"
 CONNECTION = "engine/connection.py"
 EARLY_DATA = "engine/early_data.py"
 POLICY = "policy.py"
@@ -230,7 +230,7 @@ REMOVALS = [
     Removal("a client's change_cipher_spec behind its Finished", "5", SERVER,
             "hs.incoming.accept_change_cipher_spec = False", "change_cipher_spec", "pass"),
     # Records
-    Removal("sequence numbers", "5.3", "engine/record.py",
+    Removal("sequence numbers", "5.3", "record/protection.py",
             "self.sequence_number = sequence_number + 1", "swapped",
             "self.sequence_number = sequence_number"),
     Removal("length of a record", "5.1, 5.2", INCOMING,
@@ -372,7 +372,7 @@ REMOVALS = [
     Removal("length of a ticket that is sent", "4.7.1", "engine/resumption.py",
             "if len(ticket) <= MAX_TICKET_LENGTH:", "not_sent", "if True:",
             "tests/engine/test_tickets.py"),
-    Removal("KeyUpdates in a row", "4.7.3", "engine/key_updates.py",
+    Removal("KeyUpdates in a row", "4.7.3", "record/key_update.py",
             "if self.received_in_a_row > MAX_KEY_UPDATES:", "",
             tests="tests/engine/test_key_updates.py"),
 ]  # fmt: skip

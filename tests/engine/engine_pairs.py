@@ -12,11 +12,11 @@ from trio_tlsx.credentials import Credentials
 from trio_tlsx.crypto.groups import GROUPS, EphemeralKey, Group
 from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.incoming import Incoming
-from trio_tlsx.engine.outgoing import Outgoing
-from trio_tlsx.engine.record import ContentType, Sealer, record_header
 from trio_tlsx.engine.wants import Want
 from trio_tlsx.errors import TLSError
+from trio_tlsx.record.protection import ContentType, Sealer, record_header
+from trio_tlsx.record.receive import Incoming
+from trio_tlsx.record.send import Outgoing
 from trio_tlsx.testing import CA
 
 SERVER_NAME = "test.example"

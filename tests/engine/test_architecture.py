@@ -33,11 +33,11 @@ TABLES = {
 }
 #: Below the handshake: nothing of it may know what a handshake is.
 RECORD_LAYER = {
-    "trio_tlsx.engine.record",
+    "trio_tlsx.record.protection",
     "trio_tlsx.crypto.key_schedule",
-    "trio_tlsx.engine.buffers",
-    "trio_tlsx.engine.incoming",
-    "trio_tlsx.engine.outgoing",
+    "trio_tlsx.record.buffers",
+    "trio_tlsx.record.receive",
+    "trio_tlsx.record.send",
 }
 
 

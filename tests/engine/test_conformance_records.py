@@ -21,11 +21,11 @@ from engine_pairs import (
 
 from trio_tlsx.config import MAX_EARLY_DATA_SIZE
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.record import TAG_LENGTH, ContentType
 from trio_tlsx.errors import AlertDescription
 from trio_tlsx.messages.alerts import WARNING
 from trio_tlsx.messages.extensions import ExtensionType
 from trio_tlsx.messages.handshake import HEADER_LENGTH, ClientHello, ServerHello, encode_message
+from trio_tlsx.record.protection import TAG_LENGTH, ContentType
 
 
 def test_data_may_follow_user_canceled() -> None:

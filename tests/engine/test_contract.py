@@ -30,7 +30,6 @@ from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.engine import client13
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.questions import SignatureWanted, VerificationWanted
-from trio_tlsx.engine.record import ContentType
 from trio_tlsx.engine.wants import Question, Want
 from trio_tlsx.errors import (
     AlertDescription,
@@ -43,6 +42,7 @@ from trio_tlsx.errors import (
     Truncated,
 )
 from trio_tlsx.peer import Peer
+from trio_tlsx.record.protection import ContentType
 from trio_tlsx.testing import CA
 
 

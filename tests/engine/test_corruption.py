@@ -35,10 +35,10 @@ from trio_tlsx.config import ClientConfig, ServerConfig
 from trio_tlsx.crypto.groups import ECDHKey, Group, X25519Key
 from trio_tlsx.engine import client_hello, server_hello
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.outgoing import Outgoing
-from trio_tlsx.engine.record import ContentType
 from trio_tlsx.engine.wants import Want
 from trio_tlsx.errors import HandshakeShutdown, InternalError, TLSError, Truncated
+from trio_tlsx.record.protection import ContentType
+from trio_tlsx.record.send import Outgoing
 
 SAID = {"client": b"said by the client", "server": b"said by the server"}
 OTHER = {"client": "server", "server": "client"}

@@ -40,10 +40,10 @@ from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
 from trio_tlsx.engine import client_hello, early_data
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.psk import Psk
-from trio_tlsx.engine.record import HEADER_LENGTH as RECORD_HEADER_LENGTH
 from trio_tlsx.engine.wants import Want
 from trio_tlsx.errors import AlertDescription, ProtocolError, TLSError
 from trio_tlsx.messages.handshake import ClientHello
+from trio_tlsx.record.protection import HEADER_LENGTH as RECORD_HEADER_LENGTH
 
 MAX = 14_336
 EARLY = b"GET / HTTP/1.1\r\n\r\n"

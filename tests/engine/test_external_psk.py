@@ -32,7 +32,6 @@ from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.external import psks_of
 from trio_tlsx.engine.importer import ImportedIdentity
 from trio_tlsx.engine.psk import OfferedPsks, Psk
-from trio_tlsx.engine.record import ContentType
 from trio_tlsx.engine.selection import Selected
 from trio_tlsx.engine.server_hello import MAX_IDENTITIES
 from trio_tlsx.engine.wants import Question, Want
@@ -40,6 +39,7 @@ from trio_tlsx.errors import AlertDescription, InternalError, TLSError
 from trio_tlsx.external_psk import HashName, PSKs
 from trio_tlsx.messages.extensions import ExtensionType
 from trio_tlsx.messages.handshake import ClientHello, NewSessionTicket, encode_message
+from trio_tlsx.record.protection import ContentType
 
 SHA256, SHA384 = CIPHER_SUITES[0x1301], CIPHER_SUITES[0x1302]
 NAME, KEY = b"client 1", bytes(range(32))

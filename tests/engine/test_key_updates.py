@@ -9,10 +9,10 @@ from engine_pairs import CLIENT, SERVER, carry, established, failure_of, read_al
 
 from trio_tlsx.config import ServerConfig
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.key_updates import MAX_KEY_UPDATES
-from trio_tlsx.engine.record import KEY_UPDATE_MARGIN
 from trio_tlsx.engine.wants import Want
 from trio_tlsx.errors import AlertDescription, ConfigError
+from trio_tlsx.record.key_update import MAX_KEY_UPDATES
+from trio_tlsx.record.protection import KEY_UPDATE_MARGIN
 
 INTERVAL = 2**15
 

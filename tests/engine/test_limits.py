@@ -27,17 +27,24 @@ from engine_pairs import (
 
 from trio_tlsx.config import MAX_EARLY_DATA_SIZE, ClientConfig
 from trio_tlsx.engine import client_hello
-from trio_tlsx.engine.buffers import BATCH_RECORDS
 from trio_tlsx.engine.connection import MAX_TICKETS, Connection
-from trio_tlsx.engine.incoming import MAX_EMPTY_RECORDS
-from trio_tlsx.engine.message_reader import (
+from trio_tlsx.engine.wants import Want
+from trio_tlsx.errors import AlertDescription, ConfigError, HandshakeShutdown
+from trio_tlsx.messages.extensions import ExtensionType
+from trio_tlsx.messages.handshake import (
+    ClientHello,
+    HandshakeType,
+    NewSessionTicket,
+    encode_message,
+)
+from trio_tlsx.record.buffers import BATCH_RECORDS
+from trio_tlsx.record.deframer import (
     MAX_CERTIFICATE_LENGTH,
     MAX_HELLO_LENGTH,
     MAX_MESSAGE_LENGTH,
     MAX_USER_CANCELED,
 )
-from trio_tlsx.engine.outgoing import MAX_QUEUED
-from trio_tlsx.engine.record import (
+from trio_tlsx.record.protection import (
     HEADER_LENGTH,
     MAX_CIPHERTEXT_LENGTH,
     MAX_INNER_PLAINTEXT_LENGTH,
@@ -48,15 +55,8 @@ from trio_tlsx.engine.record import (
     ContentType,
     record_header,
 )
-from trio_tlsx.engine.wants import Want
-from trio_tlsx.errors import AlertDescription, ConfigError, HandshakeShutdown
-from trio_tlsx.messages.extensions import ExtensionType
-from trio_tlsx.messages.handshake import (
-    ClientHello,
-    HandshakeType,
-    NewSessionTicket,
-    encode_message,
-)
+from trio_tlsx.record.receive import MAX_EMPTY_RECORDS
+from trio_tlsx.record.send import MAX_QUEUED
 from trio_tlsx.verification import MAX_CHAIN_LENGTH
 
 A = AlertDescription

@@ -30,11 +30,11 @@ from trio_tlsx.crypto.groups import GROUPS
 from trio_tlsx.crypto.signatures import PrivateKey, SignatureScheme, schemes_for
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.handshake import Observer
-from trio_tlsx.engine.record import ContentType
 from trio_tlsx.errors import AlertDescription, ConfigError, NegotiationError
 from trio_tlsx.messages import extensions as ext
 from trio_tlsx.messages.extensions import ExtensionType
 from trio_tlsx.messages.handshake import ClientHello, ServerHello, encode_message
+from trio_tlsx.record.protection import ContentType
 
 GROUP_NAMES = [group.name for group in GROUPS.values()]
 SUITE_NAMES = [suite.name for suite in CIPHER_SUITES.values()]

@@ -44,12 +44,12 @@ from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.handshake import Steps
 from trio_tlsx.engine.psk import OfferedPsks, Psk
 from trio_tlsx.engine.questions import SessionReceived, SessionWanted
-from trio_tlsx.engine.record import ContentType
 from trio_tlsx.engine.server_hello import MAX_IDENTITIES
 from trio_tlsx.engine.wants import Question, Want
 from trio_tlsx.errors import AlertDescription, InternalError, ProtocolError
 from trio_tlsx.messages.extensions import ExtensionType
 from trio_tlsx.messages.handshake import ClientHello, NewSessionTicket, encode_message
+from trio_tlsx.record.protection import ContentType
 from trio_tlsx.testing import CA
 
 SHA256, SHA384 = "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384"

@@ -24,10 +24,7 @@ from engine_pairs import (
 
 from trio_tlsx.config import ServerConfig
 from trio_tlsx.engine import client13
-from trio_tlsx.engine.buffers import BUFFER_LENGTH
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.record import HEADER_LENGTH as RECORD_HEADER_LENGTH
-from trio_tlsx.engine.record import MAX_INNER_PLAINTEXT_LENGTH, TAG_LENGTH, ContentType
 from trio_tlsx.engine.wants import Want
 from trio_tlsx.errors import AlertDescription, ConfigError, ProtocolError
 from trio_tlsx.messages.extensions import ExtensionType, decode_key_shares, encode_key_shares
@@ -39,6 +36,9 @@ from trio_tlsx.messages.handshake import (
     ServerHello,
     encode_message,
 )
+from trio_tlsx.record.buffers import BUFFER_LENGTH
+from trio_tlsx.record.protection import HEADER_LENGTH as RECORD_HEADER_LENGTH
+from trio_tlsx.record.protection import MAX_INNER_PLAINTEXT_LENGTH, TAG_LENGTH, ContentType
 
 RETRYING = replace(SERVER, groups=["P-256"])
 

@@ -15,10 +15,10 @@ from peer import EXPORTED_LENGTH, SAFETY_NET
 from processes import free_port, peer_program, run_program, running
 
 from trio_tlsx.config import ClientConfig, ServerConfig
-from trio_tlsx.engine.key_updates import KeyUpdates
 from trio_tlsx.errors import AlertDescription
 from trio_tlsx.listener import serve_tls_over_tcp
 from trio_tlsx.messages.handshake import KeyUpdate
+from trio_tlsx.record.key_update import KeyUpdates
 from trio_tlsx.sessions import MemorySessionStore
 from trio_tlsx.stream import TLSStream
 from trio_tlsx.tickets import MemoryTicketStore

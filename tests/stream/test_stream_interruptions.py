@@ -26,10 +26,10 @@ from tls_pairs import (
 )
 
 from trio_tlsx.config import ServerConfig
-from trio_tlsx.engine import buffers
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.wants import Want
 from trio_tlsx.errors import AlertDescription, AlertReceived, ProtocolError
+from trio_tlsx.record import buffers
 
 #: A record that no peer has sealed.
 GARBAGE = b"\x17\x03\x03\x00\x20" + bytes(32)

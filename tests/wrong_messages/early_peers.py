@@ -25,7 +25,6 @@ from trio_tlsx.crypto.key_schedule import KeySchedule
 from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.psk import Psk, with_psks
-from trio_tlsx.engine.record import Opener, Sealer
 from trio_tlsx.engine.resumption import ServerSession, ticket_context
 from trio_tlsx.messages import extensions as ext
 from trio_tlsx.messages.extensions import ExtensionType as E
@@ -37,6 +36,7 @@ from trio_tlsx.messages.handshake import (
     NewSessionTicket,
     ServerHello,
 )
+from trio_tlsx.record.protection import Opener, Sealer
 from trio_tlsx.sessions import Session
 
 SECRET = b"a secret of 32 octets, as it is."

@@ -27,10 +27,10 @@ from early_peers import (
 )
 from scripted_peer import DATA, AnyMessage, Peer, header
 
-from trio_tlsx.engine.record import ContentType, record_header
 from trio_tlsx.errors import AlertDescription as A
 from trio_tlsx.messages.extensions import ExtensionType as E
 from trio_tlsx.messages.handshake import EndOfEarlyData, HandshakeType, KeyUpdate, encode_message
+from trio_tlsx.record.protection import ContentType, record_header
 
 END = encode_message(EndOfEarlyData())
 OTHER_TYPES = {

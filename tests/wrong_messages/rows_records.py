@@ -16,15 +16,15 @@ from scripted_peer import (
     RetryingServerPeer,
 )
 
-from trio_tlsx.engine.record import (
+from trio_tlsx.errors import AlertDescription as A
+from trio_tlsx.messages.alerts import WARNING
+from trio_tlsx.messages.handshake import encode_message
+from trio_tlsx.record.protection import (
     MAX_CIPHERTEXT_LENGTH,
     MAX_PLAINTEXT_LENGTH,
     ContentType,
     record_header,
 )
-from trio_tlsx.errors import AlertDescription as A
-from trio_tlsx.messages.alerts import WARNING
-from trio_tlsx.messages.handshake import encode_message
 
 T = ContentType
 PEERS = (AskingServerPeer, CertifiedClientPeer)

@@ -20,13 +20,9 @@ from scripted_peer import (
     RetryingServerPeer,
 )
 
-from trio_tlsx.engine.message_reader import (
-    MAX_CERTIFICATE_LENGTH,
-    MAX_HELLO_LENGTH,
-    MAX_MESSAGE_LENGTH,
-)
 from trio_tlsx.errors import AlertDescription as A
 from trio_tlsx.messages.extensions import ExtensionType as E
+from trio_tlsx.record.deframer import MAX_CERTIFICATE_LENGTH, MAX_HELLO_LENGTH, MAX_MESSAGE_LENGTH
 
 ALL = (AskingServerPeer, CertifiedClientPeer)
 RETRIES = (RetryingServerPeer, RetriedClientPeer)

@@ -21,7 +21,6 @@ from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.crypto.transcript import Transcript
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.psk import Psk, with_psks
-from trio_tlsx.engine.record import ContentType, Opener, Sealer, record_header
 from trio_tlsx.engine.wants import Want
 from trio_tlsx.errors import TLSError
 from trio_tlsx.messages import extensions as ext
@@ -44,6 +43,7 @@ from trio_tlsx.messages.handshake import (
     ServerHello,
     encode_message,
 )
+from trio_tlsx.record.protection import ContentType, Opener, Sealer, record_header
 from trio_tlsx.testing import CA
 
 SERVER_NAME = "test.example"

@@ -15,8 +15,8 @@ from rich.table import Table
 from ..config import ClientConfig
 from ..engine.connection import Connection
 from ..engine.negotiated import Negotiated
-from ..engine.record import HEADER_LENGTH, ContentType
 from ..engine.wants import Want
+from ..record.protection import HEADER_LENGTH, ContentType
 
 __all__ = ["Timeline", "record_handshake"]
 

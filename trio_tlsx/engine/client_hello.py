@@ -20,6 +20,8 @@ from ..messages.codec import uint16
 from ..messages.extensions import Context, ExtensionType, check_context
 from ..messages.handshake import MAX_SESSION_ID_LENGTH, RANDOM_LENGTH, ClientHello, ServerHello
 from ..messages.versions import TLS12, TLS13, VERSION_NAMES
+from ..record.protection import INITIAL_RECORD_VERSION, LEGACY_RECORD_VERSION
+from ..record.receive import unexpected
 from ..server_name import ServerName
 from ..sessions import Session
 from . import client13, early_data
@@ -27,9 +29,7 @@ from .compressed_certificates import offer
 from .external import psks_of
 from .handshake import Established, Handshake, Steps
 from .hello import NO_COMPRESSION, bad_key_share, check_legacy_version
-from .incoming import unexpected
 from .psk import Psk, encode_psk_key_exchange_modes, with_psks, without_psks
-from .record import INITIAL_RECORD_VERSION, LEGACY_RECORD_VERSION
 from .resumption import find_session, psk_of
 
 __all__ = ["client"]

@@ -14,7 +14,7 @@ from ..messages.extensions import (
     encode_compression_algorithms,
 )
 from ..messages.handshake import Certificate, CompressedCertificate
-from .message_reader import MAX_CERTIFICATE_LENGTH
+from ..record.deframer import MAX_CERTIFICATE_LENGTH
 
 __all__ = ["compressed", "compressor_for", "decompressed", "message_types", "offer"]
 

@@ -20,11 +20,11 @@ from ..errors import AlertDescription, ConfigError, ProtocolError
 from ..messages.codec import Buffer
 from ..messages.extensions import Extensions, ExtensionType
 from ..messages.handshake import ClientHello, EndOfEarlyData
+from ..record.protection import MAX_INNER_PLAINTEXT_LENGTH
 from ..sessions import Session
 from .handshake import Handshake, Steps
 from .psk import Psk, decode_offered_psks
 from .questions import FirstUseWanted
-from .record import MAX_INNER_PLAINTEXT_LENGTH
 from .resumption import ServerSession
 
 __all__ = [

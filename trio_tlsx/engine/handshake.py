@@ -14,13 +14,13 @@ from ..crypto.transcript import Transcript
 from ..errors import AlertDescription, ProtocolError
 from ..messages.extensions import decode_uint16
 from ..messages.handshake import HandshakeType, Message, NewSessionTicket, encode_message
-from .buffers import BUFFER_LENGTH
-from .incoming import Incoming
-from .message_reader import MessageReader, RawMessage
+from ..record.buffers import BUFFER_LENGTH
+from ..record.deframer import MessageReader, RawMessage
+from ..record.protection import MIN_RECORD_SIZE_LIMIT, Opener, Sealer
+from ..record.receive import Incoming
+from ..record.send import Outgoing
 from .negotiated import Negotiated
-from .outgoing import Outgoing
 from .questions import SessionReceived
-from .record import MIN_RECORD_SIZE_LIMIT, Opener, Sealer
 from .wants import Question, Want
 
 __all__ = ["EarlyData", "Established", "Handshake", "Observer", "Steps"]

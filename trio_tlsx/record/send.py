@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import buffers
 from .buffers import BATCH_RECORDS, BUFFER_LENGTH, Batch
-from .record import (
+from .protection import (
     LEGACY_RECORD_VERSION,
     MAX_PLAINTEXT_LENGTH,
     RECORD_OVERHEAD,

@@ -8,7 +8,7 @@ from ..errors import AlertDescription, ProtocolError
 from ..messages.codec import Buffer
 from . import buffers
 from .buffers import BUFFER_LENGTH
-from .record import (
+from .protection import (
     HEADER_LENGTH,
     MAX_CIPHERTEXT_LENGTH,
     MAX_INNER_PLAINTEXT_LENGTH,

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from ..errors import AlertDescription, HandshakeShutdown, ProtocolError, Truncated
 from ..messages.alerts import alert_received, decode_alert
 from ..messages.handshake import HEADER_LENGTH, HandshakeType
-from .incoming import Incoming, unexpected, unexpected_record
-from .record import ContentType, Opener
+from .protection import ContentType, Opener
+from .receive import Incoming, unexpected, unexpected_record
 
 __all__ = ["CloseNotifyReceived", "MessageReader", "RawMessage"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from ..messages.handshake import KeyUpdate, encode_message
-from .incoming import Incoming, unexpected
-from .message_reader import MessageReader
-from .outgoing import Outgoing
+from .deframer import MessageReader
+from .receive import Incoming, unexpected
+from .send import Outgoing
 
 __all__ = ["KeyUpdates"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from .record import MAX_PLAINTEXT_LENGTH, MAX_RECORD_LENGTH, RECORD_OVERHEAD, Place
+from .protection import MAX_PLAINTEXT_LENGTH, MAX_RECORD_LENGTH, RECORD_OVERHEAD, Place
 
 __all__ = [
     "BATCH_RECORDS",

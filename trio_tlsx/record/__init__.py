@@ -1,0 +1,1 @@
+"""The record layer: protection, receiving and sending of records."""
