@@ -20,10 +20,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from trio_tlsx.credentials import Credentials, PrivateKeySigner
 from trio_tlsx.crypto import signatures
 from trio_tlsx.crypto.signatures import PrivateKey, SignatureScheme
 from trio_tlsx.errors import ConfigError
+from trio_tlsx.pki.credentials import Credentials, PrivateKeySigner
 from trio_tlsx.testing import CA, credentials_to_pem, write_pem_files
 
 ROOT = CA("root")

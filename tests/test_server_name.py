@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_tlsx.errors import ConfigError
-from trio_tlsx.server_name import ServerName
+from trio_tlsx.pki.server_name import ServerName
 
 
 @pytest.mark.parametrize(

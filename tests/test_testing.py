@@ -16,10 +16,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from trio_tlsx.config import ClientConfig, ServerConfig
-from trio_tlsx.credentials import Credentials
 from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.errors import ConfigError
-from trio_tlsx.policy import extension_of
+from trio_tlsx.pki.credentials import Credentials
+from trio_tlsx.pki.policy import extension_of
+from trio_tlsx.pki.verification import verify_client, verify_server
 from trio_tlsx.testing import (
     CA,
     MemoryTLSStream,
@@ -27,7 +28,6 @@ from trio_tlsx.testing import (
     memory_tls_pair,
     write_pem_files,
 )
-from trio_tlsx.verification import verify_client, verify_server
 
 UTC = datetime.UTC
 

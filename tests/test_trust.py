@@ -13,8 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from trio_tlsx.errors import ConfigError
+from trio_tlsx.pki.trust import TrustStore, load_platform
 from trio_tlsx.testing import CA
-from trio_tlsx.trust import TrustStore, load_platform
 
 BROKEN = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 

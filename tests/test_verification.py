@@ -17,13 +17,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from trio_tlsx import verification
-from trio_tlsx.diagnosis import CAN_VERIFY_MLDSA
 from trio_tlsx.errors import AlertDescription, CertificateError, ConfigError, InternalError
-from trio_tlsx.policy import MAX_INTERMEDIATES
+from trio_tlsx.pki import verification
+from trio_tlsx.pki.diagnosis import CAN_VERIFY_MLDSA
+from trio_tlsx.pki.policy import MAX_INTERMEDIATES
+from trio_tlsx.pki.trust import TrustStore
+from trio_tlsx.pki.verification import MAX_CHAIN_LENGTH, verify_client, verify_server
 from trio_tlsx.testing import CA, CA_KEY_USAGE, LEAF_KEY_USAGE
-from trio_tlsx.trust import TrustStore
-from trio_tlsx.verification import MAX_CHAIN_LENGTH, verify_client, verify_server
 
 DATA = Path(__file__).parent / "data" / "certificates"
 DAY = datetime.timedelta(days=1)

@@ -2,12 +2,9 @@
 
 from trio import NeedHandshakeError
 
-from .certificate_compression import CertificateCompressor
 from .config import ClientConfig, ServerConfig
-from .credentials import Credentials, PrivateKeySigner, Signer
 from .crypto.signatures import SignatureScheme, schemes_for
 from .engine.connection import Connection
-from .engine.negotiated import Negotiated
 from .engine.questions import (
     ClientCredentialsWanted,
     CredentialsWanted,
@@ -35,7 +32,6 @@ from .errors import (
     Truncated,
 )
 from .external_psk import ExternalPSK
-from .identity import Identity
 from .key_log import key_log_from_environment
 from .listener import (
     TLSListener,
@@ -45,17 +41,21 @@ from .listener import (
     serve_tls_over_tcp,
 )
 from .messages.info import CertificateRequest, ClientHello
-from .peer import Peer
-from .pinning import pin_spki, spki_pin
-from .reloading import ReloadingCredentials
+from .pki.compression import CertificateCompressor
+from .pki.credentials import Credentials, PrivateKeySigner, Signer
+from .pki.identity import Identity
+from .pki.negotiated import Negotiated
+from .pki.peer import Peer
+from .pki.pinning import pin_spki, spki_pin
+from .pki.reloading import ReloadingCredentials
+from .pki.revocation import check_crl, check_stapled_ocsp
+from .pki.trust import TrustStore
 from .replay import MemoryReplayRegister, ReplayRegister
-from .revocation import check_crl, check_stapled_ocsp
 from .sessions import MemorySessionStore, Session, SessionStore
 from .stapling import RefreshingStaple
 from .stream import TLSStream
 from .ticket_keys import TicketKeys
 from .tickets import MemoryTicketStore, TicketStore
-from .trust import TrustStore
 
 __all__ = [
     "AlertDescription",

@@ -9,9 +9,7 @@ from typing import Literal, TypeAlias
 
 from cryptography.hazmat.primitives import hashes
 
-from .certificate_compression import CertificateCompressor, compressors_of
 from .clock import Clock, utc_now
-from .credentials import Credentials
 from .crypto.cipher_suites import CIPHER_SUITES, CipherSuite
 from .crypto.groups import DEFAULT_GROUPS, GROUPS, Group
 from .crypto.signatures import (
@@ -20,13 +18,16 @@ from .crypto.signatures import (
     DEFAULT_SCHEMES,
     SignatureScheme,
 )
-from .engine.negotiated import Negotiated
 from .errors import ConfigError
 from .external_psk import MAX_PSKS, ExternalPSK, FindPSK, PSKs, list_psks, psk_finder
 from .key_log import KeyLog, key_log_writer
 from .messages.info import CertificateRequest, ClientHello
 from .names import GROUP_ALIASES, encode_alpn, look_up
-from .peer import Peer
+from .pki.compression import CertificateCompressor, compressors_of
+from .pki.credentials import Credentials
+from .pki.negotiated import Negotiated
+from .pki.peer import Peer
+from .pki.trust import TrustStore
 from .record.protection import (
     MAX_INNER_PLAINTEXT_LENGTH,
     MAX_PLAINTEXT_LENGTH,
@@ -36,7 +37,6 @@ from .replay import MemoryReplayRegister, ReplayRegister
 from .sessions import MemorySessionStore, SessionStore
 from .ticket_keys import TicketKeys
 from .tickets import TicketApplicationData, TicketStore, application_data_source
-from .trust import TrustStore
 
 __all__ = ["ClientConfig", "ServerConfig"]
 

@@ -13,8 +13,8 @@ import trio
 from .config import ClientConfig, ServerConfig
 from .engines import engine_for
 from .errors import TLSError
+from .pki.describe import socket_address
 from .stream import TLSStream
-from .wording import socket_address
 
 __all__ = [
     "TLSListener",

@@ -35,8 +35,8 @@ import trio
 
 from .config import ClientConfig, ServerConfig
 from .driver import Driver
-from .engine.negotiated import Negotiated
 from .engines import engine_for
+from .pki.negotiated import Negotiated
 from .sessions import Session
 from .ssl_names import SSLNames
 from .turn import Turn

@@ -20,12 +20,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from .clock import utc_now
 from .config import ClientConfig, ServerConfig
-from .credentials import Credentials, PrivateKeySigner
 from .crypto.signatures import PrivateKey, PurePrivateKey
 from .errors import ConfigError
-from .server_name import ServerName
+from .pki.credentials import Credentials, PrivateKeySigner
+from .pki.server_name import ServerName
+from .pki.trust import TrustStore
 from .stream import TLSStream
-from .trust import TrustStore
 
 __all__ = ["CA", "credentials_to_pem", "memory_tls_pair", "write_pem_files"]
 

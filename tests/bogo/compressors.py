@@ -6,7 +6,7 @@ import os
 
 from flags import Flags
 
-from trio_tlsx.certificate_compression import CertificateCompressor
+from trio_tlsx.pki.compression import CertificateCompressor
 
 __all__ = ["certificate_compression"]
 

@@ -21,13 +21,13 @@ from trio_tlsx.crypto.signatures import (
     SignatureScheme,
 )
 from trio_tlsx.errors import AlertDescription, CertificateError
-from trio_tlsx.peer import Peer
-from trio_tlsx.policy import check_leaf_key
+from trio_tlsx.pki.peer import Peer
+from trio_tlsx.pki.policy import check_leaf_key
+from trio_tlsx.pki.trust import TrustStore
 from trio_tlsx.record.protection import MAX_PLAINTEXT_LENGTH
 from trio_tlsx.replay import MemoryReplayRegister
 from trio_tlsx.sessions import Session
 from trio_tlsx.ticket_keys import TicketKeys
-from trio_tlsx.trust import TrustStore
 
 __all__ = ["NO_NAME", "Memory", "Verification", "client_config", "server_config"]
 

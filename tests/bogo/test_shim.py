@@ -14,9 +14,9 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from trio_tlsx import ClientConfig, Credentials, ExternalPSK, ServerConfig, Truncated
-from trio_tlsx.credentials import PrivateKeySigner
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.wants import Question, Want
+from trio_tlsx.pki.credentials import PrivateKeySigner
 from trio_tlsx.testing import CA
 
 SHIM = Path(__file__).parent / "shim.py"

@@ -11,7 +11,7 @@ REVOCATIONS = "tests/hooks/test_revocation.py"
 
 AUTHENTICATION = "engine/authentication.py"
 QUESTIONS = "engine/questions.py"
-REVOCATION = "revocation.py"
+REVOCATION = "pki/revocation.py"
 
 REMOVALS_OF_DECISIONS = [
     Removal("the built-in verification is replaced by name only", "4.5", AUTHENTICATION,
@@ -21,9 +21,9 @@ REMOVALS_OF_DECISIONS = [
             '                f"verify gave', "only_nothing",
             "if False:\n            raise InternalError(\n"
             '                f"verify gave', VERIFY),
-    Removal("public keys that are pinned", "RFC 7469 2.4", "pinning.py",
+    Removal("public keys that are pinned", "RFC 7469 2.4", "pki/pinning.py",
             "if wanted.isdisjoint(map(_digest, path)):", "pins", tests=VERIFY),
-    Removal("pins of what is verified only", "RFC 7469 2.6", "pinning.py",
+    Removal("pins of what is verified only", "RFC 7469 2.6", "pki/pinning.py",
             "path = peer.path or peer.certificates[:1]", "own_key",
             "path = peer.path or peer.certificates", VERIFY),
     Removal("an OCSP response of an issuer that is verified", "RFC 6960 3.2", REVOCATION,
@@ -77,6 +77,6 @@ REMOVALS_OF_DECISIONS = [
             REVOCATIONS),
     Removal("revocation lists for what is verified", "RFC 5280 6.3", REVOCATION,
             "if not peer.path:", "nothing_is_verified", tests=REVOCATIONS),
-    Removal("a private key is the certificate's", "4.5.2", "credentials.py",
+    Removal("a private key is the certificate's", "4.5.2", "pki/credentials.py",
             "if not _fits(private_key, certificate):", "", tests="tests/test_credentials.py"),
 ]  # fmt: skip

@@ -24,10 +24,10 @@ INCOMING = "record/receive.py"
 READER = "record/deframer.py"
 CONNECTION = "engine/connection.py"
 EARLY_DATA = "engine/early_data.py"
-POLICY = "policy.py"
+POLICY = "pki/policy.py"
 RESUMPTION = "engine/resumption.py"
 COMPRESSED = "engine/compressed_certificates.py"
-COMPRESSION = "certificate_compression.py"
+COMPRESSION = "pki/compression.py"
 
 REMOVALS = [
     # Who the peer is
@@ -37,11 +37,11 @@ REMOVALS = [
     Removal("chain and dates of the client", "4.5.1.3", SERVER,
             "return verify_client(chain, config.client_trust, at)",
             "unknown-ca or expired", "return ()"),
-    Removal("the server's name", "RFC 9525 6", "verification.py",
+    Removal("the server's name", "RFC 9525 6", "pki/verification.py",
             "builder.build_server_verifier(name.subject).verify(leaf, others)",
             "do_not_match", "builder.build_client_verifier().verify(leaf, others).chain",
             VERIFICATION),
-    Removal("dates", "RFC 5280 6.1.3", "verification.py", ".store(trust.store).time(at)",
+    Removal("dates", "RFC 5280 6.1.3", "pki/verification.py", ".store(trust.store).time(at)",
             "dates", ".store(trust.store).time(chain[0].not_valid_before_utc)", VERIFICATION),
     without_statement("extended key usage", "RFC 5280 4.2.1.12", POLICY,
             "check_extended_key_usage(certificate, usages, self)", "extended_key_usage",

@@ -21,10 +21,10 @@ from engine_pairs import (
     shake_hands,
 )
 
-from trio_tlsx.certificate_compression import CertificateCompressor, compressors_of
 from trio_tlsx.config import ClientConfig, ServerConfig
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import ConfigError
+from trio_tlsx.pki.compression import CertificateCompressor, compressors_of
 
 KIB, MIB = 2**10, 2**20
 

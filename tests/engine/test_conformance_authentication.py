@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from engine_pairs import ASKING_SERVER, CLIENT, SERVER, connections, credentials, shake_hands
 
-from trio_tlsx.credentials import Credentials, PrivateKeySigner
 from trio_tlsx.crypto.signatures import SignatureScheme
+from trio_tlsx.pki.credentials import Credentials, PrivateKeySigner
 
 
 def test_what_the_peer_may_sign_with_does_not_bind_this_side() -> None:

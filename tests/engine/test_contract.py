@@ -25,7 +25,6 @@ from engine_pairs import (
     shake_hands,
 )
 
-from trio_tlsx.credentials import Credentials, PrivateKeySigner
 from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.engine import client13
 from trio_tlsx.engine.connection import Connection
@@ -41,7 +40,8 @@ from trio_tlsx.errors import (
     TLSError,
     Truncated,
 )
-from trio_tlsx.peer import Peer
+from trio_tlsx.pki.credentials import Credentials, PrivateKeySigner
+from trio_tlsx.pki.peer import Peer
 from trio_tlsx.record.protection import ContentType
 from trio_tlsx.testing import CA
 

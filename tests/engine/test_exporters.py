@@ -14,10 +14,10 @@ from engine_pairs import CLIENT, SERVER, SERVER_NAME, authority, connections, cr
 from engine_pairs import established as established_pair
 from OpenSSL import SSL
 
-from trio_tlsx.credentials import PrivateKeySigner
 from trio_tlsx.crypto.exporter import tls_server_end_point
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.wants import Want
+from trio_tlsx.pki.credentials import PrivateKeySigner
 from trio_tlsx.testing import CA
 
 SUITES = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"]

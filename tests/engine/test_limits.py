@@ -37,6 +37,7 @@ from trio_tlsx.messages.handshake import (
     NewSessionTicket,
     encode_message,
 )
+from trio_tlsx.pki.verification import MAX_CHAIN_LENGTH
 from trio_tlsx.record.buffers import BATCH_RECORDS
 from trio_tlsx.record.deframer import (
     MAX_CERTIFICATE_LENGTH,
@@ -57,7 +58,6 @@ from trio_tlsx.record.protection import (
 )
 from trio_tlsx.record.receive import MAX_EMPTY_RECORDS
 from trio_tlsx.record.send import MAX_QUEUED
-from trio_tlsx.verification import MAX_CHAIN_LENGTH
 
 A = AlertDescription
 CHANGE_CIPHER_SPEC = plain(b"\1", ContentType.change_cipher_spec)

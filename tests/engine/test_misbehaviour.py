@@ -25,7 +25,6 @@ from engine_pairs import (
 )
 
 from trio_tlsx.config import ClientConfig, ServerConfig
-from trio_tlsx.credentials import Credentials, PrivateKeySigner
 from trio_tlsx.crypto.groups import GROUPS, Group
 from trio_tlsx.crypto.signatures import schemes_for
 from trio_tlsx.engine.client_hello import DOWNGRADE_SENTINELS
@@ -48,6 +47,7 @@ from trio_tlsx.messages.handshake import (
     NewSessionTicket,
     ServerHello,
 )
+from trio_tlsx.pki.credentials import Credentials, PrivateKeySigner
 
 A, E = AlertDescription, ExtensionType
 

@@ -24,7 +24,6 @@ from engine_pairs import (
 )
 
 from trio_tlsx.config import ClientConfig, ServerConfig
-from trio_tlsx.credentials import Credentials, PrivateKeySigner
 from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
 from trio_tlsx.crypto.groups import GROUPS
 from trio_tlsx.crypto.signatures import PrivateKey, SignatureScheme, schemes_for
@@ -34,6 +33,7 @@ from trio_tlsx.errors import AlertDescription, ConfigError, NegotiationError
 from trio_tlsx.messages import extensions as ext
 from trio_tlsx.messages.extensions import ExtensionType
 from trio_tlsx.messages.handshake import ClientHello, ServerHello, encode_message
+from trio_tlsx.pki.credentials import Credentials, PrivateKeySigner
 from trio_tlsx.record.protection import ContentType
 
 GROUP_NAMES = [group.name for group in GROUPS.values()]

@@ -15,7 +15,6 @@ from engine_pairs import credentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trio_tlsx.credentials import PrivateKeySigner
 from trio_tlsx.crypto import key_schedule, signatures
 from trio_tlsx.crypto.signatures import (
     CERTIFICATE_VERIFY_SCHEMES,
@@ -25,6 +24,7 @@ from trio_tlsx.crypto.signatures import (
 )
 from trio_tlsx.errors import ConfigError
 from trio_tlsx.messages.codec import opaque8, uint16
+from trio_tlsx.pki.credentials import PrivateKeySigner
 
 HASHES: dict[str, tuple[Any, hashes.HashAlgorithm]] = {
     "sha256": (hashlib.sha256, hashes.SHA256()),

@@ -41,7 +41,6 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
 from engine_pairs import AbsentSigner, authority, fixed_group, outgoing, records, with_groups
 
 from trio_tlsx.config import ClientConfig, ServerConfig
-from trio_tlsx.credentials import Credentials
 from trio_tlsx.crypto import key_schedule, signatures
 from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
 from trio_tlsx.crypto.groups import ECDHKey, EphemeralKey, X25519Key
@@ -64,6 +63,7 @@ from trio_tlsx.messages.handshake import (
     ServerHello,
     encode_message,
 )
+from trio_tlsx.pki.credentials import Credentials
 from trio_tlsx.replay import MemoryReplayRegister
 from trio_tlsx.sessions import Session
 from trio_tlsx.ticket_keys import TicketKeys

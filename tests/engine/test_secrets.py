@@ -21,9 +21,9 @@ from engine_pairs import (
     shake_hands,
 )
 
-from trio_tlsx.credentials import PrivateKeySigner
 from trio_tlsx.crypto import key_schedule
 from trio_tlsx.engine.connection import Connection
+from trio_tlsx.pki.credentials import PrivateKeySigner
 
 STEPS = 4
 

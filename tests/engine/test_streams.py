@@ -22,13 +22,13 @@ from engine_pairs import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trio_tlsx.credentials import Credentials
 from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.wants import Want
 from trio_tlsx.errors import InternalError, TLSError
 from trio_tlsx.messages.codec import opaque24, uint8
 from trio_tlsx.messages.handshake import HandshakeType, KeyUpdate, NewSessionTicket, encode_message
+from trio_tlsx.pki.credentials import Credentials
 from trio_tlsx.record.protection import MAX_INNER_PLAINTEXT_LENGTH, ContentType
 
 KIB = 2**10

@@ -9,7 +9,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from processes import peer_program
 
-from trio_tlsx.credentials import Credentials
+from trio_tlsx.pki.credentials import Credentials
 from trio_tlsx.testing import CA, write_pem_files
 
 SERVER_NAME = "test.example"

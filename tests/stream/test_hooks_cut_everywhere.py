@@ -22,12 +22,12 @@ from tls_pairs import (
 )
 
 from trio_tlsx.config import ClientConfig, ServerConfig
-from trio_tlsx.credentials import Credentials
 from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.engine import questions
 from trio_tlsx.engine.wants import Question
 from trio_tlsx.errors import HandshakeShutdown, Truncated
 from trio_tlsx.external_psk import ExternalPSK
+from trio_tlsx.pki.credentials import Credentials
 from trio_tlsx.sessions import MemorySessionStore, Session
 from trio_tlsx.testing import CA
 from trio_tlsx.tickets import MemoryTicketStore

@@ -26,9 +26,9 @@ import trio.testing
 from tls_pairs import SERVER_NAME, Engine
 
 from trio_tlsx.config import ServerConfig
-from trio_tlsx.credentials import Credentials
 from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.listener import HANDSHAKE_TIMEOUT, serve_tls_over_tcp
+from trio_tlsx.pki.credentials import Credentials
 from trio_tlsx.stream import TLSStream
 from trio_tlsx.testing import CA
 from trio_tlsx.transport import LINGER_SECONDS

@@ -10,9 +10,9 @@ import trio.testing
 from tls_pairs import MEMORY, SERVER_NAME, SOCKET, AnyStream, Engine, Transports, handshake, paired
 
 from trio_tlsx.config import ServerConfig
-from trio_tlsx.credentials import Credentials
 from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.errors import AlertDescription, AlertReceived, HandshakeShutdown, InternalError
+from trio_tlsx.pki.credentials import Credentials
 from trio_tlsx.testing import CA
 
 

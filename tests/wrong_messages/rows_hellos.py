@@ -41,7 +41,6 @@ from scripted_peer import (
     strangers_credentials,
 )
 
-from trio_tlsx.credentials import Credentials
 from trio_tlsx.crypto.groups import GROUPS
 from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.errors import AlertDescription as A
@@ -53,6 +52,7 @@ from trio_tlsx.messages.handshake import (
     CertificateEntry,
     Finished,
 )
+from trio_tlsx.pki.credentials import Credentials
 
 PEERS = (AskingServerPeer, CertifiedClientPeer)
 GREASE = 0x1A1A

@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from trio_tlsx.config import ClientConfig, ServerConfig
-from trio_tlsx.credentials import Credentials, PrivateKeySigner
 from trio_tlsx.crypto import signatures
 from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
 from trio_tlsx.crypto.groups import GROUPS, EphemeralKey
@@ -43,6 +42,7 @@ from trio_tlsx.messages.handshake import (
     ServerHello,
     encode_message,
 )
+from trio_tlsx.pki.credentials import Credentials, PrivateKeySigner
 from trio_tlsx.record.protection import ContentType, Opener, Sealer, record_header
 from trio_tlsx.testing import CA
 

@@ -9,8 +9,8 @@ import click
 import trio
 
 from ..config import MAX_EARLY_DATA_SIZE, MAX_TICKETS_ISSUED, ClientConfig, ServerConfig
-from ..credentials import Credentials
-from ..trust import TrustStore
+from ..pki.credentials import Credentials
+from ..pki.trust import TrustStore
 from . import connect as connecting
 from . import demo as demonstration
 from . import serve as serving

@@ -12,7 +12,7 @@ import trio
 from rich.console import Console
 
 from ..config import ClientConfig
-from ..server_name import ServerName
+from ..pki.server_name import ServerName
 from ..stream import TLSStream
 from .failures import describe
 from .report import Facts, certificate_facts, connection_facts, print_facts

@@ -10,7 +10,7 @@ import click
 import trio
 
 from ..errors import ConfigError, TLSError
-from ..wording import printable
+from ..pki.describe import printable
 
 __all__ = ["FAILURES", "describe", "single"]
 

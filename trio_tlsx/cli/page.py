@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 import trio
 
-from ..engine.negotiated import Negotiated
+from ..pki.negotiated import Negotiated
 from ..stream import TLSStream
 
 __all__ = ["answer_request"]

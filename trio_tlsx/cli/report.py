@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from rich.console import Console
 from rich.text import Text
 
-from ..certificates import MALFORMED
-from ..engine.negotiated import Negotiated
-from ..identity import Identity
-from ..wording import kind_of, printable
+from ..pki.certificates import MALFORMED
+from ..pki.describe import kind_of, printable
+from ..pki.identity import Identity
+from ..pki.negotiated import Negotiated
 
 __all__ = ["Facts", "certificate_facts", "connection_facts", "print_facts"]
 

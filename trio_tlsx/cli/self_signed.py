@@ -7,9 +7,9 @@ import contextlib
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from ..credentials import Credentials, PrivateKeySigner
 from ..errors import ConfigError
-from ..server_name import ServerName
+from ..pki.credentials import Credentials, PrivateKeySigner
+from ..pki.server_name import ServerName
 from ..testing import CA
 
 __all__ = ["self_signed"]

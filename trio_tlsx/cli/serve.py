@@ -15,9 +15,9 @@ from cryptography import x509
 
 from ..config import ServerConfig
 from ..listener import TLSListener, peer_of, serve_tls_over_tcp
-from ..pinning import spki_pin
+from ..pki.describe import printable, socket_address
+from ..pki.pinning import spki_pin
 from ..stream import TLSStream
-from ..wording import printable, socket_address
 from .failures import describe
 from .page import answer_request
 

@@ -14,8 +14,8 @@ from rich.table import Table
 
 from ..config import ClientConfig
 from ..engine.connection import Connection
-from ..engine.negotiated import Negotiated
 from ..engine.wants import Want
+from ..pki.negotiated import Negotiated
 from ..record.protection import HEADER_LENGTH, ContentType
 
 __all__ = ["Timeline", "record_handshake"]

@@ -11,10 +11,7 @@ from types import MappingProxyType
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from ..certificate_compression import CertificateCompressor
-from ..certificates import MALFORMED
 from ..config import ClientConfig, ServerConfig
-from ..credentials import Credentials
 from ..crypto import signatures
 from ..crypto.cipher_suites import CipherSuite
 from ..crypto.key_schedule import finished_verify_data
@@ -29,8 +26,11 @@ from ..messages.extensions import (
     decode_timestamps,
 )
 from ..messages.handshake import Certificate, CertificateEntry, CertificateVerify, Finished
-from ..peer import Peer
-from ..verification import MAX_CHAIN_LENGTH
+from ..pki.certificates import MALFORMED
+from ..pki.compression import CertificateCompressor
+from ..pki.credentials import Credentials
+from ..pki.peer import Peer
+from ..pki.verification import MAX_CHAIN_LENGTH
 from .compressed_certificates import compressed
 from .handshake import Handshake, Steps
 from .questions import SignatureWanted, VerificationWanted

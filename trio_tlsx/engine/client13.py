@@ -22,16 +22,16 @@ from ..messages.handshake import (
     EncryptedExtensions,
     EndOfEarlyData,
 )
-from ..server_name import ServerName
+from ..pki.negotiated import Negotiated
+from ..pki.server_name import ServerName
+from ..pki.trust import TrustStore
+from ..pki.verification import verify_server
 from ..sessions import Session
-from ..trust import TrustStore
-from ..verification import verify_server
 from . import authentication, early_data, selection
 from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
 from .compressed_certificates import compressor_for, decompressed, message_types
 from .early_data import Attempt
 from .handshake import Established, Handshake, Steps
-from .negotiated import Negotiated
 from .psk import Psk
 from .questions import ClientCredentialsWanted
 from .resumption import TicketKeeper, server_of

@@ -20,9 +20,9 @@ from ..messages.codec import uint16
 from ..messages.extensions import Context, ExtensionType, check_context
 from ..messages.handshake import MAX_SESSION_ID_LENGTH, RANDOM_LENGTH, ClientHello, ServerHello
 from ..messages.versions import TLS12, TLS13, VERSION_NAMES
+from ..pki.server_name import ServerName
 from ..record.protection import INITIAL_RECORD_VERSION, LEGACY_RECORD_VERSION
 from ..record.receive import unexpected
-from ..server_name import ServerName
 from ..sessions import Session
 from . import client13, early_data
 from .compressed_certificates import offer

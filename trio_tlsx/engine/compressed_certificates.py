@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from ..certificate_compression import CertificateCompressor
 from ..errors import CertificateError, ProtocolError
 from ..messages.extensions import (
     Extensions,
@@ -14,6 +13,7 @@ from ..messages.extensions import (
     encode_compression_algorithms,
 )
 from ..messages.handshake import Certificate, CompressedCertificate
+from ..pki.compression import CertificateCompressor
 from ..record.deframer import MAX_CERTIFICATE_LENGTH
 
 __all__ = ["compressed", "compressor_for", "decompressed", "message_types", "offer"]

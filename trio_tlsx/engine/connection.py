@@ -26,17 +26,17 @@ from ..errors import (
 from ..messages.alerts import FATAL, WARNING
 from ..messages.codec import Buffer
 from ..messages.handshake import HandshakeType, KeyUpdate, NewSessionTicket, encode_message
+from ..pki.negotiated import Negotiated
+from ..pki.server_name import ServerName
 from ..record.buffers import BUFFER_LENGTH
 from ..record.deframer import CloseNotifyReceived, MessageReader, RawMessage
 from ..record.key_update import KeyUpdates
 from ..record.receive import Incoming, unexpected
 from ..record.send import Outgoing
-from ..server_name import ServerName
 from ..sessions import Session
 from . import client_hello, server_hello
 from .early_data import checked as checked_early_data
 from .handshake import Established, Handshake, Observer, Steps
-from .negotiated import Negotiated
 from .questions import SessionReceived
 from .ssl_object import ConnectionNames
 from .wants import Question, Want

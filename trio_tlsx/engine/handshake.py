@@ -14,12 +14,12 @@ from ..crypto.transcript import Transcript
 from ..errors import AlertDescription, ProtocolError
 from ..messages.extensions import decode_uint16
 from ..messages.handshake import HandshakeType, Message, NewSessionTicket, encode_message
+from ..pki.negotiated import Negotiated
 from ..record.buffers import BUFFER_LENGTH
 from ..record.deframer import MessageReader, RawMessage
 from ..record.protection import MIN_RECORD_SIZE_LIMIT, Opener, Sealer
 from ..record.receive import Incoming
 from ..record.send import Outgoing
-from .negotiated import Negotiated
 from .questions import SessionReceived
 from .wants import Question, Want
 

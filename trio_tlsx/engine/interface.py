@@ -11,8 +11,8 @@ from ssl import SSLObject
 from typing import Any, Protocol
 
 from ..messages.codec import Buffer
+from ..pki.negotiated import Negotiated
 from ..sessions import Session
-from .negotiated import Negotiated
 from .ssl_object import ConnectionNames
 from .wants import Question, Want
 

@@ -20,11 +20,11 @@ from typing import Any, ParamSpec, TypeVar
 
 from cryptography import x509
 
-from ..certificates import MALFORMED
 from ..errors import CertificateError, ConfigError
 from ..messages.codec import Buffer
-from ..server_name import ServerName
-from .negotiated import Negotiated
+from ..pki.certificates import MALFORMED
+from ..pki.negotiated import Negotiated
+from ..pki.server_name import ServerName
 from .wants import Question, Want
 
 __all__ = ["OpenSSLConnection"]

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, cast
 
 from ..config import ServerConfig
-from ..credentials import Credentials
 from ..crypto.signatures import SignatureScheme
 from ..errors import InternalError
 from ..external_psk import ExternalPSK, FindPSK
 from ..messages.info import CertificateRequest, ClientHello
-from ..peer import Peer
+from ..pki.credentials import Credentials
+from ..pki.peer import Peer
 from ..replay import ReplayRegister
 from ..sessions import Session, SessionStore
 from ..tickets import TicketStore

@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ..clock import EPOCH, MILLISECOND
 from ..config import ClientConfig, ServerConfig
-from ..credentials import Credentials
 from ..crypto.cipher_suites import CIPHER_SUITES, CipherSuite
 from ..crypto.key_schedule import expand_label
 from ..crypto.signatures import SignatureScheme
@@ -22,7 +21,8 @@ from ..messages import grease
 from ..messages.codec import Reader, opaque8, opaque24, uint8, uint16, uint32, uint64
 from ..messages.extensions import Context, ExtensionType, check_context
 from ..messages.handshake import ClientHello, NewSessionTicket
-from ..server_name import ServerName
+from ..pki.credentials import Credentials
+from ..pki.server_name import ServerName
 from ..sessions import MAX_AGE, Session
 from ..ticket_keys import MAX_LIFETIME
 from ..tickets import TicketStore

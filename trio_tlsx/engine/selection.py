@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import TypeAlias
 
-from ..credentials import Credentials
 from ..crypto.signatures import SignatureScheme
+from ..pki.credentials import Credentials
 
 __all__ = ["Selected", "for_client", "for_server"]
 

@@ -11,7 +11,6 @@ from typing import NoReturn
 from cryptography import x509
 
 from ..config import ServerConfig
-from ..credentials import Credentials
 from ..crypto.cipher_suites import CipherSuite
 from ..crypto.groups import Group
 from ..crypto.key_schedule import KeySchedule
@@ -23,14 +22,15 @@ from ..messages.codec import uint16
 from ..messages.extensions import Extensions, ExtensionType
 from ..messages.handshake import Certificate, CertificateRequest, ClientHello, EncryptedExtensions
 from ..messages.info import requested_name
-from ..verification import verify_client
+from ..pki.credentials import Credentials
+from ..pki.negotiated import Negotiated
+from ..pki.verification import verify_client
 from . import authentication, early_data, selection
 from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
 from .compressed_certificates import compressor_for, decompressed, message_types, offer
 from .early_data import Accepted
 from .handshake import Established, Handshake, Steps
 from .hello import require
-from .negotiated import Negotiated
 from .psk import Psk, psk_modes
 from .questions import OCSPResponseWanted
 from .resumption import ServerSession, TicketIssuer, ticket_context

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from os import urandom
 
 from ..config import MAX_EARLY_DATA_SIZE, ServerConfig
-from ..credentials import Credentials
 from ..crypto.cipher_suites import CipherSuite
 from ..crypto.groups import Group
 from ..errors import AlertDescription, NegotiationError, ProtocolError
@@ -26,6 +25,7 @@ from ..messages.handshake import (
     ServerHello,
 )
 from ..messages.versions import TLS12, TLS13, VERSION_NAMES
+from ..pki.credentials import Credentials
 from . import early_data, server13
 from .external import find_psks
 from .handshake import Established, Handshake, Steps

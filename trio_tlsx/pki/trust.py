@@ -15,8 +15,8 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.x509.verification import Store
 
+from ..errors import ConfigError
 from .certificates import MALFORMED, certificate_blocks, load_certificates, read_file
-from .errors import ConfigError
 
 __all__ = ["TrustStore"]
 

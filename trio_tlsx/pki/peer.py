@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from cryptography import x509
 
-from .errors import CertificateError
+from ..errors import CertificateError
 from .identity import Identity
 
 __all__ = ["Peer"]

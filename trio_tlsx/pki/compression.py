@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
-from .errors import ConfigError
+from ..errors import ConfigError
 
 __all__ = ["CertificateCompressor", "compressors_of"]
 

@@ -11,8 +11,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, mldsa, rsa
 from cryptography.x509.oid import ExtensionOID, ObjectIdentifier, PublicKeyAlgorithmOID
 
+from ..errors import AlertDescription, CertificateError
 from .certificates import MALFORMED, extension_of
-from .errors import AlertDescription, CertificateError
+from .describe import date, issuer_of, kind_of, name_of, names_of, subject_of
 from .policy import (
     MAX_INTERMEDIATES,
     Purpose,
@@ -22,7 +23,6 @@ from .policy import (
 )
 from .server_name import ServerName
 from .trust import TrustStore
-from .wording import date, issuer_of, kind_of, name_of, names_of, subject_of
 
 __all__ = ["find_fault", "mismatch", "unexplained"]
 

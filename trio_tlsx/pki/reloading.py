@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Self
 
+from ..errors import ConfigError
 from .credentials import Credentials
-from .errors import ConfigError
 
 __all__ = ["ReloadingCredentials"]
 

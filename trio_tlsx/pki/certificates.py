@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.utils import CryptographyDeprecationWarning
 
-from .errors import ConfigError
+from ..errors import ConfigError
 
 __all__ = ["MALFORMED", "certificate_blocks", "extension_of", "load_certificates", "read_file"]
 

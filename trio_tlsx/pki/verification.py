@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from cryptography import x509
 from cryptography.x509.verification import VerificationError
 
+from ..errors import AlertDescription, CertificateError, InternalError
 from .diagnosis import find_fault, mismatch, unexplained
-from .errors import AlertDescription, CertificateError, InternalError
 from .policy import CLIENT, MAX_INTERMEDIATES, SERVER, Purpose, check_directory_names
 from .server_name import ServerName
 from .trust import TrustStore

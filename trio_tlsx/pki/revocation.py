@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from ..crypto.signatures import PurePublicKey
+from ..errors import AlertDescription, CertificateError, ConfigError
 from .certificates import MALFORMED, extension_of
-from .crypto.signatures import PurePublicKey
-from .errors import AlertDescription, CertificateError, ConfigError
+from .describe import date, name_of, subject_of
 from .peer import Peer
-from .wording import date, name_of, subject_of
 
 __all__ = ["check_crl", "check_stapled_ocsp", "good_until"]
 

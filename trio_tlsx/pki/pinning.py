@@ -10,9 +10,9 @@ from collections.abc import Callable
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from .errors import AlertDescription, CertificateError, ConfigError
+from ..errors import AlertDescription, CertificateError, ConfigError
+from .describe import subject_of
 from .peer import Peer
-from .wording import subject_of
 
 __all__ = ["pin_spki", "spki_pin"]
 

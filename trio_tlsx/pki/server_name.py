@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from cryptography import x509
 
-from .errors import ConfigError
+from ..errors import ConfigError
 
 __all__ = ["ServerName"]
 

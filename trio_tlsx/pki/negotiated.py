@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from cryptography import x509
 
-from ..identity import Identity
+from .identity import Identity
 
 __all__ = ["Negotiated"]
 

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy, PolicyBuilder
 
+from ..errors import AlertDescription, CertificateError
 from .certificates import extension_of
-from .errors import AlertDescription, CertificateError
-from .wording import name_of, subject_of
+from .describe import name_of, subject_of
 
 __all__ = [
     "CLIENT",

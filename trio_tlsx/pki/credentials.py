@@ -18,11 +18,11 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
+from ..clock import utc_now
+from ..crypto.signatures import PrivateKey, SignatureScheme, schemes_for, sign
+from ..errors import ConfigError
 from .certificates import MALFORMED, extension_of, load_certificates, read_file
-from .clock import utc_now
-from .crypto.signatures import PrivateKey, SignatureScheme, schemes_for, sign
-from .errors import ConfigError
-from .wording import date, issuer_of, subject_of
+from .describe import date, issuer_of, subject_of
 
 __all__ = ["Credentials", "PrivateKeySigner", "Signer"]
 

@@ -1,0 +1,1 @@
+"""Certificates: our own credentials, and the verification of the peer's."""
