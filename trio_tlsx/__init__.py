@@ -31,7 +31,6 @@ from .errors import (
     TLSError,
     Truncated,
 )
-from .external_psk import ExternalPSK
 from .key_log import key_log_from_environment
 from .listener import (
     TLSListener,
@@ -50,12 +49,13 @@ from .pki.pinning import pin_spki, spki_pin
 from .pki.reloading import ReloadingCredentials
 from .pki.revocation import check_crl, check_stapled_ocsp
 from .pki.trust import TrustStore
-from .replay import MemoryReplayRegister, ReplayRegister
-from .sessions import MemorySessionStore, Session, SessionStore
+from .sessions.anti_replay import MemoryReplayRegister, ReplayRegister
+from .sessions.client import MemorySessionStore, Session, SessionStore
+from .sessions.external_psk import ExternalPSK
+from .sessions.ticket_keys import TicketKeys
+from .sessions.ticket_store import MemoryTicketStore, TicketStore
 from .stapling import RefreshingStaple
 from .stream import TLSStream
-from .ticket_keys import TicketKeys
-from .tickets import MemoryTicketStore, TicketStore
 
 __all__ = [
     "AlertDescription",

@@ -19,7 +19,6 @@ from .crypto.signatures import (
     SignatureScheme,
 )
 from .errors import ConfigError
-from .external_psk import MAX_PSKS, ExternalPSK, FindPSK, PSKs, list_psks, psk_finder
 from .key_log import KeyLog, key_log_writer
 from .messages.info import CertificateRequest, ClientHello
 from .names import GROUP_ALIASES, encode_alpn, look_up
@@ -33,10 +32,11 @@ from .record.protection import (
     MAX_PLAINTEXT_LENGTH,
     MIN_RECORD_SIZE_LIMIT,
 )
-from .replay import MemoryReplayRegister, ReplayRegister
-from .sessions import MemorySessionStore, SessionStore
-from .ticket_keys import TicketKeys
-from .tickets import TicketApplicationData, TicketStore, application_data_source
+from .sessions.anti_replay import MemoryReplayRegister, ReplayRegister
+from .sessions.client import MemorySessionStore, SessionStore
+from .sessions.external_psk import MAX_PSKS, ExternalPSK, FindPSK, PSKs, list_psks, psk_finder
+from .sessions.ticket_keys import TicketKeys
+from .sessions.ticket_store import TicketApplicationData, TicketStore, application_data_source
 
 __all__ = ["ClientConfig", "ServerConfig"]
 

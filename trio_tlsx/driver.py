@@ -21,7 +21,7 @@ import trio
 from .engine.interface import Engine
 from .engine.wants import Question, Want
 from .pump import Pump
-from .sessions import Session
+from .sessions.client import Session
 from .turn import Turn
 
 __all__ = ["Driver"]

@@ -10,7 +10,7 @@ import trio
 from .config import ClientConfig, ServerConfig
 from .engine.interface import Engine
 from .engine.ssl_object import ConnectionNames
-from .sessions import Session
+from .sessions.client import Session
 
 __all__ = ["SSLNames"]
 

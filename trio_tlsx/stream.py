@@ -37,7 +37,7 @@ from .config import ClientConfig, ServerConfig
 from .driver import Driver
 from .engines import engine_for
 from .pki.negotiated import Negotiated
-from .sessions import Session
+from .sessions.client import Session
 from .ssl_names import SSLNames
 from .turn import Turn
 

@@ -24,19 +24,19 @@ from engine_pairs import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from trio_tlsx.sessions.external_psk import HashName, PSKs
+from trio_tlsx.sessions.psk_import import ImportedIdentity
 
 from trio_tlsx import ClientConfig, ConfigError, ExternalPSK, Peer, PSKWanted, ServerConfig
 from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
 from trio_tlsx.engine import client_hello, external, psk, server13
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.external import psks_of
-from trio_tlsx.engine.importer import ImportedIdentity
 from trio_tlsx.engine.psk import OfferedPsks, Psk
 from trio_tlsx.engine.selection import Selected
 from trio_tlsx.engine.server_hello import MAX_IDENTITIES
 from trio_tlsx.engine.wants import Question, Want
 from trio_tlsx.errors import AlertDescription, InternalError, TLSError
-from trio_tlsx.external_psk import HashName, PSKs
 from trio_tlsx.messages.extensions import ExtensionType
 from trio_tlsx.messages.handshake import ClientHello, NewSessionTicket, encode_message
 from trio_tlsx.record.protection import ContentType

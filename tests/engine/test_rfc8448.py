@@ -39,6 +39,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
 from engine_pairs import AbsentSigner, authority, fixed_group, outgoing, records, with_groups
+from trio_tlsx.sessions.anti_replay import MemoryReplayRegister
+from trio_tlsx.sessions.client import Session
+from trio_tlsx.sessions.ticket_keys import TicketKeys
 
 from trio_tlsx.config import ClientConfig, ServerConfig
 from trio_tlsx.crypto import key_schedule, signatures
@@ -64,9 +67,6 @@ from trio_tlsx.messages.handshake import (
     encode_message,
 )
 from trio_tlsx.pki.credentials import Credentials
-from trio_tlsx.replay import MemoryReplayRegister
-from trio_tlsx.sessions import Session
-from trio_tlsx.ticket_keys import TicketKeys
 
 REPLAYED, KEYS = (3, 4, 5, 6, 7), (2,)
 

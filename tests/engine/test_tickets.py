@@ -17,6 +17,7 @@ from engine_pairs import (
     send,
     shake_hands,
 )
+from trio_tlsx.sessions.ticket_store import MAX_TICKET_APPLICATION_DATA
 from worlds import World, new_world
 
 from trio_tlsx import ConfigError, InternalError, MemoryTicketStore, Negotiated, TicketKeys
@@ -26,7 +27,6 @@ from trio_tlsx.engine.resumption import MAX_TICKET_LENGTH, TICKET_NAME_LENGTH
 from trio_tlsx.engine.wants import Question, Want
 from trio_tlsx.errors import AlertDescription
 from trio_tlsx.messages.handshake import NewSessionTicket, encode_message
-from trio_tlsx.tickets import MAX_TICKET_APPLICATION_DATA
 
 RIDER = b"what the application wants back"
 

@@ -18,6 +18,7 @@ from scripted_peer import (
     authority,
     credentials,
 )
+from trio_tlsx.sessions.client import Session
 
 from trio_tlsx.config import ClientConfig, ServerConfig
 from trio_tlsx.crypto.groups import GROUPS
@@ -37,7 +38,6 @@ from trio_tlsx.messages.handshake import (
     ServerHello,
 )
 from trio_tlsx.record.protection import Opener, Sealer
-from trio_tlsx.sessions import Session
 
 SECRET = b"a secret of 32 octets, as it is."
 MAX_EARLY_DATA = 1000

@@ -9,8 +9,8 @@ from os import urandom
 from pathlib import Path
 
 from ..errors import ConfigError
-from ..sealing import KEY_LENGTH
-from ..sessions import Session
+from ..sessions.client import Session
+from ..sessions.sealing import KEY_LENGTH
 
 __all__ = ["SessionFile", "trust_context"]
 

@@ -26,7 +26,7 @@ from ..pki.negotiated import Negotiated
 from ..pki.server_name import ServerName
 from ..pki.trust import TrustStore
 from ..pki.verification import verify_server
-from ..sessions import Session
+from ..sessions.client import Session
 from . import authentication, early_data, selection
 from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
 from .compressed_certificates import compressor_for, decompressed, message_types

@@ -23,7 +23,7 @@ from ..messages.versions import TLS12, TLS13, VERSION_NAMES
 from ..pki.server_name import ServerName
 from ..record.protection import INITIAL_RECORD_VERSION, LEGACY_RECORD_VERSION
 from ..record.receive import unexpected
-from ..sessions import Session
+from ..sessions.client import Session
 from . import client13, early_data
 from .compressed_certificates import offer
 from .external import psks_of

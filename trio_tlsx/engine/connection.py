@@ -33,7 +33,7 @@ from ..record.deframer import CloseNotifyReceived, MessageReader, RawMessage
 from ..record.key_update import KeyUpdates
 from ..record.receive import Incoming, unexpected
 from ..record.send import Outgoing
-from ..sessions import Session
+from ..sessions.client import Session
 from . import client_hello, server_hello
 from .early_data import checked as checked_early_data
 from .handshake import Established, Handshake, Observer, Steps

@@ -21,7 +21,7 @@ from ..messages.codec import Buffer
 from ..messages.extensions import Extensions, ExtensionType
 from ..messages.handshake import ClientHello, EndOfEarlyData
 from ..record.protection import MAX_INNER_PLAINTEXT_LENGTH
-from ..sessions import Session
+from ..sessions.client import Session
 from .handshake import Handshake, Steps
 from .psk import Psk, decode_offered_psks
 from .questions import FirstUseWanted

@@ -8,9 +8,9 @@ from typing import Any
 
 from ..crypto.cipher_suites import CipherSuite
 from ..errors import ConfigError
-from ..external_psk import HASHES, ExternalPSK, FindPSK, HashName
+from ..sessions.external_psk import HASHES, ExternalPSK, FindPSK, HashName
+from ..sessions.psk_import import ImportedIdentity, import_key
 from .handshake import Handshake, Steps
-from .importer import ImportedIdentity, import_key
 from .psk import Psk
 from .questions import PSKWanted
 

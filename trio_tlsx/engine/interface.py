@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from ..messages.codec import Buffer
 from ..pki.negotiated import Negotiated
-from ..sessions import Session
+from ..sessions.client import Session
 from .ssl_object import ConnectionNames
 from .wants import Question, Want
 

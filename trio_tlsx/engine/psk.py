@@ -11,11 +11,11 @@ from ..config import ClientConfig, ServerConfig
 from ..crypto.cipher_suites import CipherSuite
 from ..crypto.key_schedule import KeySchedule, finished_verify_data
 from ..errors import AlertDescription, ProtocolError
-from ..external_psk import ExternalPSK
 from ..messages import extensions as ext
 from ..messages.codec import Reader, opaque8, opaque16, uint32
 from ..messages.extensions import ExtensionType
 from ..messages.handshake import ClientHello, encode_message
+from ..sessions.external_psk import ExternalPSK
 
 __all__ = [
     "PSK_DHE_KE",

@@ -10,13 +10,13 @@ from typing import Any, ClassVar, cast
 from ..config import ServerConfig
 from ..crypto.signatures import SignatureScheme
 from ..errors import InternalError
-from ..external_psk import ExternalPSK, FindPSK
 from ..messages.info import CertificateRequest, ClientHello
 from ..pki.credentials import Credentials
 from ..pki.peer import Peer
-from ..replay import ReplayRegister
-from ..sessions import Session, SessionStore
-from ..tickets import TicketStore
+from ..sessions.anti_replay import ReplayRegister
+from ..sessions.client import Session, SessionStore
+from ..sessions.external_psk import ExternalPSK, FindPSK
+from ..sessions.ticket_store import TicketStore
 from .wants import Question
 
 __all__ = [

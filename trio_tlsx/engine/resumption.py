@@ -23,9 +23,9 @@ from ..messages.extensions import Context, ExtensionType, check_context
 from ..messages.handshake import ClientHello, NewSessionTicket
 from ..pki.credentials import Credentials
 from ..pki.server_name import ServerName
-from ..sessions import MAX_AGE, Session
-from ..ticket_keys import MAX_LIFETIME
-from ..tickets import TicketStore
+from ..sessions.client import MAX_AGE, Session
+from ..sessions.ticket_keys import MAX_LIFETIME
+from ..sessions.ticket_store import TicketStore
 from .authentication import PeerIdentity
 from .handshake import Handshake, Steps
 from .psk import Psk

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ..config import ClientConfig, ServerConfig
 from ..crypto.cipher_suites import CipherSuite
-from ..sessions import Session
+from ..sessions.client import Session
 from .certificate_dict import certificate_dict
 from .handshake import Established
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import urandom
 
-from .clock import Clock, utc_now
-from .errors import ConfigError
+from ..clock import Clock, utc_now
+from ..errors import ConfigError
 from .sealing import KEY_LENGTH, seal, unseal
 
 __all__ = ["TicketKeys"]

@@ -7,8 +7,8 @@ import os
 from collections.abc import Awaitable
 from typing import Protocol
 
-from .clock import EPOCH, MILLISECOND, Clock, utc_now
-from .errors import ConfigError
+from ..clock import EPOCH, MILLISECOND, Clock, utc_now
+from ..errors import ConfigError
 
 __all__ = ["MemoryReplayRegister", "ReplayRegister"]
 

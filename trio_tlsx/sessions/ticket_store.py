@@ -10,8 +10,8 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeAlias
 
-from .errors import ConfigError, InternalError
-from .pki.negotiated import Negotiated
+from ..errors import ConfigError, InternalError
+from ..pki.negotiated import Negotiated
 
 __all__ = [
     "MAX_TICKET_APPLICATION_DATA",

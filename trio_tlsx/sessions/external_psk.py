@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal, TypeAlias
 
-from .crypto.cipher_suites import Hash
-from .engine.importer import ImportedIdentity
-from .errors import ConfigError
+from ..crypto.cipher_suites import Hash
+from ..errors import ConfigError
+from .psk_import import ImportedIdentity
 
 __all__ = ["ExternalPSK", "FindPSK", "PSKs", "list_psks", "psk_finder"]
 

@@ -11,11 +11,11 @@ from typing import Protocol
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from .clock import EPOCH, MILLISECOND
-from .crypto.cipher_suites import CIPHER_SUITES
-from .errors import ConfigError, ProtocolError
-from .messages.codec import Reader, opaque8, opaque16, opaque24, uint8, uint16, uint32, uint64
-from .pki.certificates import MALFORMED
+from ..clock import EPOCH, MILLISECOND
+from ..crypto.cipher_suites import CIPHER_SUITES
+from ..errors import ConfigError, ProtocolError
+from ..messages.codec import Reader, opaque8, opaque16, opaque24, uint8, uint16, uint32, uint64
+from ..pki.certificates import MALFORMED
 from .sealing import KEY_LENGTH, seal, unseal
 
 __all__ = ["MemorySessionStore", "Session", "SessionStore"]

@@ -1,0 +1,1 @@
+"""Session resumption, tickets, anti-replay and external pre-shared keys."""
