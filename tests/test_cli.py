@@ -18,7 +18,7 @@ import trio
 from processes import CLI, ROOT, Result, Server, peer_program, run_program, running
 
 from trio_tlsx.cli import commands, demo, report
-from trio_tlsx.config import ServerConfig
+from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.pki.credentials import Credentials
 from trio_tlsx.stream import TLSStream
 from trio_tlsx.testing import CA, write_pem_files

@@ -17,7 +17,7 @@ from processes import run_program
 
 import trio_tlsx
 from trio_tlsx import ClientConfig, ConfigError, Connection, ServerConfig, Want
-from trio_tlsx.key_log import KeyLog
+from trio_tlsx.config.key_log import KeyLog
 from trio_tlsx.testing import CA
 
 SERVER_NAME = "test.example"

@@ -2,7 +2,9 @@
 
 from trio import NeedHandshakeError
 
-from .config import ClientConfig, ServerConfig
+from .config.client import ClientConfig
+from .config.key_log import key_log_from_environment
+from .config.server import ServerConfig
 from .crypto.signatures import SignatureScheme, schemes_for
 from .engine.connection import Connection
 from .engine.questions import (
@@ -31,7 +33,6 @@ from .errors import (
     TLSError,
     Truncated,
 )
-from .key_log import key_log_from_environment
 from .listener import (
     TLSListener,
     handshake_first,

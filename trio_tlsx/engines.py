@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ssl
 
-from .config import ClientConfig, ServerConfig
+from .config.client import ClientConfig
+from .config.server import ServerConfig
 from .engine.connection import Connection
 from .engine.interface import Engine
 from .engine.openssl import OpenSSLConnection

@@ -10,7 +10,8 @@ from typing import Generic, NoReturn, TypeVar
 
 import trio
 
-from .config import ClientConfig, ServerConfig
+from .config.client import ClientConfig
+from .config.server import ServerConfig
 from .engines import engine_for
 from .errors import TLSError
 from .pki.describe import socket_address

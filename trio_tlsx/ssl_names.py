@@ -7,7 +7,8 @@ from typing import Any, Literal, cast, overload
 
 import trio
 
-from .config import ClientConfig, ServerConfig
+from .config.client import ClientConfig
+from .config.server import ServerConfig
 from .engine.interface import Engine
 from .engine.ssl_object import ConnectionNames
 from .sessions.client import Session

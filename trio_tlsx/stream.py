@@ -33,7 +33,8 @@ from typing import Generic, TypeVar, cast
 
 import trio
 
-from .config import ClientConfig, ServerConfig
+from .config.client import ClientConfig
+from .config.server import ServerConfig
 from .driver import Driver
 from .engines import engine_for
 from .pki.negotiated import Negotiated

@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from .clock import utc_now
-from .config import ClientConfig, ServerConfig
+from .config.client import ClientConfig
+from .config.server import ServerConfig
 from .crypto.signatures import PrivateKey, PurePrivateKey
 from .errors import ConfigError
 from .pki.credentials import Credentials, PrivateKeySigner

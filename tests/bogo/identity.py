@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from flags import Flags, Unimplemented
 from later import later
-from trio_tlsx.sessions.external_psk import ExternalPSK
 
 from trio_tlsx.crypto.signatures import SignatureScheme, schemes_for
 from trio_tlsx.errors import ConfigError, NegotiationError
 from trio_tlsx.messages import extensions as ext
 from trio_tlsx.messages.info import CertificateRequest, ClientHello
 from trio_tlsx.pki.credentials import Credentials, PrivateKeySigner
+from trio_tlsx.sessions.external_psk import ExternalPSK
 
 __all__ = ["Disappointed", "Identity"]
 

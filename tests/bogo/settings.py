@@ -11,11 +11,9 @@ from cryptography import x509
 from flags import Flags, Unimplemented
 from identity import Identity
 from later import later
-from trio_tlsx.sessions.anti_replay import MemoryReplayRegister
-from trio_tlsx.sessions.client import Session
-from trio_tlsx.sessions.ticket_keys import TicketKeys
 
-from trio_tlsx.config import ClientConfig, ServerConfig
+from trio_tlsx.config.client import ClientConfig
+from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.crypto.groups import DEFAULT_GROUPS, GROUPS
 from trio_tlsx.crypto.signatures import (
     CERTIFICATE_VERIFY_SCHEMES,
@@ -28,6 +26,9 @@ from trio_tlsx.pki.peer import Peer
 from trio_tlsx.pki.policy import check_leaf_key
 from trio_tlsx.pki.trust import TrustStore
 from trio_tlsx.record.protection import MAX_PLAINTEXT_LENGTH
+from trio_tlsx.sessions.anti_replay import MemoryReplayRegister
+from trio_tlsx.sessions.client import Session
+from trio_tlsx.sessions.ticket_keys import TicketKeys
 
 __all__ = ["NO_NAME", "Memory", "Verification", "client_config", "server_config"]
 

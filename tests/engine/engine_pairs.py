@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Generator, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from trio_tlsx.config import ClientConfig, ServerConfig
+from trio_tlsx.config.client import ClientConfig
+from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.crypto.groups import GROUPS, EphemeralKey, Group
 from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.engine.connection import Connection

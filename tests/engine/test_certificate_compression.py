@@ -21,7 +21,8 @@ from engine_pairs import (
     shake_hands,
 )
 
-from trio_tlsx.config import ClientConfig, ServerConfig
+from trio_tlsx.config.client import ClientConfig
+from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import ConfigError
 from trio_tlsx.pki.compression import CertificateCompressor, compressors_of

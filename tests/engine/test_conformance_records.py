@@ -19,7 +19,7 @@ from engine_pairs import (
     send,
 )
 
-from trio_tlsx.config import MAX_EARLY_DATA_SIZE
+from trio_tlsx.config.server import MAX_EARLY_DATA_SIZE
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import AlertDescription
 from trio_tlsx.messages.alerts import WARNING

@@ -31,7 +31,8 @@ from engine_pairs import (
     with_groups,
 )
 
-from trio_tlsx.config import ClientConfig, ServerConfig
+from trio_tlsx.config.client import ClientConfig
+from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.crypto.groups import ECDHKey, Group, X25519Key
 from trio_tlsx.engine import client_hello, server_hello
 from trio_tlsx.engine.connection import Connection

@@ -24,8 +24,6 @@ from engine_pairs import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-from trio_tlsx.sessions.external_psk import HashName, PSKs
-from trio_tlsx.sessions.psk_import import ImportedIdentity
 
 from trio_tlsx import ClientConfig, ConfigError, ExternalPSK, Peer, PSKWanted, ServerConfig
 from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
@@ -40,6 +38,8 @@ from trio_tlsx.errors import AlertDescription, InternalError, TLSError
 from trio_tlsx.messages.extensions import ExtensionType
 from trio_tlsx.messages.handshake import ClientHello, NewSessionTicket, encode_message
 from trio_tlsx.record.protection import ContentType
+from trio_tlsx.sessions.external_psk import HashName, PSKs
+from trio_tlsx.sessions.psk_import import ImportedIdentity
 
 SHA256, SHA384 = CIPHER_SUITES[0x1301], CIPHER_SUITES[0x1302]
 NAME, KEY = b"client 1", bytes(range(32))

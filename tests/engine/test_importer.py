@@ -10,14 +10,14 @@ from cryptography.hazmat.primitives import hashes, hmac
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from hypothesis import given
 from hypothesis import strategies as st
-from trio_tlsx.sessions.external_psk import HashName
-from trio_tlsx.sessions.psk_import import ImportedIdentity
 
 from trio_tlsx import ExternalPSK
 from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
 from trio_tlsx.engine import psk
 from trio_tlsx.engine.external import psks_of
 from trio_tlsx.engine.psk import Psk
+from trio_tlsx.sessions.external_psk import HashName
+from trio_tlsx.sessions.psk_import import ImportedIdentity
 
 SHA256, SHA384 = CIPHER_SUITES[0x1301], CIPHER_SUITES[0x1302]
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from engine_pairs import CLIENT, SERVER, carry, established, failure_of, read_all, sealer, send
 
-from trio_tlsx.config import ServerConfig
+from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.wants import Want
 from trio_tlsx.errors import AlertDescription, ConfigError

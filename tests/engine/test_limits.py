@@ -25,7 +25,8 @@ from engine_pairs import (
     shake_hands,
 )
 
-from trio_tlsx.config import MAX_EARLY_DATA_SIZE, ClientConfig
+from trio_tlsx.config.client import ClientConfig
+from trio_tlsx.config.server import MAX_EARLY_DATA_SIZE
 from trio_tlsx.engine import client_hello
 from trio_tlsx.engine.connection import MAX_TICKETS, Connection
 from trio_tlsx.engine.wants import Want

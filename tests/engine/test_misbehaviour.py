@@ -24,7 +24,8 @@ from engine_pairs import (
     turn,
 )
 
-from trio_tlsx.config import ClientConfig, ServerConfig
+from trio_tlsx.config.client import ClientConfig
+from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.crypto.groups import GROUPS, Group
 from trio_tlsx.crypto.signatures import schemes_for
 from trio_tlsx.engine.client_hello import DOWNGRADE_SENTINELS

@@ -23,7 +23,8 @@ from engine_pairs import (
     shake_hands,
 )
 
-from trio_tlsx.config import ClientConfig, ServerConfig
+from trio_tlsx.config.client import ClientConfig
+from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
 from trio_tlsx.crypto.groups import GROUPS
 from trio_tlsx.crypto.signatures import PrivateKey, SignatureScheme, schemes_for

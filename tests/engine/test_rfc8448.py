@@ -39,11 +39,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
 from engine_pairs import AbsentSigner, authority, fixed_group, outgoing, records, with_groups
-from trio_tlsx.sessions.anti_replay import MemoryReplayRegister
-from trio_tlsx.sessions.client import Session
-from trio_tlsx.sessions.ticket_keys import TicketKeys
 
-from trio_tlsx.config import ClientConfig, ServerConfig
+from trio_tlsx.config.client import ClientConfig
+from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.crypto import key_schedule, signatures
 from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
 from trio_tlsx.crypto.groups import ECDHKey, EphemeralKey, X25519Key
@@ -67,6 +65,9 @@ from trio_tlsx.messages.handshake import (
     encode_message,
 )
 from trio_tlsx.pki.credentials import Credentials
+from trio_tlsx.sessions.anti_replay import MemoryReplayRegister
+from trio_tlsx.sessions.client import Session
+from trio_tlsx.sessions.ticket_keys import TicketKeys
 
 REPLAYED, KEYS = (3, 4, 5, 6, 7), (2,)
 

@@ -22,7 +22,7 @@ from engine_pairs import (
     sealed,
 )
 
-from trio_tlsx.config import ServerConfig
+from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.engine import client13
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.wants import Want

@@ -17,7 +17,6 @@ from engine_pairs import (
     send,
     shake_hands,
 )
-from trio_tlsx.sessions.ticket_store import MAX_TICKET_APPLICATION_DATA
 from worlds import World, new_world
 
 from trio_tlsx import ConfigError, InternalError, MemoryTicketStore, Negotiated, TicketKeys
@@ -27,6 +26,7 @@ from trio_tlsx.engine.resumption import MAX_TICKET_LENGTH, TICKET_NAME_LENGTH
 from trio_tlsx.engine.wants import Question, Want
 from trio_tlsx.errors import AlertDescription
 from trio_tlsx.messages.handshake import NewSessionTicket, encode_message
+from trio_tlsx.sessions.ticket_store import MAX_TICKET_APPLICATION_DATA
 
 RIDER = b"what the application wants back"
 

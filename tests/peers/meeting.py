@@ -15,7 +15,8 @@ import trio
 from authority import SERVER_NAME, Authority
 from peer import SAFETY_NET, Part, Peer, Role, Saw
 
-from trio_tlsx.config import ClientConfig, ServerConfig
+from trio_tlsx.config.client import ClientConfig
+from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.errors import TLSError
 from trio_tlsx.messages.handshake import HELLO_RETRY_REQUEST_RANDOM
 from trio_tlsx.stream import TLSStream

@@ -5,7 +5,8 @@ import ssl
 import pytest
 from tls_pairs import MEMORY, SERVER_NAME, SOCKET, Engine, Transports
 
-from trio_tlsx.config import ClientConfig, ServerConfig
+from trio_tlsx.config.client import ClientConfig
+from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.testing import CA, write_pem_files
 
 

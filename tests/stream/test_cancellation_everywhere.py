@@ -17,10 +17,10 @@ from dataclasses import replace
 import pytest
 import trio
 from tls_pairs import AnyStream, Cutter, Engine, Transports, connected, paired
-from trio_tlsx.sessions.client import MemorySessionStore, Session
 
-from trio_tlsx.config import ClientConfig
+from trio_tlsx.config.client import ClientConfig
 from trio_tlsx.errors import AlertDescription, HandshakeShutdown, Truncated
+from trio_tlsx.sessions.client import MemorySessionStore, Session
 from trio_tlsx.stream import TLSStream
 
 MAX_CHECKPOINTS = 200

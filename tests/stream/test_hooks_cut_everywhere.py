@@ -20,16 +20,17 @@ from tls_pairs import (
     handshake,
     paired,
 )
-from trio_tlsx.sessions.client import MemorySessionStore, Session
-from trio_tlsx.sessions.external_psk import ExternalPSK
-from trio_tlsx.sessions.ticket_store import MemoryTicketStore
 
-from trio_tlsx.config import ClientConfig, ServerConfig
+from trio_tlsx.config.client import ClientConfig
+from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.engine import questions
 from trio_tlsx.engine.wants import Question
 from trio_tlsx.errors import HandshakeShutdown, Truncated
 from trio_tlsx.pki.credentials import Credentials
+from trio_tlsx.sessions.client import MemorySessionStore, Session
+from trio_tlsx.sessions.external_psk import ExternalPSK
+from trio_tlsx.sessions.ticket_store import MemoryTicketStore
 from trio_tlsx.testing import CA
 
 CHECKPOINTS = 3  # of a hook

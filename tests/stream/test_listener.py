@@ -16,7 +16,8 @@ import trio
 import trio.testing
 from tls_pairs import SERVER_NAME, Engine, stays_blocked
 
-from trio_tlsx.config import ClientConfig, ServerConfig
+from trio_tlsx.config.client import ClientConfig
+from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.errors import CertificateError, ConfigError
 from trio_tlsx.listener import (
     TLSListener,

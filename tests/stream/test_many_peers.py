@@ -25,7 +25,7 @@ import trio
 import trio.testing
 from tls_pairs import SERVER_NAME, Engine
 
-from trio_tlsx.config import ServerConfig
+from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.listener import HANDSHAKE_TIMEOUT, serve_tls_over_tcp
 from trio_tlsx.pki.credentials import Credentials

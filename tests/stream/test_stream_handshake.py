@@ -24,7 +24,7 @@ from tls_pairs import (
     paired,
 )
 
-from trio_tlsx.config import ClientConfig
+from trio_tlsx.config.client import ClientConfig
 from trio_tlsx.errors import (
     AlertDescription,
     AlertReceived,

@@ -9,7 +9,7 @@ import trio
 import trio.testing
 from tls_pairs import MEMORY, SERVER_NAME, SOCKET, AnyStream, Engine, Transports, handshake, paired
 
-from trio_tlsx.config import ServerConfig
+from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.errors import AlertDescription, AlertReceived, HandshakeShutdown, InternalError
 from trio_tlsx.pki.credentials import Credentials

@@ -25,7 +25,7 @@ from tls_pairs import (
     stays_blocked,
 )
 
-from trio_tlsx.config import ServerConfig
+from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.wants import Want
 from trio_tlsx.errors import AlertDescription, AlertReceived, ProtocolError

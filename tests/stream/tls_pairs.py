@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 import trio
 import trio.testing
 
-from trio_tlsx.config import ClientConfig, ServerConfig
+from trio_tlsx.config.client import ClientConfig
+from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.stream import TLSStream
 
 SERVER_NAME = "test.example"

@@ -18,9 +18,9 @@ from scripted_peer import (
     authority,
     credentials,
 )
-from trio_tlsx.sessions.client import Session
 
-from trio_tlsx.config import ClientConfig, ServerConfig
+from trio_tlsx.config.client import ClientConfig
+from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.crypto.groups import GROUPS
 from trio_tlsx.crypto.key_schedule import KeySchedule
 from trio_tlsx.crypto.signatures import SignatureScheme
@@ -38,6 +38,7 @@ from trio_tlsx.messages.handshake import (
     ServerHello,
 )
 from trio_tlsx.record.protection import Opener, Sealer
+from trio_tlsx.sessions.client import Session
 
 SECRET = b"a secret of 32 octets, as it is."
 MAX_EARLY_DATA = 1000

@@ -17,13 +17,13 @@ from scripted_peer import (
     RetryingServerPeer,
     ServerPeer,
 )
-from trio_tlsx.sessions.external_psk import ExternalPSK
 
 from trio_tlsx.engine.external import psks_of
 from trio_tlsx.engine.psk import OfferedPsks, Psk, with_psks
 from trio_tlsx.errors import AlertDescription as A
 from trio_tlsx.messages.extensions import ExtensionType as E
 from trio_tlsx.messages.handshake import Certificate, CertificateRequest, ClientHello
+from trio_tlsx.sessions.external_psk import ExternalPSK
 
 KEY = ExternalPSK(b"client 1", bytes(range(32)))
 [PSK] = psks_of(KEY, [SUITE])

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
-from trio_tlsx.config import ClientConfig, ServerConfig
+from trio_tlsx.config.client import ClientConfig
+from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.crypto import signatures
 from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
 from trio_tlsx.crypto.groups import GROUPS, EphemeralKey

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 import trio
 
-from ..config import MAX_EARLY_DATA_SIZE, MAX_TICKETS_ISSUED, ClientConfig, ServerConfig
+from ..config.client import ClientConfig
+from ..config.server import MAX_EARLY_DATA_SIZE, MAX_TICKETS_ISSUED, ServerConfig
 from ..pki.credentials import Credentials
 from ..pki.trust import TrustStore
 from . import connect as connecting

@@ -11,7 +11,7 @@ import click
 import trio
 from rich.console import Console
 
-from ..config import ClientConfig
+from ..config.client import ClientConfig
 from ..pki.server_name import ServerName
 from ..stream import TLSStream
 from .failures import describe

@@ -10,7 +10,8 @@ import trio
 from rich.console import Console
 from rich.text import Text
 
-from ..config import ClientConfig, ServerConfig
+from ..config.client import ClientConfig
+from ..config.server import ServerConfig
 from ..errors import HandshakeShutdown
 from ..listener import TLSListener, serve_tls_over_tcp
 from ..stream import TLSStream

@@ -13,7 +13,7 @@ import click
 import trio
 from cryptography import x509
 
-from ..config import ServerConfig
+from ..config.server import ServerConfig
 from ..listener import TLSListener, peer_of, serve_tls_over_tcp
 from ..pki.describe import printable, socket_address
 from ..pki.pinning import spki_pin

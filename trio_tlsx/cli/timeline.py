@@ -12,7 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from ..config import ClientConfig
+from ..config.client import ClientConfig
 from ..engine.connection import Connection
 from ..engine.wants import Want
 from ..pki.negotiated import Negotiated

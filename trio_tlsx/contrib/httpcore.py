@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import httpcore
 import trio
 
-from ..config import ClientConfig
+from ..config.client import ClientConfig
 from ..stream import TLSStream
 
 __all__ = ["Backend", "ConfigChoice"]

@@ -11,7 +11,8 @@ from types import MappingProxyType
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from ..config import ClientConfig, ServerConfig
+from ..config.client import ClientConfig
+from ..config.server import ServerConfig
 from ..crypto import signatures
 from ..crypto.cipher_suites import CipherSuite
 from ..crypto.key_schedule import finished_verify_data

@@ -8,7 +8,7 @@ from functools import partial
 
 from cryptography import x509
 
-from ..config import ClientConfig
+from ..config.client import ClientConfig
 from ..crypto.cipher_suites import CipherSuite
 from ..crypto.groups import Group
 from ..crypto.key_schedule import KeySchedule

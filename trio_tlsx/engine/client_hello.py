@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import urandom
 
-from ..config import ClientConfig
+from ..config.client import ClientConfig
 from ..crypto.cipher_suites import CipherSuite
 from ..crypto.groups import EphemeralKey, Group
 from ..crypto.signatures import CERTIFICATE_ONLY_SCHEMES

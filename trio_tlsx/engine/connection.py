@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from traceback import clear_frames
 from typing import Any, cast
 
-from ..config import ClientConfig, ServerConfig
+from ..config.client import ClientConfig
+from ..config.server import ServerConfig
 from ..crypto import exporter
 from ..errors import (
     AlertDescription,

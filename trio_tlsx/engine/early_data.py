@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..clock import MILLISECOND
-from ..config import ClientConfig, ServerConfig
+from ..config.client import ClientConfig
+from ..config.server import ServerConfig
 from ..crypto.cipher_suites import CipherSuite
 from ..crypto.key_schedule import KeySchedule
 from ..errors import AlertDescription, ConfigError, ProtocolError

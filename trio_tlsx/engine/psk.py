@@ -7,7 +7,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
-from ..config import ClientConfig, ServerConfig
+from ..config.client import ClientConfig
+from ..config.server import ServerConfig
 from ..crypto.cipher_suites import CipherSuite
 from ..crypto.key_schedule import KeySchedule, finished_verify_data
 from ..errors import AlertDescription, ProtocolError

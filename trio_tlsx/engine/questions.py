@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, cast
 
-from ..config import ServerConfig
+from ..config.server import ServerConfig
 from ..crypto.signatures import SignatureScheme
 from ..errors import InternalError
 from ..messages.info import CertificateRequest, ClientHello

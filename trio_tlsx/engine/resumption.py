@@ -12,7 +12,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ..clock import EPOCH, MILLISECOND
-from ..config import ClientConfig, ServerConfig
+from ..config.client import ClientConfig
+from ..config.server import ServerConfig
 from ..crypto.cipher_suites import CIPHER_SUITES, CipherSuite
 from ..crypto.key_schedule import expand_label
 from ..crypto.signatures import SignatureScheme

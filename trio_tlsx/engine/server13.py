@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from cryptography import x509
 
-from ..config import ServerConfig
+from ..config.server import ServerConfig
 from ..crypto.cipher_suites import CipherSuite
 from ..crypto.groups import Group
 from ..crypto.key_schedule import KeySchedule

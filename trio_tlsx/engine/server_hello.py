@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import urandom
 
-from ..config import MAX_EARLY_DATA_SIZE, ServerConfig
+from ..config.server import MAX_EARLY_DATA_SIZE, ServerConfig
 from ..crypto.cipher_suites import CipherSuite
 from ..crypto.groups import Group
 from ..errors import AlertDescription, NegotiationError, ProtocolError

@@ -7,7 +7,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ..config import ClientConfig, ServerConfig
+from ..config.client import ClientConfig
+from ..config.server import ServerConfig
 from ..crypto.cipher_suites import CipherSuite
 from ..sessions.client import Session
 from .certificate_dict import certificate_dict

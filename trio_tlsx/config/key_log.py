@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from typing import TypeAlias
 
-from .errors import ConfigError
+from ..errors import ConfigError
 
 __all__ = ["KeyLog", "key_log_from_environment", "key_log_writer"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from .errors import ConfigError
+from ..errors import ConfigError
 
 __all__ = ["GROUP_ALIASES", "encode_alpn", "look_up"]
 

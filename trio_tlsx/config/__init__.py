@@ -1,0 +1,1 @@
+"""What the caller configures: :class:`ClientConfig` and :class:`ServerConfig`."""

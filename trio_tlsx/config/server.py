@@ -1,0 +1,200 @@
+"""The options of a server: frozen, checked when made, shared by connections."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from cryptography.hazmat.primitives import hashes
+
+from ..errors import ConfigError
+from ..messages.info import ClientHello
+from ..pki.credentials import Credentials
+from ..pki.negotiated import Negotiated
+from ..pki.trust import TrustStore
+from ..sessions.anti_replay import MemoryReplayRegister, ReplayRegister
+from ..sessions.external_psk import FindPSK, PSKs, psk_finder
+from ..sessions.ticket_keys import TicketKeys
+from ..sessions.ticket_store import TicketApplicationData, TicketStore, application_data_source
+from .common import CommonConfig
+
+__all__ = ["MAX_EARLY_DATA_SIZE", "MAX_TICKETS_ISSUED", "ServerConfig"]
+
+#: CA names that a server sends, in bytes. Beyond that a client may send any certificate: a list
+#: of everybody, such as a platform's CAs, guides nobody.
+MAX_AUTHORITIES_LENGTH = 2**13
+
+MAX_TICKETS_ISSUED = 16
+
+#: Early data in one handshake, in bytes. It is also what a server skips that rejects it, as any
+#: server of that name may on any other day: BoringSSL takes no more, and does not skip much more.
+MAX_EARLY_DATA_SIZE = 14_336
+
+
+#: Whom a server is for a client, if it is anybody.
+ServerIdentity: TypeAlias = "Credentials | Sequence[Credentials] | ServerConfig | None"
+SelectServerCredentials: TypeAlias = (
+    "Callable[[ClientHello], ServerIdentity | Awaitable[ServerIdentity]]"
+)
+
+
+@dataclass(frozen=True)
+class ServerConfig(CommonConfig):
+    """What a server accepts and who it is.
+
+    Args:
+        credentials: its certificate chain and key. Or several: each client gets the first for
+            the name that it asks for (else for a wildcard that covers it, else any) with which
+            we can sign so that the client understands it.
+        select_credentials: instead of ``credentials``, is called with each
+            :class:`ClientHello` and gives ``Credentials``, several of them, a whole other
+            ``ServerConfig`` to go on with, or None to refuse the name (``unrecognized_name``). It
+            may give an awaitable of that, which is awaited in the task that does the handshake.
+        alpn_protocols: application protocols (RFC 7301), most wanted first. A client that offers
+            ALPN and none of these is refused with ``no_application_protocol``.
+        cipher_suites: names of the IANA registry, most wanted first.
+        groups: key exchanges, likewise; ``"P-256"`` is understood too.
+        signature_schemes: what clients may sign with, likewise.
+        certificate_compression: what certificates, our own and clients', may be compressed with
+            (RFC 8879), the most wanted first: ``"zlib"``, on Python 3.14 ``"zstd"``, or a
+            :class:`CertificateCompressor`. Nothing by default.
+        record_size_limit: the largest plaintext record that the client may send, in bytes, with
+            its content type (RFC 8449): 64 to 16,385.
+        max_fragment_size: how much one record carries that we send, in bytes: 64 to 16,384. A peer
+            on a slow line can read small records sooner; for both sides they are more work.
+        key_update_bytes: go on to new keys (KeyUpdate) whenever about so many bytes of application
+            data were sent, 16,384 at least; by default only when the cipher suite needs it.
+        key_log: where the secrets of each connection are written (RFC 9850), so that Wireshark
+            can read a recording: a path, a function that is given each line, or
+            :func:`key_log_from_environment`. Whoever has the log can read the connections.
+        client_auth: whether clients are asked for a certificate: ``"none"``, ``"optional"``
+            (those without one are let in) or ``"required"``.
+        client_trust: the CAs that may have issued their certificates. Clients are told the CAs'
+            names, if that is no more than 8 KiB.
+        require_cookie: have each client repeat a cookie (RFC 9846 4.3.2) before a key exchange and
+            a signature are computed for it; it costs a round trip. ``select_credentials``,
+            ``ticket_store`` and ``psks`` are asked before it.
+        verify: is called with the :class:`Peer` after it has shown that it holds its key and the
+            built-in verification has accepted it, to refuse it nevertheless, by raising
+            :class:`CertificateError`; or several such functions, one after the other. Each gives
+            None, or an awaitable, which is awaited in the task that does the handshake. Ready-made
+            are :func:`pin_spki`, :func:`check_stapled_ocsp` and :func:`check_crl`.
+        verify_replaces_builtin: have ``verify`` alone decide. It is then asked about every peer;
+            what the built-in verification says against one is its ``error``.
+        tickets: how many session tickets each client gets that can use them, 0 to 16. They leave
+            with the first data that is sent.
+        ticket_keys: what the tickets are sealed with; by default keys of this configuration's
+            own, which rotate.
+        ticket_store: where what is in the tickets is kept. The client then gets no more than a
+            name for it, and each ticket is good for one use.
+        ticket_application_data: what of the application's own rides in the tickets, up to 255
+            bytes: the same in each, or a function that is given ``negotiated``. A connection that
+            resumes has it in ``negotiated.ticket_application_data``.
+        max_early_data_size: how much early data (0-RTT, RFC 9846 2.3) a client may send that
+            resumes a session, in bytes: up to 14,336. None by default, and only who calls
+            :meth:`TLSStream.receive_replayable_early_data` gets any. Whoever records early data
+            can replay it: the register below stops what it hears of, and the rest is for the
+            application to stand.
+        replay_register: what tells early data that was sent first from its replays; by default a
+            :class:`MemoryReplayRegister` of this configuration's own. With ``ticket_keys`` it must
+            be given: whoever shares the one must share the other.
+        psks: keys that clients may be known by instead of certificates; or a mapping of them by
+            their identities, which may change; or a function that is called with an identity and
+            gives its :class:`ExternalPSK`, or None where there is none. It may give an awaitable
+            of that, which is awaited in the task that does the handshake. A client that offers
+            none that is known here gets a certificate; without ``credentials`` it is refused, just
+            as one that does not have the key of its identity (``decrypt_error``). No certificate
+            is asked of a client that has a key, whatever ``client_auth`` says, and ``verify`` is
+            not asked about it.
+        psk_without_key_exchange: do without a key exchange for clients that have a key and want
+            it so. Whoever gets hold of the key later can read such a connection.
+        grease: put values that mean nothing (RFC 8701) where the peer has to ignore them.
+        clock: gives the time by which certificates are judged.
+
+    Raises:
+        ConfigError: a name is unknown or a value out of range.
+    """
+
+    select_credentials: SelectServerCredentials | None = None
+    client_auth: Literal["none", "optional", "required"] = "none"
+    client_trust: TrustStore | None = None
+    require_cookie: bool = False
+    tickets: int = 2
+    ticket_keys: TicketKeys | None = None
+    ticket_store: TicketStore | None = None
+    ticket_application_data: TicketApplicationData = field(default=b"", repr=False)
+    max_early_data_size: int = 0
+    replay_register: ReplayRegister | None = None
+    psks: PSKs = ()
+
+    early_data_register: ReplayRegister | None = field(init=False, repr=False, compare=False)
+    find_psk: FindPSK | None = field(init=False, repr=False, compare=False)
+    ticket_sealer: TicketKeys = field(init=False, repr=False, compare=False)
+    ticket_rider: Callable[[Negotiated], bytes] = field(init=False, repr=False, compare=False)
+    client_policy: bytes = field(init=False, repr=False, compare=False)
+
+    client_authorities: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "find_psk", psk_finder(self.psks))
+        if self.candidates and self.select_credentials is not None:
+            raise ConfigError(
+                "a server needs either credentials= or select_credentials=, not both"
+            )
+        certified = bool(self.candidates) or self.select_credentials is not None
+        if not certified and self.find_psk is None:
+            raise ConfigError("a server needs credentials=, select_credentials= or psks=")
+        if not certified and self.client_auth != "none":
+            raise ConfigError(
+                "a server with psks alone asks for no certificates (RFC 9846 4.4.2): "
+                "client_auth needs credentials"
+            )
+        if self.client_auth not in ("none", "optional", "required"):
+            raise ConfigError(
+                f"client_auth is 'none', 'optional' or 'required', not {self.client_auth!r}"
+            )
+        trusting = self.client_trust is not None or self.verify_replaces_builtin
+        if self.client_auth != "none" and not trusting:
+            raise ConfigError(f"client_auth={self.client_auth!r} needs client_trust")
+        if self.client_auth == "none" and self.client_trust is not None:
+            raise ConfigError("client_trust is of no use unless client_auth asks for certificates")
+        trusted = self.client_trust.certificates if self.client_trust is not None else ()
+        authorities = tuple(dict.fromkeys(ca.subject.public_bytes() for ca in trusted))
+        if sum(len(name) + 2 for name in authorities) > MAX_AUTHORITIES_LENGTH:
+            authorities = ()
+        object.__setattr__(self, "client_authorities", authorities)
+        if not 0 <= self.tickets <= MAX_TICKETS_ISSUED:
+            raise ConfigError(f"tickets is {self.tickets}; 0 to {MAX_TICKETS_ISSUED} are allowed")
+        keys = TicketKeys(clock=self.clock) if self.ticket_keys is None else self.ticket_keys
+        object.__setattr__(self, "ticket_sealer", keys)
+        rider = application_data_source(self.ticket_application_data)
+        object.__setattr__(self, "ticket_rider", rider)
+        object.__setattr__(self, "client_policy", self._client_policy())
+        object.__setattr__(self, "early_data_register", self._early_data_register())
+
+    def _early_data_register(self) -> ReplayRegister | None:
+        if not 0 <= self.max_early_data_size <= MAX_EARLY_DATA_SIZE:
+            raise ConfigError(
+                f"max_early_data_size is {self.max_early_data_size} bytes; "
+                f"0 to {MAX_EARLY_DATA_SIZE} are allowed"
+            )
+        if not self.max_early_data_size:
+            return None
+        if self.replay_register is not None:
+            return self.replay_register
+        if self.ticket_keys is not None:
+            raise ConfigError(
+                "max_early_data_size with ticket_keys needs replay_register: early data could be "
+                "replayed to others who take these tickets and do not ask the same register"
+            )
+        return MemoryReplayRegister(clock=self.clock)
+
+    def _client_policy(self) -> bytes:
+        """A digest of how clients are judged; tickets are good under the same policy only."""
+        digest = hashlib.sha256(self.client_auth.encode())
+        for certificate in self.client_trust.certificates if self.client_trust else ():
+            digest.update(certificate.fingerprint(hashes.SHA256()))
+        return digest.digest()
