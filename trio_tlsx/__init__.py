@@ -7,20 +7,6 @@ from .config.key_log import key_log_from_environment
 from .config.server import ServerConfig
 from .crypto.signatures import SignatureScheme, schemes_for
 from .engine.connection import Connection
-from .engine.questions import (
-    ClientCredentialsWanted,
-    CredentialsWanted,
-    FirstUseWanted,
-    OCSPResponseWanted,
-    PSKWanted,
-    SessionReceived,
-    SessionWanted,
-    SignatureWanted,
-    TicketIssued,
-    TicketWanted,
-    VerificationWanted,
-)
-from .engine.wants import Question, Want
 from .errors import (
     AlertDescription,
     AlertReceived,
@@ -33,6 +19,20 @@ from .errors import (
     TLSError,
     Truncated,
 )
+from .handshake.questions import (
+    ClientCredentialsWanted,
+    CredentialsWanted,
+    FirstUseWanted,
+    OCSPResponseWanted,
+    PSKWanted,
+    SessionReceived,
+    SessionWanted,
+    SignatureWanted,
+    TicketIssued,
+    TicketWanted,
+    VerificationWanted,
+)
+from .handshake.wants import Question, Want
 from .listener import (
     TLSListener,
     handshake_first,

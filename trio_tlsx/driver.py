@@ -19,7 +19,7 @@ from typing import Any
 import trio
 
 from .engine.interface import Engine
-from .engine.wants import Question, Want
+from .handshake.wants import Question, Want
 from .pump import Pump
 from .sessions.client import Session
 from .turn import Turn

@@ -8,7 +8,7 @@ from functools import partial
 import trio
 
 from .engine.interface import Engine
-from .engine.wants import Want
+from .handshake.wants import Want
 from .transport import transport_over
 from .turn import Turn
 

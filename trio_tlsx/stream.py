@@ -3,7 +3,7 @@
 Theory of operation
 ===================
 
-An engine (:mod:`trio_tlsx.engine.wants`) turns application data into ciphertext and back and
+An engine (:mod:`trio_tlsx.handshake.wants`) turns application data into ciphertext and back and
 never waits. A driver (:mod:`trio_tlsx.driver`) asks it what to do next and waits for that, and a
 pump (:mod:`trio_tlsx.pump`) moves ciphertext between the engine and the stream below. What is
 here is what a program may call: which task, when, and what holds when it is cancelled there.

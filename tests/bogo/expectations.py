@@ -13,7 +13,7 @@ from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
 from trio_tlsx.crypto.groups import GROUPS
 from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.wants import Want
+from trio_tlsx.handshake.wants import Want
 from trio_tlsx.messages import extensions as ext
 from trio_tlsx.pki.negotiated import Negotiated
 

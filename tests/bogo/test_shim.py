@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from trio_tlsx import ClientConfig, Credentials, ExternalPSK, ServerConfig, Truncated
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.wants import Question, Want
+from trio_tlsx.handshake.wants import Question, Want
 from trio_tlsx.pki.credentials import PrivateKeySigner
 from trio_tlsx.testing import CA
 

@@ -10,7 +10,7 @@ from typing import Any
 from later import settle
 
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.wants import Question, Want
+from trio_tlsx.handshake.wants import Question, Want
 
 __all__ = ["Transport"]
 

@@ -9,8 +9,8 @@ __all__ = ["REMOVALS_OF_DECISIONS"]
 VERIFY = "tests/hooks/test_verify.py"
 REVOCATIONS = "tests/hooks/test_revocation.py"
 
-AUTHENTICATION = "engine/authentication.py"
-QUESTIONS = "engine/questions.py"
+AUTHENTICATION = "handshake/authentication.py"
+QUESTIONS = "handshake/questions.py"
 REVOCATION = "pki/revocation.py"
 
 REMOVALS_OF_DECISIONS = [

@@ -13,20 +13,21 @@ EXTERNAL_PSKS = "tests/engine/test_external_psk.py"
 SESSION_TESTS = "tests/engine/test_resumption.py"
 EARLY_TESTS = "tests/engine/test_early_data.py"
 
-HELLO = "engine/hello.py"
-CLIENT_HELLO = "engine/client_hello.py"
-SERVER_HELLO = "engine/server_hello.py"
+HELLO = "handshake/hello.py"
+CLIENT_HELLO = "handshake/client.py"
+SERVER_HELLO = "handshake/server.py"
 EXTENSIONS = "messages/extensions.py"
-AUTHENTICATION = "engine/authentication.py"
-CLIENT = "engine/client13.py"
-SERVER = "engine/server13.py"
+AUTHENTICATION = "handshake/authentication.py"
+CLIENT = "handshake/client13.py"
+SERVER = "handshake/server13.py"
 INCOMING = "record/receive.py"
 READER = "record/deframer.py"
 CONNECTION = "engine/connection.py"
-EARLY_DATA = "engine/early_data.py"
+EARLY_DATA = "handshake/early_data.py"
 POLICY = "pki/policy.py"
-RESUMPTION = "engine/resumption.py"
-COMPRESSED = "engine/compressed_certificates.py"
+CLIENT_RESUMPTION = "handshake/resumption_client.py"
+SERVER_RESUMPTION = "handshake/resumption_server.py"
+COMPRESSED = "handshake/certificate_compression.py"
 COMPRESSION = "pki/compression.py"
 
 REMOVALS = [
@@ -172,14 +173,14 @@ REMOVALS = [
     Removal("pre_shared_key is the last", "4.3.11", SERVER_HELLO,
             "if tuple(extensions)[-1] != _E.pre_shared_key:", "psk-not-last"),
     # Pre-shared keys
-    Removal("binders", "4.3.11", "engine/psk.py",
+    Removal("binders", "4.3.11", "handshake/psk.py",
             "if not hmac.compare_digest(offered.binders[index], binder(psk, partial)):",
             "another-key"),
-    Removal("labels of binders", "7.1, RFC 9258 5.2", "engine/psk.py",
+    Removal("labels of binders", "7.1, RFC 9258 5.2", "handshake/psk.py",
             'return "imp binder" if self.external.imported else "ext binder"',
             "not-imported or as-a-session", 'return "res binder"'),
     Removal("with keys only an unknown identity ends as a wrong key does", "6.2",
-            "engine/external.py", "return known if known or not needed else unknown",
+            "handshake/external_psk.py", "return known if known or not needed else unknown",
             "another-identity", "return known"),
     Removal("the key is still in the second ClientHello", "4.2.2", SERVER_HELLO,
             "if psk.identity not in identities:", "another-identity"),
@@ -187,7 +188,7 @@ REMOVALS = [
             "identities = offered.identities[:MAX_IDENTITIES]", "only_so_many",
             "identities = offered.identities", EXTERNAL_PSKS),
     Removal("the key is of the identity that was asked for", "RFC 9258 5.1",
-            "engine/questions.py", "if answer.identity != self.identity:", "something_else",
+            "handshake/questions.py", "if answer.identity != self.identity:", "something_else",
             tests=EXTERNAL_PSKS),
     Removal("length of a key", "RFC 9257 6", "sessions/external_psk.py",
             "if len(self.key) < MIN_KEY_LENGTH:", "keys_that_cannot_be", tests=EXTERNAL_PSKS),
@@ -201,7 +202,7 @@ REMOVALS = [
             "if not config.psk_without_key_exchange:", "without-key_share"),
     Removal("the application protocol was offered", "RFC 7301 3.2", CLIENT,
             "if protocols[0] not in config.alpn:", "chooses-"),
-    Removal("least record_size_limit", "RFC 8449 4", "engine/handshake.py",
+    Removal("least record_size_limit", "RFC 8449 4", "handshake/steps.py",
             "if limit < MIN_RECORD_SIZE_LIMIT:", "record_size_limit-"),
     # Syntax
     without_statement("trailing octets", "6.2", "messages/codec.py",
@@ -211,7 +212,7 @@ REMOVALS = [
     Removal("vectors of an odd length", "6.2", "messages/codec.py", "if len(octets) % 2:",
             "0003040300"),
     # Order
-    Removal("the message is the one that must come", "4", "engine/handshake.py",
+    Removal("the message is the one that must come", "4", "handshake/steps.py",
             "if raw.handshake_type != message_type.handshake_type:", "-instead"),
     Removal("messages and changes of keys", "5.1", READER,
             'raise unexpected("sent more handshake octets where others must come first")',
@@ -245,16 +246,16 @@ REMOVALS = [
             "raise self._end_of_transport()", "", "return False",
             "tests/engine/test_contract.py"),
     # Sessions
-    Removal("a session of this server", "4.7.1", RESUMPTION,
+    Removal("a session of this server", "4.7.1", CLIENT_RESUMPTION,
             "(session.server_name, session.port) == (server_name.host, port)",
             "another_name or another_port", "True", SESSION_TESTS),
-    Removal("a session that was made under this trust", "4.7.1", RESUMPTION,
+    Removal("a session that was made under this trust", "4.7.1", CLIENT_RESUMPTION,
             "and session.context == config.session_context", "another_context", "",
             SESSION_TESTS),
-    Removal("a session under a suite that is still allowed", "4.3.11", RESUMPTION,
+    Removal("a session under a suite that is still allowed", "4.3.11", CLIENT_RESUMPTION,
             "and any(suite.name == session.cipher_suite for suite in config.suite_table.values())",
             "no_longer_allows", "", SESSION_TESTS),
-    Removal("a session that has not ended", "4.7.1", RESUMPTION,
+    Removal("a session that has not ended", "4.7.1", CLIENT_RESUMPTION,
             "and session.received_at <= config.clock() < session.expires_at",
             "expired_for_the_client or future", "", SESSION_TESTS),
     Removal("a session ends a week after its server was verified", "4.7.1", "sessions/client.py",
@@ -264,25 +265,25 @@ REMOVALS = [
             "ends_with", "", "tests/test_sessions.py"),
     Removal("a session is used once", "C.4", "sessions/client.py", "session = sessions.pop()",
             "each_once", "session = sessions[-1]", "tests/test_sessions.py"),
-    Removal("no ticket lasts longer than a week", "4.7.1", RESUMPTION,
+    Removal("no ticket lasts longer than a week", "4.7.1", CLIENT_RESUMPTION,
             "lifetime=min(ticket.ticket_lifetime, MAX_LIFETIME),", "too_much",
             "lifetime=ticket.ticket_lifetime,", SESSION_TESTS),
-    Removal("a ticket in its time", "4.7.1", RESUMPTION,
+    Removal("a ticket in its time", "4.7.1", SERVER_RESUMPTION,
             "self.issued_at <= now < self.issued_at + lifetime",
             "expired_for_the_server or future", "True", SESSION_TESTS),
-    Removal("a ticket ends a week after the handshake with certificates", "4.7.1", RESUMPTION,
+    Removal("a ticket ends a week after the handshake with certificates", "4.7.1", SERVER_RESUMPTION,
             "and now < self.authenticated_at + MAX_AGE", "outlives", "", SESSION_TESTS),
-    Removal("a ticket ends with the client's certificates", "4.7.1", RESUMPTION,
+    Removal("a ticket ends with the client's certificates", "4.7.1", SERVER_RESUMPTION,
             "and all(now <= certificate.not_valid_after_utc for certificate in chain)",
             "new_certificate", "", SESSION_TESTS),
-    Removal("a ticket is for one way of judging clients", "4.7.1", RESUMPTION,
+    Removal("a ticket is for one way of judging clients", "4.7.1", SERVER_RESUMPTION,
             "form + config.client_policy + ", "judging_clients", "form + ", SESSION_TESTS),
-    Removal("a ticket is of this form", "4.7.1", RESUMPTION,
+    Removal("a ticket is of this form", "4.7.1", SERVER_RESUMPTION,
             "form = uint8(TICKET_FORM_VERSION)", "another_version", 'form = b""', SESSION_TESTS),
-    Removal("a ticket is for one certificate", "4.7.1", RESUMPTION,
+    Removal("a ticket is for one certificate", "4.7.1", SERVER_RESUMPTION,
             "hashlib.sha256(leaf).digest() + ", "another_certificate or virtual_host", "",
             SESSION_TESTS),
-    Removal("a ticket is for one name", "4.7.1", RESUMPTION, "digest() + server_name",
+    Removal("a ticket is for one name", "4.7.1", SERVER_RESUMPTION, "digest() + server_name",
             "another_name", "digest()", SESSION_TESTS),
     Removal("ticket keys are forgotten", "C.4", "sessions/ticket_keys.py",
             "if now - key.since < 2 * lifetime", "rotate", "", "tests/test_ticket_keys.py"),
@@ -316,7 +317,7 @@ REMOVALS = [
             "if config.clock() >= until:", EARLY_TESTS),
     Removal("a register that has answered in time", "8.2", EARLY_DATA,
             "if not first or config.clock() >= until:", "too_late", "if not first:", EARLY_TESTS),
-    Removal("a register that says neither yes nor no", "8", "engine/questions.py",
+    Removal("a register that says neither yes nor no", "8", "handshake/questions.py",
             "return answer is True", "bool", "return answer is not False",
             EARLY_TESTS),
     Removal("early data only as much as was allowed", "4.7.1", EARLY_DATA, "if left < 0:",
@@ -366,10 +367,10 @@ REMOVALS = [
     Removal("no early data under a key from outside", "4.3.10", EARLY_DATA,
             "if session is None or not is_same(", "takes_no_early_data", "if not is_same(",
             EXTERNAL_PSKS),
-    Removal("length of a ticket that is kept", "4.7.1", "engine/resumption.py",
+    Removal("length of a ticket that is kept", "4.7.1", CLIENT_RESUMPTION,
             "if len(ticket.ticket) > MAX_TICKET_LENGTH:", "not_kept",
             tests="tests/engine/test_tickets.py"),
-    Removal("length of a ticket that is sent", "4.7.1", "engine/resumption.py",
+    Removal("length of a ticket that is sent", "4.7.1", SERVER_RESUMPTION,
             "if len(ticket) <= MAX_TICKET_LENGTH:", "not_sent", "if True:",
             "tests/engine/test_tickets.py"),
     Removal("KeyUpdates in a row", "4.7.3", "record/key_update.py",

@@ -12,8 +12,8 @@ from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.crypto.groups import GROUPS, EphemeralKey, Group
 from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.wants import Want
 from trio_tlsx.errors import TLSError
+from trio_tlsx.handshake.wants import Want
 from trio_tlsx.pki.credentials import Credentials
 from trio_tlsx.record.protection import ContentType, Sealer, record_header
 from trio_tlsx.record.receive import Incoming

@@ -11,7 +11,7 @@ from engine_pairs import carry, connections, established, failure_of, read_all, 
 
 from trio_tlsx.crypto.cipher_suites import AEAD, CIPHER_SUITES, CipherSuite
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.wants import Want
+from trio_tlsx.handshake.wants import Want
 from trio_tlsx.record import buffers
 from trio_tlsx.record.buffers import Pool
 from trio_tlsx.record.protection import RECORD_OVERHEAD, TAG_LENGTH, Opener, Place, Sealer

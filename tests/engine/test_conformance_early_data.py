@@ -12,7 +12,7 @@ from engine_pairs import SERVER_NAME, authority, carry, credentials, established
 
 from trio_tlsx import ClientConfig, ServerConfig
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.wants import Want
+from trio_tlsx.handshake.wants import Want
 
 EARLY = b"a question"
 ANSWER = memoryview(b"an answer")

@@ -9,8 +9,8 @@ import pytest
 from engine_pairs import SERVER, authority, established, read_all, send
 
 from trio_tlsx import ClientConfig
-from trio_tlsx.engine import client13
 from trio_tlsx.engine.connection import Connection
+from trio_tlsx.handshake import client13
 from trio_tlsx.messages.extensions import ExtensionType
 
 

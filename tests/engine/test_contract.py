@@ -26,10 +26,7 @@ from engine_pairs import (
 )
 
 from trio_tlsx.crypto.signatures import SignatureScheme
-from trio_tlsx.engine import client13
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.questions import SignatureWanted, VerificationWanted
-from trio_tlsx.engine.wants import Question, Want
 from trio_tlsx.errors import (
     AlertDescription,
     AlertReceived,
@@ -40,6 +37,9 @@ from trio_tlsx.errors import (
     TLSError,
     Truncated,
 )
+from trio_tlsx.handshake import client13
+from trio_tlsx.handshake.questions import SignatureWanted, VerificationWanted
+from trio_tlsx.handshake.wants import Question, Want
 from trio_tlsx.pki.credentials import Credentials, PrivateKeySigner
 from trio_tlsx.pki.peer import Peer
 from trio_tlsx.record.protection import ContentType

@@ -34,10 +34,11 @@ from engine_pairs import (
 from trio_tlsx.config.client import ClientConfig
 from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.crypto.groups import ECDHKey, Group, X25519Key
-from trio_tlsx.engine import client_hello, server_hello
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.wants import Want
 from trio_tlsx.errors import HandshakeShutdown, InternalError, TLSError, Truncated
+from trio_tlsx.handshake import client as client_hello
+from trio_tlsx.handshake import server as server_hello
+from trio_tlsx.handshake.wants import Want
 from trio_tlsx.record.protection import ContentType
 from trio_tlsx.record.send import Outgoing
 

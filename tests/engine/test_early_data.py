@@ -37,11 +37,12 @@ from trio_tlsx import (
     TicketKeys,
 )
 from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
-from trio_tlsx.engine import client_hello, early_data
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.psk import Psk
-from trio_tlsx.engine.wants import Want
 from trio_tlsx.errors import AlertDescription, ProtocolError, TLSError
+from trio_tlsx.handshake import client as client_hello
+from trio_tlsx.handshake import early_data
+from trio_tlsx.handshake.psk import Psk
+from trio_tlsx.handshake.wants import Want
 from trio_tlsx.messages.handshake import ClientHello
 from trio_tlsx.record.protection import HEADER_LENGTH as RECORD_HEADER_LENGTH
 

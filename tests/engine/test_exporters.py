@@ -16,7 +16,7 @@ from OpenSSL import SSL
 
 from trio_tlsx.crypto.exporter import tls_server_end_point
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.wants import Want
+from trio_tlsx.handshake.wants import Want
 from trio_tlsx.pki.credentials import PrivateKeySigner
 from trio_tlsx.testing import CA
 

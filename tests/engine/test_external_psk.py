@@ -27,14 +27,16 @@ from hypothesis import strategies as st
 
 from trio_tlsx import ClientConfig, ConfigError, ExternalPSK, Peer, PSKWanted, ServerConfig
 from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
-from trio_tlsx.engine import client_hello, external, psk, server13
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.external import psks_of
-from trio_tlsx.engine.psk import OfferedPsks, Psk
-from trio_tlsx.engine.selection import Selected
-from trio_tlsx.engine.server_hello import MAX_IDENTITIES
-from trio_tlsx.engine.wants import Question, Want
 from trio_tlsx.errors import AlertDescription, InternalError, TLSError
+from trio_tlsx.handshake import client as client_hello
+from trio_tlsx.handshake import external_psk as external
+from trio_tlsx.handshake import psk, server13
+from trio_tlsx.handshake.certificate_selection import Selected
+from trio_tlsx.handshake.external_psk import psks_of
+from trio_tlsx.handshake.psk import OfferedPsks, Psk
+from trio_tlsx.handshake.server import MAX_IDENTITIES
+from trio_tlsx.handshake.wants import Question, Want
 from trio_tlsx.messages.extensions import ExtensionType
 from trio_tlsx.messages.handshake import ClientHello, NewSessionTicket, encode_message
 from trio_tlsx.record.protection import ContentType

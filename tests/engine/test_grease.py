@@ -19,8 +19,8 @@ from engine_pairs import (
 )
 
 from trio_tlsx import ClientConfig
-from trio_tlsx.engine import resumption, server13
 from trio_tlsx.errors import AlertDescription, ProtocolError
+from trio_tlsx.handshake import resumption_client, server13
 from trio_tlsx.messages import extensions as ext
 from trio_tlsx.messages.extensions import GREASE, Context, ExtensionType, check_context
 from trio_tlsx.messages.info import CertificateRequest, ClientHello
@@ -104,7 +104,7 @@ def test_in_a_request_and_in_tickets(
 ) -> None:
     requests: list[CertificateRequest] = []
     tickets: list[Any] = []
-    keep = resumption.TicketKeeper.keep
+    keep = resumption_client.TicketKeeper.keep
 
     def select(request: CertificateRequest) -> Any:
         requests.append(request)
@@ -114,7 +114,7 @@ def test_in_a_request_and_in_tickets(
         tickets.append(ticket)
         return keep(keeper, ticket)
 
-    monkeypatch.setattr(resumption.TicketKeeper, "keep", spy)
+    monkeypatch.setattr(resumption_client.TicketKeeper, "keep", spy)
     selecting = replace(client, credentials=None, select_credentials=select)
     ours, theirs = established(selecting, replace(ASKING_SERVER, grease=True))
     send(theirs, ours, b"hello")

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from trio_tlsx import ExternalPSK
 from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
-from trio_tlsx.engine import psk
-from trio_tlsx.engine.external import psks_of
-from trio_tlsx.engine.psk import Psk
+from trio_tlsx.handshake import psk
+from trio_tlsx.handshake.external_psk import psks_of
+from trio_tlsx.handshake.psk import Psk
 from trio_tlsx.sessions.external_psk import HashName
 from trio_tlsx.sessions.psk_import import ImportedIdentity
 

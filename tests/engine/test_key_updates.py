@@ -9,8 +9,8 @@ from engine_pairs import CLIENT, SERVER, carry, established, failure_of, read_al
 
 from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.wants import Want
 from trio_tlsx.errors import AlertDescription, ConfigError
+from trio_tlsx.handshake.wants import Want
 from trio_tlsx.record.key_update import MAX_KEY_UPDATES
 from trio_tlsx.record.protection import KEY_UPDATE_MARGIN
 

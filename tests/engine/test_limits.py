@@ -27,10 +27,10 @@ from engine_pairs import (
 
 from trio_tlsx.config.client import ClientConfig
 from trio_tlsx.config.server import MAX_EARLY_DATA_SIZE
-from trio_tlsx.engine import client_hello
 from trio_tlsx.engine.connection import MAX_TICKETS, Connection
-from trio_tlsx.engine.wants import Want
 from trio_tlsx.errors import AlertDescription, ConfigError, HandshakeShutdown
+from trio_tlsx.handshake import client as client_hello
+from trio_tlsx.handshake.wants import Want
 from trio_tlsx.messages.extensions import ExtensionType
 from trio_tlsx.messages.handshake import (
     ClientHello,

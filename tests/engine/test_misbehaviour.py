@@ -28,11 +28,11 @@ from trio_tlsx.config.client import ClientConfig
 from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.crypto.groups import GROUPS, Group
 from trio_tlsx.crypto.signatures import schemes_for
-from trio_tlsx.engine.client_hello import DOWNGRADE_SENTINELS
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.handshake import Handshake
-from trio_tlsx.engine.wants import Want
 from trio_tlsx.errors import AlertDescription, AlertReceived
+from trio_tlsx.handshake.client import DOWNGRADE_SENTINELS
+from trio_tlsx.handshake.steps import Handshake
+from trio_tlsx.handshake.wants import Want
 from trio_tlsx.messages import extensions as ext
 from trio_tlsx.messages.extensions import ExtensionType
 from trio_tlsx.messages.handshake import (

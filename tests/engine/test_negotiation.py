@@ -29,8 +29,8 @@ from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
 from trio_tlsx.crypto.groups import GROUPS
 from trio_tlsx.crypto.signatures import PrivateKey, SignatureScheme, schemes_for
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.handshake import Observer
 from trio_tlsx.errors import AlertDescription, ConfigError, NegotiationError
+from trio_tlsx.handshake.steps import Observer
 from trio_tlsx.messages import extensions as ext
 from trio_tlsx.messages.extensions import ExtensionType
 from trio_tlsx.messages.handshake import ClientHello, ServerHello, encode_message

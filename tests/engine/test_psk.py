@@ -12,8 +12,8 @@ import pytest
 
 from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
 from trio_tlsx.crypto.key_schedule import KeySchedule
-from trio_tlsx.engine.psk import OfferedPsks, Psk, check_binder, with_psks, without_psks
 from trio_tlsx.errors import AlertDescription, ProtocolError
+from trio_tlsx.handshake.psk import OfferedPsks, Psk, check_binder, with_psks, without_psks
 from trio_tlsx.messages.extensions import ExtensionType
 from trio_tlsx.messages.handshake import ClientHello, encode_message
 

@@ -20,8 +20,8 @@ from engine_pairs import (
 )
 
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.wants import Want
 from trio_tlsx.errors import AlertDescription, AlertReceived, HandshakeShutdown, ProtocolError
+from trio_tlsx.handshake.wants import Want
 from trio_tlsx.messages.alerts import FATAL, WARNING
 from trio_tlsx.messages.handshake import KeyUpdate, NewSessionTicket, encode_message
 from trio_tlsx.record.protection import ContentType

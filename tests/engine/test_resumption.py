@@ -39,14 +39,16 @@ from trio_tlsx import (
     check_stapled_ocsp,
 )
 from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
-from trio_tlsx.engine import client_hello, resumption, server_hello
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.handshake import Steps
-from trio_tlsx.engine.psk import OfferedPsks, Psk
-from trio_tlsx.engine.questions import SessionReceived, SessionWanted
-from trio_tlsx.engine.server_hello import MAX_IDENTITIES
-from trio_tlsx.engine.wants import Question, Want
 from trio_tlsx.errors import AlertDescription, InternalError, ProtocolError
+from trio_tlsx.handshake import client as client_hello
+from trio_tlsx.handshake import psk, resumption_server
+from trio_tlsx.handshake import server as server_hello
+from trio_tlsx.handshake.psk import OfferedPsks, Psk
+from trio_tlsx.handshake.questions import SessionReceived, SessionWanted
+from trio_tlsx.handshake.server import MAX_IDENTITIES
+from trio_tlsx.handshake.steps import Steps
+from trio_tlsx.handshake.wants import Question, Want
 from trio_tlsx.messages.extensions import ExtensionType
 from trio_tlsx.messages.handshake import ClientHello, NewSessionTicket, encode_message
 from trio_tlsx.record.protection import ContentType
@@ -196,7 +198,7 @@ def test_a_ticket_that_leaves_no_room_is_not_offered(
 ) -> None:
     """Beside it there is room for as many keys from outside as there can be, however long."""
     world.meet()
-    ticket = bytes(resumption.MAX_TICKET_LENGTH + over)
+    ticket = bytes(psk.MAX_TICKET_LENGTH + over)
     world.pocket.sessions.append(replace(world.pocket.sessions[-1], ticket=ticket))
     longest = [ExternalPSK(bytes((i,)) * 1024, bytes(32), context=bytes(1024)) for i in range(4)]
     client = replace(world.client, psks=longest)
@@ -288,7 +290,7 @@ def test_a_ticket_of_retired_keys(world: World) -> None:
     assert world.resumes()
 
 
-def in_a_new_form(session: resumption.ServerSession) -> bytes:
+def in_a_new_form(session: resumption_server.ServerSession) -> bytes:
     return b"\2 what nobody here can read"
 
 
@@ -297,8 +299,8 @@ def test_a_ticket_of_another_version(world: World, monkeypatch: pytest.MonkeyPat
     keys = world.server.ticket_sealer
     world.server = replace(world.server, ticket_keys=keys)
     with monkeypatch.context() as other_version:
-        other_version.setattr(resumption, "TICKET_FORM_VERSION", 2)
-        other_version.setattr(resumption.ServerSession, "encode", in_a_new_form)
+        other_version.setattr(resumption_server, "TICKET_FORM_VERSION", 2)
+        other_version.setattr(resumption_server.ServerSession, "encode", in_a_new_form)
         world.meet()
     assert not world.resumes()
     assert world.resumes()
@@ -688,9 +690,9 @@ def resumes_with(monkeypatch: pytest.MonkeyPatch, suite_code: int, index: int = 
     """A server that resumes with this suite, whatever it is offered."""
     suite, now = CIPHER_SUITES[suite_code], datetime.datetime.now(datetime.UTC)
     secret = bytes(suite.hash_length)
-    session = resumption.ServerSession(suite, now, now, None, secret)
+    session = resumption_server.ServerSession(suite, now, now, None, secret)
 
-    def known_psks(*_: object, needed: bool) -> Steps[Sequence[Psk[resumption.ServerSession]]]:
+    def known_psks(*_: object, needed: bool) -> Steps[Sequence[Psk[resumption_server.ServerSession]]]:
         yield from ()
         return [Psk(b"identity", 0, suite, secret, session)]
 

@@ -46,9 +46,12 @@ from trio_tlsx.crypto import key_schedule, signatures
 from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
 from trio_tlsx.crypto.groups import ECDHKey, EphemeralKey, X25519Key
 from trio_tlsx.crypto.signatures import SignatureScheme
-from trio_tlsx.engine import client_hello, handshake, resumption, server13, server_hello
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.wants import Want
+from trio_tlsx.handshake import client as client_hello
+from trio_tlsx.handshake import resumption_server, server13
+from trio_tlsx.handshake import server as server_hello
+from trio_tlsx.handshake import steps as handshake
+from trio_tlsx.handshake.wants import Want
 from trio_tlsx.messages.extensions import ExtensionType
 from trio_tlsx.messages.handshake import (
     Certificate,
@@ -365,7 +368,7 @@ class RecordedTicket(TicketKeys):
     def open(self, ticket: bytes, context: bytes) -> bytes:
         message, secret = recorded_ticket()
         assert ticket == message.ticket
-        return resumption.ServerSession(
+        return resumption_server.ServerSession(
             CIPHER_SUITES[0x1301],
             self._issued_at,
             self._issued_at,
@@ -586,7 +589,7 @@ def check_record(section: Section, step: Step, replay: Replay) -> None:
 
 def check_secret_of_the_ticket(fields: dict[str, bytes], replay: Replay) -> None:
     suite, nonce = CIPHER_SUITES[0x1301], fields["hash"]
-    assert resumption.ticket_secret(suite, fields["PRK"], nonce) == fields["expanded"]
+    assert key_schedule.ticket_secret(suite, fields["PRK"], nonce) == fields["expanded"]
     assert fields["PRK"] in {output for _, _, output in replay.hmacs}
 
 

@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 
 from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.wants import Want
 from trio_tlsx.errors import InternalError, TLSError
+from trio_tlsx.handshake.wants import Want
 from trio_tlsx.messages.codec import opaque24, uint8
 from trio_tlsx.messages.handshake import HandshakeType, KeyUpdate, NewSessionTicket, encode_message
 from trio_tlsx.pki.credentials import Credentials

@@ -23,10 +23,10 @@ from engine_pairs import (
 )
 
 from trio_tlsx.config.server import ServerConfig
-from trio_tlsx.engine import client13
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.wants import Want
 from trio_tlsx.errors import AlertDescription, ConfigError, ProtocolError
+from trio_tlsx.handshake import client13
+from trio_tlsx.handshake.wants import Want
 from trio_tlsx.messages.extensions import ExtensionType, decode_key_shares, encode_key_shares
 from trio_tlsx.messages.handshake import (
     HEADER_LENGTH,

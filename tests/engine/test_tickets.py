@@ -21,10 +21,11 @@ from worlds import World, new_world
 
 from trio_tlsx import ConfigError, InternalError, MemoryTicketStore, Negotiated, TicketKeys
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.questions import TicketIssued, TicketWanted
-from trio_tlsx.engine.resumption import MAX_TICKET_LENGTH, TICKET_NAME_LENGTH
-from trio_tlsx.engine.wants import Question, Want
 from trio_tlsx.errors import AlertDescription
+from trio_tlsx.handshake.psk import MAX_TICKET_LENGTH
+from trio_tlsx.handshake.questions import TicketIssued, TicketWanted
+from trio_tlsx.handshake.resumption_server import TICKET_NAME_LENGTH
+from trio_tlsx.handshake.wants import Question, Want
 from trio_tlsx.messages.handshake import NewSessionTicket, encode_message
 from trio_tlsx.sessions.ticket_store import MAX_TICKET_APPLICATION_DATA
 

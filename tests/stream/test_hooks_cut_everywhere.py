@@ -24,9 +24,9 @@ from tls_pairs import (
 from trio_tlsx.config.client import ClientConfig
 from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.crypto.signatures import SignatureScheme
-from trio_tlsx.engine import questions
-from trio_tlsx.engine.wants import Question
 from trio_tlsx.errors import HandshakeShutdown, Truncated
+from trio_tlsx.handshake import questions
+from trio_tlsx.handshake.wants import Question
 from trio_tlsx.pki.credentials import Credentials
 from trio_tlsx.sessions.client import MemorySessionStore, Session
 from trio_tlsx.sessions.external_psk import ExternalPSK

@@ -27,8 +27,8 @@ from tls_pairs import (
 
 from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.wants import Want
 from trio_tlsx.errors import AlertDescription, AlertReceived, ProtocolError
+from trio_tlsx.handshake.wants import Want
 from trio_tlsx.record import buffers
 
 #: A record that no peer has sealed.

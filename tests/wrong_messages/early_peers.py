@@ -25,8 +25,8 @@ from trio_tlsx.crypto.groups import GROUPS
 from trio_tlsx.crypto.key_schedule import KeySchedule
 from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.psk import Psk, with_psks
-from trio_tlsx.engine.resumption import ServerSession, ticket_context
+from trio_tlsx.handshake.psk import Psk, with_psks
+from trio_tlsx.handshake.resumption_server import ServerSession, ticket_context
 from trio_tlsx.messages import extensions as ext
 from trio_tlsx.messages.extensions import ExtensionType as E
 from trio_tlsx.messages.handshake import (

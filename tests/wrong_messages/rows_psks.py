@@ -18,9 +18,9 @@ from scripted_peer import (
     ServerPeer,
 )
 
-from trio_tlsx.engine.external import psks_of
-from trio_tlsx.engine.psk import OfferedPsks, Psk, with_psks
 from trio_tlsx.errors import AlertDescription as A
+from trio_tlsx.handshake.external_psk import psks_of
+from trio_tlsx.handshake.psk import OfferedPsks, Psk, with_psks
 from trio_tlsx.messages.extensions import ExtensionType as E
 from trio_tlsx.messages.handshake import Certificate, CertificateRequest, ClientHello
 from trio_tlsx.sessions.external_psk import ExternalPSK

@@ -22,9 +22,9 @@ from scripted_peer import (
     credentials,
 )
 
-from trio_tlsx.engine.psk import Psk, with_psks
-from trio_tlsx.engine.resumption import ServerSession, ticket_context
 from trio_tlsx.errors import AlertDescription as A
+from trio_tlsx.handshake.psk import Psk, with_psks
+from trio_tlsx.handshake.resumption_server import ServerSession, ticket_context
 from trio_tlsx.messages.extensions import ExtensionType as E
 from trio_tlsx.messages.handshake import Certificate, CertificateRequest, ClientHello, ServerHello
 from trio_tlsx.sessions.external_psk import ExternalPSK

@@ -20,9 +20,9 @@ from trio_tlsx.crypto.key_schedule import KeySchedule, finished_verify_data
 from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.crypto.transcript import Transcript
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.psk import Psk, with_psks
-from trio_tlsx.engine.wants import Want
 from trio_tlsx.errors import TLSError
+from trio_tlsx.handshake.psk import Psk, with_psks
+from trio_tlsx.handshake.wants import Want
 from trio_tlsx.messages import extensions as ext
 from trio_tlsx.messages.extensions import ExtensionType as E
 from trio_tlsx.messages.handshake import (

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from ..config.client import ClientConfig
 from ..engine.connection import Connection
-from ..engine.wants import Want
+from ..handshake.wants import Want
 from ..pki.negotiated import Negotiated
 from ..record.protection import HEADER_LENGTH, ContentType
 

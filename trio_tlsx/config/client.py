@@ -6,9 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from ..crypto.signatures import (
-    CLIENT_ONLY_SCHEMES,
-)
+from ..crypto.signatures import CLIENT_ONLY_SCHEMES
 from ..errors import ConfigError
 from ..messages.info import CertificateRequest
 from ..pki.credentials import Credentials

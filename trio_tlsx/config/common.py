@@ -9,11 +9,7 @@ from typing import TypeAlias
 from ..clock import Clock, utc_now
 from ..crypto.cipher_suites import CIPHER_SUITES, CipherSuite
 from ..crypto.groups import DEFAULT_GROUPS, GROUPS, Group
-from ..crypto.signatures import (
-    CERTIFICATE_VERIFY_SCHEMES,
-    DEFAULT_SCHEMES,
-    SignatureScheme,
-)
+from ..crypto.signatures import CERTIFICATE_VERIFY_SCHEMES, DEFAULT_SCHEMES, SignatureScheme
 from ..errors import ConfigError
 from ..pki.compression import CertificateCompressor, compressors_of
 from ..pki.credentials import Credentials

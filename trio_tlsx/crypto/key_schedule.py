@@ -15,6 +15,7 @@ __all__ = [
     "expand_label",
     "finished_verify_data",
     "next_traffic_secret",
+    "ticket_secret",
     "traffic_keys",
 ]
 
@@ -82,6 +83,13 @@ def finished_verify_data(suite: CipherSuite, base_key: bytes, transcript_hash: b
     """What a Finished message holds (RFC 9846 4.5.3)."""
     key = expand_label(suite.hash, base_key, "finished", b"", suite.hash_length)
     return hmac(suite.hash, key, transcript_hash)
+
+
+def ticket_secret(suite: CipherSuite, resumption_secret: bytes, ticket_nonce: bytes) -> bytes:
+    """Derive the pre-shared key of a ticket (RFC 9846 4.7.1)."""
+    return expand_label(
+        suite.hash, resumption_secret, "resumption", ticket_nonce, suite.hash_length
+    )
 
 
 class KeySchedule:

@@ -24,6 +24,12 @@ from ..errors import (
     TLSError,
     Truncated,
 )
+from ..handshake.client import client_handshake
+from ..handshake.early_data import checked as checked_early_data
+from ..handshake.questions import SessionReceived
+from ..handshake.server import server_handshake
+from ..handshake.steps import Established, Handshake, Observer, Steps
+from ..handshake.wants import Question, Want
 from ..messages.alerts import FATAL, WARNING
 from ..messages.codec import Buffer
 from ..messages.handshake import HandshakeType, KeyUpdate, NewSessionTicket, encode_message
@@ -35,12 +41,7 @@ from ..record.key_update import KeyUpdates
 from ..record.receive import Incoming, unexpected
 from ..record.send import Outgoing
 from ..sessions.client import Session
-from . import client_hello, server_hello
-from .early_data import checked as checked_early_data
-from .handshake import Established, Handshake, Observer, Steps
-from .questions import SessionReceived
 from .ssl_object import ConnectionNames
-from .wants import Question, Want
 
 __all__ = ["Connection"]
 
@@ -123,7 +124,7 @@ class Connection:
             False,
             config,
             server_name.host,
-            lambda hs: client_hello.client(
+            lambda hs: client_handshake(
                 hs, config, server_name, server_port, data, resend=resend_early_data
             ),
             observer,
@@ -132,7 +133,7 @@ class Connection:
     @classmethod
     def server(cls, config: ServerConfig, *, observer: Observer | None = None) -> Connection:
         """The side that is spoken to."""
-        return cls(True, config, None, lambda hs: server_hello.server(hs, config), observer)
+        return cls(True, config, None, lambda hs: server_handshake(hs, config), observer)
 
     # The handshake
 

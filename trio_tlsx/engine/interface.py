@@ -10,11 +10,11 @@ from __future__ import annotations
 from ssl import SSLObject
 from typing import Any, Protocol
 
+from ..handshake.wants import Question, Want
 from ..messages.codec import Buffer
 from ..pki.negotiated import Negotiated
 from ..sessions.client import Session
 from .ssl_object import ConnectionNames
-from .wants import Question, Want
 
 __all__ = ["Engine"]
 

@@ -21,11 +21,11 @@ from typing import Any, ParamSpec, TypeVar
 from cryptography import x509
 
 from ..errors import CertificateError, ConfigError
+from ..handshake.wants import Question, Want
 from ..messages.codec import Buffer
 from ..pki.certificates import MALFORMED
 from ..pki.negotiated import Negotiated
 from ..pki.server_name import ServerName
-from .wants import Question, Want
 
 __all__ = ["OpenSSLConnection"]
 

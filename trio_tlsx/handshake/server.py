@@ -27,15 +27,15 @@ from ..messages.handshake import (
 from ..messages.versions import TLS12, TLS13, VERSION_NAMES
 from ..pki.credentials import Credentials
 from . import early_data, server13
-from .external import find_psks
-from .handshake import Established, Handshake, Steps
+from .certificate_selection import Selected
+from .external_psk import find_psks
 from .hello import NO_COMPRESSION, bad_key_share, check_legacy_version, require
 from .psk import PSK_DHE_KE, PSK_KE, Psk, check_binder, decode_offered_psks, psk_modes
 from .questions import CredentialsWanted
-from .resumption import ServerSession, known_sessions, ticket_context
-from .selection import Selected
+from .resumption_server import ServerSession, known_sessions, ticket_context
+from .steps import Established, Handshake, Steps
 
-__all__ = ["server"]
+__all__ = ["server_handshake"]
 
 COOKIE_LENGTH = 32
 
@@ -67,7 +67,7 @@ class Choice:
         return self.group if self.peer_share is None else None
 
 
-def server(hs: Handshake, config: ServerConfig) -> Steps[Established]:
+def server_handshake(hs: Handshake, config: ServerConfig) -> Steps[Established]:
     """Choose from what is offered; ask for another key share if need be; go on."""
     hello = yield from hs.expect(ClientHello)
     hs.incoming.accept_change_cipher_spec = True

@@ -10,9 +10,9 @@ from ..crypto.cipher_suites import CipherSuite
 from ..errors import ConfigError
 from ..sessions.external_psk import HASHES, ExternalPSK, FindPSK, HashName
 from ..sessions.psk_import import ImportedIdentity, import_key
-from .handshake import Handshake, Steps
 from .psk import Psk
 from .questions import PSKWanted
+from .steps import Handshake, Steps
 
 __all__ = ["find_psks", "psks_of"]
 

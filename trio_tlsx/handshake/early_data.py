@@ -23,10 +23,10 @@ from ..messages.extensions import Extensions, ExtensionType
 from ..messages.handshake import ClientHello, EndOfEarlyData
 from ..record.protection import MAX_INNER_PLAINTEXT_LENGTH
 from ..sessions.client import Session
-from .handshake import Handshake, Steps
 from .psk import Psk, decode_offered_psks
 from .questions import FirstUseWanted
-from .resumption import ServerSession
+from .resumption_server import ServerSession
+from .steps import Handshake, Steps
 
 __all__ = [
     "Accepted",

@@ -1,4 +1,4 @@
-"""Sessions: tickets sent, kept, offered and taken back (RFC 9846 2.2 and 4.7.1)."""
+"""The server's half of session resumption: tickets issued and accepted (RFC 9846 2.2, 4.7.1)."""
 
 from __future__ import annotations
 
@@ -12,154 +12,31 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ..clock import EPOCH, MILLISECOND
-from ..config.client import ClientConfig
 from ..config.server import ServerConfig
 from ..crypto.cipher_suites import CIPHER_SUITES, CipherSuite
-from ..crypto.key_schedule import expand_label
+from ..crypto.key_schedule import ticket_secret
 from ..crypto.signatures import SignatureScheme
-from ..messages import extensions as ext
 from ..messages import grease
 from ..messages.codec import Reader, opaque8, opaque24, uint8, uint16, uint32, uint64
-from ..messages.extensions import Context, ExtensionType, check_context
+from ..messages.extensions import ExtensionType
 from ..messages.handshake import ClientHello, NewSessionTicket
 from ..pki.credentials import Credentials
-from ..pki.server_name import ServerName
-from ..sessions.client import MAX_AGE, Session
-from ..sessions.ticket_keys import MAX_LIFETIME
+from ..sessions.client import MAX_AGE
 from ..sessions.ticket_store import TicketStore
 from .authentication import PeerIdentity
-from .handshake import Handshake, Steps
-from .psk import Psk
-from .questions import SessionReceived, SessionWanted, TicketIssued, TicketWanted
+from .psk import MAX_TICKET_LENGTH, Psk
+from .questions import TicketIssued, TicketWanted
+from .steps import Handshake, Steps
 
-__all__ = [
-    "ServerSession",
-    "TicketIssuer",
-    "TicketKeeper",
-    "find_session",
-    "known_sessions",
-    "psk_of",
-    "server_of",
-    "ticket_context",
-]
+__all__ = ["ServerSession", "TicketIssuer", "known_sessions", "ticket_context"]
 
 #: To be counted up with each change of :meth:`ServerSession.encode`.
 TICKET_FORM_VERSION = 1
 
-#: In bytes, on either side: there has to be room for it in a ClientHello, which is no longer than
-#: ``MAX_HELLO_LENGTH``.
-MAX_TICKET_LENGTH = 2**14
-
 #: Of what a ticket is called in a store, in bytes.
 TICKET_NAME_LENGTH = 32
 
-
 _E = ExtensionType
-
-
-def ticket_secret(suite: CipherSuite, resumption_secret: bytes, ticket_nonce: bytes) -> bytes:
-    """The pre-shared key that goes with a ticket (RFC 9846 4.7.1)."""
-    return expand_label(
-        suite.hash, resumption_secret, "resumption", ticket_nonce, suite.hash_length
-    )
-
-
-# The client's half
-
-
-def find_session(
-    hs: Handshake, config: ClientConfig, server_name: ServerName, port: int | None
-) -> Steps[Session | None]:
-    """A session for this server that can be offered, if there is one."""
-    if config.sessions is None:
-        return None
-    question = SessionWanted(config.sessions, server_name.host, port, config.session_context)
-    session = yield from hs.ask(question)
-    if session is None or not is_usable(session, config, server_name, port):
-        return None
-    return session
-
-
-def is_usable(
-    session: Session, config: ClientConfig, server_name: ServerName, port: int | None
-) -> bool:
-    """Whether this session is what was asked for; a store may give anything."""
-    return (
-        (session.server_name, session.port) == (server_name.host, port)
-        and session.context == config.session_context
-        and any(suite.name == session.cipher_suite for suite in config.suite_table.values())
-        and session.received_at <= config.clock() < session.expires_at
-        and len(session.ticket) <= MAX_TICKET_LENGTH
-    )
-
-
-def suite_of(session: Session) -> CipherSuite:
-    return next(suite for suite in CIPHER_SUITES.values() if suite.name == session.cipher_suite)
-
-
-def server_of(session: Session) -> PeerIdentity:
-    """Whom the session's key authenticates: who showed a certificate when it was made."""
-    return PeerIdentity(session.peer_certificates, SignatureScheme[session.signature_scheme])
-
-
-def psk_of(session: Session, now: datetime.datetime) -> Psk[Session]:
-    """The session as it is offered."""
-    age = (now - session.received_at) // MILLISECOND
-    # RFC 9846 4.3.11.1
-    obfuscated_age = (age + session.ticket_age_add) % 2**32
-    return Psk(session.ticket, obfuscated_age, suite_of(session), session.secret, session)
-
-
-@dataclass(frozen=True, slots=True)
-class TicketKeeper:
-    """Makes sessions of the tickets that a client gets.
-
-    Attributes:
-        resumption_secret: what the tickets' keys come from.
-        server: None where there were no certificates, and so no tickets worth keeping: the key
-            from outside costs no more, and a key that is withdrawn should be so at once.
-        verified_at: when the server's chain was verified, in this connection or an earlier one.
-    """
-
-    config: ClientConfig
-    server_name: ServerName
-    port: int | None
-    suite: CipherSuite
-    server: PeerIdentity | None
-    verified_at: datetime.datetime
-    resumption_secret: bytes = field(repr=False)
-    alpn_protocol: str | None
-
-    def keep(self, ticket: NewSessionTicket) -> SessionReceived | None:
-        """What is to be asked to keep it; None where nobody would."""
-        check_context(ticket.extensions, Context.NST)
-        early_data = ticket.extensions.get(_E.early_data)
-        if self.config.sessions is None or self.server is None or not ticket.ticket_lifetime:
-            return None
-        if len(ticket.ticket) > MAX_TICKET_LENGTH:
-            return None
-        session = Session(
-            server_name=self.server_name.host,
-            port=self.port,
-            context=self.config.session_context,
-            cipher_suite=self.suite.name,
-            peer_certificates=self.server.chain,
-            signature_scheme=self.server.signature_scheme.name,
-            verified_at=self.verified_at,
-            received_at=self.config.clock(),
-            lifetime=min(ticket.ticket_lifetime, MAX_LIFETIME),
-            ticket=ticket.ticket,
-            ticket_age_add=ticket.ticket_age_add,
-            secret=ticket_secret(self.suite, self.resumption_secret, ticket.ticket_nonce),
-            alpn_protocol=self.alpn_protocol,
-            max_early_data_size=(
-                0 if early_data is None else ext.decode_max_early_data_size(early_data)
-            ),
-        )
-        return SessionReceived(self.config.sessions, session)
-
-
-# The server's half
 
 
 @dataclass(frozen=True, slots=True)

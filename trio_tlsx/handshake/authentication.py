@@ -32,9 +32,9 @@ from ..pki.compression import CertificateCompressor
 from ..pki.credentials import Credentials
 from ..pki.peer import Peer
 from ..pki.verification import MAX_CHAIN_LENGTH
-from .compressed_certificates import compressed
-from .handshake import Handshake, Steps
+from .certificate_compression import compressed
 from .questions import SignatureWanted, VerificationWanted
+from .steps import Handshake, Steps
 
 __all__ = [
     "PeerIdentity",

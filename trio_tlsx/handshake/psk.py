@@ -19,6 +19,7 @@ from ..messages.handshake import ClientHello, encode_message
 from ..sessions.external_psk import ExternalPSK
 
 __all__ = [
+    "MAX_TICKET_LENGTH",
     "PSK_DHE_KE",
     "PSK_KE",
     "OfferedPsks",
@@ -36,6 +37,10 @@ PSK_KE = 0
 PSK_DHE_KE = 1
 
 MIN_BINDER_LENGTH = 32
+
+#: The longest ticket that is sent or kept, in bytes: a ClientHello has to have room for it
+#: (``MAX_HELLO_LENGTH``).
+MAX_TICKET_LENGTH = 2**14
 
 _E = ExtensionType
 

@@ -1,6 +1,6 @@
 """The client's hellos: what it offers, and what the server's answer makes of that.
 
-What follows the hellos belongs to a version: ``client`` hands over to it.
+What follows the hellos belongs to a version: ``client_handshake`` hands over to it.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from ..record.protection import INITIAL_RECORD_VERSION, LEGACY_RECORD_VERSION
 from ..record.receive import unexpected
 from ..sessions.client import Session
 from . import client13, early_data
-from .compressed_certificates import offer
-from .external import psks_of
-from .handshake import Established, Handshake, Steps
+from .certificate_compression import offer
+from .external_psk import psks_of
 from .hello import NO_COMPRESSION, bad_key_share, check_legacy_version
 from .psk import Psk, encode_psk_key_exchange_modes, with_psks, without_psks
-from .resumption import find_session, psk_of
+from .resumption_client import find_session, psk_of
+from .steps import Established, Handshake, Steps
 
-__all__ = ["client"]
+__all__ = ["client_handshake"]
 
 #: RFC 9846 4.2.3: the end of the random of a server that could have done better.
 DOWNGRADE_SENTINELS = (b"DOWNGRD\x01", b"DOWNGRD\x00")
@@ -40,7 +40,7 @@ DOWNGRADE_SENTINELS = (b"DOWNGRD\x01", b"DOWNGRD\x00")
 _E = ExtensionType
 
 
-def client(
+def client_handshake(
     hs: Handshake,
     config: ClientConfig,
     server_name: ServerName,

@@ -25,16 +25,16 @@ from ..messages.info import requested_name
 from ..pki.credentials import Credentials
 from ..pki.negotiated import Negotiated
 from ..pki.verification import verify_client
-from . import authentication, early_data, selection
+from . import authentication, certificate_selection, early_data
 from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
-from .compressed_certificates import compressor_for, decompressed, message_types, offer
+from .certificate_compression import compressor_for, decompressed, message_types, offer
+from .certificate_selection import Selected
 from .early_data import Accepted
-from .handshake import Established, Handshake, Steps
 from .hello import require
 from .psk import Psk, psk_modes
 from .questions import OCSPResponseWanted
-from .resumption import ServerSession, TicketIssuer, ticket_context
-from .selection import Selected
+from .resumption_server import ServerSession, TicketIssuer, ticket_context
+from .steps import Established, Handshake, Steps
 
 __all__ = ["Terms", "choose_protocol", "refuse", "run", "select_credentials"]
 
@@ -214,7 +214,7 @@ def select_credentials(candidates: Sequence[Credentials], hello: ClientHello) ->
     offered = ext.decode_uint16_list(body, "signature_algorithms")
     # RFC 9963 2: no client may offer these, and a server never signs with them.
     schemes = [scheme for scheme in offered if scheme not in CLIENT_ONLY_SCHEMES]
-    return selection.for_server(candidates, schemes, requested_name(hello.extensions))
+    return certificate_selection.for_server(candidates, schemes, requested_name(hello.extensions))
 
 
 def refuse(candidates: Sequence[Credentials], hello: ClientHello) -> NoReturn:

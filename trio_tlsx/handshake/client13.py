@@ -27,14 +27,14 @@ from ..pki.server_name import ServerName
 from ..pki.trust import TrustStore
 from ..pki.verification import verify_server
 from ..sessions.client import Session
-from . import authentication, early_data, selection
+from . import authentication, certificate_selection, early_data
 from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
-from .compressed_certificates import compressor_for, decompressed, message_types
+from .certificate_compression import compressor_for, decompressed, message_types
 from .early_data import Attempt
-from .handshake import Established, Handshake, Steps
 from .psk import Psk
 from .questions import ClientCredentialsWanted
-from .resumption import TicketKeeper, server_of
+from .resumption_client import TicketKeeper, server_of
+from .steps import Established, Handshake, Steps
 
 __all__ = ["Offer", "judge_again", "run"]
 
@@ -251,7 +251,7 @@ def answer_request(
         wanted = ClientCredentialsWanted(request, config.select_credentials)
         candidates = yield from hs.ask(wanted)
         authorities = ()  # the hook has seen them
-    selected = selection.for_client(candidates, request.signature_schemes, authorities)
+    selected = certificate_selection.for_client(candidates, request.signature_schemes, authorities)
     if selected is None:
         hs.send(Certificate(b"", ()))
         return

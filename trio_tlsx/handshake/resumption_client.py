@@ -1,0 +1,118 @@
+"""The client's half of session resumption (RFC 9846 2.2, 4.7.1)."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass, field
+
+from ..clock import MILLISECOND
+from ..config.client import ClientConfig
+from ..crypto.cipher_suites import CIPHER_SUITES, CipherSuite
+from ..crypto.key_schedule import ticket_secret
+from ..crypto.signatures import SignatureScheme
+from ..messages import extensions as ext
+from ..messages.extensions import Context, ExtensionType, check_context
+from ..messages.handshake import NewSessionTicket
+from ..pki.server_name import ServerName
+from ..sessions.client import Session
+from ..sessions.ticket_keys import MAX_LIFETIME
+from .authentication import PeerIdentity
+from .psk import MAX_TICKET_LENGTH, Psk
+from .questions import SessionReceived, SessionWanted
+from .steps import Handshake, Steps
+
+__all__ = ["TicketKeeper", "find_session", "psk_of", "server_of"]
+
+_E = ExtensionType
+
+
+def find_session(
+    hs: Handshake, config: ClientConfig, server_name: ServerName, port: int | None
+) -> Steps[Session | None]:
+    """A session for this server that can be offered, if there is one."""
+    if config.sessions is None:
+        return None
+    question = SessionWanted(config.sessions, server_name.host, port, config.session_context)
+    session = yield from hs.ask(question)
+    if session is None or not is_usable(session, config, server_name, port):
+        return None
+    return session
+
+
+def is_usable(
+    session: Session, config: ClientConfig, server_name: ServerName, port: int | None
+) -> bool:
+    """Whether this session is what was asked for; a store may give anything."""
+    return (
+        (session.server_name, session.port) == (server_name.host, port)
+        and session.context == config.session_context
+        and any(suite.name == session.cipher_suite for suite in config.suite_table.values())
+        and session.received_at <= config.clock() < session.expires_at
+        and len(session.ticket) <= MAX_TICKET_LENGTH
+    )
+
+
+def suite_of(session: Session) -> CipherSuite:
+    return next(suite for suite in CIPHER_SUITES.values() if suite.name == session.cipher_suite)
+
+
+def server_of(session: Session) -> PeerIdentity:
+    """Whom the session's key authenticates: who showed a certificate when it was made."""
+    return PeerIdentity(session.peer_certificates, SignatureScheme[session.signature_scheme])
+
+
+def psk_of(session: Session, now: datetime.datetime) -> Psk[Session]:
+    """The session as it is offered."""
+    age = (now - session.received_at) // MILLISECOND
+    # RFC 9846 4.3.11.1
+    obfuscated_age = (age + session.ticket_age_add) % 2**32
+    return Psk(session.ticket, obfuscated_age, suite_of(session), session.secret, session)
+
+
+@dataclass(frozen=True, slots=True)
+class TicketKeeper:
+    """Makes sessions of the tickets that a client gets.
+
+    Attributes:
+        resumption_secret: what the tickets' keys come from.
+        server: None where there were no certificates, and so no tickets worth keeping: the key
+            from outside costs no more, and a key that is withdrawn should be so at once.
+        verified_at: when the server's chain was verified, in this connection or an earlier one.
+    """
+
+    config: ClientConfig
+    server_name: ServerName
+    port: int | None
+    suite: CipherSuite
+    server: PeerIdentity | None
+    verified_at: datetime.datetime
+    resumption_secret: bytes = field(repr=False)
+    alpn_protocol: str | None
+
+    def keep(self, ticket: NewSessionTicket) -> SessionReceived | None:
+        """What is to be asked to keep it; None where nobody would."""
+        check_context(ticket.extensions, Context.NST)
+        early_data = ticket.extensions.get(_E.early_data)
+        if self.config.sessions is None or self.server is None or not ticket.ticket_lifetime:
+            return None
+        if len(ticket.ticket) > MAX_TICKET_LENGTH:
+            return None
+        session = Session(
+            server_name=self.server_name.host,
+            port=self.port,
+            context=self.config.session_context,
+            cipher_suite=self.suite.name,
+            peer_certificates=self.server.chain,
+            signature_scheme=self.server.signature_scheme.name,
+            verified_at=self.verified_at,
+            received_at=self.config.clock(),
+            lifetime=min(ticket.ticket_lifetime, MAX_LIFETIME),
+            ticket=ticket.ticket,
+            ticket_age_add=ticket.ticket_age_add,
+            secret=ticket_secret(self.suite, self.resumption_secret, ticket.ticket_nonce),
+            alpn_protocol=self.alpn_protocol,
+            max_early_data_size=(
+                0 if early_data is None else ext.decode_max_early_data_size(early_data)
+            ),
+        )
+        return SessionReceived(self.config.sessions, session)
