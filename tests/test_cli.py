@@ -19,8 +19,8 @@ from processes import CLI, ROOT, Result, Server, peer_program, run_program, runn
 
 from trio_tlsx.cli import commands, demo, report
 from trio_tlsx.config.server import ServerConfig
+from trio_tlsx.io.stream import TLSStream
 from trio_tlsx.pki.credentials import Credentials
-from trio_tlsx.stream import TLSStream
 from trio_tlsx.testing import CA, write_pem_files
 
 SERVE = (*CLI, "serve", "--port", "0")

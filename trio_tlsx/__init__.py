@@ -33,13 +33,15 @@ from .handshake.questions import (
     VerificationWanted,
 )
 from .handshake.wants import Question, Want
-from .listener import (
+from .io.listener import (
     TLSListener,
     handshake_first,
     open_tls_over_tcp_listeners,
     open_tls_over_tcp_stream,
     serve_tls_over_tcp,
 )
+from .io.stapling import RefreshingStaple
+from .io.stream import TLSStream
 from .messages.info import CertificateRequest, ClientHello
 from .pki.compression import CertificateCompressor
 from .pki.credentials import Credentials, PrivateKeySigner, Signer
@@ -55,8 +57,6 @@ from .sessions.client import MemorySessionStore, Session, SessionStore
 from .sessions.external_psk import ExternalPSK
 from .sessions.ticket_keys import TicketKeys
 from .sessions.ticket_store import MemoryTicketStore, TicketStore
-from .stapling import RefreshingStaple
-from .stream import TLSStream
 
 __all__ = [
     "AlertDescription",

@@ -23,10 +23,10 @@ from .config.client import ClientConfig
 from .config.server import ServerConfig
 from .crypto.signatures import PrivateKey, PurePrivateKey
 from .errors import ConfigError
+from .io.stream import TLSStream
 from .pki.credentials import Credentials, PrivateKeySigner
 from .pki.server_name import ServerName
 from .pki.trust import TrustStore
-from .stream import TLSStream
 
 __all__ = ["CA", "credentials_to_pem", "memory_tls_pair", "write_pem_files"]
 

@@ -57,7 +57,7 @@ REMOVALS_OF_DECISIONS = [
     without_branch("an OCSP response where one must be", "RFC 7633 4.2.3", REVOCATION,
             "elif not peer.resumed and (must or _promises_staple(leaf)):", "test_none_where",
             REVOCATIONS),
-    Removal("what is stapled is good", "RFC 6960 3.2", "stapling.py", "if min(ends) <= now:",
+    Removal("what is stapled is good", "RFC 6960 3.2", "io/stapling.py", "if min(ends) <= now:",
             "has_ended", tests="tests/hooks/test_refreshing_staple.py"),
     Removal("a revocation list names it", "RFC 5280 6.3.3", REVOCATION,
             "if listed is not None:", "test_listed", tests=REVOCATIONS),

@@ -25,7 +25,7 @@ from trio_tlsx.contrib.httpcore import Backend
 from trio_tlsx.contrib.httpx import http_transport
 from trio_tlsx.contrib.hypercorn import serve
 from trio_tlsx.errors import CertificateError
-from trio_tlsx.listener import open_tls_over_tcp_listeners
+from trio_tlsx.io.listener import open_tls_over_tcp_listeners
 from trio_tlsx.testing import CA, write_pem_files
 
 SECONDS = 20  # something hangs

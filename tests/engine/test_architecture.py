@@ -1,4 +1,4 @@
-"""What may depend on what: the engine knows nothing of trio, sockets or the stdlib's ssl."""
+"""The architecture as rules: which folder may import which, and what the engine stays free of."""
 
 from __future__ import annotations
 
@@ -17,28 +17,36 @@ import trio_tlsx
 PACKAGE = Path(trio_tlsx.__file__).parent
 MAX_LINES = 500  # what one reads in a sitting
 
-#: The one engine that stands on the stdlib's; it moves bytes through BIOs all the same.
-OPENSSL = "trio_tlsx.engine.openssl"
-#: It names ``ssl.SSLObject`` in an annotation.
-INTERFACE = "trio_tlsx.engine.interface"
+#: The folders and the modules beside them, from the bottom up. Each imports only what is below.
+LAYERS = [
+    {"errors", "clock"},
+    {"messages"},
+    {"crypto"},
+    {"record"},
+    {"pki"},
+    {"sessions"},
+    {"config"},
+    {"handshake"},
+    {"engine"},
+    {"io"},
+    {"testing"},
+    {"cli", "contrib"},
+    {"__init__", "__main__"},
+]
+LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 
-#: What can be negotiated, as tables, and what these stand on.
-TABLES = {
-    "trio_tlsx.crypto.availability",
-    "trio_tlsx.crypto.cipher_suites",
-    "trio_tlsx.crypto.groups",
-    "trio_tlsx.crypto.signatures",
-    "trio_tlsx.messages.codec",
-    "trio_tlsx.errors",
+#: Below ``io/`` nothing imports these, at any depth.
+NOT_SANS_IO = {"trio", "socket", "select", "selectors", "asyncio", "threading"}
+
+#: The modules that may import the stdlib's ``ssl``: the engine over it, the module that picks the
+#: engine, and the contract, which names ``ssl.SSLObject`` in an annotation.
+USE_SSL = {
+    "trio_tlsx.engine.openssl",
+    "trio_tlsx.engine.select",
+    "trio_tlsx.engine.interface",
 }
-#: Below the handshake: nothing of it may know what a handshake is.
-RECORD_LAYER = {
-    "trio_tlsx.record.protection",
-    "trio_tlsx.crypto.key_schedule",
-    "trio_tlsx.record.buffers",
-    "trio_tlsx.record.receive",
-    "trio_tlsx.record.send",
-}
+#: Inside a function it asks ``ssl`` where the platform keeps its CAs.
+USE_SSL_LATE = {"trio_tlsx.pki.trust"}
 
 
 def module_name(path: Path) -> str:
@@ -51,21 +59,25 @@ def modules() -> dict[str, Path]:
     return {module_name(path): path for path in PACKAGE.rglob("*.py")}
 
 
-def engine_modules() -> list[str]:
-    return [name for name in modules() if f"{name}.".startswith("trio_tlsx.engine.")]
+def layer(module: str) -> str:
+    """The folder that the module is in; a module at the top is a layer of its own."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+def sans_io_modules() -> list[str]:
+    return [name for name in modules() if LEVELS[layer(name)] < LEVELS["io"]]
 
 
 @functools.cache
 def imports(module: str) -> frozenset[str]:
-    """The modules that this one needs when it runs; those for type checkers left out."""
+    """The modules that this one imports, anywhere in it; those for type checkers too."""
     path = modules()[module]
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     return frozenset(imported(ast.parse(path.read_text()), package))
 
 
 def imported(node: ast.AST, package: str) -> Iterator[str]:
-    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-        return
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
     if isinstance(node, ast.ImportFrom):
@@ -94,18 +106,32 @@ def needed(module: str) -> frozenset[str]:
     return frozenset(found)
 
 
-@pytest.mark.parametrize("module", engine_modules())
-def test_the_engine_is_sans_io(module: str) -> None:
-    assert not needed(module) & {"trio", "socket", "select", "selectors", "asyncio", "threading"}
-    # What it needs may know ssl: trust.py asks it where the platform keeps its CAs.
-    assert "ssl" not in imports(module) or module in {OPENSSL, INTERFACE}
+@functools.cache
+def imported_on_import(module: str) -> frozenset[str]:
+    """The modules that importing this one imports: those inside a function left out."""
+    tree = ast.parse(modules()[module].read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [ast.Pass()]
+    package = module if modules()[module].name == "__init__.py" else module.rpartition(".")[0]
+    return frozenset(imported(tree, package))
 
 
-@pytest.mark.parametrize("module", engine_modules())
-def test_the_engine_does_not_know_who_drives_it(module: str) -> None:
-    drivers = {"stream", "transport", "listener", "turn", "testing", "cli"}
-    found = {name.split(".")[1] for name in needed(module) if name.startswith("trio_tlsx.")}
-    assert not found & drivers
+def test_every_module_is_in_a_layer() -> None:
+    assert {layer(module) for module in modules()} <= set(LEVELS)
+
+
+@pytest.mark.parametrize("module", modules())
+def test_no_module_imports_upwards(module: str) -> None:
+    here = LEVELS[layer(module)]
+    upwards = {name for name in ours(module) if LEVELS[layer(name)] > here}
+    beside = {
+        name
+        for name in ours(module)
+        if LEVELS[layer(name)] == here and layer(name) != layer(module) and here > 0
+    }
+    assert not upwards
+    assert not beside or layer(module) == "__main__"
 
 
 def test_imports_point_one_way() -> None:
@@ -113,11 +139,24 @@ def test_imports_point_one_way() -> None:
     assert set(sorter.static_order()) == set(modules())
 
 
-def test_tables_need_only_tables() -> None:
-    for module in TABLES:
-        assert ours(module) <= TABLES, module
-    for module in RECORD_LAYER:
-        assert ours(module) <= TABLES | RECORD_LAYER, module
+@pytest.mark.parametrize("module", sans_io_modules())
+def test_nothing_below_io_does_io(module: str) -> None:
+    assert not needed(module) & NOT_SANS_IO
+    assert "ssl" not in imported_on_import(module) or module in USE_SSL
+    assert "ssl" not in imports(module) or module in USE_SSL | USE_SSL_LATE
+
+
+def test_the_lists_of_exceptions_are_exact() -> None:
+    """A module that no longer needs its exception loses it."""
+    late = {m for m in sans_io_modules() if "ssl" in imports(m) - imported_on_import(m)}
+    assert {m for m in sans_io_modules() if "ssl" in imported_on_import(m)} == USE_SSL
+    assert late == USE_SSL_LATE
+
+
+@pytest.mark.parametrize("module", modules())
+def test_private_imports_of_cryptography(module: str) -> None:
+    """``cryptography.hazmat.bindings`` is not public."""
+    assert not [name for name in imports(module) if "hazmat.bindings" in name]
 
 
 @pytest.mark.parametrize("module", modules())

@@ -692,7 +692,9 @@ def resumes_with(monkeypatch: pytest.MonkeyPatch, suite_code: int, index: int = 
     secret = bytes(suite.hash_length)
     session = resumption_server.ServerSession(suite, now, now, None, secret)
 
-    def known_psks(*_: object, needed: bool) -> Steps[Sequence[Psk[resumption_server.ServerSession]]]:
+    def known_psks(
+        *_: object, needed: bool
+    ) -> Steps[Sequence[Psk[resumption_server.ServerSession]]]:
         yield from ()
         return [Psk(b"identity", 0, suite, secret, session)]
 

@@ -18,8 +18,8 @@ from peer import SAFETY_NET, Part, Peer, Role, Saw
 from trio_tlsx.config.client import ClientConfig
 from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.errors import TLSError
+from trio_tlsx.io.stream import TLSStream
 from trio_tlsx.messages.handshake import HELLO_RETRY_REQUEST_RANDOM
-from trio_tlsx.stream import TLSStream
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 

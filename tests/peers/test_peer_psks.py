@@ -20,9 +20,9 @@ from tlslite_peer import TLSLitePeer
 from trio_tlsx.config.client import ClientConfig
 from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.errors import AlertDescription, AlertReceived, ProtocolError
-from trio_tlsx.listener import open_tls_over_tcp_stream, serve_tls_over_tcp
+from trio_tlsx.io.listener import open_tls_over_tcp_stream, serve_tls_over_tcp
+from trio_tlsx.io.stream import TLSStream
 from trio_tlsx.sessions.external_psk import ExternalPSK
-from trio_tlsx.stream import TLSStream
 
 A_BIT = 1000  # bytes
 

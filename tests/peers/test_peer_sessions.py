@@ -17,12 +17,12 @@ from processes import free_port, peer_program, run_program, running
 from trio_tlsx.config.client import ClientConfig
 from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.errors import AlertDescription
-from trio_tlsx.listener import serve_tls_over_tcp
+from trio_tlsx.io.listener import serve_tls_over_tcp
+from trio_tlsx.io.stream import TLSStream
 from trio_tlsx.messages.handshake import KeyUpdate
 from trio_tlsx.record.key_update import KeyUpdates
 from trio_tlsx.sessions.client import MemorySessionStore
 from trio_tlsx.sessions.ticket_store import MemoryTicketStore
-from trio_tlsx.stream import TLSStream
 
 A_BIT = 1000  # bytes
 LABEL = "EXPERIMENTAL trio-tlsx"

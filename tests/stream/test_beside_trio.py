@@ -10,7 +10,7 @@ import trio
 import trio.testing
 from tls_pairs import Cutter, Engine
 
-from trio_tlsx.listener import TLSListener, serve_tls_over_tcp
+from trio_tlsx.io.listener import TLSListener, serve_tls_over_tcp
 
 HOUR = 3600
 MAX_CHECKPOINTS = 20

@@ -20,8 +20,8 @@ from tls_pairs import AnyStream, Cutter, Engine, Transports, connected, paired
 
 from trio_tlsx.config.client import ClientConfig
 from trio_tlsx.errors import AlertDescription, HandshakeShutdown, Truncated
+from trio_tlsx.io.stream import TLSStream
 from trio_tlsx.sessions.client import MemorySessionStore, Session
-from trio_tlsx.stream import TLSStream
 
 MAX_CHECKPOINTS = 200
 SECONDS = 5  # for one attempt, after which it hangs

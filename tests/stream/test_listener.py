@@ -19,14 +19,14 @@ from tls_pairs import SERVER_NAME, Engine, stays_blocked
 from trio_tlsx.config.client import ClientConfig
 from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.errors import CertificateError, ConfigError
-from trio_tlsx.listener import (
+from trio_tlsx.io.listener import (
     TLSListener,
     handshake_first,
     open_tls_over_tcp_listeners,
     open_tls_over_tcp_stream,
     serve_tls_over_tcp,
 )
-from trio_tlsx.stream import TLSStream
+from trio_tlsx.io.stream import TLSStream
 from trio_tlsx.testing import CA
 
 TCPStream = TLSStream[trio.SocketStream]

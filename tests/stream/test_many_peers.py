@@ -27,11 +27,11 @@ from tls_pairs import SERVER_NAME, Engine
 
 from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.crypto.signatures import SignatureScheme
-from trio_tlsx.listener import HANDSHAKE_TIMEOUT, serve_tls_over_tcp
+from trio_tlsx.io.listener import HANDSHAKE_TIMEOUT, serve_tls_over_tcp
+from trio_tlsx.io.stream import TLSStream
+from trio_tlsx.io.transport import LINGER_SECONDS
 from trio_tlsx.pki.credentials import Credentials
-from trio_tlsx.stream import TLSStream
 from trio_tlsx.testing import CA
-from trio_tlsx.transport import LINGER_SECONDS
 
 if sys.platform != "win32":
     import resource

@@ -19,7 +19,7 @@ from tls_pairs import MEMORY, SERVER_NAME, AnyStream, Engine, connected, handsha
 
 from trio_tlsx import ClientConfig, Credentials, PrivateKeySigner, ServerConfig, TrustStore
 from trio_tlsx.engine.certificate_dict import ATTRIBUTE_NAMES
-from trio_tlsx.stream import TLSStream
+from trio_tlsx.io.stream import TLSStream
 from trio_tlsx.testing import CA, write_pem_files
 
 SETTLED_BY_THE_HANDSHAKE = [

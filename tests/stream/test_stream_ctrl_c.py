@@ -11,7 +11,7 @@ import pytest
 import trio
 from tls_pairs import UNIX, Engine, connected
 
-from trio_tlsx import transport
+from trio_tlsx.io import transport
 
 DATA = bytes(range(256)) * 256
 

@@ -33,7 +33,7 @@ from trio_tlsx.errors import (
     HandshakeShutdown,
     ProtocolError,
 )
-from trio_tlsx.stream import TLSStream
+from trio_tlsx.io.stream import TLSStream
 from trio_tlsx.testing import CA
 
 

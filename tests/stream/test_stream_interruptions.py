@@ -164,7 +164,7 @@ async def test_a_flood_cannot_keep_a_task_from_its_cancellation(
     native: Engine, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flooded = FloodedEngine(handshake_complete=method == "receive_some")
-    monkeypatch.setattr("trio_tlsx.stream.engine_for", lambda *_: flooded)  # pyright: ignore
+    monkeypatch.setattr("trio_tlsx.io.stream.engine_for", lambda *_: flooded)  # pyright: ignore
     with trio.CancelScope() as scope:
         await getattr(native.client(Flood(scope)), method)()
     assert scope.cancelled_caught

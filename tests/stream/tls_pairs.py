@@ -13,7 +13,7 @@ import trio.testing
 
 from trio_tlsx.config.client import ClientConfig
 from trio_tlsx.config.server import ServerConfig
-from trio_tlsx.stream import TLSStream
+from trio_tlsx.io.stream import TLSStream
 
 SERVER_NAME = "test.example"
 

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from trio_suite import collectable, trios_tests
 
-from trio_tlsx import ClientConfig, Credentials, ServerConfig, TrustStore, engines, stream
+from trio_tlsx import ClientConfig, Credentials, ServerConfig, TrustStore
+from trio_tlsx.engine import select as engines
 from trio_tlsx.engine.interface import Engine
+from trio_tlsx.io import stream
 
 MODULES = trios_tests()
 TEST_SSL: Any = MODULES[0]

@@ -12,8 +12,8 @@ import trio
 from rich.console import Console
 
 from ..config.client import ClientConfig
+from ..io.stream import TLSStream
 from ..pki.server_name import ServerName
-from ..stream import TLSStream
 from .failures import describe
 from .report import Facts, certificate_facts, connection_facts, print_facts
 

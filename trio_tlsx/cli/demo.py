@@ -13,8 +13,8 @@ from rich.text import Text
 from ..config.client import ClientConfig
 from ..config.server import ServerConfig
 from ..errors import HandshakeShutdown
-from ..listener import TLSListener, serve_tls_over_tcp
-from ..stream import TLSStream
+from ..io.listener import TLSListener, serve_tls_over_tcp
+from ..io.stream import TLSStream
 from ..testing import CA
 from .report import connection_facts, print_facts
 from .serve import address_of

@@ -7,8 +7,8 @@ from http import HTTPStatus
 
 import trio
 
+from ..io.stream import TLSStream
 from ..pki.negotiated import Negotiated
-from ..stream import TLSStream
 
 __all__ = ["answer_request"]
 

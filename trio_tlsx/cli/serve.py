@@ -14,10 +14,10 @@ import trio
 from cryptography import x509
 
 from ..config.server import ServerConfig
-from ..listener import TLSListener, peer_of, serve_tls_over_tcp
+from ..io.listener import TLSListener, peer_of, serve_tls_over_tcp
+from ..io.stream import TLSStream
 from ..pki.describe import printable, socket_address
 from ..pki.pinning import spki_pin
-from ..stream import TLSStream
 from .failures import describe
 from .page import answer_request
 

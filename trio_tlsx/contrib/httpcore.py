@@ -19,7 +19,7 @@ import httpcore
 import trio
 
 from ..config.client import ClientConfig
-from ..stream import TLSStream
+from ..io.stream import TLSStream
 
 __all__ = ["Backend", "ConfigChoice"]
 

@@ -17,8 +17,8 @@ from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState, LifespanState
 
-from ..listener import TLSListener, handshake_first
-from ..stream import TLSStream
+from ..io.listener import TLSListener, handshake_first
+from ..io.stream import TLSStream
 
 __all__ = ["serve"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ssl
 
-from .config.client import ClientConfig
-from .config.server import ServerConfig
-from .engine.connection import Connection
-from .engine.interface import Engine
-from .engine.openssl import OpenSSLConnection
-from .errors import ConfigError
-from .messages.codec import Buffer
+from ..config.client import ClientConfig
+from ..config.server import ServerConfig
+from ..errors import ConfigError
+from ..messages.codec import Buffer
+from .connection import Connection
+from .interface import Engine
+from .openssl import OpenSSLConnection
 
 __all__ = ["engine_for"]
 

@@ -7,11 +7,11 @@ from typing import Any, Literal, cast, overload
 
 import trio
 
-from .config.client import ClientConfig
-from .config.server import ServerConfig
-from .engine.interface import Engine
-from .engine.ssl_object import ConnectionNames
-from .sessions.client import Session
+from ..config.client import ClientConfig
+from ..config.server import ServerConfig
+from ..engine.interface import Engine
+from ..engine.ssl_object import ConnectionNames
+from ..sessions.client import Session
 
 __all__ = ["SSLNames"]
 

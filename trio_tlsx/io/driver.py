@@ -18,11 +18,11 @@ from typing import Any
 
 import trio
 
-from .engine.interface import Engine
-from .handshake.wants import Question, Want
-from .pump import Pump
-from .sessions.client import Session
-from .turn import Turn
+from ..engine.interface import Engine
+from ..handshake.wants import Question, Want
+from ..sessions.client import Session
+from .ciphertext import Pump
+from .conflict import Turn
 
 __all__ = ["Driver"]
 

@@ -10,11 +10,11 @@ from typing import Generic, NoReturn, TypeVar
 
 import trio
 
-from .config.client import ClientConfig
-from .config.server import ServerConfig
-from .engines import engine_for
-from .errors import TLSError
-from .pki.describe import socket_address
+from ..config.client import ClientConfig
+from ..config.server import ServerConfig
+from ..engine.select import engine_for
+from ..errors import TLSError
+from ..pki.describe import socket_address
 from .stream import TLSStream
 
 __all__ = [

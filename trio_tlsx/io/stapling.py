@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 import trio
 from cryptography.x509 import ocsp
 
-from .clock import Clock, utc_now
-from .pki.certificates import MALFORMED
-from .pki.describe import date
-from .pki.revocation import good_until
+from ..clock import Clock, utc_now
+from ..pki.certificates import MALFORMED
+from ..pki.describe import date
+from ..pki.revocation import good_until
 
 __all__ = ["RefreshingStaple"]
 

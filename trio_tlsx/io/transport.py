@@ -18,7 +18,7 @@ from contextlib import suppress
 
 import trio
 
-from .engine.interface import Engine
+from ..engine.interface import Engine
 
 __all__ = ["Transport", "transport_over"]
 

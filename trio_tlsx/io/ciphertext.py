@@ -7,10 +7,10 @@ from functools import partial
 
 import trio
 
-from .engine.interface import Engine
-from .handshake.wants import Want
+from ..engine.interface import Engine
+from ..handshake.wants import Want
+from .conflict import Turn
 from .transport import transport_over
-from .turn import Turn
 
 __all__ = ["Pump"]
 

@@ -3,10 +3,10 @@
 Theory of operation
 ===================
 
-An engine (:mod:`trio_tlsx.handshake.wants`) turns application data into ciphertext and back and
-never waits. A driver (:mod:`trio_tlsx.driver`) asks it what to do next and waits for that, and a
-pump (:mod:`trio_tlsx.pump`) moves ciphertext between the engine and the stream below. What is
-here is what a program may call: which task, when, and what holds when it is cancelled there.
+An engine (:mod:`trio_tlsx.engine.interface`) turns application data into ciphertext and back and
+never waits. A driver (:mod:`trio_tlsx.io.driver`) asks it what to do next and waits for that, and
+a pump (:mod:`trio_tlsx.io.ciphertext`) moves ciphertext between the engine and the stream below.
+What is here is what a program may call: which task, when, and what holds when it is cancelled.
 
 Who may do what is a matter of turns. One task at a time sends and one receives; a second one is
 refused. Behind those, one task at a time moves ciphertext out, and one moves it in; who finds that
@@ -33,14 +33,14 @@ from typing import Generic, TypeVar, cast
 
 import trio
 
-from .config.client import ClientConfig
-from .config.server import ServerConfig
+from ..config.client import ClientConfig
+from ..config.server import ServerConfig
+from ..engine.select import engine_for
+from ..pki.negotiated import Negotiated
+from ..sessions.client import Session
+from .conflict import Turn
 from .driver import Driver
-from .engines import engine_for
-from .pki.negotiated import Negotiated
-from .sessions.client import Session
-from .ssl_names import SSLNames
-from .turn import Turn
+from .ssl_compat import SSLNames
 
 __all__ = ["TLSStream"]
 

@@ -1,0 +1,1 @@
+"""The trio side: the stream, the listener and the driver of an engine."""
