@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from trio_tlsx import ConfigError, MemoryReplayRegister
+from trio_tlsx import ConfigError, MemoryAntiReplayCache
 
 SECOND = datetime.timedelta(seconds=1)
 SPAN = 20 * SECOND  # for which the engine wants a ClientHello to be known
@@ -37,7 +37,7 @@ def name(number: int) -> bytes:
 
 
 def test_the_first_claim_wins_and_no_other(clock: Clock) -> None:
-    register = MemoryReplayRegister(clock=clock)
+    register = MemoryAntiReplayCache(clock=clock)
     until = clock.now + SPAN
     claims = [register.claim(name(n), clock.now, until) for n in (1, 2, 1, 1, 2, 3)]
     assert claims == [True, True, False, False, False, True]
@@ -45,7 +45,7 @@ def test_the_first_claim_wins_and_no_other(clock: Clock) -> None:
 
 
 def test_it_is_remembered_until_then(clock: Clock) -> None:
-    register = MemoryReplayRegister(clock=clock)
+    register = MemoryAntiReplayCache(clock=clock)
     since, until = clock.now, clock.now + SPAN
     assert register.claim(name(1), since, until)
     while clock.now < until + 2 * SPAN:
@@ -55,13 +55,13 @@ def test_it_is_remembered_until_then(clock: Clock) -> None:
 
 
 def test_what_need_not_be_remembered_is_refused(clock: Clock) -> None:
-    register = MemoryReplayRegister(clock=clock)
+    register = MemoryAntiReplayCache(clock=clock)
     assert not register.claim(name(1), clock.now, clock.now)
     assert len(register) == 0
 
 
 def test_a_clock_that_is_set_back(clock: Clock) -> None:
-    register = MemoryReplayRegister(clock=clock)
+    register = MemoryAntiReplayCache(clock=clock)
     since, until = clock.now, clock.now + SPAN
     assert register.claim(name(1), since, until)
     clock.forward(3600)
@@ -74,7 +74,7 @@ def test_a_clock_that_is_set_back(clock: Clock) -> None:
 
 def test_what_could_have_been_claimed_before_it_was_made(clock: Clock) -> None:
     before = clock.now - 2 * datetime.timedelta(milliseconds=1)
-    register = MemoryReplayRegister(clock=clock)
+    register = MemoryAntiReplayCache(clock=clock)
     assert not register.claim(name(1), before, clock.now + SPAN)
     assert register.claim(name(1), clock.now, clock.now + SPAN)
 
@@ -82,7 +82,7 @@ def test_what_could_have_been_claimed_before_it_was_made(clock: Clock) -> None:
 def test_ten_times_the_rate_that_it_is_made_for(clock: Clock) -> None:
     """It stays as large as it is, refuses what it has no room for, and recovers."""
     rate, seconds = 100, 60
-    register = MemoryReplayRegister(rate * 30, clock=clock)
+    register = MemoryAntiReplayCache(rate * 30, clock=clock)
     accepted = 0
     for second in range(seconds):
         for number in range(10 * rate):
@@ -99,7 +99,7 @@ def test_ten_times_the_rate_that_it_is_made_for(clock: Clock) -> None:
 
 def test_the_rate_that_it_is_made_for(clock: Clock) -> None:
     rate = 100
-    register = MemoryReplayRegister(rate * 30, clock=clock)
+    register = MemoryAntiReplayCache(rate * 30, clock=clock)
     for second in range(100):
         for number in range(rate):
             assert register.claim(name(second * rate + number), clock.now, clock.now + SPAN)
@@ -107,7 +107,7 @@ def test_the_rate_that_it_is_made_for(clock: Clock) -> None:
 
 
 def test_threads_that_share_it(clock: Clock) -> None:
-    register = MemoryReplayRegister(clock=clock)
+    register = MemoryAntiReplayCache(clock=clock)
     won: list[int] = []
     start = threading.Barrier(8)
 
@@ -124,7 +124,7 @@ def test_threads_that_share_it(clock: Clock) -> None:
 
 
 def test_a_process_that_was_forked_off(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    register = MemoryReplayRegister(clock=clock)
+    register = MemoryAntiReplayCache(clock=clock)
     assert register.claim(name(1), clock.now, clock.now + SPAN)
     other = os.getpid() + 1
     monkeypatch.setattr(os, "getpid", lambda: other)
@@ -133,10 +133,10 @@ def test_a_process_that_was_forked_off(clock: Clock, monkeypatch: pytest.MonkeyP
 
 def test_it_needs_some_room() -> None:
     with pytest.raises(ConfigError, match="room"):
-        MemoryReplayRegister(0)
+        MemoryAntiReplayCache(0)
 
 
 def test_it_shows_no_names(clock: Clock) -> None:
-    register = MemoryReplayRegister(clock=clock)
+    register = MemoryAntiReplayCache(clock=clock)
     register.claim(b"n" * 32, clock.now, clock.now + SPAN)
-    assert repr(register) == "<MemoryReplayRegister, 1 of 65536 entries>"
+    assert repr(register) == "<MemoryAntiReplayCache, 1 of 65536 entries>"

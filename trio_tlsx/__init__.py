@@ -20,9 +20,9 @@ from .errors import (
     Truncated,
 )
 from .handshake.questions import (
+    AntiReplayWanted,
     ClientCredentialsWanted,
     CredentialsWanted,
-    FirstUseWanted,
     OCSPResponseWanted,
     PSKWanted,
     SessionReceived,
@@ -52,7 +52,7 @@ from .pki.pinning import pin_spki, spki_pin
 from .pki.reloading import ReloadingCredentials
 from .pki.revocation import check_crl, check_stapled_ocsp
 from .pki.trust import TrustStore
-from .sessions.anti_replay import MemoryReplayRegister, ReplayRegister
+from .sessions.anti_replay import AntiReplayCache, MemoryAntiReplayCache
 from .sessions.client import MemorySessionStore, Session, SessionStore
 from .sessions.external_psk import ExternalPSK
 from .sessions.ticket_keys import TicketKeys
@@ -61,6 +61,8 @@ from .sessions.ticket_store import MemoryTicketStore, TicketStore
 __all__ = [
     "AlertDescription",
     "AlertReceived",
+    "AntiReplayCache",
+    "AntiReplayWanted",
     "CertificateCompressor",
     "CertificateError",
     "CertificateRequest",
@@ -72,11 +74,10 @@ __all__ = [
     "Credentials",
     "CredentialsWanted",
     "ExternalPSK",
-    "FirstUseWanted",
     "HandshakeShutdown",
     "Identity",
     "InternalError",
-    "MemoryReplayRegister",
+    "MemoryAntiReplayCache",
     "MemorySessionStore",
     "MemoryTicketStore",
     "NeedHandshakeError",
@@ -90,7 +91,6 @@ __all__ = [
     "Question",
     "RefreshingStaple",
     "ReloadingCredentials",
-    "ReplayRegister",
     "ServerConfig",
     "Session",
     "SessionReceived",

@@ -26,7 +26,7 @@ from trio_tlsx.pki.peer import Peer
 from trio_tlsx.pki.policy import check_leaf_key
 from trio_tlsx.pki.trust import TrustStore
 from trio_tlsx.record.protection import MAX_PLAINTEXT_LENGTH
-from trio_tlsx.sessions.anti_replay import MemoryReplayRegister
+from trio_tlsx.sessions.anti_replay import MemoryAntiReplayCache
 from trio_tlsx.sessions.client import Session
 from trio_tlsx.sessions.ticket_keys import TicketKeys
 
@@ -62,7 +62,7 @@ class Memory:
         fixed = "-use-ticket-callback" in flags or "-use-ticket-aead-callback" in flags
         self.ticket_keys = TicketKeys([ZERO_KEY] if fixed else (), clock=self.clock)
         self.no_ticket_keys = TicketKeys(clock=self.clock)
-        self.register = MemoryReplayRegister(clock=self.clock)
+        self.register = MemoryAntiReplayCache(clock=self.clock)
 
     def next_connection(self, delay: int) -> None:
         """Let ``delay`` seconds pass, and offer the newest session."""
@@ -177,7 +177,7 @@ def server_config(
         alpn_protocols=protocols,
         ticket_keys=memory.no_ticket_keys if "-no-ticket" in flags else memory.ticket_keys,
         max_early_data_size=MAX_EARLY_DATA_SIZE if "-enable-early-data" in flags else 0,
-        replay_register=memory.register,
+        anti_replay_cache=memory.register,
         tickets=0 if "-no-ticket" in flags or "-skip-ticket" in flags else 2,
     )
 

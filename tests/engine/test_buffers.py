@@ -14,7 +14,7 @@ from trio_tlsx.engine.connection import Connection
 from trio_tlsx.handshake.wants import Want
 from trio_tlsx.record import buffers
 from trio_tlsx.record.buffers import Pool
-from trio_tlsx.record.protection import RECORD_OVERHEAD, TAG_LENGTH, Opener, Place, Sealer
+from trio_tlsx.record.protection import RECORD_OVERHEAD, TAG_LENGTH, Opener, RecordSlot, Sealer
 
 T = TypeVar("T")
 
@@ -227,11 +227,11 @@ def test_what_is_not_authentic_is_wiped(suite: CipherSuite) -> None:
     """After InvalidTag the plaintext is in the output all the same."""
     secret = bytes(suite.hash_length)
     run = memoryview(bytearray(1500 + 2 * RECORD_OVERHEAD))
-    places = [Place.at(run, 0, 1000), Place.at(run, 1000 + RECORD_OVERHEAD, 500)]
-    Sealer(suite, secret).seal_run(memoryview(b"\x55" * 1500), places)
+    places = [RecordSlot.at(run, 0, 1000), RecordSlot.at(run, 1000 + RECORD_OVERHEAD, 500)]
+    Sealer(suite, secret).seal_records(memoryview(b"\x55" * 1500), places)
     run[-1] ^= 1  # the tag of the second
     output = memoryview(bytearray(b"\xee" * 3000))
-    consumed, length = Opener(suite, secret).open_run(run, output, 2**14)
+    consumed, length = Opener(suite, secret).open_records(run, output, 2**14)
     assert (consumed, length) == (1000 + 1 + 5 + TAG_LENGTH, 1000)
     assert bytes(output[:1000]) == b"\x55" * 1000
     assert b"\x55" not in bytes(output[1000:])

@@ -25,11 +25,11 @@ from engine_pairs import (
 )
 
 from trio_tlsx import (
+    AntiReplayWanted,
     CertificateError,
     ClientConfig,
     ConfigError,
-    FirstUseWanted,
-    MemoryReplayRegister,
+    MemoryAntiReplayCache,
     MemoryTicketStore,
     Peer,
     ServerConfig,
@@ -100,7 +100,7 @@ class World:
             clock=self.clock,
             ticket_keys=TicketKeys([bytes(32)], clock=self.clock),
             max_early_data_size=MAX,
-            replay_register=MemoryReplayRegister(clock=self.clock),
+            anti_replay_cache=MemoryAntiReplayCache(clock=self.clock),
         )
 
     def get_ticket(self) -> Session:
@@ -352,11 +352,11 @@ def test_it_is_skipped_in_small_records_too(world: World) -> None:
 
 
 def test_who_shares_ticket_keys_shares_a_register(world: World) -> None:
-    with pytest.raises(ConfigError, match="replay_register"):
-        replace(world.server, replay_register=None)
-    own = replace(world.server, replay_register=None, ticket_keys=None)
-    assert isinstance(own.early_data_register, MemoryReplayRegister)
-    off = replace(world.server, replay_register=None, max_early_data_size=0)
+    with pytest.raises(ConfigError, match="anti_replay_cache"):
+        replace(world.server, anti_replay_cache=None)
+    own = replace(world.server, anti_replay_cache=None, ticket_keys=None)
+    assert isinstance(own.early_data_register, MemoryAntiReplayCache)
+    off = replace(world.server, anti_replay_cache=None, max_early_data_size=0)
     assert off.early_data_register is None
 
 
@@ -399,7 +399,7 @@ def less(world: World) -> None:
 
 def answer_of_register(answer: Any) -> Callable[[World], None]:
     def change(world: World) -> None:
-        world.server = replace(world.server, replay_register=Register(answer))
+        world.server = replace(world.server, anti_replay_cache=Register(answer))
 
     return change
 
@@ -549,7 +549,7 @@ def test_a_register_that_answers_later(world: World, answer: object) -> None:
     client, server = world.calling(), world.accepting()
     turn(client, server)
     question = server.do_handshake()
-    assert isinstance(question, FirstUseWanted)
+    assert isinstance(question, AntiReplayWanted)
     assert isinstance(question.awaitable, Awaitable)
     question.awaitable = None
     server.answer(answer)
@@ -562,7 +562,7 @@ def test_a_register_that_fails_later(world: World) -> None:
     answer_of_register(Later())(world)
     client, server = world.calling(), world.accepting()
     turn(client, server)
-    assert isinstance(server.do_handshake(), FirstUseWanted)
+    assert isinstance(server.do_handshake(), AntiReplayWanted)
     server.refuse(OSError("no connection"))
     shake_hands(client, server)
     assert server.negotiated.resumed
@@ -575,7 +575,7 @@ def test_a_register_that_answers_too_late(world: World) -> None:
     client, server = world.calling(), world.accepting()
     turn(client, server)
     question = server.do_handshake()
-    assert isinstance(question, FirstUseWanted)
+    assert isinstance(question, AntiReplayWanted)
     world.clock.now = question.until
     server.answer(True)
     shake_hands(client, server)
@@ -592,7 +592,7 @@ def test_what_the_register_is_told(world: World) -> None:
             told.append((identifier, since, until))
             return True
 
-    world.server = replace(world.server, replay_register=Noting())
+    world.server = replace(world.server, anti_replay_cache=Noting())
     issued = world.clock.now
     world.clock.forward(3)
     world.meet()
@@ -671,8 +671,8 @@ def test_two_flights_with_one_ticket_are_two(world: World) -> None:
 def test_a_flight_from_before_the_register_began(world: World) -> None:
     flight = recorded(world)
     world.clock.forward(1)
-    fresh = MemoryReplayRegister(clock=world.clock)
-    world.server = replace(world.server, replay_register=fresh)
+    fresh = MemoryAntiReplayCache(clock=world.clock)
+    world.server = replace(world.server, anti_replay_cache=fresh)
     assert not takes(world.accepting(), flight)
     world.get_ticket()
     assert takes(world.accepting(), recorded(world))
@@ -693,7 +693,7 @@ def test_a_hello_whose_binder_is_wrong_leaves_no_trace(world: World) -> None:
     turn(world.calling(), server)
     assert failure_of(server.do_handshake).alert == AlertDescription.decrypt_error
     register = world.server.early_data_register
-    assert isinstance(register, MemoryReplayRegister)
+    assert isinstance(register, MemoryAntiReplayCache)
     assert len(register) == 0
 
 
@@ -755,14 +755,14 @@ def test_a_server_that_takes_it_although_it_must_not(
         no_protocol(world)
     client, server = world.calling(), world.accepting()
     if what == "session":
-        attempt = early_data.attempt
+        make_offer = early_data.make_offer
 
-        def of_another_key(*args: Any) -> early_data.Attempt | None:
-            made = attempt(*args)
+        def of_another_key(*args: Any) -> early_data.EarlyDataOffer | None:
+            made = make_offer(*args)
             assert made is not None
             return replace(made, psk=replace(made.psk))
 
-        monkeypatch.setattr(early_data, "attempt", of_another_key)
+        monkeypatch.setattr(early_data, "make_offer", of_another_key)
     turn(client, server)
     turn(server, client)
     assert failure_of(client.do_handshake).alert == AlertDescription.illegal_parameter

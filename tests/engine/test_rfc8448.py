@@ -68,7 +68,7 @@ from trio_tlsx.messages.handshake import (
     encode_message,
 )
 from trio_tlsx.pki.credentials import Credentials
-from trio_tlsx.sessions.anti_replay import MemoryReplayRegister
+from trio_tlsx.sessions.anti_replay import MemoryAntiReplayCache
 from trio_tlsx.sessions.client import Session
 from trio_tlsx.sessions.ticket_keys import TicketKeys
 
@@ -446,7 +446,7 @@ def start(section: Section, replay: Replay, patch: pytest.MonkeyPatch) -> Connec
         tickets=0,  # the RFC's are not in a form of ours
         ticket_keys=RecordedTicket(NOW - TICKET_AGE),
         max_early_data_size=early_data_size(recorded_ticket()[0]),
-        replay_register=MemoryReplayRegister(clock=lambda: NOW - TICKET_AGE),
+        anti_replay_cache=MemoryAntiReplayCache(clock=lambda: NOW - TICKET_AGE),
         clock=lambda: NOW,
     )
     server = Connection.server(

@@ -207,7 +207,7 @@ def test_no_question_is_missing_here() -> None:
     asked = {question for _, question, _ in HOOKS.values()}
     asked |= {questions.SessionWanted, questions.SessionReceived}
     asked |= {questions.TicketWanted}  # in the last test here
-    asked |= {questions.FirstUseWanted}  # in test_stream_early_data.py
+    asked |= {questions.AntiReplayWanted}  # in test_stream_early_data.py
     assert asked == {getattr(questions, name) for name in questions.__all__}
 
 

@@ -45,7 +45,7 @@ config = trio_tlsx.ServerConfig(
     credentials=trio_tlsx.Credentials.from_pem_files(certificate, key),
     ticket_keys=trio_tlsx.TicketKeys([bytes(32)]),
     max_early_data_size=1000,
-    replay_register=Files(),
+    anti_replay_cache=Files(),
 )
 
 

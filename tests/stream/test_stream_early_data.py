@@ -28,7 +28,7 @@ from trio_tlsx import (
     ClientConfig,
     ConfigError,
     Connection,
-    MemoryReplayRegister,
+    MemoryAntiReplayCache,
     ServerConfig,
     Session,
     TicketKeys,
@@ -72,7 +72,7 @@ class Place:
             credentials=ca.issue(SERVER_NAME),
             ticket_keys=TicketKeys([bytes(32)]),
             max_early_data_size=1000,
-            replay_register=MemoryReplayRegister(),
+            anti_replay_cache=MemoryAntiReplayCache(),
         )
         self.get_ticket()
 
@@ -250,7 +250,7 @@ async def test_receiving_does_not_wait_for_the_answer_to_leave(
 async def test_what_was_not_accepted_is_answered_after_the_handshake(
     place: Place, asked: bool
 ) -> None:
-    place.server = replace(place.server, max_early_data_size=0, replay_register=None)
+    place.server = replace(place.server, max_early_data_size=0, anti_replay_cache=None)
 
     async def answer(server: AnyStream) -> None:
         if asked:
@@ -417,7 +417,7 @@ async def test_so_it_is_by_two_servers_that_share_keys_and_a_register(place: Pla
 
     register = Shared()
     servers = [
-        replace(place.server, ticket_keys=TicketKeys([bytes(32)]), replay_register=register)
+        replace(place.server, ticket_keys=TicketKeys([bytes(32)]), anti_replay_cache=register)
         for _ in range(2)
     ]
     assert await sent_again(place.recorded(), 50, servers) == 1
@@ -437,7 +437,7 @@ async def test_a_register_that_cannot_answer(
                 await trio.sleep_forever()
             raise OSError("no connection")
 
-    place.server = replace(place.server, replay_register=Faulty())
+    place.server = replace(place.server, anti_replay_cache=Faulty())
     async with place.pair(MEMORY) as (client, server):
 
         async def answer() -> None:
@@ -603,7 +603,7 @@ async def test_asking_a_register(place: Place, over: Transports) -> None:
                 under_way -= 1
             return True
 
-    place.server = replace(place.server, replay_register=Dawdling())
+    place.server = replace(place.server, anti_replay_cache=Dawdling())
 
     async def attempt(cut: Cut) -> None:
         async with place.pair(over) as (client, server):

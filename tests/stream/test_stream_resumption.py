@@ -149,8 +149,8 @@ async def test_a_receive_cancelled_in_the_store_loses_nothing(
     client, server = await pair(config, server_config)
     await handshake(client, server)
     await server.send_all(b"behind the tickets")
-    for patience in (0.5, 1.5):  # in the middle of the first ticket, then of the second
-        with trio.move_on_after(patience) as scope:
+    for timeout in (0.5, 1.5):  # in the middle of the first ticket, then of the second
+        with trio.move_on_after(timeout) as scope:
             await client.receive_some()
         assert scope.cancelled_caught
     assert await client.receive_some() == b"behind the tickets"

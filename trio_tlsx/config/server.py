@@ -14,7 +14,7 @@ from ..messages.info import ClientHello
 from ..pki.credentials import Credentials
 from ..pki.negotiated import Negotiated
 from ..pki.trust import TrustStore
-from ..sessions.anti_replay import MemoryReplayRegister, ReplayRegister
+from ..sessions.anti_replay import AntiReplayCache, MemoryAntiReplayCache
 from ..sessions.external_psk import FindPSK, PSKs, psk_finder
 from ..sessions.ticket_keys import TicketKeys
 from ..sessions.ticket_store import TicketApplicationData, TicketStore, application_data_source
@@ -97,8 +97,8 @@ class ServerConfig(CommonConfig):
             :meth:`TLSStream.receive_replayable_early_data` gets any. Whoever records early data
             can replay it: the register below stops what it hears of, and the rest is for the
             application to stand.
-        replay_register: what tells early data that was sent first from its replays; by default a
-            :class:`MemoryReplayRegister` of this configuration's own. With ``ticket_keys`` it must
+        anti_replay_cache: what tells early data that was sent first from its replays; by default a
+            :class:`MemoryAntiReplayCache` of this configuration's own. With ``ticket_keys`` it must
             be given: whoever shares the one must share the other.
         psks: keys that clients may be known by instead of certificates; or a mapping of them by
             their identities, which may change; or a function that is called with an identity and
@@ -126,13 +126,15 @@ class ServerConfig(CommonConfig):
     ticket_store: TicketStore | None = None
     ticket_application_data: TicketApplicationData = field(default=b"", repr=False)
     max_early_data_size: int = 0
-    replay_register: ReplayRegister | None = None
+    anti_replay_cache: AntiReplayCache | None = None
     psks: PSKs = ()
 
-    early_data_register: ReplayRegister | None = field(init=False, repr=False, compare=False)
+    early_data_register: AntiReplayCache | None = field(init=False, repr=False, compare=False)
     find_psk: FindPSK | None = field(init=False, repr=False, compare=False)
     ticket_sealer: TicketKeys = field(init=False, repr=False, compare=False)
-    ticket_rider: Callable[[Negotiated], bytes] = field(init=False, repr=False, compare=False)
+    make_ticket_application_data: Callable[[Negotiated], bytes] = field(
+        init=False, repr=False, compare=False
+    )
     client_policy: bytes = field(init=False, repr=False, compare=False)
 
     client_authorities: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
@@ -171,11 +173,11 @@ class ServerConfig(CommonConfig):
         keys = TicketKeys(clock=self.clock) if self.ticket_keys is None else self.ticket_keys
         object.__setattr__(self, "ticket_sealer", keys)
         rider = application_data_source(self.ticket_application_data)
-        object.__setattr__(self, "ticket_rider", rider)
+        object.__setattr__(self, "make_ticket_application_data", rider)
         object.__setattr__(self, "client_policy", self._client_policy())
         object.__setattr__(self, "early_data_register", self._early_data_register())
 
-    def _early_data_register(self) -> ReplayRegister | None:
+    def _early_data_register(self) -> AntiReplayCache | None:
         if not 0 <= self.max_early_data_size <= MAX_EARLY_DATA_SIZE:
             raise ConfigError(
                 f"max_early_data_size is {self.max_early_data_size} bytes; "
@@ -183,14 +185,14 @@ class ServerConfig(CommonConfig):
             )
         if not self.max_early_data_size:
             return None
-        if self.replay_register is not None:
-            return self.replay_register
+        if self.anti_replay_cache is not None:
+            return self.anti_replay_cache
         if self.ticket_keys is not None:
             raise ConfigError(
-                "max_early_data_size with ticket_keys needs replay_register: early data could be "
-                "replayed to others who take these tickets and do not ask the same register"
+                "max_early_data_size with ticket_keys needs anti_replay_cache: early data could "
+                "be replayed to servers that accept these tickets but do not ask the same cache"
             )
-        return MemoryReplayRegister(clock=self.clock)
+        return MemoryAntiReplayCache(clock=self.clock)
 
     def _client_policy(self) -> bytes:
         """A digest of how clients are judged; tickets are good under the same policy only."""

@@ -240,7 +240,7 @@ class Connection:
             raise RuntimeError("there is no open question")
         question, self._question = self._question, None
         question.drop()
-        if question.patience is not None:
+        if question.timeout is not None:
             logger.warning("going on without an answer to %r", question, exc_info=error)
             return
         if not isinstance(error, TLSError) or error.refused_by != "us":

@@ -40,10 +40,10 @@ __all__ = [
     "PeerIdentity",
     "expect_certificate_verify",
     "expect_finished",
-    "judge",
     "parse_chain",
     "send_certificate",
     "send_finished",
+    "verify_peer",
 ]
 
 SERVER_CONTEXT = b"TLS 1.3, server CertificateVerify"
@@ -150,7 +150,7 @@ def expect_certificate_verify(
     return PeerIdentity(chain, scheme)
 
 
-def judge(
+def verify_peer(
     hs: Handshake,
     config: ClientConfig | ServerConfig,
     certificate: Certificate | None,

@@ -61,22 +61,22 @@ def client_handshake(
     session = yield from find_session(hs, config, server_name, port)
     if session is not None and early_data.is_allowed(config, session, data):
         # Before it leaves. That may take a while, and the keys tell how old they are.
-        yield from client13.judge_again(hs, config, server_name, session)
+        yield from client13.reverify_on_resumption(hs, config, server_name, session)
     external = external_psks(config)
     psks = psks_to_offer(config, session, external)
-    attempt = early_data.attempt(config, psks, data)
+    early = early_data.make_offer(config, psks, data)
     hello = client_hello(config, server_name, shares)
     if config.grease:
         hello = grease.in_client_hello(hello)
-    hello = early_data.offer(hello, attempt)
+    hello = early_data.offer(hello, early)
     hello = with_psks(hello, psks, hs.transcript.messages)
     hs.log_keys(config.write_key_log, hello.random)
     hs.outgoing.record_version = INITIAL_RECORD_VERSION
     hs.send(hello)
     hs.outgoing.finish_flight()
     hs.outgoing.record_version = LEGACY_RECORD_VERSION
-    if attempt is not None:
-        early_data.send(hs, config, attempt)
+    if early is not None:
+        early_data.send(hs, config, early)
     hs.incoming.accept_change_cipher_spec = True
 
     answer = yield from hs.expect(ServerHello)
@@ -92,9 +92,9 @@ def client_handshake(
         psks = [psk for psk in psks if psk.suite.hash is suite.hash]
         hello = second_client_hello(hello, shares, answer)
         hello = with_psks(hello, psks, hs.transcript.messages)
-        if config.middlebox_compatibility and attempt is None:
+        if config.middlebox_compatibility and early is None:
             hs.outgoing.change_cipher_spec()
-        attempt = None
+        early = None
         hs.send(hello)
         hs.transcript.start(suite)
 
@@ -107,14 +107,14 @@ def client_handshake(
             raise ProtocolError("the other side changed its mind about the cipher suite")
     else:
         hs.transcript.start(suite)
-        if config.middlebox_compatibility and attempt is None:
+        if config.middlebox_compatibility and early is None:
             hs.outgoing.change_cipher_spec()
 
     check_context(answer.extensions, Context.SH, hello.extensions)
     psk = chosen_psk(config, psks, suite, answer)
     group, shared_secret = finish_key_exchange(config, shares, psk, suite, answer)
     offer = client13.Offer(
-        config, server_name, port, hello.extensions, psk, attempt, data if resend else b""
+        config, server_name, port, hello.extensions, psk, early, data if resend else b""
     )
     return (yield from client13.run(hs, offer, suite, group, shared_secret))
 

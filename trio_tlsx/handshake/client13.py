@@ -30,13 +30,13 @@ from ..sessions.client import Session
 from . import authentication, certificate_selection, early_data
 from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
 from .certificate_compression import compressor_for, decompressed, message_types
-from .early_data import Attempt
+from .early_data import EarlyDataOffer
 from .psk import Psk
 from .questions import ClientCredentialsWanted
 from .resumption_client import TicketKeeper, server_of
 from .steps import Established, Handshake, Steps
 
-__all__ = ["Offer", "judge_again", "run"]
+__all__ = ["Offer", "reverify_on_resumption", "run"]
 
 _E = ExtensionType
 
@@ -57,7 +57,7 @@ class Offer:
     port: int | None
     extensions: Extensions
     psk: Psk[Session] | None
-    early_data: Attempt | None = None
+    early_data: EarlyDataOffer | None = None
     resend: bytes = field(default=b"", repr=False)
 
 
@@ -77,19 +77,19 @@ def run(
     client_secret = keys.derive("c hs traffic", hello_hash)
     server_secret = keys.derive("s hs traffic", hello_hash)
     hs.protect_incoming(suite, server_secret)
-    attempt = offer.early_data
-    if attempt is not None and attempt.psk is not psk:
-        attempt = None
-    if attempt is None:
+    early = offer.early_data
+    if early is not None and early.psk is not psk:
+        early = None
+    if early is None:
         hs.protect_outgoing(suite, client_secret)
 
     encrypted = yield from hs.expect(EncryptedExtensions)
     check_context(encrypted.extensions, Context.EE, offer.extensions)
     alpn_protocol = apply_extensions(hs, config, encrypted.extensions)
-    accepted = early_data.was_accepted(attempt, suite, encrypted.extensions, alpn_protocol)
+    accepted = early_data.was_accepted(early, suite, encrypted.extensions, alpn_protocol)
     if not accepted:
         hs.early_data.exporter = None
-        if attempt is not None:
+        if early is not None:
             hs.protect_outgoing(suite, client_secret)
 
     request = server = None
@@ -106,7 +106,7 @@ def run(
         server = server_of(session)
     yield from authentication.expect_finished(hs, suite, server_secret)
     if session is not None and server is not None and not accepted:
-        yield from judge_again(hs, config, offer.server_name, session)
+        yield from reverify_on_resumption(hs, config, offer.server_name, session)
     hs.incoming.accept_change_cipher_spec = False
 
     keys.mix_nothing()
@@ -157,7 +157,7 @@ def run(
 def apply_extensions(hs: Handshake, config: ClientConfig, extensions: Extensions) -> str | None:
     """Do what EncryptedExtensions says; give the application protocol."""
     if (limit := extensions.get(_E.record_size_limit)) is not None:
-        hs.limit_records(config.record_size_limit, limit)
+        hs.apply_record_size_limit(config.record_size_limit, limit)
     if extensions.get(_E.server_name):
         raise ProtocolError(
             "the other side's answer to server_name is not empty", AlertDescription.decode_error
@@ -192,11 +192,11 @@ def authenticate_server(
     server = yield from authentication.expect_certificate_verify(
         hs, chain, offer.config.scheme_table, SERVER_CONTEXT
     )
-    yield from judge_server(hs, offer.config, offer.server_name, certificate, chain)
+    yield from verify_server_certificate(hs, offer.config, offer.server_name, certificate, chain)
     return server
 
 
-def judge_server(
+def verify_server_certificate(
     hs: Handshake,
     config: ClientConfig,
     server_name: ServerName,
@@ -204,16 +204,16 @@ def judge_server(
     chain: tuple[x509.Certificate, ...],
 ) -> Steps[None]:
     verify = partial(check_server, config, server_name, chain)
-    yield from authentication.judge(hs, config, certificate, chain, server_name.host, verify)
+    yield from authentication.verify_peer(hs, config, certificate, chain, server_name.host, verify)
 
 
-def judge_again(
+def reverify_on_resumption(
     hs: Handshake, config: ClientConfig, server_name: ServerName, session: Session
 ) -> Steps[None]:
     """Judge the server of a session by the rules of now, where that is wanted."""
     if config.verify_on_resumption:
         chain = session.peer_certificates
-        yield from judge_server(hs, config, server_name, None, chain)
+        yield from verify_server_certificate(hs, config, server_name, None, chain)
 
 
 def check_server(

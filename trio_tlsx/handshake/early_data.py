@@ -24,18 +24,18 @@ from ..messages.handshake import ClientHello, EndOfEarlyData
 from ..record.protection import MAX_INNER_PLAINTEXT_LENGTH
 from ..sessions.client import Session
 from .psk import Psk, decode_offered_psks
-from .questions import FirstUseWanted
+from .questions import AntiReplayWanted
 from .resumption_server import ServerSession
 from .steps import Handshake, Steps
 
 __all__ = [
     "Accepted",
-    "Attempt",
+    "EarlyDataOffer",
     "accept",
     "alpn_protocol",
-    "attempt",
     "checked",
     "is_allowed",
+    "make_offer",
     "offer",
     "receive",
     "send",
@@ -73,7 +73,7 @@ def checked(data: Buffer) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class EarlyDataOffer:
     """Early data, and the first of the keys that are offered: it goes under that."""
 
     data: bytes = field(repr=False)
@@ -81,12 +81,14 @@ class Attempt:
     session: Session
 
 
-def attempt(config: ClientConfig, psks: Sequence[Psk[Session]], data: bytes) -> Attempt | None:
+def make_offer(
+    config: ClientConfig, psks: Sequence[Psk[Session]], data: bytes
+) -> EarlyDataOffer | None:
     """The early data, if the first of these keys is of a session that allows it."""
     psk = psks[0] if psks else None
     if psk is None or psk.session is None or not is_allowed(config, psk.session, data):
         return None
-    return Attempt(data, psk, psk.session)
+    return EarlyDataOffer(data, psk, psk.session)
 
 
 def is_allowed(config: ClientConfig, session: Session, data: bytes) -> bool:
@@ -101,14 +103,14 @@ def alpn_protocol(config: ClientConfig) -> str | None:
     return config.alpn[0].decode("latin-1") if config.alpn else None
 
 
-def offer(hello: ClientHello, made: Attempt | None) -> ClientHello:
+def offer(hello: ClientHello, made: EarlyDataOffer | None) -> ClientHello:
     """The ClientHello, with the word that early data comes behind it."""
     if made is None:
         return hello
     return replace(hello, extensions={**hello.extensions, _E.early_data: b""})
 
 
-def send(hs: Handshake, config: ClientConfig, made: Attempt) -> None:
+def send(hs: Handshake, config: ClientConfig, made: EarlyDataOffer) -> None:
     """Send the early data behind the ClientHello, which is all that was sent yet."""
     if config.middlebox_compatibility:
         hs.outgoing.change_cipher_spec()  # RFC 9846 E.4
@@ -134,7 +136,7 @@ def early_secret(hs: Handshake, psk: Psk[Any], suite: CipherSuite, hello_hash: b
 
 
 def was_accepted(
-    made: Attempt | None, suite: CipherSuite, extensions: Extensions, protocol: str | None
+    made: EarlyDataOffer | None, suite: CipherSuite, extensions: Extensions, protocol: str | None
 ) -> bool:
     """Whether the server takes it, and may: nothing that it depends on has changed (4.3.10).
 
@@ -200,7 +202,7 @@ def accept(
     # What can be claimed once is asked last: a ClientHello that fails otherwise leaves no trace.
     since = max(session.issued_at, expected - FRESHNESS)
     until = expected + FRESHNESS + CLOCK_DIFFERENCE
-    first = yield from hs.ask(FirstUseWanted(register, offered.binders[0], since, until))
+    first = yield from hs.ask(AntiReplayWanted(register, offered.binders[0], since, until))
     if not first or config.clock() >= until:
         return None
     secret = early_secret(hs, psk, suite, hs.transcript.digest())

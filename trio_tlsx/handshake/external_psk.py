@@ -51,17 +51,19 @@ def find_psks(
     known: list[Psk[Any]] = []
     unknown: list[Psk[Any]] = []
     for identity in identities:
-        supposed = suppose(identity, suites[0])
-        if supposed is None:
+        placeholder = placeholder_psk(identity, suites[0])
+        if placeholder is None:
             continue
-        if supposed.identity not in answers:
-            answers[supposed.identity] = yield from hs.ask(PSKWanted(supposed.identity, find))
-        external = answers[supposed.identity]
+        if placeholder.identity not in answers:
+            answers[placeholder.identity] = yield from hs.ask(
+                PSKWanted(placeholder.identity, find)
+            )
+        external = answers[placeholder.identity]
         psks: Sequence[Psk[Any]] = ()
-        if external is not None and is_like(external, supposed):
+        if external is not None and matches(external, placeholder):
             psks = offered_as(identity, external, suites)
         known += psks
-        unknown += psks or offered_as(identity, supposed, suites)
+        unknown += psks or offered_as(identity, placeholder, suites)
     return known if known or not needed else unknown
 
 
@@ -71,7 +73,7 @@ def offered_as(
     return [psk for psk in psks_of(external, suites) if psk.identity == identity]
 
 
-def suppose(identity: bytes, suite: CipherSuite) -> ExternalPSK | None:
+def placeholder_psk(identity: bytes, suite: CipherSuite) -> ExternalPSK | None:
     """A key of this identity that nobody has; None where there can be no such key."""
     imported = ImportedIdentity.decode(identity)
     key = urandom(32)
@@ -86,5 +88,5 @@ def suppose(identity: bytes, suite: CipherSuite) -> ExternalPSK | None:
         return None
 
 
-def is_like(external: ExternalPSK, supposed: ExternalPSK) -> bool:
-    return (external.imported, external.context) == (supposed.imported, supposed.context)
+def matches(external: ExternalPSK, placeholder: ExternalPSK) -> bool:
+    return (external.imported, external.context) == (placeholder.imported, placeholder.context)

@@ -13,16 +13,16 @@ from ..errors import InternalError
 from ..messages.info import CertificateRequest, ClientHello
 from ..pki.credentials import Credentials
 from ..pki.peer import Peer
-from ..sessions.anti_replay import ReplayRegister
+from ..sessions.anti_replay import AntiReplayCache
 from ..sessions.client import Session, SessionStore
 from ..sessions.external_psk import ExternalPSK, FindPSK
 from ..sessions.ticket_store import TicketStore
 from .wants import Question
 
 __all__ = [
+    "AntiReplayWanted",
     "ClientCredentialsWanted",
     "CredentialsWanted",
-    "FirstUseWanted",
     "OCSPResponseWanted",
     "PSKWanted",
     "SessionReceived",
@@ -251,15 +251,15 @@ class TicketIssued(Question[None]):
 
 
 @dataclass(slots=True)
-class FirstUseWanted(Question[bool]):
+class AntiReplayWanted(Question[bool]):
     """Has nobody taken this early data yet (RFC 9846 8)?
 
     The answer is True; with any other, and with none, the early data is rejected.
     """
 
-    patience: ClassVar[float | None] = REGISTER_SECONDS
+    timeout: ClassVar[float | None] = REGISTER_SECONDS
 
-    replays: ReplayRegister
+    replays: AntiReplayCache
     identifier: bytes = field(repr=False)
     since: datetime.datetime
     until: datetime.datetime

@@ -201,7 +201,9 @@ class TicketIssuer:
             if len(ticket) <= MAX_TICKET_LENGTH:
                 yield NewSessionTicket(keys.lifetime, age_add, nonce, ticket, greased)
 
-    def deposit(self, hs: Handshake, store: TicketStore) -> Steps[Sequence[NewSessionTicket]]:
+    def store_tickets(
+        self, hs: Handshake, store: TicketStore
+    ) -> Steps[Sequence[NewSessionTicket]]:
         """The same, with names for what was put into a store in their place."""
         tickets: list[NewSessionTicket] = []
         for ticket in self.issue():

@@ -72,7 +72,7 @@ def server_handshake(hs: Handshake, config: ServerConfig) -> Steps[Established]:
     hello = yield from hs.expect(ClientHello)
     hs.incoming.accept_change_cipher_spec = True
     check_client_hello(hello)
-    config, candidates = yield from who_answers(hs, config, hello)
+    config, candidates = yield from select_config(hs, config, hello)
     hs.outgoing.fragment_length = config.max_fragment_size
     hs.log_keys(config.write_key_log, hello.random)
     identity = server13.select_credentials(candidates, hello)
@@ -138,7 +138,7 @@ def skip_early_data(hs: Handshake, hello: ClientHello) -> None:
         hs.incoming.early_data_to_skip = MAX_EARLY_DATA_SIZE
 
 
-def who_answers(
+def select_config(
     hs: Handshake, config: ServerConfig, hello: ClientHello
 ) -> Steps[tuple[ServerConfig, Sequence[Credentials]]]:
     """By which rules to go on, and as whom; asked before all else, as it may change all else."""

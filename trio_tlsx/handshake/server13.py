@@ -100,7 +100,7 @@ def run(
     if accepted is not None:
         if client is not None:
             # Whether it may in is to be said before anybody reads what it sent.
-            yield from judge_client(hs, config, None, client.chain)
+            yield from verify_client_certificate(hs, config, None, client.chain)
         yield from hs.flush()  # then nobody has to wait for who answers
         hs.early_data.may_be_answered = True
         yield from early_data.receive(hs, accepted)
@@ -110,7 +110,7 @@ def run(
     yield from authentication.expect_finished(hs, suite, client_secret)
     if session is not None and client is not None and accepted is None:
         # Who it is, it showed when the session began; whether it may in, is said each time.
-        yield from judge_client(hs, config, None, client.chain)
+        yield from verify_client_certificate(hs, config, None, client.chain)
     hs.incoming.accept_change_cipher_spec = False
     hs.protect_incoming(suite, keys.derive("c ap traffic", finished_hash))
     external = psk.external if psk else None
@@ -139,11 +139,11 @@ def run(
             authenticated_at=session.authenticated_at if session else config.clock(),
             resumption_secret=resumption_secret,
             alpn_protocol=protocol,
-            application_data=config.ticket_rider(negotiated),
+            application_data=config.make_ticket_application_data(negotiated),
         )
         new_tickets = issuer.issue
         if config.ticket_store is not None:
-            deposited = yield from issuer.deposit(hs, config.ticket_store)
+            deposited = yield from issuer.store_tickets(hs, config.ticket_store)
             new_tickets = partial(iter, deposited)
     return Established(
         suite,
@@ -183,7 +183,7 @@ def encrypted_extensions(hs: Handshake, terms: Terms, hello: ClientHello) -> Enc
     if (limit := hello.extensions.get(_E.record_size_limit)) is not None:
         ours = terms.config.record_size_limit
         extensions[_E.record_size_limit] = uint16(ours)
-        hs.limit_records(ours, limit)
+        hs.apply_record_size_limit(ours, limit)
     resumes = terms.psk is not None and terms.psk.session is not None
     if _E.server_name in hello.extensions and not resumes:
         # RFC 6066 3: not where a session is resumed, which is of this name already.
@@ -264,18 +264,18 @@ def authenticate_client(
     client = yield from authentication.expect_certificate_verify(
         hs, chain, config.scheme_table, CLIENT_CONTEXT
     )
-    yield from judge_client(hs, config, certificate, chain)
+    yield from verify_client_certificate(hs, config, certificate, chain)
     return client
 
 
-def judge_client(
+def verify_client_certificate(
     hs: Handshake,
     config: ServerConfig,
     certificate: Certificate | None,
     chain: tuple[x509.Certificate, ...],
 ) -> Steps[None]:
     verify = partial(check_client, config, chain)
-    yield from authentication.judge(hs, config, certificate, chain, None, verify)
+    yield from authentication.verify_peer(hs, config, certificate, chain, None, verify)
 
 
 def check_client(

@@ -184,7 +184,7 @@ class Handshake:
                 f"{label} {client_random.hex()} {secret.hex()}"
             )
 
-    def limit_records(self, ours: int, theirs: bytes) -> None:
+    def apply_record_size_limit(self, ours: int, theirs: bytes) -> None:
         """Both sides said how large a record they take (RFC 8449 4); both keep to it from here."""
         limit = decode_uint16(theirs, "record_size_limit")
         if limit < MIN_RECORD_SIZE_LIMIT:

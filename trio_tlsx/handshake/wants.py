@@ -31,13 +31,13 @@ class Question(ABC, Generic[T]):
     driver never hears of it. Where the result is awaitable, ``do_handshake`` or ``read`` returns
     the question with ``awaitable`` set: the driver takes it, leaving None, awaits it and hands the
     outcome to ``Engine.answer`` or ``Engine.refuse``, then calls the same method again. That
-    ``patience`` has ended is such an outcome, for ``refuse``. A driver that was cancelled
+    ``timeout`` has ended is such an outcome, for ``refuse``. A driver that was cancelled
     meanwhile calls neither; the next call then asks anew.
     """
 
     #: How long an answer may take, in seconds, until the engine goes on without, as if it were
     #: None; it does the same should the hook fail. None: there is no going on without an answer.
-    patience: ClassVar[float | None] = None
+    timeout: ClassVar[float | None] = None
 
     awaitable: Awaitable[Any] | None
 

@@ -9,7 +9,7 @@ import trio
 
 from ..engine.interface import Engine
 from ..handshake.wants import Want
-from .conflict import Turn
+from .conflict import ConflictDetector
 from .transport import transport_over
 
 __all__ = ["Pump"]
@@ -35,12 +35,12 @@ class Pump:
     def __init__(self, engine: Engine, stream: trio.abc.Stream) -> None:
         self.send_failure: BaseException | None = None
         self.at_eof = False
-        self.answering = Turn("another task is answering a question")
+        self.answering = ConflictDetector("another task is answering a question")
         self._engine = engine
         self._stream = stream
         self._transport = transport_over(stream)
-        self._sending = Turn("another task is moving ciphertext out")
-        self._receiving = Turn("another task is moving ciphertext in")
+        self._sending = ConflictDetector("another task is moving ciphertext out")
+        self._receiving = ConflictDetector("another task is moving ciphertext in")
 
     @property
     def started(self) -> bool:
@@ -65,7 +65,7 @@ class Pump:
             except Exception as error:
                 self.send_failure = error
                 if isinstance(error, trio.BrokenResourceError):
-                    self._hear_why()
+                    self._read_pending_alert()
                 raise
             except BaseException:
                 # A cancellation, which may come in a group, or Ctrl-C.
@@ -112,7 +112,7 @@ class Pump:
             self.at_eof = True
             self._engine.receive_data(b"")
 
-    def _hear_why(self) -> None:
+    def _read_pending_alert(self) -> None:
         """Read what the peer said before the stream below broke, as far as that needs no waiting.
 
         Who refuses us closes, perhaps before we have sent all. What breaks our send says no more
@@ -138,7 +138,7 @@ class Pump:
         with self._sending:
             await self._stream.wait_send_all_might_not_block()
 
-    async def send_last_words(self) -> None:
+    async def flush_alert(self) -> None:
         """Send what says why we end it, unless a task is sending, which takes it along."""
         possible = self._engine.pending_output() and self.send_failure is None
         if possible and not self._sending.taken:

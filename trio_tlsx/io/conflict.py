@@ -1,4 +1,4 @@
-"""What one task at a time may do."""
+"""Conflict detection: some things only one task at a time may do."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from types import TracebackType
 
 import trio
 
-__all__ = ["Turn"]
+__all__ = ["ConflictDetector"]
 
 
-class Turn:
-    """Held by ``with turn:``; who finds it taken is refused, or waits and looks again.
+class ConflictDetector:
+    """Admit one task at a time, by ``with detector:``.
 
-    It costs less than a ``trio.Lock``: taking and giving back a free turn is no checkpoint.
+    A second task gets ``trio.BusyResourceError``, or it waits for :meth:`over` and looks again.
+    It costs less than a ``trio.Lock``: taking and releasing a free detector is no checkpoint.
 
     Args:
         complaint: the message of the ``trio.BusyResourceError`` of a second task.
@@ -41,12 +42,12 @@ class Turn:
             self._waiters.unpark_all()
 
     def wake(self) -> None:
-        """Have those who wait look again, though it is not over."""
+        """Make the waiting tasks look again, although the holder has not finished."""
         if self._waiters is not None:
             self._waiters.unpark_all()
 
     async def over(self) -> None:
-        """Wait until the task whose turn it is has finished; another may be quicker then."""
+        """Wait until the present holder has finished; another task may then be quicker."""
         if self._waiters is None:
             self._waiters = trio.lowlevel.ParkingLot()
         await self._waiters.park()

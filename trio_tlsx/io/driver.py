@@ -22,7 +22,7 @@ from ..engine.interface import Engine
 from ..handshake.wants import Question, Want
 from ..sessions.client import Session
 from .ciphertext import Pump
-from .conflict import Turn
+from .conflict import ConflictDetector
 
 __all__ = ["Driver"]
 
@@ -50,7 +50,9 @@ class Driver:
         self, engine: Engine, transport_stream: trio.abc.Stream, handshake_timeout: float
     ) -> None:
         self.pump = Pump(engine, transport_stream)
-        self.receiving = Turn("another task is currently receiving data on this TLSStream")
+        self.receiving = ConflictDetector(
+            "another task is currently receiving data on this TLSStream"
+        )
         self.handshake_done = False
         self.closed = False
         self.failure: Exception | None = None
@@ -96,7 +98,7 @@ class Driver:
         """Note why the connection failed, let the alert leave, and give what to raise."""
         self.note_failure(error)
         self.alerted = self.alerted or bool(self._engine.pending_output())
-        await self.pump.send_last_words()
+        await self.pump.flush_alert()
         return _broken(error)
 
     # The handshake
@@ -160,9 +162,9 @@ class Driver:
         if awaitable is None:
             raise RuntimeError(f"{question!r} has nothing to wait for")
         self._engine.release_buffers()  # a hook may take long
-        patience = math.inf if question.patience is None else question.patience
+        timeout = math.inf if question.timeout is None else question.timeout
         try:
-            with trio.fail_after(patience):
+            with trio.fail_after(timeout):
                 answer = await awaitable
         except Exception as error:  # noqa: BLE001 - whatever a hook raises is its refusal
             self._engine.refuse(error)

@@ -38,7 +38,7 @@ from ..config.server import ServerConfig
 from ..engine.select import engine_for
 from ..pki.negotiated import Negotiated
 from ..sessions.client import Session
-from .conflict import Turn
+from .conflict import ConflictDetector
 from .driver import Driver
 from .ssl_compat import SSLNames
 
@@ -111,8 +111,10 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
         self.transport_stream = transport_stream
         self._driver = Driver(self._engine, transport_stream, handshake_timeout)
         self._https_compatible = https_compatible
-        self._sending = Turn("another task is currently sending data on this TLSStream")
-        self._closing = Turn("another task is closing this TLSStream")
+        self._sending = ConflictDetector(
+            "another task is currently sending data on this TLSStream"
+        )
+        self._closing = ConflictDetector("another task is closing this TLSStream")
         self._send_cut = False  # part of what one send_all was given has left, or may have
 
     @property
@@ -426,7 +428,7 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
                 await self._closing.over()
                 return
             with self._closing:
-                await self._say_last_words()
+                await self._finish()
         except BaseException:
             self._driver.note_closed()
             await trio.aclose_forcefully(self.transport_stream)
@@ -435,24 +437,24 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
         self._driver.pump.discard_input()
         await self.transport_stream.aclose()
 
-    async def _say_last_words(self) -> None:
+    async def _finish(self) -> None:
         try:
-            if not self._https_compatible and self._can_say_goodbye():
-                await self._say_goodbye()
+            if not self._https_compatible and self._may_send_close_notify():
+                await self._try_close_notify()
         finally:
             if self._driver.alerted:
-                await self._driver.pump.send_last_words()
+                await self._driver.pump.flush_alert()
                 await self._driver.pump.linger()
 
-    def _can_say_goodbye(self) -> bool:
+    def _may_send_close_notify(self) -> bool:
         broken = self._driver.failure or self._driver.pump.send_failure
         return not (broken or self._send_cut or self._sending.taken)
 
-    async def _say_goodbye(self) -> None:
+    async def _try_close_notify(self) -> None:
         if not self._driver.handshake_done:
             await self._driver.do_handshake()
         await trio.lowlevel.checkpoint_if_cancelled()
-        if self._can_say_goodbye():
+        if self._may_send_close_notify():
             with self._sending, suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                 # Two peers may well close at the same time.
                 await self._send_close_notify()

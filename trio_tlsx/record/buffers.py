@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from .protection import MAX_PLAINTEXT_LENGTH, MAX_RECORD_LENGTH, RECORD_OVERHEAD, Place
+from .protection import MAX_PLAINTEXT_LENGTH, MAX_RECORD_LENGTH, RECORD_OVERHEAD, RecordSlot
 
 __all__ = [
     "BATCH_RECORDS",
@@ -42,11 +42,11 @@ class Batch:
         self._fragment_length = fragment_length
         step = fragment_length + RECORD_OVERHEAD
         self._places = [
-            Place.at(self.octets, number * step, fragment_length)
+            RecordSlot.at(self.octets, number * step, fragment_length)
             for number in range(BATCH_RECORDS)
         ]
 
-    def places(self, fragment_length: int, length: int) -> list[Place]:
+    def places(self, fragment_length: int, length: int) -> list[RecordSlot]:
         """Where ``length`` bytes of content come to lie, ``fragment_length`` in each record."""
         if fragment_length != self._fragment_length:
             self._divide(fragment_length)
@@ -54,7 +54,7 @@ class Batch:
         places = self._places[:count]
         if rest:
             start = count * (fragment_length + RECORD_OVERHEAD)
-            places.append(Place.at(self.octets, start, rest))
+            places.append(RecordSlot.at(self.octets, start, rest))
         return places
 
 

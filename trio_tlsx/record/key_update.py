@@ -55,7 +55,7 @@ class KeyUpdates:
     def send_if_due(self, bytes_sealed: int) -> None:
         """Update ours, if so much application data was sealed that they have to be."""
         sealer = self._outgoing.sealer
-        if bytes_sealed >= self._due or (sealer is not None and sealer.is_worn_out):
+        if bytes_sealed >= self._due or (sealer is not None and sealer.needs_key_update):
             self._due = bytes_sealed + self._interval
             self.send()
 

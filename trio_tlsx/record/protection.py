@@ -13,7 +13,7 @@ from ..crypto.key_schedule import IV_LENGTH, next_traffic_secret, traffic_keys
 from ..errors import AlertDescription, ProtocolError
 from ..messages.codec import uint16
 
-__all__ = ["ContentType", "Opener", "Place", "Sealer", "record_header"]
+__all__ = ["ContentType", "Opener", "RecordSlot", "Sealer", "record_header"]
 
 HEADER_LENGTH = 5
 TAG_LENGTH = 16  # of every AEAD in suites.py
@@ -46,7 +46,7 @@ class ContentType(enum.IntEnum):
 APPLICATION_DATA = int(ContentType.application_data)  # a plain int compares twice as fast
 
 
-class Place(NamedTuple):
+class RecordSlot(NamedTuple):
     """Where one TLSCiphertext is to lie, as views of a buffer."""
 
     header: bytes
@@ -56,7 +56,7 @@ class Place(NamedTuple):
     sealed: memoryview  #: that, encrypted, and the tag
 
     @classmethod
-    def at(cls, octets: memoryview, start: int, length: int) -> Place:
+    def at(cls, octets: memoryview, start: int, length: int) -> RecordSlot:
         """From ``start`` on, for ``length`` bytes of content."""
         inner_length = length + 1
         body = start + HEADER_LENGTH
@@ -106,7 +106,7 @@ class Sealer(_Protection):
     __slots__ = ()
 
     @property
-    def is_worn_out(self) -> bool:
+    def needs_key_update(self) -> bool:
         """Whether the keys are to be updated before the next batch of records (RFC 9846 5.5)."""
         return self.sequence_number >= self.suite.records_per_key - KEY_UPDATE_MARGIN
 
@@ -116,7 +116,7 @@ class Sealer(_Protection):
         header = record_header(ContentType.application_data, len(inner) + TAG_LENGTH)
         return header + self._aead.encrypt(self._nonce(), inner, header)
 
-    def seal_run(self, data: memoryview, places: Sequence[Place]) -> None:
+    def seal_records(self, data: memoryview, places: Sequence[RecordSlot]) -> None:
         """Application data as a run of TLSCiphertexts that take these places.
 
         Each is encrypted in place: the input and the output of the AEAD are the same octets,
@@ -154,7 +154,7 @@ class Opener(_Protection):
         except InvalidTag:
             raise bad_record_mac() from None
 
-    def open_run(
+    def open_records(
         self, records: memoryview, output: memoryview, plaintext_limit: int
     ) -> tuple[int, int]:
         """Open a run of records of application data, from the start of ``records``.

@@ -277,7 +277,7 @@ class Incoming:
             return b""
         output = buffers.plaintext.borrow()
         records = unread[: min(limit, len(output))]
-        consumed, end = opener.open_run(records, output, self.plaintext_limit)
+        consumed, end = opener.open_records(records, output, self.plaintext_limit)
         data = bytes(output[:end])
         buffers.plaintext.give_back(output)
         if data:

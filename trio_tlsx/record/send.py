@@ -83,7 +83,7 @@ class Outgoing:
         self._batch = batch = buffers.outgoing.borrow()
         data = data[: BATCH_RECORDS * fragment_length]
         places = batch.places(fragment_length, len(data))
-        sealer.seal_run(data, places)
+        sealer.seal_records(data, places)
         self._enqueue(batch.octets[: len(data) + len(places) * RECORD_OVERHEAD])
         return len(data)
 

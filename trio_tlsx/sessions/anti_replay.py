@@ -10,12 +10,12 @@ from typing import Protocol
 from ..clock import EPOCH, MILLISECOND, Clock, utc_now
 from ..errors import ConfigError
 
-__all__ = ["MemoryReplayRegister", "ReplayRegister"]
+__all__ = ["AntiReplayCache", "MemoryAntiReplayCache"]
 
 BUCKET = datetime.timedelta(seconds=10)
 
 
-class ReplayRegister(Protocol):
+class AntiReplayCache(Protocol):
     """What tells the first of several equal ClientHellos from its replays.
 
     All servers that take the same tickets must ask the same one.
@@ -41,7 +41,7 @@ class ReplayRegister(Protocol):
         ...
 
 
-class MemoryReplayRegister:
+class MemoryAntiReplayCache:
     """A register for the servers of one process, in any number of threads.
 
     It refuses what could have been claimed before it was made, and everything in a process that
@@ -74,7 +74,7 @@ class MemoryReplayRegister:
         self._forgotten = -1  # the last bucket that was, in case the clock is set back behind it
 
     def claim(self, identifier: bytes, since: datetime.datetime, until: datetime.datetime) -> bool:
-        """Say whether this is the first claim; see :meth:`ReplayRegister.claim`."""
+        """Say whether this is the first claim; see :meth:`AntiReplayCache.claim`."""
         now = self._clock()
         self._forget(now)
         if since < self._started or until <= now or os.getpid() != self._process:
@@ -100,4 +100,4 @@ class MemoryReplayRegister:
         return sum(map(len, tuple(self._buckets.values())))
 
     def __repr__(self) -> str:
-        return f"<MemoryReplayRegister, {len(self)} of {self._max_entries} entries>"
+        return f"<MemoryAntiReplayCache, {len(self)} of {self._max_entries} entries>"
