@@ -97,9 +97,9 @@ class ServerConfig(CommonConfig):
             :meth:`TLSStream.receive_replayable_early_data` gets any. Whoever records early data
             can replay it: the register below stops what it hears of, and the rest is for the
             application to stand.
-        anti_replay_cache: what tells early data that was sent first from its replays; by default a
-            :class:`MemoryAntiReplayCache` of this configuration's own. With ``ticket_keys`` it must
-            be given: whoever shares the one must share the other.
+        anti_replay_cache: remembers early data that was accepted, so that a replay is rejected; by
+            default a :class:`MemoryAntiReplayCache` of this configuration's own. With
+            ``ticket_keys`` it is required: servers that share the keys must share the cache.
         psks: keys that clients may be known by instead of certificates; or a mapping of them by
             their identities, which may change; or a function that is called with an identity and
             gives its :class:`ExternalPSK`, or None where there is none. It may give an awaitable
