@@ -23,6 +23,7 @@ SERVER = "handshake/server13.py"
 INCOMING = "record/receive.py"
 READER = "record/deframer.py"
 CONNECTION = "engine/connection.py"
+POST_HANDSHAKE = "engine/post_handshake.py"
 EARLY_DATA = "handshake/early_data.py"
 POLICY = "pki/policy.py"
 CLIENT_RESUMPTION = "handshake/resumption_client.py"
@@ -221,7 +222,7 @@ REMOVALS = [
             'raise unexpected("ended in the middle of a handshake message")', "interrupted-by"),
     without_statement("data in a handshake", "5.1", READER,
             "raise unexpected_record(record.content_type)", "data-before-it"),
-    without_statement("other messages after the handshake", "4.7", CONNECTION,
+    without_statement("other messages after the handshake", "4.7", POST_HANDSHAKE,
             'raise unexpected("sent a handshake message after the handshake")', "key_update-"),
     Removal("change_cipher_spec", "5", INCOMING,
             'if not self.accept_change_cipher_spec or bytes(payload) != b"\\x01":',
@@ -364,7 +365,8 @@ REMOVALS = [
             "empty", "content_length = max(0, ", LIMITS),
     Removal("user_canceled in a row", "6.1", READER,
             "if self._user_canceled > MAX_USER_CANCELED:", "", tests=LIMITS),
-    Removal("tickets", "4.7.1", CONNECTION, "if self._tickets > MAX_TICKETS:", "", tests=LIMITS),
+    Removal("tickets", "4.7.1", POST_HANDSHAKE, "if self._tickets_received > MAX_TICKETS:", "",
+            tests=LIMITS),
     Removal("no early data under a key from outside", "4.3.10", EARLY_DATA,
             "if session is None or not is_same(", "takes_no_early_data", "if not is_same(",
             EXTERNAL_PSKS),

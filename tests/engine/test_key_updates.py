@@ -87,7 +87,7 @@ def test_one_answer_to_the_requests_that_came_before_it_could_leave() -> None:
     answered = secret(server)
     for _ in range(3):
         # A peer that asks without waiting, which the RFC forbids it.
-        client._key_updates._request_open = False  # pyright: ignore[reportPrivateUsage]
+        client._post_handshake.key_updates._request_open = False  # pyright: ignore[reportPrivateUsage]
         client.update_keys(request_peer=True)
     carry(client, server)
     assert server.read() is Want.READ

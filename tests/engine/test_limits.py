@@ -27,7 +27,8 @@ from engine_pairs import (
 
 from trio_tlsx.config.client import ClientConfig
 from trio_tlsx.config.server import MAX_EARLY_DATA_SIZE
-from trio_tlsx.engine.connection import MAX_TICKETS, Connection
+from trio_tlsx.engine.connection import Connection
+from trio_tlsx.engine.post_handshake import MAX_TICKETS
 from trio_tlsx.errors import AlertDescription, ConfigError, HandshakeShutdown
 from trio_tlsx.handshake import client as client_hello
 from trio_tlsx.handshake.wants import Want

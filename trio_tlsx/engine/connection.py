@@ -8,7 +8,7 @@ the output before the error is raised.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from traceback import clear_frames
 from typing import Any, cast
 
@@ -19,7 +19,6 @@ from ..errors import (
     AlertDescription,
     AlertReceived,
     ConfigError,
-    HandshakeShutdown,
     InternalError,
     TLSError,
     Truncated,
@@ -32,23 +31,19 @@ from ..handshake.steps import Established, Handshake, Observer, Steps
 from ..handshake.wants import Question, Want
 from ..messages.alerts import FATAL, WARNING
 from ..messages.codec import Buffer
-from ..messages.handshake import HandshakeType, KeyUpdate, NewSessionTicket, encode_message
 from ..pki.negotiated import Negotiated
 from ..pki.server_name import ServerName
 from ..record.buffers import BUFFER_LENGTH
-from ..record.deframer import CloseNotifyReceived, MessageReader, RawMessage
-from ..record.key_update import KeyUpdates
-from ..record.receive import Incoming, unexpected
+from ..record.deframer import CloseNotifyReceived, MessageReader
+from ..record.receive import Incoming
 from ..record.send import Outgoing
 from ..sessions.client import Session
+from .post_handshake import PostHandshake, handshake_shutdown
 from .ssl_object import ConnectionNames
 
 __all__ = ["Connection"]
 
 logger = logging.getLogger("trio_tlsx")
-
-#: Tickets that a server may send.
-MAX_TICKETS = 64
 
 
 class Connection:
@@ -77,7 +72,7 @@ class Connection:
         self._reader = MessageReader(self._incoming)
         handshake = Handshake(self._incoming, self._outgoing, self._reader, observer)
         self._early_data = handshake.early_data
-        self._key_updates = KeyUpdates(self._incoming, self._outgoing, self._reader)
+        self._post_handshake = PostHandshake(self._incoming, self._outgoing, self._reader)
         self._steps: Steps[Established] | None = start(handshake)
         self._question: Question[Any] | None = None  # not answered yet
         self._answer: object = None  # to the question before
@@ -86,9 +81,6 @@ class Connection:
         self._surplus = memoryview(b"")  # opened, but more than the caller asked for
         self._close_notify_sent = False
         self._close_notify_received = False
-        self._data_received = False
-        self._tickets = 0
-        self._new_tickets: Callable[[], Iterable[NewSessionTicket]] | None = None
 
     @classmethod
     def client(
@@ -166,7 +158,7 @@ class Connection:
             want = self._advance()
         except CloseNotifyReceived:
             self.shutdown()
-            raise self._fail(_given_up()) from None
+            raise self._fail(handshake_shutdown()) from None
         except Truncated as error:
             error.args = ("the connection ended in the middle of the handshake",)
             raise self._fail(error) from None
@@ -196,9 +188,8 @@ class Connection:
                 want = self._steps.send(answer)
             except StopIteration as finished:
                 established: Established = finished.value
-                self._key_updates.set_interval(established.key_update_bytes)
                 self._established = established
-                self._new_tickets = established.new_tickets
+                self._post_handshake.start(established)
                 self._steps = None
                 break
             if isinstance(want, Want):
@@ -346,9 +337,7 @@ class Connection:
             TLSError: the connection failed before.
         """
         self._check_writable()
-        self._key_updates.send_if_due(self.bytes_sealed)
-        if self._new_tickets is not None:
-            self._send_tickets(self._new_tickets)
+        self._post_handshake.send_before_data(self.bytes_sealed)
         count = self._outgoing.application_data(data) if data else 0
         self.bytes_sealed += count
         return count
@@ -360,14 +349,6 @@ class Connection:
                 self._complete()
         if self._close_notify_sent:
             raise RuntimeError("close_notify was sent: nothing may follow it")
-
-    def _send_tickets(self, new_tickets: Callable[[], Iterable[NewSessionTicket]]) -> None:
-        # With the first data and not before: who does not read tickets must not block us, and to
-        # who has closed already they would be a reason to reset the connection.
-        self._new_tickets = None
-        for ticket in new_tickets():
-            self._outgoing.handshake(encode_message(ticket))
-        self._outgoing.finish_flight()
 
     def read(self, max_bytes: int | None = None) -> bytes | Want | Question[Any]:
         """Give received application data, ``max_bytes`` at most; see :meth:`Engine.read`."""
@@ -384,8 +365,8 @@ class Connection:
         try:
             return self._read(limit)
         except CloseNotifyReceived:
-            if self._reader.canceled and not self._data_received:
-                raise self._fail(_given_up()) from None
+            if self._post_handshake.is_handshake_shutdown:
+                raise self._fail(handshake_shutdown()) from None
             self._close_notify_received = True
             return b""
         except TLSError as error:
@@ -405,21 +386,24 @@ class Connection:
             if not self._reader.is_within_message:
                 data = self._incoming.take_application_data(limit)
                 if data:
-                    self._data_received = True
-                    self._key_updates.received_in_a_row = 0
+                    self._post_handshake.note_data()
                     if len(data) > limit:
                         self._surplus = memoryview(data)[limit:]
                         data = data[:limit]
                     return data
             if (message := self._reader.take_message()) is not None:
-                self._after_handshake(message)
+                question = self._post_handshake.receive(
+                    message, may_answer=not self._close_notify_sent
+                )
+                if question is not None:
+                    self._pose(question)
             elif not self._reader.read_record():
                 return Want.READ
 
     def update_keys(self, *, request_peer: bool = False) -> None:
         """Go on to new keys for what this side sends; see :meth:`Engine.update_keys`."""
         self._check_writable()
-        self._key_updates.send(request_peer=request_peer)
+        self._post_handshake.key_updates.send(request_peer=request_peer)
 
     # What the two sides of this connection know, and nobody else
 
@@ -465,24 +449,6 @@ class Connection:
             kind, done.suite, done.exporter_secret, done.server_certificate
         )
 
-    # Messages after the handshake (RFC 9846 4.7)
-
-    def _after_handshake(self, message: RawMessage) -> None:
-        keep_ticket = self._complete().keep_ticket
-        if message.handshake_type == HandshakeType.key_update:
-            self._key_updates.receive(
-                KeyUpdate.decode(message.body), may_answer=not self._close_notify_sent
-            )
-        elif message.handshake_type == HandshakeType.new_session_ticket and keep_ticket:
-            self._tickets += 1
-            if self._tickets > MAX_TICKETS:
-                raise unexpected(f"sent more than {MAX_TICKETS} session tickets")
-            question = keep_ticket(NewSessionTicket.decode(message.body))
-            if question is not None:
-                self._pose(question)
-        else:
-            raise unexpected("sent a handshake message after the handshake")
-
     # The end
 
     def shutdown(self) -> None:
@@ -494,10 +460,3 @@ class Connection:
                 failure = TLSError("this side ended the connection in the middle of its handshake")
                 failure.alert, failure.refused_by = AlertDescription.close_notify, "us"
                 self._fail(failure)
-
-
-def _given_up() -> HandshakeShutdown:
-    return HandshakeShutdown(
-        "the other side gave the handshake up, in the orderly way (close_notify)",
-        AlertDescription.close_notify,
-    )

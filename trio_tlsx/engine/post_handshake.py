@@ -1,0 +1,111 @@
+"""Messages after the handshake (RFC 9846 4.7): session tickets and KeyUpdate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ..errors import AlertDescription, HandshakeShutdown
+from ..handshake.questions import SessionReceived
+from ..handshake.steps import Established
+from ..handshake.wants import Question
+from ..messages.handshake import HandshakeType, KeyUpdate, NewSessionTicket, encode_message
+from ..record.deframer import MessageReader, RawMessage
+from ..record.key_update import KeyUpdates
+from ..record.receive import Incoming, unexpected
+from ..record.send import Outgoing
+
+__all__ = ["PostHandshake", "handshake_shutdown"]
+
+#: Tickets that a server may send.
+MAX_TICKETS = 64
+
+
+class PostHandshake:
+    """Sends and receives the messages that may stand between application data."""
+
+    __slots__ = (
+        "_data_received",
+        "_keep_ticket",
+        "_new_tickets",
+        "_outgoing",
+        "_reader",
+        "_tickets_received",
+        "key_updates",
+    )
+
+    def __init__(self, incoming: Incoming, outgoing: Outgoing, reader: MessageReader) -> None:
+        self._outgoing = outgoing
+        self._reader = reader
+        self.key_updates = KeyUpdates(incoming, outgoing, reader)
+        self._new_tickets: Callable[[], Iterable[NewSessionTicket]] | None = None
+        self._keep_ticket: Callable[[NewSessionTicket], SessionReceived | None] | None = None
+        self._tickets_received = 0
+        self._data_received = False
+
+    def start(self, established: Established) -> None:
+        """Accept messages from here on: the handshake is complete."""
+        self.key_updates.set_interval(established.key_update_bytes)
+        self._new_tickets = established.new_tickets
+        self._keep_ticket = established.keep_ticket
+
+    def send_before_data(self, bytes_sealed: int) -> None:
+        """Queue the messages that are due before more application data.
+
+        Args:
+            bytes_sealed: how much application data this side has sealed so far.
+        """
+        self.key_updates.send_if_due(bytes_sealed)
+        self.send_tickets()
+
+    def send_tickets(self) -> None:
+        """Queue this server's session tickets, once.
+
+        They leave with the first data and not before. A client that does not read them must not
+        block this side, and a client that has closed already would answer with a reset.
+        """
+        if self._new_tickets is not None:
+            new_tickets, self._new_tickets = self._new_tickets, None
+            for ticket in new_tickets():
+                self._outgoing.handshake(encode_message(ticket))
+            self._outgoing.finish_flight()
+
+    def receive(self, message: RawMessage, *, may_answer: bool) -> Question[Any] | None:
+        """Process a message from the peer; return the question that it raises, if any.
+
+        Args:
+            may_answer: whether this side may still send a KeyUpdate of its own.
+
+        Raises:
+            ProtocolError: the peer may not send this message, or not that many of it.
+        """
+        if message.handshake_type == HandshakeType.key_update:
+            self.key_updates.receive(KeyUpdate.decode(message.body), may_answer=may_answer)
+            return None
+        if message.handshake_type == HandshakeType.new_session_ticket and self._keep_ticket:
+            self._tickets_received += 1
+            if self._tickets_received > MAX_TICKETS:
+                raise unexpected(f"sent more than {MAX_TICKETS} session tickets")
+            return self._keep_ticket(NewSessionTicket.decode(message.body))
+        raise unexpected("sent a handshake message after the handshake")
+
+    def note_data(self) -> None:
+        """Record that application data arrived: the peer takes part in the connection."""
+        self._data_received = True
+        self.key_updates.received_in_a_row = 0
+
+    @property
+    def is_handshake_shutdown(self) -> bool:
+        """Whether a ``close_notify`` here ends the peer's handshake, and not its data.
+
+        The peer sent ``user_canceled`` before it, and never any data.
+        """
+        return self._reader.canceled and not self._data_received
+
+
+def handshake_shutdown() -> HandshakeShutdown:
+    """Return the error for a peer that closes in the middle of its handshake."""
+    return HandshakeShutdown(
+        "the other side gave the handshake up, in the orderly way (close_notify)",
+        AlertDescription.close_notify,
+    )
