@@ -15,6 +15,7 @@ from ..config.server import ServerConfig
 from ..engine.select import engine_for
 from ..errors import TLSError
 from ..pki.describe import socket_address
+from .endpoints import SocketAddress, local_address_of, port_of
 from .stream import TLSStream
 
 __all__ = [
@@ -74,6 +75,23 @@ class TLSListener(trio.abc.Listener[TLSStream[T_Stream]], Generic[T_Stream]):
         self._config = config
         self._https_compatible = https_compatible
         self._handshake_timeout = math.inf if handshake_timeout is None else handshake_timeout
+
+    @property
+    def local_address(self) -> SocketAddress | None:
+        """The address that this listener is bound to, as :meth:`socket.socket.getsockname`.
+
+        None if the listener below is not over a socket, or the socket is closed.
+        """
+        return local_address_of(self.transport_listener)
+
+    @property
+    def port(self) -> int:
+        """The TCP port that this listener is bound to: the one that port 0 became.
+
+        Raises:
+            RuntimeError: the listener is closed, or it is not over a TCP socket.
+        """
+        return port_of(self.transport_listener)
 
     async def accept(self) -> TLSStream[T_Stream]:
         """Accept the next connection. If cancelled, none is lost.

@@ -40,6 +40,7 @@ from ..pki.negotiated import Negotiated
 from ..sessions.client import Session
 from .conflict import ConflictDetector
 from .driver import Driver
+from .endpoints import SocketAddress, local_address_of, remote_address_of
 from .ssl_compat import SSLNames
 
 __all__ = ["TLSStream"]
@@ -143,6 +144,23 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
         ``send_all`` that was cancelled is how much of its data belongs to the stream.
         """
         return self._engine.bytes_sealed
+
+    @property
+    def local_address(self) -> SocketAddress | None:
+        """This side's address in the form of :meth:`socket.socket.getsockname`.
+
+        None if the stream below is not over a socket, or the socket is closed.
+        """
+        return local_address_of(self.transport_stream)
+
+    @property
+    def remote_address(self) -> SocketAddress | None:
+        """The peer's address in the form of :meth:`socket.socket.getpeername`.
+
+        None if the stream below is not over a socket, the socket is closed, or the peer has reset
+        the connection: read it early if you log it later.
+        """
+        return remote_address_of(self.transport_stream)
 
     # The handshake
 

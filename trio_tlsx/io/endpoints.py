@@ -1,0 +1,62 @@
+"""Addresses of the socket below a stream or a listener, however many layers are between."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import trio
+
+__all__ = ["SocketAddress", "local_address_of", "port_of", "remote_address_of"]
+
+#: An address as the ``socket`` module has it: ``(host, port)`` for IPv4, ``(host, port, flowinfo,
+#: scope_id)`` for IPv6, and a path (or, in Linux's abstract namespace, bytes) for a Unix socket.
+SocketAddress: TypeAlias = "tuple[str, int] | tuple[str, int, int, int] | str | bytes"
+
+#: Layers between a stream and its socket; TLS in TLS through a proxy has two.
+MAX_LAYERS = 16
+
+
+def local_address_of(layer: object) -> SocketAddress | None:
+    """Return this side's address, or None if there is no open socket below."""
+    sock = _socket_below(layer)
+    try:
+        return None if sock is None else sock.getsockname()
+    except OSError:  # closed
+        return None
+
+
+def remote_address_of(layer: object) -> SocketAddress | None:
+    """Return the peer's address, or None if there is no connected socket below."""
+    sock = _socket_below(layer)
+    try:
+        return None if sock is None else sock.getpeername()
+    except OSError:  # closed, or reset by the peer
+        return None
+
+
+def port_of(layer: object) -> int:
+    """Return the TCP port of the socket below.
+
+    Raises:
+        RuntimeError: the socket is closed or has no port, or there is no socket.
+    """
+    match local_address_of(layer):
+        case (_, int(port), *_):
+            return port
+        case _:
+            raise RuntimeError(
+                f"{layer!r} has no TCP port: it is closed, or it is not over a TCP socket"
+            )
+
+
+def _socket_below(layer: object) -> trio.socket.SocketType | None:
+    below: Any = layer
+    for _ in range(MAX_LAYERS):
+        if isinstance(below, trio.SocketStream | trio.SocketListener):
+            return below.socket
+        below = getattr(below, "transport_stream", None) or getattr(
+            below, "transport_listener", None
+        )
+        if below is None:
+            break
+    return None
