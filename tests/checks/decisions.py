@@ -6,8 +6,8 @@ from removal import Removal, without_branch, without_statement
 
 __all__ = ["REMOVALS_OF_DECISIONS"]
 
-VERIFY = "tests/hooks/test_verify.py"
-REVOCATIONS = "tests/hooks/test_revocation.py"
+VERIFY = "tests/handshake/test_verify_hook.py"
+REVOCATIONS = "tests/pki/test_revocation.py"
 
 AUTHENTICATION = "handshake/authentication.py"
 QUESTIONS = "handshake/questions.py"
@@ -58,7 +58,7 @@ REMOVALS_OF_DECISIONS = [
             "elif not peer.resumed and (must or _promises_staple(leaf)):", "test_none_where",
             REVOCATIONS),
     Removal("what is stapled is good", "RFC 6960 3.2", "io/stapling.py", "if min(ends) <= now:",
-            "has_ended", tests="tests/hooks/test_refreshing_staple.py"),
+            "has_ended", tests="tests/io/test_refreshing_staple.py"),
     Removal("a revocation list names it", "RFC 5280 6.3.3", REVOCATION,
             "if listed is not None:", "test_listed", tests=REVOCATIONS),
     Removal("there is a revocation list", "RFC 5280 6.3.3", REVOCATION,
@@ -78,5 +78,5 @@ REMOVALS_OF_DECISIONS = [
     Removal("revocation lists for what is verified", "RFC 5280 6.3", REVOCATION,
             "if not peer.path:", "nothing_is_verified", tests=REVOCATIONS),
     Removal("a private key is the certificate's", "4.5.2", "pki/credentials.py",
-            "if not _fits(private_key, certificate):", "", tests="tests/test_credentials.py"),
+            "if not _fits(private_key, certificate):", "", tests="tests/pki/test_credentials.py"),
 ]  # fmt: skip

@@ -7,11 +7,15 @@ from removal import Removal, without_branch, without_statement
 
 __all__ = ["REMOVALS"]
 
-LIMITS = "tests/engine/test_limits.py"
-VERIFICATION = "tests/test_verification.py"
-EXTERNAL_PSKS = "tests/engine/test_external_psk.py"
-SESSION_TESTS = "tests/engine/test_resumption.py"
-EARLY_TESTS = "tests/engine/test_early_data.py"
+LIMITS = "tests/record/test_limits.py"
+VERIFICATION = "tests/pki/test_verification.py"
+EXTERNAL_PSKS = "tests/handshake/test_external_psk.py"
+SESSION_TESTS = "tests/handshake/test_resumption.py"
+EARLY_TESTS = "tests/handshake/test_early_data.py"
+SESSION_STORE = "tests/sessions/test_session_store.py"
+TICKET_KEYS = "tests/sessions/test_ticket_keys.py"
+ANTI_REPLAY = "tests/sessions/test_anti_replay.py"
+TICKETS = "tests/sessions/test_ticket_store.py"
 
 HELLO = "handshake/hello.py"
 CLIENT_HELLO = "handshake/client.py"
@@ -60,7 +64,7 @@ REMOVALS = [
             'if config.client_auth == "required":', "CertifiedClientPeer-certificate-none"),
     Removal("a server that is resumed, where that is wanted", "2.2", CLIENT,
             "if config.verify_on_resumption:", "resuming_server", "if False:",
-            "tests/engine/test_resumption.py"),
+            "tests/handshake/test_resumption.py"),
     # That it is the peer
     without_statement("signature of CertificateVerify", "4.5.2", AUTHENTICATION,
             "signatures.verify(scheme, leaf, certificate_verify.signature, content)",
@@ -72,7 +76,7 @@ REMOVALS = [
             "scheme-"),
     Removal("no server signs as old clients do", "RFC 9963 2", SERVER,
             "[scheme for scheme in offered if scheme not in CLIENT_ONLY_SCHEMES]",
-            "old_clients", "offered", "tests/engine/test_misbehaviour.py"),
+            "old_clients", "offered", "tests/handshake/test_misbehaviour.py"),
     Removal("it is for this role", "4.5.2", AUTHENTICATION,
             "content = _signed_content(context, hs.transcript.digest())\n    leaf",
             "for-the-other-role",
@@ -97,7 +101,7 @@ REMOVALS = [
     Removal("it is as long as it says", "RFC 8879 4", COMPRESSED, "if len(body) != length:",
             "length-one-more"),
     Removal("how much comes out", "RFC 8879 4", COMPRESSION, "max_length + 1)",
-            "bomb", "0)", "tests/engine/test_certificate_compression.py"),
+            "bomb", "0)", "tests/handshake/test_certificate_compression.py"),
     Removal("it is compressed to its end", "RFC 8879 4", COMPRESSION, "not decompressor.eof or ",
             "checksum", ""),
     Removal("nothing is behind it", "RFC 8879 4", COMPRESSION, "decompressor.unused_data or ",
@@ -155,7 +159,7 @@ REMOVALS = [
             "elif not hmac.compare_digest(cookie, expected):", "cookie-"),
     Removal("the transcript holds the first ClientHello's hash", "4.1", "crypto/transcript.py",
             "self._messages = [uint8(HandshakeType.message_hash) + opaque24(digest), *retry]",
-            "", "self._messages = [client_hello, *retry]", "tests/engine/test_rfc8448.py"),
+            "", "self._messages = [client_hello, *retry]", "tests/handshake/test_rfc8448.py"),
     # Extensions
     Removal("an extension in the wrong message", "4.3", EXTENSIONS,
             "if extension not in allowed and extension in _ALLOWED:", "-with-"),
@@ -164,7 +168,7 @@ REMOVALS = [
             "-with-unsolicited"),
     Removal("an answer to what means nothing", "RFC 8701 3.2", EXTENSIONS,
             "(extension not in requested or extension in GREASE)", "answer",
-            "extension not in requested", "tests/engine/test_grease.py"),
+            "extension not in requested", "tests/messages/test_grease.py"),
     Removal("an extension twice", "4.3", EXTENSIONS, "if code in extensions:", "-twice"),
     Removal("mandatory extensions", "9.2", HELLO, "if extension not in hello.extensions:",
             "client_hello-without"),
@@ -260,12 +264,12 @@ REMOVALS = [
             "and session.received_at <= config.clock() < session.expires_at",
             "expired_for_the_client or future", "", SESSION_TESTS),
     Removal("a session ends a week after its server was verified", "4.7.1", "sessions/client.py",
-            "self.verified_at + MAX_AGE,", "ends_with", "", "tests/test_sessions.py"),
+            "self.verified_at + MAX_AGE,", "ends_with", "", SESSION_STORE),
     Removal("a session ends with the server's certificates", "4.7.1", "sessions/client.py",
             "*(certificate.not_valid_after_utc for certificate in self.peer_certificates),",
-            "ends_with", "", "tests/test_sessions.py"),
+            "ends_with", "", SESSION_STORE),
     Removal("a session is used once", "C.4", "sessions/client.py", "session = sessions.pop()",
-            "each_once", "session = sessions[-1]", "tests/test_sessions.py"),
+            "each_once", "session = sessions[-1]", SESSION_STORE),
     Removal("no ticket lasts longer than a week", "4.7.1", CLIENT_RESUMPTION,
             "lifetime=min(ticket.ticket_lifetime, MAX_LIFETIME),", "too_much",
             "lifetime=ticket.ticket_lifetime,", SESSION_TESTS),
@@ -288,16 +292,16 @@ REMOVALS = [
     Removal("a ticket is for one name", "4.7.1", SERVER_RESUMPTION, "digest() + server_name",
             "another_name", "digest()", SESSION_TESTS),
     Removal("ticket keys are forgotten", "C.4", "sessions/ticket_keys.py",
-            "if now - key.since < 2 * lifetime", "rotate", "", "tests/test_ticket_keys.py"),
+            "if now - key.since < 2 * lifetime", "rotate", "", TICKET_KEYS),
     Removal("a client that resumes is judged again", "4.7.1", SERVER,
             "if session is not None and client is not None and accepted is None:",
             "judges_a_resuming", tests=SESSION_TESTS),
     Removal("a ticket in a store is used once", "8.1", "sessions/ticket_store.py",
             "return self._states.pop(name, None)", "one_use", "return self._states.get(name)",
-            "tests/engine/test_tickets.py"),
+            TICKETS),
     Removal("how much rides in a ticket", "4.7.1", "sessions/ticket_store.py",
             "if len(data) > MAX_TICKET_APPLICATION_DATA:", "no_more_than",
-            tests="tests/engine/test_tickets.py"),
+            tests=TICKETS),
     # Early data
     Removal("nobody gets early data who has not asked for it", "F.5", EARLY_DATA,
             "offered is None or not hs.early_data.wanted:", "nobody_will_read",
@@ -340,20 +344,20 @@ REMOVALS = [
             "goes_on", "if not accepted:", EARLY_TESTS),
     Removal("a register that could not know", "8.2", "sessions/anti_replay.py",
             "if since < self._started or ", "before_it_was_made", "if ",
-            "tests/test_replay.py"),
+            ANTI_REPLAY),
     Removal("a register that has forgotten it", "8.2", "sessions/anti_replay.py",
-            "until <= now or ", "remembered", "", "tests/test_replay.py"),
+            "until <= now or ", "remembered", "", ANTI_REPLAY),
     Removal("a register whose clock was set back", "8.3", "sessions/anti_replay.py",
-            "if number <= self._forgotten:", "set_back", tests="tests/test_replay.py"),
+            "if number <= self._forgotten:", "set_back", tests=ANTI_REPLAY),
     Removal("a register that is full", "8.2", "sessions/anti_replay.py",
-            "if len(self) >= self._max_entries:", "ten_times", tests="tests/test_replay.py"),
+            "if len(self) >= self._max_entries:", "ten_times", tests=ANTI_REPLAY),
     Removal("a register of each process", "8", "sessions/anti_replay.py",
-            " or os.getpid() != self._process", "forked", "", "tests/test_replay.py"),
+            " or os.getpid() != self._process", "forked", "", ANTI_REPLAY),
     Removal("shared ticket keys need a shared register", "8", "config/server.py",
             "if self.ticket_keys is not None:", "shares_ticket_keys", tests=EARLY_TESTS),
     Removal("only early data that was accepted is answered early", "2.3", CONNECTION,
             "if not self.can_write:", "nothing_is_answered",
-            tests="tests/engine/test_conformance_early_data.py"),
+            tests="tests/handshake/test_conformance_early_data.py"),
     *REMOVALS_OF_DECISIONS,
     # Limits
     Removal("length of a message", "6.2", READER, "if length > limit:", "announced-"),
@@ -372,11 +376,11 @@ REMOVALS = [
             EXTERNAL_PSKS),
     Removal("length of a ticket that is kept", "4.7.1", CLIENT_RESUMPTION,
             "if len(ticket.ticket) > MAX_TICKET_LENGTH:", "not_kept",
-            tests="tests/engine/test_tickets.py"),
+            tests=TICKETS),
     Removal("length of a ticket that is sent", "4.7.1", SERVER_RESUMPTION,
             "if len(ticket) <= MAX_TICKET_LENGTH:", "not_sent", "if True:",
-            "tests/engine/test_tickets.py"),
+            TICKETS),
     Removal("KeyUpdates in a row", "4.7.3", "record/key_update.py",
             "if self.received_in_a_row > MAX_KEY_UPDATES:", "",
-            tests="tests/engine/test_key_updates.py"),
+            tests="tests/record/test_key_updates.py"),
 ]  # fmt: skip

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from processes import peer_program
 
-pytest.register_assert_rewrite("meeting")
+pytest.register_assert_rewrite("conversations")
 
 from authority import KEY_TYPES, RSA_PSS, Authority  # noqa: E402
 

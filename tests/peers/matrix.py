@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
-from meeting import Opposite
+from conversations import Opposite
 from openssl_peer import OpenSSLPeer
 from peer import Peer, Role
 from pyopenssl_peer import PyOpenSSLPeer

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pytest
 import trio
 from authority import Authority
-from meeting import Opposite, Tap
+from conversations import Opposite, Tap
 from openssl_peer import OpenSSLPeer
 from processes import free_port, peer_program, run_program, running
 from stdlib_peer import FIRST_PYTHON_WITH_PSKS, StdlibPeer

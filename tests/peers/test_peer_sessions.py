@@ -8,8 +8,8 @@ from functools import partial
 import pytest
 import trio
 from authority import SERVER_NAME, Authority
+from conversations import Opposite
 from matrix import opposite
-from meeting import Opposite
 from openssl_peer import OpenSSLPeer
 from peer import EXPORTED_LENGTH, SAFETY_NET
 from processes import free_port, peer_program, run_program, running

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from authority import CA_SCHEME, KEY_TYPES, Authority
+from conversations import Opposite, Tap
 from matrix import opposite, opposite_and
-from meeting import Opposite, Tap
 from openssl_peer import OpenSSLPeer
 from peer import Role
 from tlslite_peer import TLSLitePeer

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from authority import Authority
+from conversations import Opposite
 from matrix import opposite
-from meeting import Opposite
 
 from trio_tlsx.errors import AlertDescription
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 
-from deeds import (
+from deviations import (
     altered,
     before,
     but,

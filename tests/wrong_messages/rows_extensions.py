@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from deeds import (
+from deviations import (
     Row,
     extension,
     extension_first,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, TypeAlias
 
-from deeds import (
+from deviations import (
     Row,
     altered,
     but,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deeds import (
+from deviations import (
     Row,
     along_with,
     before,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from deeds import altered, before, extension, rows, without_extension
+from deviations import altered, before, extension, rows, without_extension
 from scripted_peer import (
     SUITE,
     AnyMessage,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from deeds import Row, interrupted_by, octets, record, rows
+from deviations import Row, interrupted_by, octets, record, rows
 from scripted_peer import (
     DATA,
     AnyMessage,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deeds import (
+from deviations import (
     announced,
     body,
     cut_in_half,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from deeds import Row, altered, before, body, extension, rows, without_extension
+from deviations import Row, altered, before, body, extension, rows, without_extension
 from early_peers import SECRET, early_client_config
 from rows_psks import offering, with_binders
 from scripted_peer import (

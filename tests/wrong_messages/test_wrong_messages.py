@@ -17,7 +17,7 @@ import rows_psks
 import rows_records
 import rows_syntax
 import rows_tickets
-from deeds import Row
+from deviations import Row
 
 from trio_tlsx.errors import TLSError
 from trio_tlsx.messages.alerts import FATAL

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import trio
 import trio.testing
-from meetings import NAME, Connect, MakeHook, meet, over_memory, over_sockets
+from hook_pairs import NAME, Connect, MakeHook, meet, over_memory, over_sockets
 
 from trio_tlsx import (
     AlertDescription,

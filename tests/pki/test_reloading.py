@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from meetings import NAME, meet, over_memory
+from hook_pairs import NAME, meet, over_memory
 
 from trio_tlsx import ClientConfig, ConfigError, Credentials, ReloadingCredentials, ServerConfig
 from trio_tlsx.testing import CA, credentials_to_pem, write_pem_files

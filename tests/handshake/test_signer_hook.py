@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 
 import pytest
-from meetings import NAME, Connect, Hook, MakeHook, meet
+from hook_pairs import NAME, Connect, Hook, MakeHook, meet
 
 from trio_tlsx import (
     AlertDescription,

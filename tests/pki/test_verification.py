@@ -25,7 +25,7 @@ from trio_tlsx.pki.trust import TrustStore
 from trio_tlsx.pki.verification import MAX_CHAIN_LENGTH, verify_client, verify_server
 from trio_tlsx.testing import CA, CA_KEY_USAGE, LEAF_KEY_USAGE
 
-DATA = Path(__file__).parent / "data" / "certificates"
+DATA = Path(__file__).parents[1] / "data" / "certificates"
 DAY = datetime.timedelta(days=1)
 NOW = datetime.datetime(2030, 6, 1, 12, 0, 0, 250_000, tzinfo=datetime.UTC)
 DATES: dict[str, Any] = {"not_before": NOW - 10 * DAY, "not_after": NOW + 10 * DAY}

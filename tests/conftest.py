@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import ssl
+from functools import partial
 
 import pytest
+from hook_pairs import Connect, Hook, MakeHook, over_memory, over_sockets
 from tls_pairs import MEMORY, SERVER_NAME, SOCKET, Engine, Transports
 
 from trio_tlsx.config.client import ClientConfig
@@ -63,3 +65,13 @@ def openssl(engines: dict[str, Engine]) -> Engine:
 @pytest.fixture(params=[MEMORY, SOCKET], ids=lambda transports: transports.name)
 def transports(request: pytest.FixtureRequest) -> Transports:
     return request.param
+
+
+@pytest.fixture(params=[over_memory, over_sockets], ids=["memory", "socket"])
+def connect(request: pytest.FixtureRequest) -> Connect:
+    return request.param
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "async"])
+def make_hook(request: pytest.FixtureRequest) -> MakeHook:
+    return partial(Hook, asynchronous=request.param)

@@ -10,59 +10,23 @@ from __future__ import annotations
 import inspect
 import random
 import ssl
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 import trio
-from tls_pairs import AnyStream, Cutter, Engine, Transports, connected, paired
+from checkpoints import Cut, cut_everywhere, goes_on
+from tls_pairs import AnyStream, Engine, Transports, connected, paired
 
 from trio_tlsx.config.client import ClientConfig
 from trio_tlsx.errors import AlertDescription, HandshakeShutdown, Truncated
 from trio_tlsx.io.stream import TLSStream
 from trio_tlsx.sessions.client import MemorySessionStore, Session
 
-MAX_CHECKPOINTS = 200
-SECONDS = 5  # for one attempt, after which it hangs
-
 HELLO = b"hello from the peer"
 DATA = random.Random(3).randbytes(300_000)
 
 Pair = tuple[AnyStream, AnyStream]
-
-
-class Cut:
-    """Calls a method and cancels it after so many yields."""
-
-    def __init__(self, yields: int) -> None:
-        self._yields = yields
-        self.reached = False  # the checkpoint
-        self.caught = False  # the cancellation, which not every yield lets through
-
-    async def __call__(self, method: Callable[[], Awaitable[object]]) -> None:
-        with trio.CancelScope() as scope:
-            cutter = Cutter(scope, self._yields)
-            trio.lowlevel.add_instrument(cutter)
-            try:
-                await method()
-            finally:
-                trio.lowlevel.remove_instrument(cutter)
-        self.reached = scope.cancel_called
-        self.caught = scope.cancelled_caught
-
-
-async def cut_everywhere(attempt: Callable[[Cut], Awaitable[None]]) -> None:
-    caught = 0
-    for yields in range(MAX_CHECKPOINTS):
-        cut = Cut(yields)
-        with trio.fail_after(SECONDS):
-            await attempt(cut)
-        caught += cut.caught
-        if not cut.reached:
-            assert caught
-            return
-    raise AssertionError("it does not come to an end")
 
 
 class Peer:
@@ -95,17 +59,6 @@ class Peer:
         assert not self.close_notify
         assert self.error is not None
         assert isinstance(self.error.__cause__, Truncated | ssl.SSLEOFError)
-
-
-async def goes_on(method: Callable[[], Awaitable[object]]) -> bool:
-    """Whether it can be called after a cancellation; where not, it is to say why."""
-    try:
-        await method()
-    except trio.BrokenResourceError as error:
-        if "cancelled half way" not in str(error):
-            raise
-        return False
-    return True
 
 
 def assert_closed(stream: AnyStream) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from meetings import NAME, Hook
+from hook_pairs import NAME, Hook
 from processes import load_example
 
 from trio_tlsx import (

@@ -11,8 +11,8 @@ import trio
 import trio.testing
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
-from meetings import NAME, Connect, meet
-from test_revocation import DAY, HOUR, NOW, response
+from hook_pairs import NAME, Connect, meet
+from ocsp_responses import DAY, HOUR, NOW, response
 
 from trio_tlsx import ClientConfig, Credentials, RefreshingStaple, ServerConfig, check_stapled_ocsp
 from trio_tlsx.io.stapling import FETCH_SECONDS, RETRY_AFTER

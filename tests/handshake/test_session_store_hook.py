@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from meetings import NAME, Connect, Hook, MakeHook, Side, meet
+from hook_pairs import NAME, Connect, Hook, MakeHook, Side, meet
 
 from trio_tlsx import (
     AlertDescription,

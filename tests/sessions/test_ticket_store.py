@@ -17,7 +17,7 @@ from engine_pairs import (
     send,
     shake_hands,
 )
-from worlds import World, new_world
+from session_scenarios import World, new_world
 
 from trio_tlsx import ConfigError, InternalError, MemoryTicketStore, Negotiated, TicketKeys
 from trio_tlsx.engine.connection import Connection

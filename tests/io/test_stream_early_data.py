@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from test_cancellation_everywhere import Cut, cut_everywhere, goes_on
+from checkpoints import Cut, cut_everywhere, goes_on
 from tls_pairs import (
     LOCKSTEP,
     MEMORY,

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import trio
 from cryptography.x509.ocsp import OCSPCertStatus
+from ocsp_responses import DAY, GOOD, NOW, REVOKED, response
 from processes import free_port, peer_program, run_program, running
-from test_revocation import DAY, GOOD, NOW, REVOKED, response
 
 from trio_tlsx import (
     AlertDescription,

@@ -20,7 +20,7 @@ import trio
 
 TIMEOUT = 60  # seconds: something hangs
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
 
 CLI = (sys.executable, "-m", "trio_tlsx")

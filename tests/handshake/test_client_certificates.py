@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from meetings import NAME, Connect, MakeHook, meet, over_memory
+from hook_pairs import NAME, Connect, MakeHook, meet, over_memory
 
 from trio_tlsx import (
     AlertDescription,

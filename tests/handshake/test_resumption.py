@@ -23,7 +23,7 @@ from engine_pairs import (
     shake_hands,
     turn,
 )
-from worlds import Clock, Pocket, World, new_world
+from session_scenarios import Clock, Pocket, World, new_world
 
 from trio_tlsx import (
     CertificateError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from meetings import NAME, meet, over_memory
+from hook_pairs import NAME, meet, over_memory
 
 from trio_tlsx import ClientConfig, ConfigError, Credentials, Peer, ServerConfig
 from trio_tlsx.testing import CA

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 import pytest
 import trio
-from test_cancellation_everywhere import Cut, cut_everywhere
+from checkpoints import Cut, cut_everywhere
 from tls_pairs import (
     MEMORY,
     SERVER_NAME,
