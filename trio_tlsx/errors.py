@@ -140,10 +140,11 @@ class Truncated(TLSError):
 
 
 class HandshakeShutdown(TLSError):
-    """The handshake was not successful, but was shut down in the controlled way of the protocol.
+    """The peer ended the connection in the orderly way before our own handshake was complete.
 
     The peer sent ``close_notify`` (with or without ``user_canceled`` before it), or closed the
-    transport before it had sent a single byte.
+    transport before it had sent a single byte. After the handshake ``close_notify`` is a clean
+    end.
     """
 
     def __init__(self, message: str, alert: AlertDescription | None = None) -> None:

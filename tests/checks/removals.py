@@ -359,6 +359,9 @@ REMOVALS = [
             "if not self.can_write:", "nothing_is_answered",
             tests="tests/handshake/test_conformance_early_data.py"),
     *REMOVALS_OF_DECISIONS,
+    Removal("a server that gives up after its Finished sends a fatal alert", "6.1", CONNECTION,
+            "if self.server_side and self._outgoing.finished:", "fatal_alert",
+            tests="tests/engine/test_contract.py"),
     # Limits
     Removal("length of a message", "6.2", READER, "if length > limit:", "announced-"),
     Removal("empty records in a row", "5.1", INCOMING,

@@ -400,7 +400,7 @@ async def _(subject: Subject) -> Outcome:
     )
 
 
-@happens("the peer gave the handshake up")
+@happens("the peer ended the connection during our handshake")
 async def _(subject: Subject) -> Outcome:
     warnings = b"\x15\3\3\0\2\1\x5a" + b"\x15\3\3\0\2\1\0"
     outcome = await meet_plain(subject.server_config(), warnings)

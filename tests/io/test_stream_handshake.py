@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, cast
 
 import pytest
@@ -17,6 +16,7 @@ from tls_pairs import (
     AnyStream,
     Engine,
     Transports,
+    cancel_when_blocked,
     close_both,
     connected,
     handshake,
@@ -117,13 +117,6 @@ async def test_a_handshake_that_sent_nothing_can_begin_again(
                 await trio.testing.wait_all_tasks_blocked()
                 scope.cancel()
         await handshake(client, server)
-
-
-async def cancel_when_blocked(function: Callable[[], Awaitable[object]]) -> None:
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(function)
-        await trio.testing.wait_all_tasks_blocked()
-        nursery.cancel_scope.cancel()
 
 
 async def test_a_cancelled_handshake_is_a_clean_refusal_at_the_peer(native: Engine) -> None:

@@ -7,12 +7,25 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 import trio
 import trio.testing
-from tls_pairs import MEMORY, SERVER_NAME, SOCKET, AnyStream, Engine, Transports, handshake, paired
+from tls_pairs import (
+    MEMORY,
+    SERVER_NAME,
+    SOCKET,
+    AnyStream,
+    Engine,
+    Transports,
+    cancel_when_blocked,
+    handshake,
+    paired,
+)
 
+from trio_tlsx.config.client import ClientConfig
 from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.errors import AlertDescription, AlertReceived, HandshakeShutdown, InternalError
+from trio_tlsx.io.stream import TLSStream
 from trio_tlsx.pki.credentials import Credentials
+from trio_tlsx.pki.peer import Peer
 from trio_tlsx.testing import CA
 
 
@@ -133,3 +146,41 @@ async def test_a_hook_is_cancelled_with_its_handshake(slow: Engine, signer: Slow
         nursery.start_soon(expect_refusal)
         await cancel_in_hook(server.do_handshake)
         assert signer.waiting == 0
+
+
+@pytest.mark.parametrize("timed_out", [False, True], ids=["cancelled", "timed-out"])
+async def test_a_server_that_gives_up_on_a_client_certificate_is_no_empty_answer(
+    ca: CA, timed_out: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    """The client's handshake is complete by then, so close_notify would look like an end."""
+
+    async def verify(peer: Peer) -> None:
+        await trio.sleep_forever()
+
+    transports = await SOCKET.connect()
+    client_config = ClientConfig(trust=ca.trust, credentials=ca.issue(SERVER_NAME))
+    server_config = ServerConfig(
+        credentials=ca.issue(SERVER_NAME),
+        client_auth="required",
+        client_trust=ca.trust,
+        verify=verify,
+    )
+    client = TLSStream(transports[0], client_config, server_hostname=SERVER_NAME)
+    server = TLSStream(transports[1], server_config, handshake_timeout=10)
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def _() -> None:
+            if timed_out:
+                with pytest.raises(trio.BrokenResourceError, match="within 10 seconds"):
+                    await server.do_handshake()
+            else:
+                await cancel_when_blocked(server.do_handshake)
+
+        await client.do_handshake()
+        with pytest.raises(trio.BrokenResourceError) as caught:
+            await client.receive_some()
+    assert isinstance(caught.value.__cause__, AlertReceived)
+    assert caught.value.__cause__.alert is AlertDescription.internal_error
+    await client.aclose()
+    await server.aclose()

@@ -142,6 +142,14 @@ async def send_forever(stream: AnyStream) -> None:
         await stream.send_all(bytes(2**16))
 
 
+async def cancel_when_blocked(function: Callable[[], Awaitable[object]]) -> None:
+    """Call the function, and cancel it once every task waits."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(function)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+
+
 async def stays_blocked(function: Callable[..., Awaitable[object]], *args: Any) -> bool:
     """Whether it waits for something that nobody else does; it is cancelled then."""
     with trio.CancelScope() as scope:

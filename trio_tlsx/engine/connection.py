@@ -251,8 +251,16 @@ class Connection:
         return self._early_data.take(max_bytes)
 
     def cancel_handshake(self) -> None:
-        """Give an unfinished handshake up: queue ``user_canceled`` and ``close_notify``."""
+        """Give up an unfinished handshake, and queue the alerts for the peer.
+
+        They are ``user_canceled`` and ``close_notify``. A server that has already made its
+        Finished sends ``internal_error`` instead: the client's handshake may be complete, and the
+        client would take ``close_notify`` for the end of an empty answer.
+        """
         if self._failure is None and self._established is None:
+            if self.server_side and self._outgoing.finished:
+                self._fail(InternalError("the handshake was cancelled on our side"))
+                return
             self._outgoing.alert(WARNING, AlertDescription.user_canceled)
             self.shutdown()
             failure = TLSError("the handshake was cancelled on our side")
@@ -365,8 +373,6 @@ class Connection:
         try:
             return self._read(limit)
         except CloseNotifyReceived:
-            if self._post_handshake.is_handshake_shutdown:
-                raise self._fail(handshake_shutdown()) from None
             self._close_notify_received = True
             return b""
         except TLSError as error:

@@ -212,5 +212,10 @@ class Engine(Protocol):
         ...
 
     def cancel_handshake(self) -> None:
-        """Give an unfinished handshake up: queue ``user_canceled`` and ``close_notify``."""
+        """Give up an unfinished handshake, and queue the alerts that say so to the peer.
+
+        They are ``user_canceled`` and ``close_notify`` (RFC 9846 6.1). A server that has already
+        made its Finished queues a fatal ``internal_error`` instead, since its client's handshake
+        may be complete: the client must not take ``close_notify`` for an empty answer.
+        """
         ...

@@ -25,23 +25,19 @@ class PostHandshake:
     """Sends and receives the messages that may stand between application data."""
 
     __slots__ = (
-        "_data_received",
         "_keep_ticket",
         "_new_tickets",
         "_outgoing",
-        "_reader",
         "_tickets_received",
         "key_updates",
     )
 
     def __init__(self, incoming: Incoming, outgoing: Outgoing, reader: MessageReader) -> None:
         self._outgoing = outgoing
-        self._reader = reader
         self.key_updates = KeyUpdates(incoming, outgoing, reader)
         self._new_tickets: Callable[[], Iterable[NewSessionTicket]] | None = None
         self._keep_ticket: Callable[[NewSessionTicket], SessionReceived | None] | None = None
         self._tickets_received = 0
-        self._data_received = False
 
     def start(self, established: Established) -> None:
         """Accept messages from here on: the handshake is complete."""
@@ -90,17 +86,8 @@ class PostHandshake:
         raise unexpected("sent a handshake message after the handshake")
 
     def note_data(self) -> None:
-        """Record that application data arrived: the peer takes part in the connection."""
-        self._data_received = True
+        """Record that application data arrived."""
         self.key_updates.received_in_a_row = 0
-
-    @property
-    def is_handshake_shutdown(self) -> bool:
-        """Whether a ``close_notify`` here ends the peer's handshake, and not its data.
-
-        The peer sent ``user_canceled`` before it, and never any data.
-        """
-        return self._reader.canceled and not self._data_received
 
 
 def handshake_shutdown() -> HandshakeShutdown:

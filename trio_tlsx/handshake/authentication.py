@@ -77,6 +77,7 @@ def send_certificate(
 
 def send_finished(hs: Handshake, suite: CipherSuite, base_key: bytes) -> None:
     hs.send(Finished(finished_verify_data(suite, base_key, hs.transcript.digest())))
+    hs.outgoing.finished = True
 
 
 # What the peer sends

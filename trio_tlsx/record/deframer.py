@@ -48,11 +48,6 @@ class MessageReader:
         self._user_canceled = 0
 
     @property
-    def canceled(self) -> bool:
-        """Whether the peer said ``user_canceled``."""
-        return self._user_canceled > 0
-
-    @property
     def is_within_message(self) -> bool:
         return bool(self._buffer)
 

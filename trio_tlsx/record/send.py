@@ -25,6 +25,7 @@ class Outgoing:
     """The sending half of the record layer.
 
     Attributes:
+        finished: this side's Finished was queued, so that the peer's handshake may be complete.
         fragment_length: how many bytes of content one record may carry: as our configuration and
             the peer's ``record_size_limit`` (RFC 8449) have it.
         record_version: what unprotected records claim.
@@ -36,6 +37,7 @@ class Outgoing:
         "_key_update_left",
         "_queue",
         "_queued",
+        "finished",
         "fragment_length",
         "record_version",
         "sealer",
@@ -43,6 +45,7 @@ class Outgoing:
 
     def __init__(self) -> None:
         self.sealer: Sealer | None = None
+        self.finished = False
         self.fragment_length = MAX_PLAINTEXT_LENGTH
         self.record_version = LEGACY_RECORD_VERSION
         self._flight = bytearray()  # handshake messages that are not in a record yet
