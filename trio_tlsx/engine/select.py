@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from typing import TypeGuard
 
 from ..config.client import ClientConfig
 from ..config.server import ServerConfig
@@ -37,7 +38,7 @@ def engine_for(
             raise ConfigError(f"{server_hostname!r} is no host name: it is not ASCII") from None
     if early_data and not isinstance(config, ClientConfig):
         raise ConfigError("early_data is for a client with a ClientConfig: others cannot send any")
-    if isinstance(config, ssl.SSLContext):
+    if _is_ssl_context(config):
         return OpenSSLConnection(
             config, server_side=bool(server_side), server_hostname=server_hostname
         )
@@ -63,3 +64,16 @@ def engine_for(
     if server_hostname is not None:
         raise ConfigError("server_hostname is for clients; a server learns it from them")
     return Connection.server(config)
+
+
+def _is_ssl_context(config: object) -> TypeGuard[ssl.SSLContext]:
+    """Return whether this is an ``ssl.SSLContext``, by what it can do if not by its type.
+
+    A package such as truststore replaces ``ssl.SSLContext`` in the running process. A context from
+    before that is no instance of the new class, and a wrapper's is none of the old one.
+    """
+    if isinstance(config, ssl.SSLContext):
+        return True
+    # hasattr() on the type leaves the attributes alone, which may be slow or raise.
+    kind = type(config)
+    return callable(getattr(kind, "wrap_bio", None)) and hasattr(kind, "check_hostname")
