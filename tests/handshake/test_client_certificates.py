@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from hook_pairs import NAME, Connect, MakeHook, meet, over_memory
+from hook_pairs import NAME, Connect, MakeHook, over_memory, run_handshake
 
 from trio_tlsx import (
     AlertDescription,
@@ -49,7 +49,7 @@ def client_config(ca: CA) -> ClientConfig:
 async def request_of(client_config: ClientConfig, asking: ServerConfig) -> CertificateRequest:
     requests: list[CertificateRequest] = []
     config = replace(client_config, select_credentials=requests.append)
-    await meet(config, replace(asking, client_auth="optional"), await over_memory())
+    await run_handshake(config, replace(asking, client_auth="optional"), await over_memory())
     [request] = requests
     return request
 
@@ -83,7 +83,9 @@ async def sent(
 ) -> int | None:
     """Which of its credentials a client sends, if any."""
     config = replace(client_config, credentials=own)
-    _, server = await meet(config, replace(asking, client_auth="optional"), await over_memory())
+    _, server = await run_handshake(
+        config, replace(asking, client_auth="optional"), await over_memory()
+    )
     chain = server.settled().peer_certificates
     return [c.chain for c in own].index(chain) if chain else None
 
@@ -126,7 +128,7 @@ async def test_a_function_gives_credentials(
     own = ca.issue("client.example")
     hook = make_hook(own)
     config = replace(client_config, select_credentials=hook)
-    client, server = await meet(config, asking, await connect())
+    client, server = await run_handshake(config, asking, await connect())
     client.settled()
     assert server.settled().peer_certificates == own.chain
     [(request,)] = hook.calls
@@ -139,7 +141,7 @@ async def test_a_function_gives_several(
     own = [ca.issue("client.example"), ca.issue("client.example", key_type="RSA-2048")]
     config = replace(client_config, select_credentials=make_hook(own))
     choosy = replace(asking, signature_schemes=["rsa_pss_rsae_sha256"])
-    _, server = await meet(config, choosy, await over_memory())
+    _, server = await run_handshake(config, choosy, await over_memory())
     assert server.settled().peer_certificates == own[1].chain
 
 
@@ -148,7 +150,7 @@ async def test_a_function_may_send_what_the_server_did_not_name(
 ) -> None:
     own = CA("another CA").issue("client.example")
     config = replace(client_config, select_credentials=make_hook(own))
-    client, server = await meet(config, asking, await over_memory())
+    client, server = await run_handshake(config, asking, await over_memory())
     client.settled_before(Alert.unknown_ca)
     assert server.failed(CertificateError).alert is Alert.unknown_ca
 
@@ -157,7 +159,7 @@ async def test_a_function_gives_none(
     client_config: ClientConfig, asking: ServerConfig, connect: Connect, make_hook: MakeHook
 ) -> None:
     config = replace(client_config, select_credentials=make_hook(None))
-    client, server = await meet(config, asking, await connect())
+    client, server = await run_handshake(config, asking, await connect())
     client.settled_before(Alert.certificate_required)
     assert server.failed(CertificateError).alert is Alert.certificate_required
 
@@ -173,7 +175,7 @@ async def test_a_function_fails(
     outcome: object,
 ) -> None:
     config = replace(client_config, select_credentials=make_hook(outcome))
-    client, server = await meet(config, asking, await connect())
+    client, server = await run_handshake(config, asking, await connect())
     error = client.failed(InternalError)
     assert error.__cause__ is outcome or "select_credentials gave" in str(error)
     assert server.failed(AlertReceived).alert is Alert.internal_error
@@ -184,7 +186,7 @@ async def test_a_function_refuses(
 ) -> None:
     refusal = NegotiationError("not to this server", Alert.access_denied)
     config = replace(client_config, select_credentials=make_hook(refusal))
-    client, server = await meet(config, asking, await connect())
+    client, server = await run_handshake(config, asking, await connect())
     assert client.failed(NegotiationError) is refusal
     assert server.failed(AlertReceived).alert is Alert.access_denied
 
@@ -193,7 +195,7 @@ async def test_a_client_gives_no_server_config(
     client_config: ClientConfig, asking: ServerConfig, make_hook: MakeHook
 ) -> None:
     config = replace(client_config, select_credentials=make_hook(asking))
-    client, _ = await meet(config, asking, await over_memory())
+    client, _ = await run_handshake(config, asking, await over_memory())
     assert "ServerConfig" in str(client.failed(InternalError))
 
 
@@ -203,7 +205,7 @@ async def test_nobody_is_asked_where_the_server_does_not_ask(
     hook = make_hook(None)
     config = replace(client_config, select_credentials=hook)
     plain = replace(asking, client_auth="none", client_trust=None)
-    client, _ = await meet(config, plain, await over_memory())
+    client, _ = await run_handshake(config, plain, await over_memory())
     client.settled()
     assert hook.calls == []
 
@@ -245,7 +247,9 @@ async def test_refused(
         ),
         "bad_certificate": lambda: ca.issue(name, key_type="RSA-1024"),
     }[alert]()
-    client, server = await meet(replace(client_config, credentials=own), asking, await connect())
+    client, server = await run_handshake(
+        replace(client_config, credentials=own), asking, await connect()
+    )
     # The client's handshake was over before the server had judged it.
     client.settled_before(AlertDescription[alert])
     assert sentence in str(client.error)
@@ -257,7 +261,7 @@ async def test_refused(
 
 async def test_identity(ca: CA, client_config: ClientConfig, asking: ServerConfig) -> None:
     own = ca.issue("client.example", "192.0.2.1", common_name="a client")
-    client, server = await meet(
+    client, server = await run_handshake(
         replace(client_config, credentials=own), asking, await over_memory()
     )
     assert server.settled().peer_identity == Identity(
@@ -274,7 +278,7 @@ async def test_identity(ca: CA, client_config: ClientConfig, asking: ServerConfi
 
 
 async def test_no_identity(client_config: ClientConfig, asking: ServerConfig) -> None:
-    _, server = await meet(
+    _, server = await run_handshake(
         client_config, replace(asking, client_auth="optional"), await over_memory()
     )
     assert server.settled().peer_identity is None

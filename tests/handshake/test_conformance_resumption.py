@@ -19,7 +19,7 @@ def client() -> ClientConfig:
     return ClientConfig(trust=authority.trust, groups=["x25519"])
 
 
-def meet(client: ClientConfig) -> Connection:
+def connect(client: ClientConfig) -> Connection:
     """A whole connection, after which the client has the tickets."""
     ours, theirs = established(client, SERVER)
     send(theirs, ours, b"hello")
@@ -39,5 +39,5 @@ def test_a_name_is_not_acknowledged_again(
         return apply_extensions(hs, config, extensions, *rest)
 
     monkeypatch.setattr(client13, "apply_extensions", spy)
-    assert [meet(client).negotiated.resumed for _ in range(2)] == [False, True]
+    assert [connect(client).negotiated.resumed for _ in range(2)] == [False, True]
     assert [ExtensionType.server_name in answer for answer in answers] == [True, False]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from engine_pairs import (
     SERVER_NAME,
+    advance,
     authority,
     carry,
     connections,
@@ -20,7 +21,6 @@ from engine_pairs import (
     sealed,
     send,
     shake_hands,
-    turn,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -217,8 +217,8 @@ def test_a_server_that_shows_a_certificate_nobody_asked_for(
         return credentials(), credentials().signer.schemes[0]
 
     monkeypatch.setattr(server13, "select_credentials", whatever)
-    turn(client, server)
-    turn(server, client)
+    advance(client, server)
+    advance(server, client)
     error = failure_of(client.do_handshake)
     assert error.alert == AlertDescription.missing_extension
 
@@ -389,8 +389,8 @@ def test_a_key_goes_where_the_session_does_not() -> None:
 def test_keys_of_another_hash_are_gone_from_the_second_hello() -> None:
     server = replace(SERVER, require_cookie=True, cipher_suites=[SHA384.name])
     client, server = connections(replace(CLIENT, psks=[STRANGER, PSK]), server)
-    turn(client, server)
-    turn(server, client)
+    advance(client, server)
+    advance(server, client)
     client.do_handshake()
     sent = records(client.data_to_send())
     hello = ClientHello.decode(b"".join(record[5:] for _, record in sent if record[0] == 22)[4:])
@@ -512,8 +512,8 @@ def test_modes_that_are_offered() -> None:
 def test_a_server_that_does_without_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
     offers_modes(monkeypatch, b"\x01\x00")
     client, server = connections(CLIENT, WITHOUT_SERVER)
-    turn(client, server)
-    turn(server, client)
+    advance(client, server)
+    advance(server, client)
     assert failure_of(client.do_handshake).alert == AlertDescription.illegal_parameter
 
 

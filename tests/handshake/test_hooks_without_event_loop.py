@@ -105,7 +105,7 @@ def connected_sockets() -> Generator[tuple[socket.socket, socket.socket], None, 
 def test_an_async_hook_is_refused(
     ca: CA, blocking_handshake: Callable[[Connection, socket.socket], None]
 ) -> None:
-    """Clearly, on both sides; and nobody complains that a coroutine was not awaited."""
+    """Clearly, on both results; and nobody complains that a coroutine was not awaited."""
     select = Hook(ca.issue(NAME), asynchronous=True)
     server = Connection.server(ServerConfig(select_credentials=select))
     client = Connection.client(ClientConfig(trust=ca.trust), NAME)

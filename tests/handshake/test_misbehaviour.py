@@ -15,13 +15,13 @@ from engine_pairs import (
     ASKING_SERVER,
     CLIENT,
     SERVER,
+    advance,
     connections,
     credentials,
     failure_of,
     outgoing,
     sealed,
     shake_hands,
-    turn,
 )
 
 from trio_tlsx.config.client import ClientConfig
@@ -309,7 +309,7 @@ def test_without_finished_there_is_no_connection(
     sender, receiver = (client, server) if role == "client" else (server, client)
     misbehave(monkeypatch, sender, Finished, left_out)
     for one, other in [(client, server), (server, client), (client, server)]:
-        turn(one, other)
+        advance(one, other)
     assert receiver.do_handshake() is Want.READ
     receiver.receive_data(sealed(sender, b"data"))
     assert failure_of(receiver.do_handshake).alert is A.bad_record_mac

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from hook_pairs import NAME, Connect, MakeHook, meet, over_memory
+from hook_pairs import NAME, Connect, MakeHook, over_memory, run_handshake
 from processes import ROOT
 
 from trio_tlsx import (
@@ -36,7 +36,7 @@ PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 async def test_with_keys_only(connect: Connect, make_hook: MakeHook) -> None:
     find = make_hook(PSK)
-    client, server = await meet(CLIENT, ServerConfig(psks=find), await connect())
+    client, server = await run_handshake(CLIENT, ServerConfig(psks=find), await connect())
     for side in (client, server):
         assert side.settled().psk_identity == PSK.identity
         assert side.settled().peer_identity is None
@@ -45,14 +45,14 @@ async def test_with_keys_only(connect: Connect, make_hook: MakeHook) -> None:
 
 async def test_nobody_is_known(connect: Connect, make_hook: MakeHook) -> None:
     find = make_hook(None)
-    client, server = await meet(CLIENT, ServerConfig(psks=find), await connect())
+    client, server = await run_handshake(CLIENT, ServerConfig(psks=find), await connect())
     assert server.failed(ProtocolError).alert is Alert.decrypt_error
     assert client.failed(AlertReceived).alert is Alert.decrypt_error
 
 
 async def test_the_key_is_another(connect: Connect, make_hook: MakeHook) -> None:
     find = make_hook(replace(PSK, key=bytes(32)))
-    client, server = await meet(CLIENT, ServerConfig(psks=find), await connect())
+    client, server = await run_handshake(CLIENT, ServerConfig(psks=find), await connect())
     assert server.failed(ProtocolError).alert is Alert.decrypt_error
     assert client.failed(AlertReceived).alert is Alert.decrypt_error
 
@@ -62,7 +62,7 @@ async def test_nobody_is_known_and_there_are_certificates(
 ) -> None:
     credentials = ca.issue(NAME)
     config = ServerConfig(credentials=credentials, psks=make_hook(None))
-    client, server = await meet(replace(CLIENT, trust=ca.trust), config, await connect())
+    client, server = await run_handshake(replace(CLIENT, trust=ca.trust), config, await connect())
     assert server.settled().psk_identity is None
     assert client.settled().peer_certificates == credentials.chain
 
@@ -83,7 +83,7 @@ async def test_the_look_up_fails(
     alert: AlertDescription,
 ) -> None:
     config = ServerConfig(psks=make_hook(fault))
-    client, server = await meet(CLIENT, config, await connect())
+    client, server = await run_handshake(CLIENT, config, await connect())
     assert server.failed(kind).alert is alert
     assert client.failed(AlertReceived).alert is alert
 
@@ -135,9 +135,9 @@ async def test_what_the_page_shows() -> None:
 
     shown = run_blocks(key=key, database=SimpleNamespace(fetch=fetch))
     assert shown["client"].psk_required
-    client, server = await meet(shown["client"], shown["server"], await over_memory())
+    client, server = await run_handshake(shown["client"], shown["server"], await over_memory())
     assert client.settled().psk_identity == server.settled().psk_identity == b"sensor 7"
     assert asked == [b"sensor 7"]
     rows.clear()
-    client, server = await meet(shown["client"], shown["server"], await over_memory())
+    client, server = await run_handshake(shown["client"], shown["server"], await over_memory())
     assert server.failed(ProtocolError).alert is Alert.decrypt_error

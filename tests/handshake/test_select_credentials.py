@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import trio
 import trio.testing
-from hook_pairs import NAME, Connect, MakeHook, meet, over_memory, over_sockets
+from hook_pairs import NAME, Connect, MakeHook, over_memory, over_sockets, run_handshake
 
 from trio_tlsx import (
     AlertDescription,
@@ -42,7 +42,9 @@ async def chosen(ca: CA, candidates: list[Credentials], schemes: list[str] | Non
     config = ClientConfig(insecure_skip_verification=True)
     if schemes is not None:
         config = dataclasses.replace(config, signature_schemes=schemes)
-    client, _ = await meet(config, ServerConfig(credentials=candidates), await over_memory())
+    client, _ = await run_handshake(
+        config, ServerConfig(credentials=candidates), await over_memory()
+    )
     leaves = [candidate.chain[0] for candidate in candidates]
     return leaves.index(client.settled().peer_certificates[0])
 
@@ -77,7 +79,7 @@ async def test_a_wildcard_where_the_exact_name_has_no_fitting_key(ca: CA) -> Non
 
 async def test_not_another_name_for_the_sake_of_the_scheme(ca: CA) -> None:
     pair = [ca.issue(NAME), ca.issue("other.example", key_type="RSA-2048")]
-    client, server = await meet(
+    client, server = await run_handshake(
         ClientConfig(trust=ca.trust, signature_schemes=RSA),
         ServerConfig(credentials=pair),
         await over_memory(),
@@ -110,7 +112,7 @@ async def test_gives_credentials(
     hook = make_hook(credentials)
     client_config = dataclasses.replace(client_config, alpn_protocols=["h2"])
     server_config = ServerConfig(select_credentials=hook, alpn_protocols=["h2"])
-    client, server = await meet(client_config, server_config, await connect())
+    client, server = await run_handshake(client_config, server_config, await connect())
     assert client.settled().peer_certificates == credentials.chain
     assert server.settled().alpn_protocol == "h2"
     [(request,)] = hook.calls
@@ -126,7 +128,7 @@ async def test_gives_several(
 ) -> None:
     several = [ca.issue("other.example"), ca.issue(NAME)]
     server_config = ServerConfig(select_credentials=make_hook(several))
-    client, _ = await meet(client_config, server_config, await connect())
+    client, _ = await run_handshake(client_config, server_config, await connect())
     assert client.settled().peer_certificates == several[1].chain
 
 
@@ -144,7 +146,7 @@ async def test_gives_another_config(
         client_config, alpn_protocols=["imap"], credentials=ca.issue("client.example")
     )
     server_config = ServerConfig(select_credentials=make_hook(other), alpn_protocols=["h2"])
-    client, server = await meet(client_config, server_config, await connect())
+    client, server = await run_handshake(client_config, server_config, await connect())
     assert client.settled().alpn_protocol == "imap"
     assert server.settled().group == "secp384r1"
     assert server.settled().peer_certificates
@@ -166,7 +168,7 @@ async def test_refuses(
     alert: AlertDescription,
 ) -> None:
     server_config = ServerConfig(select_credentials=make_hook(outcome))
-    client, server = await meet(client_config, server_config, await connect())
+    client, server = await run_handshake(client_config, server_config, await connect())
     assert client.failed(AlertReceived).alert is alert
     assert server.failed(NegotiationError).alert is alert
 
@@ -174,7 +176,7 @@ async def test_refuses(
 async def test_raises(client_config: ClientConfig, connect: Connect, make_hook: MakeHook) -> None:
     fault = LookupError("the database is away")
     server_config = ServerConfig(select_credentials=make_hook(fault))
-    client, server = await meet(client_config, server_config, await connect())
+    client, server = await run_handshake(client_config, server_config, await connect())
     assert client.failed(AlertReceived).alert is Alert.internal_error
     assert server.failed(InternalError).__cause__ is fault
 
@@ -184,7 +186,7 @@ async def test_gives_nonsense(
     client_config: ClientConfig, connect: Connect, make_hook: MakeHook, nonsense: object
 ) -> None:
     server_config = ServerConfig(select_credentials=make_hook(nonsense))
-    client, server = await meet(client_config, server_config, await connect())
+    client, server = await run_handshake(client_config, server_config, await connect())
     assert client.failed(AlertReceived).alert is Alert.internal_error
     assert "select_credentials gave" in str(server.failed(InternalError))
 
@@ -195,7 +197,7 @@ async def test_gives_a_config_that_would_ask_again(
     hook = make_hook(None)
     hook.outcome = ServerConfig(select_credentials=hook)
     server_config = ServerConfig(select_credentials=hook)
-    client, server = await meet(client_config, server_config, await over_memory())
+    client, server = await run_handshake(client_config, server_config, await over_memory())
     assert client.failed(AlertReceived).alert is Alert.internal_error
     assert "again" in str(server.failed(InternalError))
 
@@ -205,7 +207,7 @@ async def test_what_another_connection_reports_is_not_a_refusal(
 ) -> None:
     fault = AlertReceived("the policy server refused us", Alert.access_denied)
     server_config = ServerConfig(select_credentials=make_hook(fault))
-    client, server = await meet(client_config, server_config, await over_memory())
+    client, server = await run_handshake(client_config, server_config, await over_memory())
     assert client.failed(AlertReceived).alert is Alert.internal_error
     assert server.failed(InternalError).__cause__ is fault
 
@@ -217,7 +219,7 @@ async def test_asked_once_for_two_client_hellos(
     server_config = ServerConfig(
         select_credentials=hook, groups=["secp384r1"], require_cookie=True
     )
-    client, _ = await meet(client_config, server_config, await over_memory())
+    client, _ = await run_handshake(client_config, server_config, await over_memory())
     assert client.settled().group == "secp384r1"
     assert len(hook.calls) == 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hook_pairs import NAME, Connect, Hook, MakeHook, Side, meet
+from hook_pairs import NAME, Connect, HandshakeResult, Hook, MakeHook, run_handshake
 
 from trio_tlsx import (
     AlertDescription,
@@ -40,11 +40,11 @@ def server_config(ca: CA) -> ServerConfig:
 
 async def met(
     ca: CA, server_config: ServerConfig, connect: Connect, take: Hook, put: Hook
-) -> tuple[Side, Side]:
+) -> tuple[HandshakeResult, HandshakeResult]:
     config = ClientConfig(
         trust=ca.trust, session_store=HookedStore(take, put), session_context=b"test"
     )
-    return await meet(config, server_config, await connect())
+    return await run_handshake(config, server_config, await connect())
 
 
 async def test_asked_for_one_and_given_two(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hook_pairs import NAME, meet, over_memory
+from hook_pairs import NAME, over_memory, run_handshake
 
 from trio_tlsx import ClientConfig, ConfigError, Credentials, Peer, ServerConfig
 from trio_tlsx.testing import CA
@@ -21,7 +21,9 @@ def stamped(ca: CA) -> Credentials:
 async def seen(client: ClientConfig, server: ServerConfig) -> Peer:
     """What the client's verify is shown."""
     peers: list[Peer] = []
-    for side in await meet(replace(client, verify=peers.append), server, await over_memory()):
+    for side in await run_handshake(
+        replace(client, verify=peers.append), server, await over_memory()
+    ):
         side.settled()
     return peers[0]
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 
 import pytest
-from hook_pairs import NAME, Connect, Hook, MakeHook, meet
+from hook_pairs import NAME, Connect, Hook, MakeHook, run_handshake
 
 from trio_tlsx import (
     AlertDescription,
@@ -62,7 +62,7 @@ async def test_a_server_s_signer(
     hook = make_hook(None)
     credentials = ca.issue(NAME, key_type=key_type)
     config = ServerConfig(credentials=hooked(credentials, hook))
-    client, server = await meet(ClientConfig(trust=ca.trust), config, await connect())
+    client, server = await run_handshake(ClientConfig(trust=ca.trust), config, await connect())
     server.settled()
     [(scheme, message)] = hook.calls
     assert client.settled().signature_scheme == scheme.name
@@ -76,7 +76,7 @@ async def test_a_server_s_signer_that_fails(
     ca: CA, connect: Connect, make_hook: MakeHook, outcome: object
 ) -> None:
     config = ServerConfig(credentials=hooked(ca.issue(NAME), make_hook(outcome)))
-    client, server = await meet(ClientConfig(trust=ca.trust), config, await connect())
+    client, server = await run_handshake(ClientConfig(trust=ca.trust), config, await connect())
     error = server.failed(InternalError)
     assert error.__cause__ is outcome or "is not a signature" in str(error)
     assert client.failed(AlertReceived).alert is Alert.internal_error
@@ -86,7 +86,7 @@ async def test_a_server_s_signer_with_another_key(
     ca: CA, connect: Connect, make_hook: MakeHook
 ) -> None:
     config = ServerConfig(credentials=hooked(ca.issue(NAME), make_hook(b"x" * 70)))
-    client, server = await meet(ClientConfig(trust=ca.trust), config, await connect())
+    client, server = await run_handshake(ClientConfig(trust=ca.trust), config, await connect())
     assert client.failed(ProtocolError).alert is Alert.decrypt_error
     assert server.failed(AlertReceived).alert is Alert.decrypt_error
 
@@ -102,7 +102,7 @@ async def test_a_client_s_signer(
     hook = make_hook(None)
     own = hooked(ca.issue("client.example"), hook)
     config = ClientConfig(trust=ca.trust, credentials=own)
-    client, server = await meet(config, asking, await connect())
+    client, server = await run_handshake(config, asking, await connect())
     client.settled()
     assert server.settled().peer_certificates == own.chain
     [(_, message)] = hook.calls
@@ -115,7 +115,7 @@ async def test_a_client_s_signer_that_fails(
 ) -> None:
     own = hooked(ca.issue("client.example"), make_hook(outcome))
     config = ClientConfig(trust=ca.trust, credentials=own)
-    client, server = await meet(config, asking, await connect())
+    client, server = await run_handshake(config, asking, await connect())
     error = client.failed(InternalError)
     assert error.__cause__ is outcome or "is not a signature" in str(error)
     assert server.failed(AlertReceived).alert is Alert.internal_error
@@ -126,7 +126,7 @@ async def test_a_client_s_signer_with_another_key(
 ) -> None:
     own = hooked(ca.issue("client.example"), make_hook(b"x" * 70))
     config = ClientConfig(trust=ca.trust, credentials=own)
-    client, server = await meet(config, asking, await connect())
+    client, server = await run_handshake(config, asking, await connect())
     client.settled_before(Alert.decrypt_error)
     assert server.failed(ProtocolError).alert is Alert.decrypt_error
 
@@ -136,7 +136,7 @@ async def test_a_refusal_of_a_signer_s_names_its_alert(
 ) -> None:
     refusal = CertificateError("the token is locked", Alert.access_denied)
     config = replace(asking, credentials=hooked(ca.issue(NAME), make_hook(refusal)))
-    client, server = await meet(ClientConfig(trust=ca.trust), config, await connect())
+    client, server = await run_handshake(ClientConfig(trust=ca.trust), config, await connect())
     assert server.failed(CertificateError) is refusal
     assert client.failed(AlertReceived).alert is Alert.access_denied
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import trio
 import trio.testing
-from hook_pairs import NAME, Connect, MakeHook, meet, over_memory
+from hook_pairs import NAME, Connect, MakeHook, over_memory, run_handshake
 
 from trio_tlsx import (
     AlertDescription,
@@ -75,7 +75,7 @@ async def test_the_client_may_add_to_it(
 ) -> None:
     hook = make_hook(None)
     config = replace(client_config, verify=hook)
-    client, server = await meet(config, server_config, await connect())
+    client, server = await run_handshake(config, server_config, await connect())
     client.settled()
     server.settled()
     [(peer,)] = hook.calls
@@ -97,7 +97,7 @@ async def test_the_client_may_refuse(
 ) -> None:
     refusal = CertificateError("not on the list", Alert.access_denied)
     config = replace(client_config, verify=make_hook(refusal))
-    client, server = await meet(config, server_config, await connect())
+    client, server = await run_handshake(config, server_config, await connect())
     assert client.failed(CertificateError) is refusal
     assert server.failed(AlertReceived).alert is Alert.access_denied
 
@@ -110,7 +110,7 @@ async def test_the_client_s_hook_may_fail(
 ) -> None:
     fault = TimeoutError("the policy server is away")
     config = replace(client_config, verify=make_hook(fault))
-    client, server = await meet(config, server_config, await connect())
+    client, server = await run_handshake(config, server_config, await connect())
     assert client.failed(InternalError).__cause__ is fault
     assert server.failed(AlertReceived).alert is Alert.internal_error
 
@@ -124,7 +124,7 @@ async def test_only_nothing_trusts(
     answer: object,
 ) -> None:
     config = replace(client_config, verify=make_hook(answer))
-    client, server = await meet(config, server_config, await connect())
+    client, server = await run_handshake(config, server_config, await connect())
     assert "refuses by raising" in str(client.failed(InternalError))
     assert server.failed(AlertReceived).alert is Alert.internal_error
 
@@ -134,7 +134,7 @@ async def test_not_asked_about_what_is_refused_anyway(
 ) -> None:
     hook = make_hook(None)
     config = replace(client_config, trust=CA().trust, verify=hook)
-    client, _ = await meet(config, server_config, await over_memory())
+    client, _ = await run_handshake(config, server_config, await over_memory())
     assert client.failed(CertificateError).alert is Alert.unknown_ca
     assert hook.calls == []
 
@@ -145,7 +145,7 @@ async def test_several_in_order(
     first, second = make_hook(None), make_hook(CertificateError("no"))
     third = make_hook(None)
     config = replace(client_config, verify=[first, second, third])
-    client, _ = await meet(config, server_config, await over_memory())
+    client, _ = await run_handshake(config, server_config, await over_memory())
     client.failed(CertificateError)
     assert [len(hook.calls) for hook in (first, second, third)] == [1, 1, 0]
 
@@ -155,7 +155,7 @@ async def test_the_client_may_replace_it(
 ) -> None:
     hook = make_hook(None)
     config = ClientConfig(trust=CA().trust, verify=hook, verify_replaces_builtin=True)
-    client, server = await meet(config, server_config, await connect())
+    client, server = await run_handshake(config, server_config, await connect())
     client.settled()
     server.settled()
     [(peer,)] = hook.calls
@@ -169,7 +169,7 @@ async def test_what_replaces_it_may_take_over_its_verdict(server_config: ServerC
             raise peer.error
 
     config = ClientConfig(trust=CA().trust, verify=verify, verify_replaces_builtin=True)
-    client, server = await meet(config, server_config, await over_memory())
+    client, server = await run_handshake(config, server_config, await over_memory())
     assert client.failed(CertificateError).alert is Alert.unknown_ca
     assert server.failed(AlertReceived).alert is Alert.unknown_ca
 
@@ -179,7 +179,7 @@ async def test_asked_also_where_nothing_is_verified(
 ) -> None:
     hook = make_hook(None)
     config = ClientConfig(insecure_skip_verification=True, verify=hook)
-    client, _ = await meet(config, server_config, await over_memory())
+    client, _ = await run_handshake(config, server_config, await over_memory())
     client.settled()
     [(peer,)] = hook.calls
     assert peer.error is None
@@ -208,7 +208,7 @@ async def test_cancelled(client_config: ClientConfig, server_config: ServerConfi
     transports = await over_memory()
     with trio.CancelScope() as scope:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(meet, config, server_config, transports)
+            nursery.start_soon(run_handshake, config, server_config, transports)
             await trio.testing.wait_all_tasks_blocked()
             assert not cancelled.is_set()
             scope.cancel()
@@ -226,7 +226,7 @@ async def test_the_server_may_add_to_it(
     make_hook: MakeHook,
 ) -> None:
     hook = make_hook(None)
-    client, server = await meet(answering, replace(asking, verify=hook), await connect())
+    client, server = await run_handshake(answering, replace(asking, verify=hook), await connect())
     client.settled()
     assert server.settled().peer_certificates == answering.candidates[0].chain
     [(peer,)] = hook.calls
@@ -252,7 +252,7 @@ async def test_the_server_may_refuse_or_fail(
     alert: AlertDescription,
 ) -> None:
     config = replace(asking, verify=make_hook(outcome))
-    client, server = await meet(answering, config, await connect())
+    client, server = await run_handshake(answering, config, await connect())
     # A client's handshake is over before the server has seen its certificate.
     client.settled_before(alert)
     error = server.error
@@ -267,7 +267,7 @@ async def test_the_server_may_replace_it(
     config = replace(
         server_config, client_auth="required", verify=hook, verify_replaces_builtin=True
     )
-    client, server = await meet(answering, config, await over_memory())
+    client, server = await run_handshake(answering, config, await over_memory())
     client.settled()
     server.settled()
     [(peer,)] = hook.calls
@@ -279,7 +279,7 @@ async def test_nobody_is_asked_about_a_client_without_a_certificate(
 ) -> None:
     hook = make_hook(None)
     config = replace(asking, client_auth="optional", verify=hook)
-    _, server = await meet(client_config, config, await over_memory())
+    _, server = await run_handshake(client_config, config, await over_memory())
     assert server.settled().peer_certificates == ()
     assert hook.calls == []
 
@@ -293,7 +293,7 @@ async def test_pins(ca: CA, client_config: ClientConfig, server_config: ServerCo
 
     async def meets(*pins: str) -> bool:
         config = replace(client_config, verify=pin_spki(*pins))
-        client, _ = await meet(config, server_config, await over_memory())
+        client, _ = await run_handshake(config, server_config, await over_memory())
         if client.error is not None:
             error = client.failed(CertificateError)
             assert error.alert is Alert.certificate_unknown
@@ -317,7 +317,7 @@ async def test_without_verification_only_the_peer_s_own_key_counts(
         client_config = ClientConfig(
             insecure_skip_verification=True, verify=pin_spki(spki_pin(pinned))
         )
-        client, _ = await meet(client_config, config, await over_memory())
+        client, _ = await run_handshake(client_config, config, await over_memory())
         assert (client.error is None) is trusted
 
 

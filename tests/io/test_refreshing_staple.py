@@ -11,7 +11,7 @@ import trio
 import trio.testing
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
-from hook_pairs import NAME, Connect, meet
+from hook_pairs import NAME, Connect, run_handshake
 from ocsp_responses import DAY, HOUR, NOW, response
 
 from trio_tlsx import ClientConfig, Credentials, RefreshingStaple, ServerConfig, check_stapled_ocsp
@@ -87,7 +87,7 @@ async def test_it_is_stapled(
     server_config = ServerConfig(credentials=leaf.stapling(staple))
     client_config = ClientConfig(trust=ca.trust, verify=check_stapled_ocsp(must=True))
     for _ in range(2):
-        client, server = await meet(client_config, server_config, await connect())
+        client, server = await run_handshake(client_config, server_config, await connect())
         client.settled()
         server.settled()
     assert responder.asked == 1

@@ -47,7 +47,7 @@ LATER = b"and later"
 OVER = pytest.mark.parametrize("over", [MEMORY, LOCKSTEP, SOCKET], ids=lambda over: over.name)
 
 
-class Pocket:
+class ReusingSessionStore:
     """A session store that gives the same session again and again."""
 
     def __init__(self) -> None:
@@ -60,13 +60,13 @@ class Pocket:
         return self.sessions[-1] if self.sessions else None
 
 
-class Place:
+class EarlyDataStreams:
     """A client that has a ticket of a server which takes early data."""
 
     def __init__(self, ca: CA) -> None:
-        self.pocket = Pocket()
+        self.session_store = ReusingSessionStore()
         self.client = ClientConfig(
-            trust=ca.trust, session_store=self.pocket, session_context=b"test"
+            trust=ca.trust, session_store=self.session_store, session_context=b"test"
         )
         self.server = ServerConfig(
             credentials=ca.issue(SERVER_NAME),
@@ -109,8 +109,8 @@ class Place:
 
 
 @pytest.fixture
-def place(ca: CA) -> Place:
-    return Place(ca)
+def scenario(ca: CA) -> EarlyDataStreams:
+    return EarlyDataStreams(ca)
 
 
 async def receive_early(stream: TLSStream[Any], max_bytes: int | None = None) -> bytes:
@@ -138,9 +138,9 @@ async def at_once(*functions: Callable[[], Awaitable[object]]) -> None:
 @OVER
 @pytest.mark.parametrize("max_bytes", [None, 5, 1000])
 async def test_is_read_before_the_rest(
-    place: Place, over: Transports, max_bytes: int | None
+    scenario: EarlyDataStreams, over: Transports, max_bytes: int | None
 ) -> None:
-    async with place.pair(over) as (client, server):
+    async with scenario.pair(over) as (client, server):
 
         async def call() -> None:
             await client.send_all(LATER)
@@ -157,8 +157,8 @@ async def test_is_read_before_the_rest(
         await at_once(call, answer)
 
 
-async def test_comes_before_the_handshake_is_over(place: Place) -> None:
-    async with place.pair(MEMORY) as (client, server):
+async def test_comes_before_the_handshake_is_over(scenario: EarlyDataStreams) -> None:
+    async with scenario.pair(MEMORY) as (client, server):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(client.do_handshake)
             assert await server.receive_replayable_early_data() == EARLY
@@ -171,9 +171,9 @@ async def test_comes_before_the_handshake_is_over(place: Place) -> None:
 @OVER
 @pytest.mark.parametrize("resend", [False, True])
 async def test_is_not_taken_by_who_does_not_ask_for_it(
-    place: Place, over: Transports, resend: bool
+    scenario: EarlyDataStreams, over: Transports, resend: bool
 ) -> None:
-    async with place.pair(over, resend_early_data=resend) as (client, server):
+    async with scenario.pair(over, resend_early_data=resend) as (client, server):
 
         async def call() -> None:
             await client.send_all(LATER)
@@ -192,7 +192,9 @@ async def test_is_not_taken_by_who_does_not_ask_for_it(
 
 
 @pytest.mark.parametrize("over", [MEMORY, SOCKET], ids=lambda over: over.name)
-async def test_is_answered_before_the_handshake_is_over(place: Place, over: Transports) -> None:
+async def test_is_answered_before_the_handshake_is_over(
+    scenario: EarlyDataStreams, over: Transports
+) -> None:
     answered = trio.Event()
 
     async def call(client: AnyStream) -> None:
@@ -218,13 +220,13 @@ async def test_is_answered_before_the_handshake_is_over(place: Place, over: Tran
         assert await server.receive_some() == LATER
         await server.answer_early_data(b"and another")
 
-    async with place.pair(over) as (client, server):
+    async with scenario.pair(over) as (client, server):
         await at_once(partial(call, client), partial(answer, server))
 
 
 @pytest.mark.parametrize("over", [LOCKSTEP, UNIX], ids=lambda over: over.name)
 async def test_receiving_does_not_wait_for_the_answer_to_leave(
-    place: Place, over: Transports
+    scenario: EarlyDataStreams, over: Transports
 ) -> None:
     """The client sends all that it has to say before it reads any of it."""
     much = bytes(2**21)
@@ -241,16 +243,16 @@ async def test_receiving_does_not_wait_for_the_answer_to_leave(
             assert await receive_early(server) == b""
             assert len(await receive_exactly(server, len(much))) == len(much)
 
-    async with place.pair(over) as (client, server):
+    async with scenario.pair(over) as (client, server):
         with trio.fail_after(10):
             await at_once(partial(call, client), partial(serve, server))
 
 
 @pytest.mark.parametrize("asked", [False, True])
 async def test_what_was_not_accepted_is_answered_after_the_handshake(
-    place: Place, asked: bool
+    scenario: EarlyDataStreams, asked: bool
 ) -> None:
-    place.server = replace(place.server, max_early_data_size=0, anti_replay_cache=None)
+    scenario.server = replace(scenario.server, max_early_data_size=0, anti_replay_cache=None)
 
     async def answer(server: AnyStream) -> None:
         if asked:
@@ -261,12 +263,12 @@ async def test_what_was_not_accepted_is_answered_after_the_handshake(
     async def call(client: AnyStream) -> None:
         assert await client.receive_some() == b"answer"
 
-    async with place.pair(MEMORY) as (client, server):
+    async with scenario.pair(MEMORY) as (client, server):
         await at_once(partial(call, client), partial(answer, server))
 
 
-async def test_what_was_not_read_of_it_is_never_among_the_rest(place: Place) -> None:
-    async with place.pair(MEMORY) as (client, server):
+async def test_what_was_not_read_of_it_is_never_among_the_rest(scenario: EarlyDataStreams) -> None:
+    async with scenario.pair(MEMORY) as (client, server):
 
         async def answer() -> None:
             assert await server.receive_replayable_early_data(3) == EARLY[:3]
@@ -277,9 +279,9 @@ async def test_what_was_not_read_of_it_is_never_among_the_rest(place: Place) -> 
         await at_once(lambda: client.send_all(LATER), answer)
 
 
-async def test_without_a_session_there_is_none(place: Place) -> None:
-    place.pocket.sessions.clear()
-    async with place.pair(MEMORY) as (client, server):
+async def test_without_a_session_there_is_none(scenario: EarlyDataStreams) -> None:
+    scenario.session_store.sessions.clear()
+    async with scenario.pair(MEMORY) as (client, server):
 
         async def answer() -> None:
             assert await receive_early(server) == b""
@@ -302,8 +304,8 @@ async def test_over_openssl_there_never_is_any(native: Engine, openssl: Engine) 
         native.server(transports[1], early_data=b"x")
 
 
-async def test_a_client_receives_none(place: Place) -> None:
-    async with place.pair(MEMORY) as (client, server):
+async def test_a_client_receives_none(scenario: EarlyDataStreams) -> None:
+    async with scenario.pair(MEMORY) as (client, server):
 
         async def receive() -> None:
             assert await receive_early(client) == b""
@@ -312,14 +314,14 @@ async def test_a_client_receives_none(place: Place) -> None:
 
 
 @pytest.mark.parametrize("max_bytes", [0, -1])
-async def test_asks_for_a_byte_at_least(place: Place, max_bytes: int) -> None:
-    async with place.pair(MEMORY) as (_, server):
+async def test_asks_for_a_byte_at_least(scenario: EarlyDataStreams, max_bytes: int) -> None:
+    async with scenario.pair(MEMORY) as (_, server):
         with pytest.raises(ValueError, match="max_bytes"):
             await server.receive_replayable_early_data(max_bytes)
 
 
-async def test_one_task_receives(place: Place) -> None:
-    async with place.pair(MEMORY) as (_, server), trio.open_nursery() as nursery:
+async def test_one_task_receives(scenario: EarlyDataStreams) -> None:
+    async with scenario.pair(MEMORY) as (_, server), trio.open_nursery() as nursery:
         nursery.start_soon(server.receive_replayable_early_data)
         await trio.testing.wait_all_tasks_blocked()
         with pytest.raises(trio.BusyResourceError):
@@ -329,8 +331,8 @@ async def test_one_task_receives(place: Place) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_is_a_checkpoint_whatever_there_is(place: Place) -> None:
-    async with place.pair(MEMORY) as (client, server):
+async def test_is_a_checkpoint_whatever_there_is(scenario: EarlyDataStreams) -> None:
+    async with scenario.pair(MEMORY) as (client, server):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(client.do_handshake)
             assert await server.receive_replayable_early_data(1) == EARLY[:1]
@@ -345,8 +347,8 @@ async def test_is_a_checkpoint_whatever_there_is(place: Place) -> None:
             await server.receive_replayable_early_data()
 
 
-async def test_a_client_that_breaks_off(place: Place) -> None:
-    async with place.pair(MEMORY) as (client, server):
+async def test_a_client_that_breaks_off(scenario: EarlyDataStreams) -> None:
+    async with scenario.pair(MEMORY) as (client, server):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(client.do_handshake)
             assert await server.receive_replayable_early_data() == EARLY
@@ -395,11 +397,15 @@ async def sent_again(flight: bytes, times: int, configs: list[ServerConfig]) -> 
     return taken.count(EARLY) if set(taken) <= {EARLY} else -1
 
 
-async def test_a_flight_sent_a_hundred_times_at_once_is_taken_once(place: Place) -> None:
-    assert await sent_again(place.recorded(), 100, [place.server]) == 1
+async def test_a_flight_sent_a_hundred_times_at_once_is_taken_once(
+    scenario: EarlyDataStreams,
+) -> None:
+    assert await sent_again(scenario.recorded(), 100, [scenario.server]) == 1
 
 
-async def test_so_it_is_by_two_servers_that_share_keys_and_a_register(place: Place) -> None:
+async def test_so_it_is_by_two_servers_that_share_keys_and_a_register(
+    scenario: EarlyDataStreams,
+) -> None:
     class Shared:
         """A register that is asked over some network."""
 
@@ -417,15 +423,15 @@ async def test_so_it_is_by_two_servers_that_share_keys_and_a_register(place: Pla
 
     register = Shared()
     servers = [
-        replace(place.server, ticket_keys=TicketKeys([bytes(32)]), anti_replay_cache=register)
+        replace(scenario.server, ticket_keys=TicketKeys([bytes(32)]), anti_replay_cache=register)
         for _ in range(2)
     ]
-    assert await sent_again(place.recorded(), 50, servers) == 1
+    assert await sent_again(scenario.recorded(), 50, servers) == 1
 
 
 @pytest.mark.parametrize("fault", ["raises", "hangs"])
 async def test_a_register_that_cannot_answer(
-    place: Place, fault: str, autojump_clock: trio.testing.MockClock
+    scenario: EarlyDataStreams, fault: str, autojump_clock: trio.testing.MockClock
 ) -> None:
     """It is not waited for any longer than a second, and nothing is taken without it."""
 
@@ -437,8 +443,8 @@ async def test_a_register_that_cannot_answer(
                 await trio.sleep_forever()
             raise OSError("no connection")
 
-    place.server = replace(place.server, anti_replay_cache=Faulty())
-    async with place.pair(MEMORY) as (client, server):
+    scenario.server = replace(scenario.server, anti_replay_cache=Faulty())
+    async with scenario.pair(MEMORY) as (client, server):
 
         async def answer() -> None:
             assert await receive_early(server) == b""
@@ -454,7 +460,7 @@ async def test_a_register_that_cannot_answer(
 # Listeners
 
 
-async def test_a_server_over_tcp(place: Place) -> None:
+async def test_a_server_over_tcp(scenario: EarlyDataStreams) -> None:
     received: list[bytes] = []
 
     async def handle(stream: TLSStream[trio.SocketStream]) -> None:
@@ -468,7 +474,7 @@ async def test_a_server_over_tcp(place: Place) -> None:
                 serve_tls_over_tcp,
                 handle,
                 0,
-                place.server,
+                scenario.server,
                 host="127.0.0.1",
                 replayable_early_data=early,
             )
@@ -476,7 +482,7 @@ async def test_a_server_over_tcp(place: Place) -> None:
             port = listener.transport_listener.socket.getsockname()[1]
             transport = await trio.open_tcp_stream("127.0.0.1", port)
             client = TLSStream(
-                transport, place.client, server_hostname=SERVER_NAME, early_data=EARLY
+                transport, scenario.client, server_hostname=SERVER_NAME, early_data=EARLY
             )
             async with client:
                 assert await client.receive_some() == b"answer"
@@ -485,8 +491,10 @@ async def test_a_server_over_tcp(place: Place) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_a_handler_that_is_called_before_the_handshake_is_over(place: Place) -> None:
-    async with place.pair(MEMORY) as (client, server):
+async def test_a_handler_that_is_called_before_the_handshake_is_over(
+    scenario: EarlyDataStreams,
+) -> None:
+    async with scenario.pair(MEMORY) as (client, server):
         seen: list[bytes] = []
 
         async def handle(stream: AnyStream) -> None:
@@ -506,11 +514,11 @@ async def test_a_client_over_tcp_is_told_before_it_calls() -> None:
 
 
 @pytest.mark.parametrize("over", [MEMORY, SOCKET], ids=lambda over: over.name)
-async def test_receiving_it(place: Place, over: Transports) -> None:
+async def test_receiving_it(scenario: EarlyDataStreams, over: Transports) -> None:
     """What has come is not lost; and if the handshake was given up, the client knows."""
 
     async def attempt(cut: Cut) -> None:
-        async with place.pair(over) as (client, server):
+        async with scenario.pair(over) as (client, server):
             errors: list[trio.BrokenResourceError] = []
             received = b""
 
@@ -548,11 +556,11 @@ async def test_receiving_it(place: Place, over: Transports) -> None:
 
 
 @pytest.mark.parametrize("over", [MEMORY, SOCKET], ids=lambda over: over.name)
-async def test_sending_it(place: Place, over: Transports) -> None:
+async def test_sending_it(scenario: EarlyDataStreams, over: Transports) -> None:
     """The server is told, and none of it comes to be anything else."""
 
     async def attempt(cut: Cut) -> None:
-        async with place.pair(over) as (client, server):
+        async with scenario.pair(over) as (client, server):
             received = {"early": b"", "later": b""}
             errors: list[trio.BrokenResourceError] = []
 
@@ -583,7 +591,7 @@ async def test_sending_it(place: Place, over: Transports) -> None:
 
 
 @pytest.mark.parametrize("over", [MEMORY, SOCKET], ids=lambda over: over.name)
-async def test_asking_a_register(place: Place, over: Transports) -> None:
+async def test_asking_a_register(scenario: EarlyDataStreams, over: Transports) -> None:
     """It is cut with the task, and is not asked on behalf of who has gone."""
     checkpoints, cuts, under_way = 3, 0, 0
 
@@ -603,10 +611,10 @@ async def test_asking_a_register(place: Place, over: Transports) -> None:
                 under_way -= 1
             return True
 
-    place.server = replace(place.server, anti_replay_cache=Dawdling())
+    scenario.server = replace(scenario.server, anti_replay_cache=Dawdling())
 
     async def attempt(cut: Cut) -> None:
-        async with place.pair(over) as (client, server):
+        async with scenario.pair(over) as (client, server):
             received: list[bytes] = []
 
             async def receive() -> None:
@@ -630,7 +638,7 @@ async def test_asking_a_register(place: Place, over: Transports) -> None:
 
 
 @pytest.mark.parametrize("over", [MEMORY, SOCKET], ids=lambda over: over.name)
-async def test_answering_it(place: Place, over: Transports) -> None:
+async def test_answering_it(scenario: EarlyDataStreams, over: Transports) -> None:
     """The handshake goes on if the transport can; what arrives is a beginning of the answer."""
     answer = b"answer" * 100
 
@@ -643,7 +651,7 @@ async def test_answering_it(place: Place, over: Transports) -> None:
                 async for piece in client:
                     received += piece
 
-        async with place.pair(over) as (client, server), trio.open_nursery() as nursery:
+        async with scenario.pair(over) as (client, server), trio.open_nursery() as nursery:
             nursery.start_soon(call)
             assert await server.receive_replayable_early_data() == EARLY
             await cut(lambda: server.answer_early_data(answer))

@@ -13,10 +13,10 @@ from authority import KEY_TYPES, RSA_PSS, Authority  # noqa: E402
 @pytest.fixture(autouse=True)
 def installed(request: pytest.FixtureRequest) -> None:
     """Skip, or in CI fail, for want of a program: here, where no nursery wraps the reason."""
-    names = {"opposite", "scheme"} & set(request.fixturenames)
+    names = {"peer_role", "scheme"} & set(request.fixturenames)
     parameters: dict[str, Any] = {name: request.getfixturevalue(name) for name in names}
-    if "opposite" in parameters:
-        parameters["opposite"].peer.require()
+    if "peer_role" in parameters:
+        parameters["peer_role"].peer.require()
     if KEY_TYPES.get(parameters.get("scheme", "")) == RSA_PSS:
         peer_program("openssl")  # makes the certificate
 

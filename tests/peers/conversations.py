@@ -24,7 +24,7 @@ from trio_tlsx.messages.handshake import HELLO_RETRY_REQUEST_RANDOM
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-class Meeting:
+class Conversation:
     """A connection of ours to a peer.
 
     Attributes:
@@ -73,7 +73,7 @@ class Meeting:
 Connect: TypeAlias = Callable[[], Awaitable[trio.abc.Stream]]
 
 
-class Acquaintance:
+class PreparedPeer:
     """The connections of one configuration of ours to one peer.
 
     Attributes:
@@ -95,20 +95,20 @@ class Acquaintance:
         self._part = part
 
     @asynccontextmanager
-    async def meet(self, tap: Tap | None = None) -> AsyncGenerator[Meeting, None]:
+    async def connect(self, tap: Tap | None = None) -> AsyncGenerator[Conversation, None]:
         """Connect once."""
         transport = await self._connect()
         if tap is not None:
             transport = tap.over(transport)
         stream = TLSStream(transport, self._config, server_hostname=self._server_hostname)
         try:
-            yield Meeting(stream, self._part)
+            yield Conversation(stream, self._part)
         finally:
             await trio.aclose_forcefully(stream)
 
 
 @dataclass(frozen=True)
-class Opposite:
+class PeerRole:
     """A peer in one role; our side has the other one."""
 
     peer: Peer
@@ -118,7 +118,7 @@ class Opposite:
         return f"{self.peer.name}-{self.role}"
 
     @asynccontextmanager
-    async def meet(
+    async def connect(
         self,
         authority: Authority,
         *,
@@ -126,30 +126,30 @@ class Opposite:
         ours: Mapping[str, Any] = NOTHING,
         theirs: Mapping[str, Any] = NOTHING,
         tap: Tap | None = None,
-    ) -> AsyncGenerator[Meeting, None]:
+    ) -> AsyncGenerator[Conversation, None]:
         """Connect once; both sides are at their end when the block is.
 
         Args:
-            authority: as for :meth:`get_acquainted`, like the following.
+            authority: as for :meth:`prepare`, like the following.
             key_type: see there.
             ours: see there.
             theirs: see there.
             tap: what is to listen in.
         """
-        known = self.get_acquainted(authority, key_type=key_type, ours=ours, theirs=theirs)
-        async with known as acquaintance, acquaintance.meet(tap) as meeting:
-            yield meeting
-        [meeting.saw] = acquaintance.saw
+        known = self.prepare(authority, key_type=key_type, ours=ours, theirs=theirs)
+        async with known as prepared, prepared.connect(tap) as conversation:
+            yield conversation
+        [conversation.saw] = prepared.saw
 
     @asynccontextmanager
-    async def get_acquainted(
+    async def prepare(
         self,
         authority: Authority,
         *,
         key_type: str = "P-256",
         ours: Mapping[str, Any] = NOTHING,
         theirs: Mapping[str, Any] = NOTHING,
-    ) -> AsyncGenerator[Acquaintance, None]:
+    ) -> AsyncGenerator[PreparedPeer, None]:
         """Have the peer ready for as many connections as its part says.
 
         Args:
@@ -173,9 +173,9 @@ class Opposite:
         part = Part(**{**known, **theirs})
         with trio.fail_after(SAFETY_NET):
             async with self._reach(part) as (connect, saw):
-                acquaintance = Acquaintance(connect, config, hostname, part)
-                yield acquaintance
-        acquaintance.saw = saw
+                prepared = PreparedPeer(connect, config, hostname, part)
+                yield prepared
+        prepared.saw = saw
 
     @asynccontextmanager
     async def _reach(self, part: Part) -> AsyncGenerator[tuple[Connect, list[Saw]], None]:

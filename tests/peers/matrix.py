@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
-from conversations import Opposite
+from conversations import PeerRole
 from openssl_peer import OpenSSLPeer
 from peer import Peer, Role
 from pyopenssl_peer import PyOpenSSLPeer
@@ -15,7 +15,7 @@ from tlslite_peer import TLSLitePeer
 PEERS: tuple[Peer, ...] = (OpenSSLPeer(), StdlibPeer(), PyOpenSSLPeer(), TLSLitePeer())
 
 
-def opposite(*roles: Role, needs: str = "") -> pytest.MarkDecorator:
+def peer_role(*roles: Role, needs: str = "") -> pytest.MarkDecorator:
     """Run a test against each peer in these roles.
 
     Args:
@@ -23,20 +23,20 @@ def opposite(*roles: Role, needs: str = "") -> pytest.MarkDecorator:
     """
     cells = [
         pytest.param(
-            Opposite(peer, role), id=f"{peer.name}-{role}", marks=_marks(peer, role, needs)
+            PeerRole(peer, role), id=f"{peer.name}-{role}", marks=_marks(peer, role, needs)
         )
         for peer in PEERS
         for role in roles
     ]
-    return pytest.mark.parametrize("opposite", cells)
+    return pytest.mark.parametrize("peer_role", cells)
 
 
-def opposite_and(feature: str, values: Iterable[str]) -> pytest.MarkDecorator:
+def peer_role_and(feature: str, values: Iterable[str]) -> pytest.MarkDecorator:
     """Run a test against each peer in both roles, with each value of a feature."""
     roles: tuple[Role, ...] = ("client", "server")
     cells = [
         pytest.param(
-            Opposite(peer, role),
+            PeerRole(peer, role),
             value,
             id=f"{peer.name}-{role}-{value}",
             marks=_marks(peer, role, value),
@@ -45,7 +45,7 @@ def opposite_and(feature: str, values: Iterable[str]) -> pytest.MarkDecorator:
         for role in roles
         for value in values
     ]
-    return pytest.mark.parametrize(("opposite", feature), cells)
+    return pytest.mark.parametrize(("peer_role", feature), cells)
 
 
 def _marks(peer: Peer, role: Role, needed: str) -> tuple[pytest.MarkDecorator, ...]:

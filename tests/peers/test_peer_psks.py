@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pytest
 import trio
 from authority import Authority
-from conversations import Opposite, Tap
+from conversations import PeerRole, Tap
 from openssl_peer import OpenSSLPeer
 from processes import free_port, peer_program, run_program, running
 from stdlib_peer import FIRST_PYTHON_WITH_PSKS, StdlibPeer
@@ -35,15 +35,15 @@ PEERS: Sequence[OpenSSLPeer | TLSLitePeer | StdlibPeer] = [
     *([StdlibPeer()] if sys.version_info >= FIRST_PYTHON_WITH_PSKS else []),
 ]
 EACH = pytest.mark.parametrize(
-    "opposite",
-    [Opposite(peer, role) for peer in PEERS for role in ("client", "server")],
+    "peer_role",
+    [PeerRole(peer, role) for peer in PEERS for role in ("client", "server")],
     ids=str,
 )
 
 
-def ours(opposite: Opposite, psk: ExternalPSK = PSK, **changed: Any) -> dict[str, Any]:
+def ours(peer_role: PeerRole, psk: ExternalPSK = PSK, **changed: Any) -> dict[str, Any]:
     """Keys only, unless something else is said."""
-    without = {"trust": None} if opposite.role == "server" else {"credentials": None}
+    without = {"trust": None} if peer_role.role == "server" else {"credentials": None}
     return {**without, "psks": [psk], **changed}
 
 
@@ -55,8 +55,8 @@ def theirs(
 
 
 @EACH
-async def test_both_have_the_key(opposite: Opposite, authority: Authority) -> None:
-    async with opposite.meet(authority, ours=ours(opposite), theirs=theirs()) as us:
+async def test_both_have_the_key(peer_role: PeerRole, authority: Authority) -> None:
+    async with peer_role.connect(authority, ours=ours(peer_role), theirs=theirs()) as us:
         await us.converse()
         assert us.stream.negotiated.psk_identity == NAME.encode()
         assert us.stream.negotiated.peer_certificates == ()
@@ -65,13 +65,13 @@ async def test_both_have_the_key(opposite: Opposite, authority: Authority) -> No
 
 
 @EACH
-async def test_again_behind_a_retry(opposite: Opposite, authority: Authority) -> None:
+async def test_again_behind_a_retry(peer_role: PeerRole, authority: Authority) -> None:
     tap = Tap()
-    if opposite.role == "server":
-        config, part = ours(opposite, groups=["x25519", "secp384r1"]), theirs(group="secp384r1")
+    if peer_role.role == "server":
+        config, part = ours(peer_role, groups=["x25519", "secp384r1"]), theirs(group="secp384r1")
     else:
-        config, part = ours(opposite, groups=["secp384r1"]), theirs()
-    async with opposite.meet(authority, ours=config, theirs=part, tap=tap) as us:
+        config, part = ours(peer_role, groups=["secp384r1"]), theirs()
+    async with peer_role.connect(authority, ours=config, theirs=part, tap=tap) as us:
         await us.converse()
         assert us.stream.negotiated.psk_identity == NAME.encode()
     assert tap.retried
@@ -81,10 +81,10 @@ async def test_again_behind_a_retry(opposite: Opposite, authority: Authority) ->
 async def test_a_key_that_goes_with_sha384(
     role: Literal["client", "server"], authority: Authority
 ) -> None:
-    opposite = Opposite(TLSLitePeer(), role)
+    peer_role = PeerRole(TLSLitePeer(), role)
     psk = ExternalPSK(NAME.encode(), KEY, hash="SHA384", imported=False)
-    async with opposite.meet(
-        authority, ours=ours(opposite, psk), theirs=theirs(digest="sha384")
+    async with peer_role.connect(
+        authority, ours=ours(peer_role, psk), theirs=theirs(digest="sha384")
     ) as us:
         await us.converse()
         assert us.stream.negotiated.psk_identity == NAME.encode()
@@ -92,10 +92,12 @@ async def test_a_key_that_goes_with_sha384(
 
 
 @EACH
-async def test_the_key_is_wrong(opposite: Opposite, authority: Authority) -> None:
-    async with opposite.meet(authority, ours=ours(opposite), theirs=theirs(key=bytes(32))) as us:
+async def test_the_key_is_wrong(peer_role: PeerRole, authority: Authority) -> None:
+    async with peer_role.connect(
+        authority, ours=ours(peer_role), theirs=theirs(key=bytes(32))
+    ) as us:
         error = await us.fail()
-    if opposite.role == "client":
+    if peer_role.role == "client":
         assert isinstance(error, ProtocolError)
         assert error.alert == us.saw.alert == AlertDescription.decrypt_error
     else:
@@ -103,16 +105,16 @@ async def test_the_key_is_wrong(opposite: Opposite, authority: Authority) -> Non
 
 
 @EACH
-async def test_the_identity_is_unknown(opposite: Opposite, authority: Authority) -> None:
+async def test_the_identity_is_unknown(peer_role: PeerRole, authority: Authority) -> None:
     """It goes on with certificates where there are any."""
     known: dict[str, Any] = {"credentials": authority.files()}
-    if opposite.role == "client":
+    if peer_role.role == "client":
         known = {"trust": authority.ca_file, "server_name": "test.example"}
     mixed: dict[str, Any] = {"trust": authority.ca.trust}
-    if opposite.role == "client":
+    if peer_role.role == "client":
         mixed = {"credentials": authority.credentials()}
-    async with opposite.meet(
-        authority, ours=ours(opposite, **mixed), theirs=theirs("client 2", **known)
+    async with peer_role.connect(
+        authority, ours=ours(peer_role, **mixed), theirs=theirs("client 2", **known)
     ) as us:
         await us.converse()
         assert us.stream.negotiated.psk_identity is None
@@ -122,8 +124,8 @@ async def test_the_identity_is_unknown(opposite: Opposite, authority: Authority)
 async def test_the_identity_is_unknown_and_there_are_keys_only(
     peer: OpenSSLPeer, authority: Authority
 ) -> None:
-    opposite = Opposite(peer, "client")
-    async with opposite.meet(authority, ours=ours(opposite), theirs=theirs("client 2")) as us:
+    peer_role = PeerRole(peer, "client")
+    async with peer_role.connect(authority, ours=ours(peer_role), theirs=theirs("client 2")) as us:
         error = await us.fail()
     assert error.alert == us.saw.alert == AlertDescription.decrypt_error
 

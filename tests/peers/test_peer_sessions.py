@@ -8,8 +8,8 @@ from functools import partial
 import pytest
 import trio
 from authority import SERVER_NAME, Authority
-from conversations import Opposite
-from matrix import opposite
+from conversations import PeerRole
+from matrix import peer_role
 from openssl_peer import OpenSSLPeer
 from peer import EXPORTED_LENGTH, SAFETY_NET
 from processes import free_port, peer_program, run_program, running
@@ -27,40 +27,38 @@ from trio_tlsx.sessions.ticket_store import MemoryTicketStore
 A_BIT = 1000  # bytes
 LABEL = "EXPERIMENTAL trio-tlsx"
 
-OPENSSL_CLIENT = Opposite(OpenSSLPeer(), "client")
+OPENSSL_CLIENT = PeerRole(OpenSSLPeer(), "client")
 
 # Resumption
 
 
-@opposite("client", "server")
-async def test_resumption(opposite: Opposite, authority: Authority) -> None:
+@peer_role("client", "server")
+async def test_resumption(peer_role: PeerRole, authority: Authority) -> None:
     resumed: list[bool] = []
-    async with opposite.get_acquainted(
-        authority, theirs={"echo": A_BIT, "connections": 3}
-    ) as known:
+    async with peer_role.prepare(authority, theirs={"echo": A_BIT, "connections": 3}) as known:
         for _ in range(3):
-            async with known.meet() as us:
+            async with known.connect() as us:
                 await us.converse()
                 resumed.append(us.stream.negotiated.resumed)
-                if opposite.role == "server":
+                if peer_role.role == "server":
                     leaf = us.stream.negotiated.peer_certificates[0]
                     assert leaf == authority.credentials().chain[0]
     assert resumed == [False, True, True]
     assert {saw.alert for saw in known.saw} == {AlertDescription.close_notify}
 
 
-@opposite("client")
+@peer_role("client")
 async def test_peer_resumes_with_tickets_from_a_store(
-    opposite: Opposite, authority: Authority
+    peer_role: PeerRole, authority: Authority
 ) -> None:
     store = MemoryTicketStore()
-    async with opposite.get_acquainted(
+    async with peer_role.prepare(
         authority,
         ours={"ticket_store": store, "ticket_application_data": b"ours"},
         theirs={"echo": A_BIT, "connections": 3},
     ) as known:
         for resumed in (False, True, True):
-            async with known.meet() as us:
+            async with known.connect() as us:
                 await us.converse()
                 assert us.stream.negotiated.resumed is resumed
                 data = us.stream.negotiated.ticket_application_data
@@ -69,42 +67,40 @@ async def test_peer_resumes_with_tickets_from_a_store(
     assert len(store) == 4  # of six, two were used
 
 
-@opposite("client", "server", needs="tell of resumption")
-async def test_peer_tells_of_resumption(opposite: Opposite, authority: Authority) -> None:
-    async with opposite.get_acquainted(
-        authority, theirs={"echo": A_BIT, "connections": 2}
-    ) as known:
+@peer_role("client", "server", needs="tell of resumption")
+async def test_peer_tells_of_resumption(peer_role: PeerRole, authority: Authority) -> None:
+    async with peer_role.prepare(authority, theirs={"echo": A_BIT, "connections": 2}) as known:
         for _ in range(2):
-            async with known.meet() as us:
+            async with known.connect() as us:
                 await us.converse()
     assert [saw.resumed for saw in known.saw] == [False, True]
 
 
-@opposite("client")
+@peer_role("client")
 async def test_peer_is_not_resumed_without_tickets(
-    opposite: Opposite, authority: Authority
+    peer_role: PeerRole, authority: Authority
 ) -> None:
-    async with opposite.get_acquainted(
+    async with peer_role.prepare(
         authority, ours={"tickets": 0}, theirs={"echo": A_BIT, "connections": 2}
     ) as known:
         for _ in range(2):
-            async with known.meet() as us:
+            async with known.connect() as us:
                 await us.converse()
                 assert not us.stream.negotiated.resumed
     assert [saw.resumed for saw in known.saw] == [False, False]
 
 
-@opposite("client")
+@peer_role("client")
 async def test_certificate_of_the_peer_survives_resumption(
-    opposite: Opposite, authority: Authority
+    peer_role: PeerRole, authority: Authority
 ) -> None:
-    async with opposite.get_acquainted(
+    async with peer_role.prepare(
         authority,
         ours={"client_auth": "required", "client_trust": authority.ca.trust},
         theirs={"credentials": authority.files(), "echo": A_BIT, "connections": 2},
     ) as known:
         for resumed in (False, True):
-            async with known.meet() as us:
+            async with known.connect() as us:
                 await us.converse()
                 assert us.stream.negotiated.resumed is resumed
                 assert (
@@ -112,10 +108,10 @@ async def test_certificate_of_the_peer_survives_resumption(
                 )
 
 
-@opposite("server", needs="count tickets")
-async def test_peer_gives_so_many_tickets(opposite: Opposite, authority: Authority) -> None:
+@peer_role("server", needs="count tickets")
+async def test_peer_gives_so_many_tickets(peer_role: PeerRole, authority: Authority) -> None:
     store = MemorySessionStore(max_per_server=8)
-    async with opposite.meet(
+    async with peer_role.connect(
         authority,
         ours={"session_store": store, "session_context": b"test"},
         theirs={"echo": A_BIT, "tickets": 5},
@@ -125,7 +121,9 @@ async def test_peer_gives_so_many_tickets(opposite: Opposite, authority: Authori
 
 
 async def test_openssl_gets_so_many_tickets(authority: Authority) -> None:
-    async with OPENSSL_CLIENT.meet(authority, ours={"tickets": 5}, theirs={"echo": A_BIT}) as us:
+    async with OPENSSL_CLIENT.connect(
+        authority, ours={"tickets": 5}, theirs={"echo": A_BIT}
+    ) as us:
         await us.converse()
     assert us.saw.story.count("New Session Ticket arrived") == 5
 
@@ -147,22 +145,22 @@ def received(monkeypatch: pytest.MonkeyPatch) -> list[KeyUpdate]:
     return came
 
 
-@opposite("client", "server")
+@peer_role("client", "server")
 async def test_we_ask_for_new_keys(
-    opposite: Opposite, authority: Authority, received: list[KeyUpdate]
+    peer_role: PeerRole, authority: Authority, received: list[KeyUpdate]
 ) -> None:
-    async with opposite.meet(authority, theirs={"echo": A_BIT}) as us:
+    async with peer_role.connect(authority, theirs={"echo": A_BIT}) as us:
         await us.stream.update_keys(request_peer=True)
         await us.converse()
     assert received == [KeyUpdate(request_update=False)]
     assert us.saw.alert is AlertDescription.close_notify
 
 
-@opposite("client", "server", needs="update keys")
+@peer_role("client", "server", needs="update keys")
 async def test_peer_asks_for_new_keys(
-    opposite: Opposite, authority: Authority, received: list[KeyUpdate]
+    peer_role: PeerRole, authority: Authority, received: list[KeyUpdate]
 ) -> None:
-    async with opposite.meet(authority, theirs={"echo": A_BIT, "updates_keys": True}) as us:
+    async with peer_role.connect(authority, theirs={"echo": A_BIT, "updates_keys": True}) as us:
         await us.converse()
     assert received == [KeyUpdate(request_update=True)]
     assert us.saw.alert is AlertDescription.close_notify  # under our new keys
@@ -171,14 +169,14 @@ async def test_peer_asks_for_new_keys(
 # Exporters
 
 
-@opposite("client", "server", needs="export")
-async def test_both_export_the_same(opposite: Opposite, authority: Authority) -> None:
+@peer_role("client", "server", needs="export")
+async def test_both_export_the_same(peer_role: PeerRole, authority: Authority) -> None:
     exported: list[bytes] = []
-    async with opposite.get_acquainted(
+    async with peer_role.prepare(
         authority, theirs={"echo": A_BIT, "connections": 2, "exports": LABEL}
     ) as known:
         for _ in range(2):
-            async with known.meet() as us:
+            async with known.connect() as us:
                 await us.converse()
                 exported.append(us.stream.export_keying_material(LABEL, EXPORTED_LENGTH))
     assert [saw.exported for saw in known.saw] == exported

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from authority import CA_SCHEME, KEY_TYPES, Authority
-from conversations import Opposite, Tap
-from matrix import opposite, opposite_and
+from conversations import PeerRole, Tap
+from matrix import peer_role, peer_role_and
 from openssl_peer import OpenSSLPeer
 from peer import Role
 from tlslite_peer import TLSLitePeer
@@ -28,31 +28,33 @@ def test_no_signature_scheme_is_left_out() -> None:
     assert set(KEY_TYPES) == {scheme.name for scheme in schemes}
 
 
-@opposite_and("scheme", KEY_TYPES)
-async def test_certificate(opposite: Opposite, scheme: str, authority: Authority) -> None:
-    async with opposite.meet(
+@peer_role_and("scheme", KEY_TYPES)
+async def test_certificate(peer_role: PeerRole, scheme: str, authority: Authority) -> None:
+    async with peer_role.connect(
         authority,
         key_type=KEY_TYPES[scheme],
         ours={"signature_schemes": [scheme, CA_SCHEME]},
         theirs={"echo": A_BIT},
     ) as us:
         await us.converse()
-        if opposite.role == "server":
+        if peer_role.role == "server":
             assert us.stream.negotiated.signature_scheme == scheme
     assert us.saw.alert is AlertDescription.close_notify
 
 
-@opposite_and("group", [group.name for group in GROUPS.values()])
-async def test_group(opposite: Opposite, group: str, authority: Authority) -> None:
-    async with opposite.meet(authority, ours={"groups": [group]}, theirs={"echo": A_BIT}) as us:
+@peer_role_and("group", [group.name for group in GROUPS.values()])
+async def test_group(peer_role: PeerRole, group: str, authority: Authority) -> None:
+    async with peer_role.connect(
+        authority, ours={"groups": [group]}, theirs={"echo": A_BIT}
+    ) as us:
         await us.converse()
         assert us.stream.negotiated.group == group
     assert us.saw.alert is AlertDescription.close_notify
 
 
-@opposite_and("suite", [suite.name for suite in CIPHER_SUITES.values()])
-async def test_cipher_suite(opposite: Opposite, suite: str, authority: Authority) -> None:
-    async with opposite.meet(
+@peer_role_and("suite", [suite.name for suite in CIPHER_SUITES.values()])
+async def test_cipher_suite(peer_role: PeerRole, suite: str, authority: Authority) -> None:
+    async with peer_role.connect(
         authority, ours={"cipher_suites": [suite]}, theirs={"echo": A_BIT}
     ) as us:
         await us.converse()
@@ -60,9 +62,9 @@ async def test_cipher_suite(opposite: Opposite, suite: str, authority: Authority
     assert us.saw.alert is AlertDescription.close_notify
 
 
-@opposite("client", "server")
-async def test_application_protocol(opposite: Opposite, authority: Authority) -> None:
-    async with opposite.meet(
+@peer_role("client", "server")
+async def test_application_protocol(peer_role: PeerRole, authority: Authority) -> None:
+    async with peer_role.connect(
         authority,
         ours={"alpn_protocols": ["h2", "http/1.1"]},
         theirs={"alpn_protocols": ("other", "http/1.1"), "echo": A_BIT},
@@ -72,9 +74,9 @@ async def test_application_protocol(opposite: Opposite, authority: Authority) ->
     assert us.saw.alert is AlertDescription.close_notify
 
 
-@opposite("client")
-async def test_client_certificate_of_the_peer(opposite: Opposite, authority: Authority) -> None:
-    async with opposite.meet(
+@peer_role("client")
+async def test_client_certificate_of_the_peer(peer_role: PeerRole, authority: Authority) -> None:
+    async with peer_role.connect(
         authority,
         ours={"client_auth": "required", "client_trust": authority.ca.trust},
         theirs={"credentials": authority.files(), "echo": A_BIT},
@@ -86,9 +88,9 @@ async def test_client_certificate_of_the_peer(opposite: Opposite, authority: Aut
     assert us.saw.alert is AlertDescription.close_notify
 
 
-@opposite("server")
-async def test_client_certificate_of_ours(opposite: Opposite, authority: Authority) -> None:
-    async with opposite.meet(
+@peer_role("server")
+async def test_client_certificate_of_ours(peer_role: PeerRole, authority: Authority) -> None:
+    async with peer_role.connect(
         authority,
         ours={"credentials": authority.credentials()},
         theirs={"trust": authority.ca_file, "echo": A_BIT},
@@ -125,7 +127,7 @@ async def test_compressed_certificates(role: Role, authority: Authority) -> None
     else:
         ours |= {"credentials": authority.credentials()}
         theirs |= {"trust": authority.ca_file}
-    async with Opposite(TLSLitePeer(), role).meet(authority, ours=ours, theirs=theirs) as us:
+    async with PeerRole(TLSLitePeer(), role).connect(authority, ours=ours, theirs=theirs) as us:
         await us.converse()
         leaf = us.stream.negotiated.peer_certificates[0]
         assert leaf == authority.credentials().chain[0]
@@ -133,33 +135,33 @@ async def test_compressed_certificates(role: Role, authority: Authority) -> None
     assert (compressor.compressed, compressor.decompressed) == (1, 1)
 
 
-@opposite("client", "server")
-async def test_all_defaults_and_much_data(opposite: Opposite, authority: Authority) -> None:
-    async with opposite.meet(authority, theirs={"echo": A_LOT}) as us:
+@peer_role("client", "server")
+async def test_all_defaults_and_much_data(peer_role: PeerRole, authority: Authority) -> None:
+    async with peer_role.connect(authority, theirs={"echo": A_LOT}) as us:
         await us.converse()  # which closes first
-        newest = (opposite.role, "X25519MLKEM768") not in opposite.peer.cannot
+        newest = (peer_role.role, "X25519MLKEM768") not in peer_role.peer.cannot
         assert us.stream.negotiated.group == ("X25519MLKEM768" if newest else "x25519")
     assert us.saw.alert is AlertDescription.close_notify
 
 
-@opposite("client", "server", needs="close first")
-async def test_peer_closes_first(opposite: Opposite, authority: Authority) -> None:
-    async with opposite.meet(authority, theirs={"echo": A_BIT, "closes_first": True}) as us:
+@peer_role("client", "server", needs="close first")
+async def test_peer_closes_first(peer_role: PeerRole, authority: Authority) -> None:
+    async with peer_role.connect(authority, theirs={"echo": A_BIT, "closes_first": True}) as us:
         await us.converse()
 
 
-@opposite("client", "server", needs="hear our answer")
+@peer_role("client", "server", needs="hear our answer")
 async def test_peer_closes_first_and_hears_our_answer(
-    opposite: Opposite, authority: Authority
+    peer_role: PeerRole, authority: Authority
 ) -> None:
-    async with opposite.meet(authority, theirs={"closes_first": True}) as us:
+    async with peer_role.connect(authority, theirs={"closes_first": True}) as us:
         await us.converse()
     assert us.saw.alert is AlertDescription.close_notify
 
 
-@pytest.mark.parametrize("opposite", [Opposite(OpenSSLPeer(), "server")], ids=str)
-async def test_web_server_closes_first(opposite: Opposite, authority: Authority) -> None:
-    async with opposite.meet(authority, theirs={"http": True}) as us:
+@pytest.mark.parametrize("peer_role", [PeerRole(OpenSSLPeer(), "server")], ids=str)
+async def test_web_server_closes_first(peer_role: PeerRole, authority: Authority) -> None:
+    async with peer_role.connect(authority, theirs={"http": True}) as us:
         await us.stream.send_all(b"GET / HTTP/1.0\r\n\r\n")
         page = b"".join([data async for data in us.stream])
         assert page.startswith(b"HTTP/1.0 200 ")
@@ -169,10 +171,10 @@ async def test_web_server_closes_first(opposite: Opposite, authority: Authority)
 # HelloRetryRequest
 
 
-@opposite("client")
-async def test_we_ask_for_another_key_share(opposite: Opposite, authority: Authority) -> None:
+@peer_role("client")
+async def test_we_ask_for_another_key_share(peer_role: PeerRole, authority: Authority) -> None:
     tap = Tap()
-    async with opposite.meet(
+    async with peer_role.connect(
         authority, ours={"groups": ["secp384r1"]}, theirs={"echo": A_BIT}, tap=tap
     ) as us:
         await us.converse()
@@ -181,10 +183,10 @@ async def test_we_ask_for_another_key_share(opposite: Opposite, authority: Autho
     assert us.saw.alert is AlertDescription.close_notify
 
 
-@opposite("server")
-async def test_peer_asks_for_another_key_share(opposite: Opposite, authority: Authority) -> None:
+@peer_role("server")
+async def test_peer_asks_for_another_key_share(peer_role: PeerRole, authority: Authority) -> None:
     tap = Tap()
-    async with opposite.meet(
+    async with peer_role.connect(
         authority, theirs={"group": "secp384r1", "echo": A_BIT}, tap=tap
     ) as us:
         await us.converse()
@@ -193,10 +195,10 @@ async def test_peer_asks_for_another_key_share(opposite: Opposite, authority: Au
     assert us.saw.alert is AlertDescription.close_notify
 
 
-@opposite("client")
-async def test_we_ask_for_a_cookie(opposite: Opposite, authority: Authority) -> None:
+@peer_role("client")
+async def test_we_ask_for_a_cookie(peer_role: PeerRole, authority: Authority) -> None:
     tap = Tap()
-    async with opposite.meet(
+    async with peer_role.connect(
         authority, ours={"require_cookie": True}, theirs={"echo": A_BIT}, tap=tap
     ) as us:
         await us.converse()
@@ -204,11 +206,11 @@ async def test_we_ask_for_a_cookie(opposite: Opposite, authority: Authority) -> 
     assert us.saw.alert is AlertDescription.close_notify
 
 
-@opposite("server", needs="cookie")
-async def test_peer_asks_for_a_cookie(opposite: Opposite, authority: Authority) -> None:
+@peer_role("server", needs="cookie")
+async def test_peer_asks_for_a_cookie(peer_role: PeerRole, authority: Authority) -> None:
     tap = Tap()
     # OpenSSL 3.0 stumbles over the change_cipher_spec, its own client's too.
-    async with opposite.meet(
+    async with peer_role.connect(
         authority,
         ours={"middlebox_compatibility": False},
         theirs={"cookie": True, "echo": A_BIT},

@@ -3,39 +3,39 @@
 from __future__ import annotations
 
 from authority import Authority
-from conversations import Opposite
-from matrix import opposite
+from conversations import PeerRole
+from matrix import peer_role
 
 from trio_tlsx.errors import AlertDescription
 
 # We refuse
 
 
-@opposite("server")
+@peer_role("server")
 async def test_we_refuse_a_server_of_another_ca(
-    opposite: Opposite, authority: Authority, stranger: Authority
+    peer_role: PeerRole, authority: Authority, stranger: Authority
 ) -> None:
-    async with opposite.meet(authority, ours={"trust": stranger.ca.trust}) as us:
+    async with peer_role.connect(authority, ours={"trust": stranger.ca.trust}) as us:
         error = await us.fail()
     assert (error.refused_by, error.alert) == ("us", AlertDescription.unknown_ca)
     assert us.saw.alert is AlertDescription.unknown_ca
 
 
-@opposite("server")
+@peer_role("server")
 async def test_we_refuse_a_server_of_another_name(
-    opposite: Opposite, authority: Authority
+    peer_role: PeerRole, authority: Authority
 ) -> None:
-    async with opposite.meet(authority, ours={"server_hostname": "other.example"}) as us:
+    async with peer_role.connect(authority, ours={"server_hostname": "other.example"}) as us:
         error = await us.fail()
     assert (error.refused_by, error.alert) == ("us", AlertDescription.bad_certificate)
     assert us.saw.alert is AlertDescription.bad_certificate
 
 
-@opposite("client")
+@peer_role("client")
 async def test_we_refuse_a_client_of_another_ca(
-    opposite: Opposite, authority: Authority, stranger: Authority
+    peer_role: PeerRole, authority: Authority, stranger: Authority
 ) -> None:
-    async with opposite.meet(
+    async with peer_role.connect(
         authority,
         ours={"client_auth": "required", "client_trust": authority.ca.trust},
         theirs={"credentials": stranger.files()},
@@ -45,11 +45,11 @@ async def test_we_refuse_a_client_of_another_ca(
     assert us.saw.alert is AlertDescription.unknown_ca
 
 
-@opposite("client")
+@peer_role("client")
 async def test_we_refuse_a_client_without_certificate(
-    opposite: Opposite, authority: Authority
+    peer_role: PeerRole, authority: Authority
 ) -> None:
-    async with opposite.meet(
+    async with peer_role.connect(
         authority, ours={"client_auth": "required", "client_trust": authority.ca.trust}
     ) as us:
         error = await us.fail()
@@ -57,17 +57,17 @@ async def test_we_refuse_a_client_without_certificate(
     assert us.saw.alert is AlertDescription.certificate_required
 
 
-@opposite("client")
-async def test_we_refuse_a_client_of_tls12(opposite: Opposite, authority: Authority) -> None:
-    async with opposite.meet(authority, theirs={"tls12_only": True}) as us:
+@peer_role("client")
+async def test_we_refuse_a_client_of_tls12(peer_role: PeerRole, authority: Authority) -> None:
+    async with peer_role.connect(authority, theirs={"tls12_only": True}) as us:
         error = await us.fail()
     assert (error.refused_by, error.alert) == ("us", AlertDescription.protocol_version)
     assert us.saw.alert is AlertDescription.protocol_version
 
 
-@opposite("client")
-async def test_we_refuse_application_protocols(opposite: Opposite, authority: Authority) -> None:
-    async with opposite.meet(
+@peer_role("client")
+async def test_we_refuse_application_protocols(peer_role: PeerRole, authority: Authority) -> None:
+    async with peer_role.connect(
         authority, ours={"alpn_protocols": ["h2"]}, theirs={"alpn_protocols": ("other",)}
     ) as us:
         error = await us.fail()
@@ -75,9 +75,9 @@ async def test_we_refuse_application_protocols(opposite: Opposite, authority: Au
     assert us.saw.alert is AlertDescription.no_application_protocol
 
 
-@opposite("client")
-async def test_we_refuse_groups(opposite: Opposite, authority: Authority) -> None:
-    async with opposite.meet(
+@peer_role("client")
+async def test_we_refuse_groups(peer_role: PeerRole, authority: Authority) -> None:
+    async with peer_role.connect(
         authority, ours={"groups": ["x25519"]}, theirs={"group": "secp384r1"}
     ) as us:
         error = await us.fail()
@@ -88,29 +88,31 @@ async def test_we_refuse_groups(opposite: Opposite, authority: Authority) -> Non
 # The peer refuses
 
 
-@opposite("client", needs="wrong CA")
+@peer_role("client", needs="wrong CA")
 async def test_peer_refuses_our_ca(
-    opposite: Opposite, authority: Authority, stranger: Authority
+    peer_role: PeerRole, authority: Authority, stranger: Authority
 ) -> None:
-    async with opposite.meet(authority, theirs={"trust": stranger.ca_file, "refuses": True}) as us:
+    async with peer_role.connect(
+        authority, theirs={"trust": stranger.ca_file, "refuses": True}
+    ) as us:
         error = await us.fail()
     assert (error.refused_by, error.alert) == ("peer", AlertDescription.unknown_ca)
 
 
-@opposite("client", needs="wrong name")
-async def test_peer_refuses_our_name(opposite: Opposite, authority: Authority) -> None:
-    async with opposite.meet(
+@peer_role("client", needs="wrong name")
+async def test_peer_refuses_our_name(peer_role: PeerRole, authority: Authority) -> None:
+    async with peer_role.connect(
         authority, theirs={"server_name": "other.example", "refuses": True}
     ) as us:
         error = await us.fail()
     assert (error.refused_by, error.alert) == ("peer", AlertDescription.bad_certificate)
 
 
-@opposite("server", needs="wrong CA")
+@peer_role("server", needs="wrong CA")
 async def test_peer_refuses_our_client_certificate(
-    opposite: Opposite, authority: Authority, stranger: Authority
+    peer_role: PeerRole, authority: Authority, stranger: Authority
 ) -> None:
-    async with opposite.meet(
+    async with peer_role.connect(
         authority,
         ours={"credentials": stranger.credentials()},
         theirs={"trust": authority.ca_file, "refuses": True},
@@ -119,9 +121,9 @@ async def test_peer_refuses_our_client_certificate(
     assert (error.refused_by, error.alert) == ("peer", AlertDescription.unknown_ca)
 
 
-@opposite("server")
-async def test_peer_refuses_our_groups(opposite: Opposite, authority: Authority) -> None:
-    async with opposite.meet(
+@peer_role("server")
+async def test_peer_refuses_our_groups(peer_role: PeerRole, authority: Authority) -> None:
+    async with peer_role.connect(
         authority, ours={"groups": ["x25519"]}, theirs={"group": "secp384r1"}
     ) as us:
         error = await us.fail()

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hook_pairs import NAME, meet, over_memory
+from hook_pairs import NAME, over_memory, run_handshake
 
 from trio_tlsx import ClientConfig, ConfigError, Credentials, ReloadingCredentials, ServerConfig
 from trio_tlsx.testing import CA, credentials_to_pem, write_pem_files
@@ -187,7 +187,7 @@ async def test_new_connections_get_the_new_one(files: Files) -> None:
     client_config = ClientConfig(trust=files.ca.trust)
     for credentials in (files.first, files.ca.issue(NAME)):
         files.write(credentials)
-        client, _ = await meet(client_config, config, await over_memory())
+        client, _ = await run_handshake(client_config, config, await over_memory())
         assert client.settled().peer_certificates == credentials.chain
 
 
@@ -197,5 +197,5 @@ async def test_a_client_s(files: Files) -> None:
     )
     following = ReloadingCredentials.from_pem_files(files.cert, files.key)
     client = ClientConfig(trust=files.ca.trust, select_credentials=following)
-    _, side = await meet(client, server, await over_memory())
+    _, side = await run_handshake(client, server, await over_memory())
     assert side.settled().peer_certificates == files.first.chain

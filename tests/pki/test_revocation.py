@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from hook_pairs import NAME, Connect, MakeHook, meet, over_memory
+from hook_pairs import NAME, Connect, MakeHook, over_memory, run_handshake
 from ocsp_responses import DAY, HOUR, NOW, REVOKED, UNKNOWN, response
 
 from trio_tlsx import (
@@ -45,7 +45,7 @@ async def verdict(
     """Why a client refuses a server that staples this, if it does."""
     if der is not None:
         credentials = credentials.stapling(der)
-    client, server = await meet(
+    client, server = await run_handshake(
         ClientConfig(trust=ca.trust, verify=check_stapled_ocsp(must=must)),
         ServerConfig(credentials=credentials),
         await over_memory(),
@@ -199,7 +199,7 @@ async def test_none_where_the_certificate_promises_one(ca: CA) -> None:
 
 
 async def test_of_a_certificate_that_is_trusted_itself(leaf: Credentials) -> None:
-    client, _ = await meet(
+    client, _ = await run_handshake(
         ClientConfig(insecure_skip_verification=True, verify=check_stapled_ocsp()),
         ServerConfig(credentials=leaf.stapling(b"anything")),
         await over_memory(),
@@ -214,7 +214,7 @@ async def test_from_a_function(
     ca: CA, leaf: Credentials, connect: Connect, make_hook: MakeHook
 ) -> None:
     hook = make_hook(response(ca, leaf.chain[0]))
-    client, server = await meet(
+    client, server = await run_handshake(
         ClientConfig(trust=ca.trust, verify=check_stapled_ocsp(must=True)),
         ServerConfig(credentials=leaf.stapling(hook)),
         await connect(),
@@ -227,7 +227,7 @@ async def test_from_a_function(
 async def test_from_a_function_that_has_none(
     ca: CA, leaf: Credentials, make_hook: MakeHook
 ) -> None:
-    client, _ = await meet(
+    client, _ = await run_handshake(
         ClientConfig(trust=ca.trust, verify=check_stapled_ocsp()),
         ServerConfig(credentials=leaf.stapling(make_hook(None))),
         await over_memory(),
@@ -239,7 +239,7 @@ async def test_from_a_function_that_has_none(
 async def test_from_a_function_that_fails(
     ca: CA, leaf: Credentials, connect: Connect, make_hook: MakeHook, outcome: object
 ) -> None:
-    client, server = await meet(
+    client, server = await run_handshake(
         ClientConfig(trust=ca.trust, verify=check_stapled_ocsp()),
         ServerConfig(credentials=leaf.stapling(make_hook(outcome))),
         await connect(),
@@ -253,7 +253,7 @@ async def test_nobody_asks_without_a_hook_that_could_look_at_it(
     ca: CA, leaf: Credentials, make_hook: MakeHook
 ) -> None:
     hook = make_hook(b"response")
-    client, _ = await meet(
+    client, _ = await run_handshake(
         ClientConfig(trust=ca.trust),
         ServerConfig(credentials=leaf.stapling(hook)),
         await over_memory(),
@@ -304,7 +304,7 @@ def crl(
 async def judged(
     root: CA, credentials: Credentials, *crls: x509.CertificateRevocationList, must: bool = True
 ) -> CertificateError | None:
-    client, _ = await meet(
+    client, _ = await run_handshake(
         ClientConfig(trust=root.trust, verify=check_crl(*crls, must=must)),
         ServerConfig(credentials=credentials),
         await over_memory(),
@@ -371,7 +371,7 @@ async def test_a_list_out_of_date(ca: CA, leaf: Credentials, begin: int, end: in
 
 
 async def test_lists_where_nothing_is_verified(ca: CA, leaf: Credentials) -> None:
-    client, _ = await meet(
+    client, _ = await run_handshake(
         ClientConfig(insecure_skip_verification=True, verify=check_crl(crl(ca), must=False)),
         ServerConfig(credentials=leaf),
         await over_memory(),
@@ -382,7 +382,7 @@ async def test_lists_where_nothing_is_verified(ca: CA, leaf: Credentials) -> Non
 @pytest.mark.parametrize("encoding", [Encoding.PEM, Encoding.DER])
 async def test_a_list_in_a_file(ca: CA, leaf: Credentials, encoding: Encoding) -> None:
     data = crl(ca, leaf.chain[0]).public_bytes(encoding)
-    client, _ = await meet(
+    client, _ = await run_handshake(
         ClientConfig(trust=ca.trust, verify=check_crl(data)),
         ServerConfig(credentials=leaf),
         await over_memory(),

@@ -18,6 +18,7 @@ from engine_pairs import (
     MAX_TURNS,
     SERVER,
     SERVER_NAME,
+    advance,
     authority,
     carry,
     connections,
@@ -27,7 +28,6 @@ from engine_pairs import (
     read_all,
     records,
     shake_hands,
-    turn,
     with_groups,
 )
 
@@ -310,8 +310,8 @@ def error_of_handshake(pair: tuple[Connection, Connection]) -> TLSError | None:
     """What ends it; None where both wait for ever."""
     try:
         for _ in range(MAX_TURNS):
-            turn(*pair)
-            turn(pair[1], pair[0])
+            advance(*pair)
+            advance(pair[1], pair[0])
     except TLSError as error:
         return error
     return None

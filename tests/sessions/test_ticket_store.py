@@ -17,7 +17,7 @@ from engine_pairs import (
     send,
     shake_hands,
 )
-from session_scenarios import World, new_world
+from session_scenarios import SessionScenario, new_scenario
 
 from trio_tlsx import ConfigError, InternalError, MemoryTicketStore, Negotiated, TicketKeys
 from trio_tlsx.engine.connection import Connection
@@ -33,61 +33,65 @@ RIDER = b"what the application wants back"
 
 
 @pytest.fixture
-def world() -> World:
-    return new_world()
+def scenario() -> SessionScenario:
+    return new_scenario()
 
 
 # What rides in tickets
 
 
 @pytest.mark.parametrize("stored", [False, True])
-def test_what_the_application_put_into_a_ticket_comes_back(world: World, stored: bool) -> None:
+def test_what_the_application_put_into_a_ticket_comes_back(
+    scenario: SessionScenario, stored: bool
+) -> None:
     store = MemoryTicketStore() if stored else None
-    world.server = replace(world.server, ticket_application_data=RIDER, ticket_store=store)
+    scenario.server = replace(scenario.server, ticket_application_data=RIDER, ticket_store=store)
     for resumed in (False, True, True):
-        client, server = world.meet()
+        client, server = scenario.connect()
         assert client.negotiated.resumed is resumed
         assert server.negotiated.ticket_application_data == (RIDER if resumed else b"")
         assert client.negotiated.ticket_application_data == b""
-    for session in world.pocket.sessions:
+    for session in scenario.session_store.sessions:
         assert RIDER not in session.ticket
     assert RIDER.decode() not in repr(server.negotiated)
 
 
-def test_it_may_be_made_for_each_connection(world: World) -> None:
+def test_it_may_be_made_for_each_connection(scenario: SessionScenario) -> None:
     def count(negotiated: Negotiated) -> bytes:
         assert negotiated.cipher_suite
         return negotiated.ticket_application_data + b"."
 
-    world.server = replace(world.server, ticket_application_data=count)
-    seen = [world.meet()[1].negotiated.ticket_application_data for _ in range(4)]
+    scenario.server = replace(scenario.server, ticket_application_data=count)
+    seen = [scenario.connect()[1].negotiated.ticket_application_data for _ in range(4)]
     assert seen == [b"", b".", b"..", b"..."]
 
 
-def test_a_ticket_that_no_hello_has_room_for_is_not_sent(world: World) -> None:
+def test_a_ticket_that_no_hello_has_room_for_is_not_sent(scenario: SessionScenario) -> None:
     names = [f"one-of-many-names-{number:04}.test.example" for number in range(2000)]
-    world.client = replace(world.client, credentials=authority.issue(*names))
-    world.server = replace(world.server, client_auth="required", client_trust=authority.trust)
+    scenario.client = replace(scenario.client, credentials=authority.issue(*names))
+    scenario.server = replace(
+        scenario.server, client_auth="required", client_trust=authority.trust
+    )
     for _ in range(2):
-        assert not world.resumes()
-    assert not world.pocket.sessions
+        assert not scenario.resumes()
+    assert not scenario.session_store.sessions
 
 
 @pytest.mark.parametrize(("length", "kept"), [(MAX_TICKET_LENGTH, True), (65_000, False)])
 def test_a_ticket_that_no_hello_has_room_for_is_not_kept(
-    world: World, length: int, kept: bool
+    scenario: SessionScenario, length: int, kept: bool
 ) -> None:
-    world.server = replace(world.server, tickets=0)
-    client, server = world.meet()
+    scenario.server = replace(scenario.server, tickets=0)
+    client, server = scenario.connect()
     ticket = NewSessionTicket(3600, 0, b"", bytes(length), {})
     outgoing(server).handshake(encode_message(ticket))
     carry(server, client)
     assert client.read() is Want.READ
-    assert len(world.pocket.sessions) == kept
-    assert not world.resumes()
+    assert len(scenario.session_store.sessions) == kept
+    assert not scenario.resumes()
 
 
-def test_nobody_is_asked_where_there_are_no_tickets(world: World) -> None:
+def test_nobody_is_asked_where_there_are_no_tickets(scenario: SessionScenario) -> None:
     asked: list[Negotiated] = []
 
     def ask(negotiated: Negotiated) -> bytes:
@@ -95,33 +99,33 @@ def test_nobody_is_asked_where_there_are_no_tickets(world: World) -> None:
         return RIDER
 
     for tickets, times in [(0, 0), (1, 1)]:
-        world.server = replace(world.server, ticket_application_data=ask, tickets=tickets)
-        world.meet()
+        scenario.server = replace(scenario.server, ticket_application_data=ask, tickets=tickets)
+        scenario.connect()
         assert len(asked) == times
 
 
-def test_it_is_of_bytes_that_nobody_sees(world: World) -> None:
+def test_it_is_of_bytes_that_nobody_sees(scenario: SessionScenario) -> None:
     with pytest.raises(ConfigError, match="not str"):
-        replace(world.server, ticket_application_data="rider")
-    assert RIDER.decode() not in repr(replace(world.server, ticket_application_data=RIDER))
+        replace(scenario.server, ticket_application_data="rider")
+    assert RIDER.decode() not in repr(replace(scenario.server, ticket_application_data=RIDER))
 
 
-def test_it_is_no_more_than_so_much(world: World) -> None:
+def test_it_is_no_more_than_so_much(scenario: SessionScenario) -> None:
     most = bytes(MAX_TICKET_APPLICATION_DATA)
     with pytest.raises(ConfigError, match="256 bytes"):
-        replace(world.server, ticket_application_data=most + b"x")
-    world.server = replace(world.server, ticket_application_data=most)
-    world.meet()
-    assert world.meet()[1].negotiated.ticket_application_data == most
+        replace(scenario.server, ticket_application_data=most + b"x")
+    scenario.server = replace(scenario.server, ticket_application_data=most)
+    scenario.connect()
+    assert scenario.connect()[1].negotiated.ticket_application_data == most
 
 
 @pytest.mark.parametrize("given", [bytes(MAX_TICKET_APPLICATION_DATA + 1), "text", None])
-def test_a_function_that_gives_something_else(world: World, given: Any) -> None:
+def test_a_function_that_gives_something_else(scenario: SessionScenario, given: Any) -> None:
     def give(negotiated: Negotiated) -> Any:
         return given
 
-    world.server = replace(world.server, ticket_application_data=give)
-    error = failure_of(lambda: shake_hands(*connections(world.client, world.server)))
+    scenario.server = replace(scenario.server, ticket_application_data=give)
+    error = failure_of(lambda: shake_hands(*connections(scenario.client, scenario.server)))
     assert isinstance(error, InternalError)
     assert error.alert == AlertDescription.internal_error
 
@@ -130,79 +134,85 @@ def test_a_function_that_gives_something_else(world: World, given: Any) -> None:
 
 
 @pytest.fixture
-def store(world: World) -> MemoryTicketStore:
+def store(scenario: SessionScenario) -> MemoryTicketStore:
     store = MemoryTicketStore()
-    world.server = replace(world.server, ticket_store=store)
+    scenario.server = replace(scenario.server, ticket_store=store)
     return store
 
 
-def test_tickets_are_only_names(world: World, store: MemoryTicketStore) -> None:
-    assert [world.resumes() for _ in range(3)] == [False, True, True]
-    lengths = {len(session.ticket) for session in world.pocket.sessions}
+def test_tickets_are_only_names(scenario: SessionScenario, store: MemoryTicketStore) -> None:
+    assert [scenario.resumes() for _ in range(3)] == [False, True, True]
+    lengths = {len(session.ticket) for session in scenario.session_store.sessions}
     assert lengths == {TICKET_NAME_LENGTH}
-    assert len(store) == len(world.pocket.sessions) == 4
+    assert len(store) == len(scenario.session_store.sessions) == 4
 
 
-def test_each_is_good_for_one_use(world: World, store: MemoryTicketStore) -> None:
-    world.meet()
-    session = world.pocket.sessions[-1]
-    assert world.resumes()
-    world.pocket.sessions.append(session)
-    assert not world.resumes()
+def test_each_is_good_for_one_use(scenario: SessionScenario, store: MemoryTicketStore) -> None:
+    scenario.connect()
+    session = scenario.session_store.sessions[-1]
+    assert scenario.resumes()
+    scenario.session_store.sessions.append(session)
+    assert not scenario.resumes()
 
 
-def test_one_that_the_store_does_not_know(world: World, store: MemoryTicketStore) -> None:
-    world.meet()
-    [*_, session] = world.pocket.sessions
+def test_one_that_the_store_does_not_know(
+    scenario: SessionScenario, store: MemoryTicketStore
+) -> None:
+    scenario.connect()
+    [*_, session] = scenario.session_store.sessions
     for ticket in (b"x", bytes(TICKET_NAME_LENGTH), session.ticket[:-1], session.ticket + b"x"):
-        world.pocket.sessions.append(replace(session, ticket=ticket))
-        assert not world.resumes()
-    world.pocket.sessions.append(session)
-    assert world.resumes()
+        scenario.session_store.sessions.append(replace(session, ticket=ticket))
+        assert not scenario.resumes()
+    scenario.session_store.sessions.append(session)
+    assert scenario.resumes()
 
 
 def test_what_is_stored_is_sealed_and_good_for_its_server_only(
-    world: World, store: MemoryTicketStore
+    scenario: SessionScenario, store: MemoryTicketStore
 ) -> None:
-    world.meet()
+    scenario.connect()
     assert all(
         session.secret not in state
-        for session in world.pocket.sessions
+        for session in scenario.session_store.sessions
         for state in store._states.values()  # pyright: ignore[reportPrivateUsage]
     )
-    world.server = replace(
-        world.server,
+    scenario.server = replace(
+        scenario.server,
         credentials=authority.issue("test.example"),
-        ticket_keys=world.server.ticket_sealer,
+        ticket_keys=scenario.server.ticket_sealer,
     )
-    assert not world.resumes()
-    assert world.resumes()
+    assert not scenario.resumes()
+    assert scenario.resumes()
 
 
-def test_retired_keys_open_nothing_of_it(world: World, store: MemoryTicketStore) -> None:
-    world.meet()
-    world.server = replace(world.server, ticket_keys=TicketKeys(clock=world.clock))
-    assert not world.resumes()
-    assert world.resumes()
+def test_retired_keys_open_nothing_of_it(
+    scenario: SessionScenario, store: MemoryTicketStore
+) -> None:
+    scenario.connect()
+    scenario.server = replace(scenario.server, ticket_keys=TicketKeys(clock=scenario.clock))
+    assert not scenario.resumes()
+    assert scenario.resumes()
 
 
-def test_one_that_has_expired(world: World, store: MemoryTicketStore) -> None:
-    keys = TicketKeys([bytes(32)], lifetime=100, clock=world.clock)
-    world.server = replace(world.server, ticket_keys=keys)
-    world.meet()
-    for lasting in world.pocket.sessions:
+def test_one_that_has_expired(scenario: SessionScenario, store: MemoryTicketStore) -> None:
+    keys = TicketKeys([bytes(32)], lifetime=100, clock=scenario.clock)
+    scenario.server = replace(scenario.server, ticket_keys=keys)
+    scenario.connect()
+    for lasting in scenario.session_store.sessions:
         assert lasting.lifetime == 100
-    world.pocket.sessions = [replace(session, lifetime=200) for session in world.pocket.sessions]
-    world.clock.forward(100)
-    assert not world.resumes()
+    scenario.session_store.sessions = [
+        replace(session, lifetime=200) for session in scenario.session_store.sessions
+    ]
+    scenario.clock.forward(100)
+    assert not scenario.resumes()
 
 
-def test_after_a_hello_retry_request(world: World, store: MemoryTicketStore) -> None:
-    world.server = replace(world.server, groups=["secp256r1"], require_cookie=True)
-    assert [world.resumes() for _ in range(3)] == [False, True, True]
+def test_after_a_hello_retry_request(scenario: SessionScenario, store: MemoryTicketStore) -> None:
+    scenario.server = replace(scenario.server, groups=["secp256r1"], require_cookie=True)
+    assert [scenario.resumes() for _ in range(3)] == [False, True, True]
 
 
-def test_the_store_in_memory_is_bounded(world: World) -> None:
+def test_the_store_in_memory_is_bounded(scenario: SessionScenario) -> None:
     store = MemoryTicketStore(max_tickets=3)
     for number in range(10):
         store.put(bytes((number,)), b"state", 60)
@@ -255,10 +265,10 @@ def shake_hands_slowly(client: Connection, server: Connection) -> list[type[Ques
     raise AssertionError("the handshake does not end")
 
 
-def test_a_store_that_answers_later(world: World) -> None:
-    world.server = replace(world.server, ticket_store=Later())
+def test_a_store_that_answers_later(scenario: SessionScenario) -> None:
+    scenario.server = replace(scenario.server, ticket_store=Later())
     for resumed in (False, True):
-        client, server = connections(world.client, world.server)
+        client, server = connections(scenario.client, scenario.server)
         asked = shake_hands_slowly(client, server)
         assert asked == [TicketWanted] * resumed + [TicketIssued] * 2
         assert client.negotiated.resumed is server.negotiated.resumed is resumed
@@ -278,10 +288,12 @@ class BrokenStore(MemoryTicketStore):
 
 
 @pytest.mark.parametrize("store_type", [WrongStore, BrokenStore])
-def test_a_store_that_fails(world: World, store_type: type[MemoryTicketStore]) -> None:
-    world.server = replace(world.server, ticket_store=store_type())
-    world.meet()
-    error = failure_of(lambda: shake_hands(*connections(world.client, world.server)))
+def test_a_store_that_fails(
+    scenario: SessionScenario, store_type: type[MemoryTicketStore]
+) -> None:
+    scenario.server = replace(scenario.server, ticket_store=store_type())
+    scenario.connect()
+    error = failure_of(lambda: shake_hands(*connections(scenario.client, scenario.server)))
     assert isinstance(error, InternalError)
     assert error.alert == AlertDescription.internal_error
 
@@ -293,7 +305,7 @@ class NothingIsForged(MemoryTicketStore):
         return bytes(500)
 
 
-def test_what_the_store_gives_is_not_trusted(world: World) -> None:
-    world.server = replace(world.server, ticket_store=NothingIsForged())
-    world.meet()
-    assert not world.resumes()
+def test_what_the_store_gives_is_not_trusted(scenario: SessionScenario) -> None:
+    scenario.server = replace(scenario.server, ticket_store=NothingIsForged())
+    scenario.connect()
+    assert not scenario.resumes()

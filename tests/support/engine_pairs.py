@@ -50,14 +50,14 @@ def connections(
 def shake_hands(client: Connection, server: Connection) -> None:
     """Carry everything over until both have finished; raise what either raises."""
     for _ in range(MAX_TURNS):
-        wants = [turn(client, server), turn(server, client)]
+        wants = [advance(client, server), advance(server, client)]
         if wants == [Want.NOTHING, Want.NOTHING]:
             return
     raise AssertionError("the handshake does not end")
 
 
-def turn(one: Connection, other: Connection) -> object:
-    """Let ``one`` go on; carry its output over, also where it fails."""
+def advance(one: Connection, other: Connection) -> object:
+    """Advance the handshake of ``one`` and carry its output over, even if it fails."""
     try:
         return one.do_handshake()
     finally:

@@ -27,7 +27,7 @@ E = TypeVar("E", bound=TLSError)
 
 
 @dataclass
-class Side:
+class HandshakeResult:
     """What one side saw.
 
     Attributes:
@@ -53,38 +53,38 @@ class Side:
         return self.error
 
 
-async def meet(
+async def run_handshake(
     client_config: ClientConfig, server_config: ServerConfig, transports: TransportPair
-) -> tuple[Side, Side]:
+) -> tuple[HandshakeResult, HandshakeResult]:
     """Do a handshake, and have the server greet; give what the client and the server saw."""
     client = TLSStream(transports[0], client_config, server_hostname=NAME)
     server = TLSStream(transports[1], server_config)
-    sides = Side(), Side()
+    results = HandshakeResult(), HandshakeResult()
 
     async def be_client() -> None:
-        with noting(sides[0], client):
+        with recording_errors(results[0], client):
             await client.do_handshake()
-            sides[0].negotiated = client.negotiated
+            results[0].negotiated = client.negotiated
             assert await client.receive_some() == GREETING
         await trio.aclose_forcefully(client)
 
     async def be_server() -> None:
-        with noting(sides[1], server):
+        with recording_errors(results[1], server):
             await server.do_handshake()
-            sides[1].negotiated = server.negotiated
+            results[1].negotiated = server.negotiated
             await server.send_all(GREETING)
         await server.aclose()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(be_client)
         nursery.start_soon(be_server)
-    return sides
+    return results
 
 
-class noting:
+class recording_errors:
     """Keep what a stream raises, as the error of the protocol that it stands for."""
 
-    def __init__(self, side: Side, stream: TLSStream[trio.abc.Stream]) -> None:
+    def __init__(self, side: HandshakeResult, stream: TLSStream[trio.abc.Stream]) -> None:
         self.side = side
         self.stream = stream
 

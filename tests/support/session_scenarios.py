@@ -1,4 +1,4 @@
-"""A client and a server that meet again and again, at times that the test says."""
+"""A client and a server that connect several times, at times that the test sets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trio_tlsx.engine.connection import Connection
 
 
 class Clock:
-    """A clock that stands until it is moved."""
+    """A clock that stands still until the test moves it."""
 
     def __init__(self) -> None:
         self.now = datetime.datetime.now(datetime.UTC)
@@ -24,8 +24,8 @@ class Clock:
         self.now += datetime.timedelta(seconds=seconds)
 
 
-class Pocket:
-    """A session store that can be looked into, and that gives what the test has put there."""
+class RecordingSessionStore:
+    """A session store that records its calls and returns the session that was stored last."""
 
     def __init__(self) -> None:
         self.sessions: list[Session] = []
@@ -40,16 +40,16 @@ class Pocket:
 
 
 @dataclass
-class World:
-    """A client and a server that meet again and again."""
+class SessionScenario:
+    """A client and a server that connect several times."""
 
     clock: Clock
-    pocket: Pocket
+    session_store: RecordingSessionStore
     client: ClientConfig
     server: ServerConfig
 
-    def meet(self) -> tuple[Connection, Connection]:
-        """One whole handshake, after which the client has the tickets."""
+    def connect(self) -> tuple[Connection, Connection]:
+        """Do a whole handshake, after which the client has its tickets."""
         pair = connections(self.client, self.server)
         shake_hands(*pair)
         assert pair[0].negotiated.resumed == pair[1].negotiated.resumed
@@ -60,20 +60,20 @@ class World:
         return pair
 
     def resumes(self) -> bool:
-        return self.meet()[0].negotiated.resumed
+        return self.connect()[0].negotiated.resumed
 
 
-def new_world() -> World:
-    """One in which nobody has met yet; key exchanges are what costs least."""
-    clock, pocket = Clock(), Pocket()
-    return World(
+def new_scenario() -> SessionScenario:
+    """Return a scenario before the first connection, with the cheapest key exchange."""
+    clock, session_store = Clock(), RecordingSessionStore()
+    return SessionScenario(
         clock,
-        pocket,
+        session_store,
         ClientConfig(
             trust=authority.trust,
             groups=["x25519", "secp256r1"],
             clock=clock,
-            session_store=pocket,
+            session_store=session_store,
             session_context=b"test",
         ),
         ServerConfig(credentials=credentials(), groups=["x25519"], clock=clock),

@@ -1,4 +1,4 @@
-"""What a peer can do at a step of its script instead of what it should, and rows of such."""
+"""Deviations: what a peer does at one step of its script instead of the right thing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from scripted_peer import AnyMessage, AnyPeer, Deed, Peer, header
+from scripted_peer import AnyMessage, AnyPeer, Deviation, Peer, header
 
 from trio_tlsx.errors import AlertDescription
 from trio_tlsx.messages.extensions import Extensions
@@ -27,14 +27,14 @@ class Row:
     Attributes:
         section: of RFC 9846, where it says so.
         peer: who plays; the engine has the other role.
-        place: the step of the script at which the deed is done.
+        place: the step of the script at which the peer deviates.
     """
 
     section: str
     peer: type[AnyPeer]
     place: str
     what: str
-    deed: Deed
+    deviation: Deviation
     alert: AlertDescription
 
     @property
@@ -72,19 +72,19 @@ def doubled_in_one_record(peer: Peer, message: AnyMessage) -> None:
     peer.send(message, message)
 
 
-def instead(*others: AnyMessage | bytes) -> Deed:
+def instead(*others: AnyMessage | bytes) -> Deviation:
     return lambda peer, message: peer.send(*others)
 
 
-def before(*others: AnyMessage | bytes) -> Deed:
-    def deed(peer: Peer, message: AnyMessage) -> None:
+def before(*others: AnyMessage | bytes) -> Deviation:
+    def deviation(peer: Peer, message: AnyMessage) -> None:
         peer.send(*others)
         peer.send(message)
 
-    return deed
+    return deviation
 
 
-def along_with(*others: AnyMessage | bytes) -> Deed:
+def along_with(*others: AnyMessage | bytes) -> Deviation:
     """In the same record, behind it."""
     return lambda peer, message: peer.send(message, *others)
 
@@ -92,14 +92,14 @@ def along_with(*others: AnyMessage | bytes) -> Deed:
 # Their octets
 
 
-def body(change: Callable[[bytes], bytes]) -> Deed:
+def body(change: Callable[[bytes], bytes]) -> Deviation:
     """Change what is behind the header, which tells the length that comes out."""
 
-    def deed(peer: Peer, message: AnyMessage) -> None:
+    def deviation(peer: Peer, message: AnyMessage) -> None:
         changed = change(encode_message(message)[HEADER_LENGTH:])
         peer.send(header(message.handshake_type, len(changed)) + changed)
 
-    return deed
+    return deviation
 
 
 empty = body(lambda octets: b"")
@@ -109,7 +109,7 @@ only_one_octet = body(lambda octets: octets[:1])
 trailing = body(lambda octets: octets + b"\0")
 
 
-def announced(length: int) -> Deed:
+def announced(length: int) -> Deviation:
     """Only the header, and that with this length."""
     return lambda peer, message: peer.send(header(message.handshake_type, length))
 
@@ -117,11 +117,11 @@ def announced(length: int) -> Deed:
 # Their fields
 
 
-def but(**fields: Any) -> Deed:
+def but(**fields: Any) -> Deviation:
     return lambda peer, message: peer.send(replace(message, **fields))
 
 
-def altered(change: Callable[[Any], AnyMessage]) -> Deed:
+def altered(change: Callable[[Any], AnyMessage]) -> Deviation:
     return lambda peer, message: peer.send(change(message))
 
 
@@ -139,16 +139,16 @@ def with_extensions(message: Any, extensions: Extensions) -> AnyMessage:
     return replace(message, extensions=extensions)
 
 
-def extension(code: int, octets: bytes) -> Deed:
+def extension(code: int, octets: bytes) -> Deviation:
     """Add it, or have it say something else."""
     return altered(lambda m: with_extensions(m, {**extensions_of(m), code: octets}))
 
 
-def extension_first(code: int, octets: bytes) -> Deed:
+def extension_first(code: int, octets: bytes) -> Deviation:
     return altered(lambda m: with_extensions(m, {code: octets, **extensions_of(m)}))
 
 
-def without_extension(code: int) -> Deed:
+def without_extension(code: int) -> Deviation:
     def change(message: Any) -> AnyMessage:
         rest = {c: octets for c, octets in extensions_of(message).items() if c != code}
         return with_extensions(message, rest)
@@ -156,7 +156,7 @@ def without_extension(code: int) -> Deed:
     return altered(change)
 
 
-def extension_twice(code: int, octets: bytes | None = None) -> Deed:
+def extension_twice(code: int, octets: bytes | None = None) -> Deviation:
     def change(message: Any) -> AnyMessage:
         extensions = extensions_of(message)
         if octets is not None:
@@ -166,7 +166,7 @@ def extension_twice(code: int, octets: bytes | None = None) -> Deed:
     return altered(change)
 
 
-def extension_changed(code: int, change: Callable[[bytes], bytes]) -> Deed:
+def extension_changed(code: int, change: Callable[[bytes], bytes]) -> Deviation:
     return altered(
         lambda m: with_extensions(m, {**extensions_of(m), code: change(extensions_of(m)[code])})
     )
@@ -178,7 +178,7 @@ def one_bit_wrong(octets: bytes, position: int = 0) -> bytes:
     return bytes(changed)
 
 
-def wrong_finished(position: int) -> Deed:
+def wrong_finished(position: int) -> Deviation:
     def change(message: Any) -> AnyMessage:
         assert isinstance(message, Finished)
         return Finished(one_bit_wrong(message.verify_data, position))
@@ -186,56 +186,56 @@ def wrong_finished(position: int) -> Deed:
     return altered(change)
 
 
-def signed(sign: Callable[[Peer], CertificateVerify]) -> Deed:
+def signed(sign: Callable[[Peer], CertificateVerify]) -> Deviation:
     return lambda peer, message: peer.send(sign(peer))
 
 
 # Records
 
 
-def record(content: bytes, content_type: int, padding: int = 0) -> Deed:
+def record(content: bytes, content_type: int, padding: int = 0) -> Deviation:
     """Another record, then the message."""
 
-    def deed(peer: Peer, message: AnyMessage) -> None:
+    def deviation(peer: Peer, message: AnyMessage) -> None:
         peer.record(content, content_type, padding)
         peer.send(message)
 
-    return deed
+    return deviation
 
 
-def octets(raw: bytes) -> Deed:
+def octets(raw: bytes) -> Deviation:
     """Octets as they are, then the message."""
 
-    def deed(peer: Peer, message: AnyMessage) -> None:
+    def deviation(peer: Peer, message: AnyMessage) -> None:
         peer.octets(raw)
         peer.send(message)
 
-    return deed
+    return deviation
 
 
-def interrupted_by(content: bytes, content_type: int) -> Deed:
+def interrupted_by(content: bytes, content_type: int) -> Deviation:
     """The message in two records, and another record between them."""
 
-    def deed(peer: Peer, message: AnyMessage) -> None:
+    def deviation(peer: Peer, message: AnyMessage) -> None:
         whole = encode_message(message)
         peer.transcript.add(whole)
         peer.record(whole[:3])
         peer.record(content, content_type)
         peer.record(whole[3:])
 
-    return deed
+    return deviation
 
 
 def rows(
     section: str,
     peers: Iterable[Any],
     places: Iterable[str],
-    deeds: Mapping[str, Deed],
+    deviations: Mapping[str, Deviation],
     alert: AlertDescription,
 ) -> Iterator[Row]:
-    """A row for each deed at each of these places of each peer's script."""
+    """A row for each deviation at each of these places of each peer's script."""
     for place in places:
         for peer in peers:
             if place in peer.places:
-                for what, deed in deeds.items():
-                    yield Row(section, peer, place, what, deed, alert)
+                for what, deviation in deviations.items():
+                    yield Row(section, peer, place, what, deviation, alert)

@@ -12,7 +12,7 @@ from scripted_peer import (
     SERVER_NAME,
     SUITE,
     ClientPeer,
-    Deed,
+    Deviation,
     RetryingServerPeer,
     ServerPeer,
     authority,
@@ -55,8 +55,10 @@ class EarlyClientPeer(ClientPeer):
         max_early_data_size=MAX_EARLY_DATA,
     )
 
-    def __init__(self, deeds: Mapping[str, Deed], *, octet_by_octet: bool = False) -> None:
-        super().__init__(deeds, octet_by_octet=octet_by_octet)
+    def __init__(
+        self, deviations: Mapping[str, Deviation], *, octet_by_octet: bool = False
+    ) -> None:
+        super().__init__(deviations, octet_by_octet=octet_by_octet)
         self.engine.accept_early_data()
         self.handshake_sealer: Sealer | None = None
 
@@ -140,8 +142,10 @@ class EarlyServerPeer(ServerPeer):
         "key_update",
     )
 
-    def __init__(self, deeds: Mapping[str, Deed], *, octet_by_octet: bool = False) -> None:
-        super().__init__(deeds, octet_by_octet=octet_by_octet)
+    def __init__(
+        self, deviations: Mapping[str, Deviation], *, octet_by_octet: bool = False
+    ) -> None:
+        super().__init__(deviations, octet_by_octet=octet_by_octet)
         self.engine = early_engine()
 
     def script(self) -> None:
@@ -184,8 +188,10 @@ class EarlyFullServerPeer(ServerPeer):
 
     skips_early_data = True
 
-    def __init__(self, deeds: Mapping[str, Deed], *, octet_by_octet: bool = False) -> None:
-        super().__init__(deeds, octet_by_octet=octet_by_octet)
+    def __init__(
+        self, deviations: Mapping[str, Deviation], *, octet_by_octet: bool = False
+    ) -> None:
+        super().__init__(deviations, octet_by_octet=octet_by_octet)
         self.engine = early_engine()
 
 
@@ -194,6 +200,8 @@ class EarlyRetryingServerPeer(RetryingServerPeer):
 
     skips_early_data = True
 
-    def __init__(self, deeds: Mapping[str, Deed], *, octet_by_octet: bool = False) -> None:
-        super().__init__(deeds, octet_by_octet=octet_by_octet)
+    def __init__(
+        self, deviations: Mapping[str, Deviation], *, octet_by_octet: bool = False
+    ) -> None:
+        super().__init__(deviations, octet_by_octet=octet_by_octet)
         self.engine = early_engine()

@@ -24,7 +24,7 @@ from scripted_peer import (
     CertifiedClientPeer,
     CompressingClientPeer,
     CompressingServerPeer,
-    Deed,
+    Deviation,
 )
 
 from trio_tlsx.errors import AlertDescription as A
@@ -43,12 +43,12 @@ def of(body: bytes, length: int | None = None) -> CompressedCertificate:
     )
 
 
-def holding(body: bytes, length: int | None = None) -> Deed:
+def holding(body: bytes, length: int | None = None) -> Deviation:
     """Compressed as it should be; it need not be a Certificate."""
     return altered(lambda _: of(body, length))
 
 
-def compressed_as(change: Callable[[bytes], bytes]) -> Deed:
+def compressed_as(change: Callable[[bytes], bytes]) -> Deviation:
     """With other octets in place of the compressed ones, and the right length."""
 
     def altered_message(message: CompressedCertificate) -> CompressedCertificate:
@@ -58,7 +58,7 @@ def compressed_as(change: Callable[[bytes], bytes]) -> Deed:
     return altered(altered_message)
 
 
-def told(change: Callable[[int], int]) -> Deed:
+def told(change: Callable[[int], int]) -> Deviation:
     """With another length than comes out."""
 
     def altered_message(message: CompressedCertificate) -> CompressedCertificate:

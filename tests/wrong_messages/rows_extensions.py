@@ -82,24 +82,24 @@ def in_the_wrong_message() -> Iterator[Row]:
     for code, where in TABLE.items():
         for context, (peer, place) in PLACES.items():
             if context.split()[-1] not in where.split():
-                deeds = {f"with-{code.name}": extension_first(code, b"\0\0")}
-                yield from rows("4.3", [peer], [place], deeds, A.illegal_parameter)
+                deviations = {f"with-{code.name}": extension_first(code, b"\0\0")}
+                yield from rows("4.3", [peer], [place], deviations, A.illegal_parameter)
         if "CT" not in where.split():
-            deeds = {f"with-{code.name}": extension(code, b"")}
+            deviations = {f"with-{code.name}": extension(code, b"")}
             yield from rows(
-                "4.3", [CertifiedClientPeer], ["certificate"], deeds, A.illegal_parameter
+                "4.3", [CertifiedClientPeer], ["certificate"], deviations, A.illegal_parameter
             )
 
 
 def unsolicited() -> Iterator[Row]:
     for context, code, octets in UNSOLICITED:
         peer, place = PLACES[context]
-        deeds = {f"with-unsolicited-{code.name}": extension(code, octets)}
-        yield from rows("4.3", [peer], [place], deeds, A.unsupported_extension)
+        deviations = {f"with-unsolicited-{code.name}": extension(code, octets)}
+        yield from rows("4.3", [peer], [place], deviations, A.unsupported_extension)
     for code in (E.status_request, E.signed_certificate_timestamp):
-        deeds = {f"with-unsolicited-{code.name}": extension(code, b"\1\0\0\1\0")}
+        deviations = {f"with-unsolicited-{code.name}": extension(code, b"\1\0\0\1\0")}
         yield from rows(
-            "4.3", [CertifiedClientPeer], ["certificate"], deeds, A.unsupported_extension
+            "4.3", [CertifiedClientPeer], ["certificate"], deviations, A.unsupported_extension
         )
     unknown = {f"with-extension-{code:#06x}": extension(code, b"") for code in UNKNOWN}
     for context in RESPONSES:
@@ -150,13 +150,13 @@ TO_DOUBLE: dict[str, dict[int, bytes | None]] = {
 def doubled() -> Iterator[Row]:
     for context, bodies in TO_DOUBLE.items():
         peer, place = PLACES[context]
-        deeds = {
+        deviations = {
             f"{E(code).name if code in list(E) else hex(code)}-twice": extension_twice(
                 code, octets
             )
             for code, octets in bodies.items()
         }
-        yield from rows("4.3", [peer], [place], deeds, A.illegal_parameter)
+        yield from rows("4.3", [peer], [place], deviations, A.illegal_parameter)
     twice = {"status_request-twice": extension_twice(E.status_request, b"")}
     yield from rows("4.3", [CertifiedClientPeer], ["certificate"], twice, A.illegal_parameter)
 
@@ -210,11 +210,11 @@ MALFORMED = {
 def malformed() -> Iterator[Row]:
     for (section, context, code), bodies in MALFORMED.items():
         peer, place = PLACES[context]
-        deeds = {
+        deviations = {
             f"{code.name}={octets}": extension(code, bytes.fromhex(octets.strip("-")))
             for octets in bodies.split()
         }
-        yield from rows(section, [peer], [place], deeds, A.decode_error)
+        yield from rows(section, [peer], [place], deviations, A.decode_error)
 
 
 ROWS = [

@@ -74,12 +74,14 @@ def server_hellos() -> Iterator[Row]:
         table = partial(rows, peers=peers, places=places)
         yield from table(
             section="4.2.3",
-            deeds={f"legacy_version-{v:#06x}": but(legacy_version=v) for v in LEGACY_VERSIONS},
+            deviations={
+                f"legacy_version-{v:#06x}": but(legacy_version=v) for v in LEGACY_VERSIONS
+            },
             alert=A.protocol_version,
         )
         yield from table(
             section="4.3.1",
-            deeds={
+            deviations={
                 f"selects-version-{v:#06x}": extension(E.supported_versions, v.to_bytes(2))
                 for v in SELECTED_VERSIONS
             },
@@ -87,7 +89,7 @@ def server_hellos() -> Iterator[Row]:
         )
         yield from table(
             section="4.2.3",
-            deeds={
+            deviations={
                 "session-id-empty": but(legacy_session_id_echo=b""),
                 "session-id-zeros": but(legacy_session_id_echo=bytes(32)),
                 "session-id-cut-short": echo(lambda echoed: echoed[:-1]),
@@ -101,7 +103,7 @@ def server_hellos() -> Iterator[Row]:
         )
         yield from table(
             section="4.2.3",
-            deeds={"session-id-of-33-octets": echo(lambda echoed: echoed + b"\0")},
+            deviations={"session-id-of-33-octets": echo(lambda echoed: echoed + b"\0")},
             alert=A.decode_error,
         )
 
@@ -162,17 +164,17 @@ def key_shares() -> Iterator[Row]:
         (AskingServerPeer, "server_hello", X25519, BAD_X25519),
         (RetryingServerPeer, "server_hello", P256, BAD_P256),
     ]:
-        deeds = {f"share-{what}": share_of(group, octets) for what, octets in bad.items()}
-        yield from rows("4.3.8.2", [peer], [place], deeds, A.illegal_parameter)
+        deviations = {f"share-{what}": share_of(group, octets) for what, octets in bad.items()}
+        yield from rows("4.3.8.2", [peer], [place], deviations, A.illegal_parameter)
     for peer, place, group, bad in [
         (CertifiedClientPeer, "client_hello", X25519, BAD_X25519),
         (RetriedClientPeer, "second_client_hello", P256, BAD_P256),
     ]:
-        deeds = {
+        deviations = {
             f"share-{what}": extension(E.key_share, one_share(group, octets))
             for what, octets in bad.items()
         }
-        yield from rows("4.3.8.2", [peer], [place], deeds, A.illegal_parameter)
+        yield from rows("4.3.8.2", [peer], [place], deviations, A.illegal_parameter)
     groups = {"not-offered": P384, "none": 0, "grease": GREASE, "hybrid": X25519MLKEM768}
     chosen = {f"group-{what}": share_of(group, POINT) for what, group in groups.items()}
     yield from rows("4.3.8", [AskingServerPeer], ["server_hello"], chosen, A.illegal_parameter)
@@ -311,18 +313,18 @@ def authentication() -> Iterator[Row]:
     yield from table(
         "4.5.2",
         places=["certificate_verify"],
-        deeds={f"signature-{what}": deed for what, deed in SIGNATURES.items()},
+        deviations={f"signature-{what}": deviation for what, deviation in SIGNATURES.items()},
         alert=A.decrypt_error,
     )
     schemes = {f"scheme-{what}": but(algorithm=code) for what, code in NOT_OFFERED.items()}
     schemes |= {f"scheme-{s.name}": but(algorithm=int(s)) for s in OF_OTHER_KEYS}
     yield from table(
-        "4.5.2", places=["certificate_verify"], deeds=schemes, alert=A.illegal_parameter
+        "4.5.2", places=["certificate_verify"], deviations=schemes, alert=A.illegal_parameter
     )
     yield from table(
         "4.5.3",
         places=["finished"],
-        deeds={
+        deviations={
             **{f"wrong-in-octet-{at}": wrong_finished(at) for at in (0, 1, 15, 16, 30, 31)},
             "of-zeros": but(verify_data=bytes(32)),
             "of-the-other-transcript": finished_early,
@@ -332,7 +334,7 @@ def authentication() -> Iterator[Row]:
     yield from table(
         "6.2",
         places=["finished"],
-        deeds={
+        deviations={
             "of-31-octets": altered(lambda m: Finished(m.verify_data[:31])),
             "of-33-octets": altered(lambda m: Finished(m.verify_data + b"\0")),
             "of-12-octets": altered(lambda m: Finished(m.verify_data[:12])),
@@ -344,7 +346,7 @@ def authentication() -> Iterator[Row]:
     yield from table(
         "6.2",
         places=["certificate"],
-        deeds={
+        deviations={
             "of-garbage": certificate_of(b"garbage"),
             "of-one-octet": certificate_of(b"\x30"),
             "of-one-cut-short": certificate_of(der[:-1]),
@@ -357,13 +359,13 @@ def authentication() -> Iterator[Row]:
     yield from table(
         "4.5.1.3",
         places=["certificate"],
-        deeds={"of-a-stranger": of_a_stranger},
+        deviations={"of-a-stranger": of_a_stranger},
         alert=A.decrypt_error,
     )
     yield from table(
         "4.5.1",
         places=["certificate"],
-        deeds={
+        deviations={
             "with-a-context": but(certificate_request_context=b"c"),
             "with-a-long-context": but(certificate_request_context=bytes(255)),
         },
@@ -403,11 +405,11 @@ def of_a_stranger(peer: Peer, message: Any) -> None:
 def as_somebody_else(who: Credentials) -> Any:
     """With a certificate whose key this peer does hold, but that says who it is."""
 
-    def deed(peer: Peer, message: Any) -> None:
+    def deviation(peer: Peer, message: Any) -> None:
         peer.signer = who
         peer.send(peer.certificate())
 
-    return deed
+    return deviation
 
 
 LONG_AGO = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
@@ -561,8 +563,8 @@ ROWS = [
     ),
     *(
         row
-        for alert, deeds in CLIENT_HELLO.items()
-        for row in rows("4.2.2", [CertifiedClientPeer], ["client_hello"], deeds, A[alert])
+        for alert, deviations in CLIENT_HELLO.items()
+        for row in rows("4.2.2", [CertifiedClientPeer], ["client_hello"], deviations, A[alert])
     ),
     *authentication(),
     *identities(),

@@ -82,10 +82,10 @@ def other_types() -> list[Row]:
                 allowed += (HandshakeType.certificate_request,) if peer.role == "client" else ()
             wrong = {t.name: int(t) for t in names_of_types(place, allowed)}
             wrong |= {f"type-{code}": code for code in UNKNOWN_TYPES if code != 254}
-            deeds = {
+            deviations = {
                 f"{name}-instead": instead(header(code, 1) + b"\0") for name, code in wrong.items()
             }
-            found += rows(section, [peer], [place], deeds, A.unexpected_message)
+            found += rows(section, [peer], [place], deviations, A.unexpected_message)
     return found
 
 

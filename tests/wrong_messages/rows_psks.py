@@ -11,7 +11,7 @@ from scripted_peer import (
     SUITE,
     AnyMessage,
     ClientPeer,
-    Deed,
+    Deviation,
     Peer,
     RetriedClientPeer,
     RetryingServerPeer,
@@ -66,18 +66,18 @@ class RetriedPskClientPeer(RetriedClientPeer, PskClientPeer):
     )
 
 
-def offering(*psks: Psk[Any]) -> Deed:
+def offering(*psks: Psk[Any]) -> Deviation:
     """Offer these keys instead, with good binders."""
 
-    def deed(peer: Peer, message: AnyMessage) -> None:
+    def deviation(peer: Peer, message: AnyMessage) -> None:
         assert isinstance(message, ClientHello)
         assert isinstance(peer, ClientPeer)
         peer.send(with_psks(message, psks, peer.before))
 
-    return deed
+    return deviation
 
 
-def with_binders(change: Callable[[tuple[bytes, ...]], tuple[bytes, ...]]) -> Deed:
+def with_binders(change: Callable[[tuple[bytes, ...]], tuple[bytes, ...]]) -> Deviation:
     """Alter the list of binders, which is of one."""
 
     def alter(message: Any) -> ClientHello:
@@ -89,7 +89,7 @@ def with_binders(change: Callable[[tuple[bytes, ...]], tuple[bytes, ...]]) -> De
     return altered(alter)
 
 
-WRONG_KEYS: Mapping[str, Deed] = {
+WRONG_KEYS: Mapping[str, Deviation] = {
     "another-key": offering(replace(PSK, secret=bytes(32))),
     "not-imported": offering(replace(PSK, external=replace(KEY, imported=False))),
     "as-a-session": offering(replace(PSK, external=None)),
@@ -98,19 +98,19 @@ WRONG_KEYS: Mapping[str, Deed] = {
     "a-binder-of-255-octets": with_binders(lambda binders: (bytes(255),)),
 }
 
-UNKNOWN: Mapping[str, Deed] = {
+UNKNOWN: Mapping[str, Deviation] = {
     "another-identity": offering(*psks_of(replace(KEY, identity=b"client 2"), [SUITE])),
     "another-context": offering(*psks_of(replace(KEY, context=b"context"), [SUITE])),
     "an-identity-of-one-octet": offering(replace(PSK, identity=b"x")),
 }
 
-MALFORMED: Mapping[str, Deed] = {
+MALFORMED: Mapping[str, Deviation] = {
     "without-identities": extension(E.pre_shared_key, b"\0\0\0\x21\x20" + bytes(32)),
     "without-binders": extension(E.pre_shared_key, b"\0\7\0\1x\0\0\0\0\0\0"),
     "a-binder-of-31-octets": with_binders(lambda binders: (bytes(31),)),
 }
 
-OUT_OF_PLACE: Mapping[str, Deed] = {
+OUT_OF_PLACE: Mapping[str, Deviation] = {
     "two-binders": with_binders(lambda binders: binders * 2),
     "an-extension-behind-it": extension(E.padding, b"\0"),
 }

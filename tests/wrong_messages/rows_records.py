@@ -10,7 +10,7 @@ from scripted_peer import (
     AnyMessage,
     AskingServerPeer,
     CertifiedClientPeer,
-    Deed,
+    Deviation,
     Peer,
     RetriedClientPeer,
     RetryingServerPeer,
@@ -52,14 +52,14 @@ def too_much_padding(peer: Peer, message: AnyMessage) -> None:
     peer.record(encode_message(message), padding=MAX_PLAINTEXT_LENGTH)
 
 
-def altered_at(position: int) -> Deed:
-    def deed(peer: Peer, message: AnyMessage) -> None:
+def altered_at(position: int) -> Deviation:
+    def deviation(peer: Peer, message: AnyMessage) -> None:
         assert peer.sealer is not None
         sealed = bytearray(peer.sealer.seal(T.handshake, encode_message(message)))
         sealed[position] ^= 1
         peer.octets(bytes(sealed))
 
-    return deed
+    return deviation
 
 
 def one_left_out(peer: Peer, message: AnyMessage) -> None:

@@ -14,7 +14,7 @@ from scripted_peer import (
     SUITE,
     AnyMessage,
     ClientPeer,
-    Deed,
+    Deviation,
     Peer,
     RetriedClientPeer,
     RetryingServerPeer,
@@ -44,9 +44,11 @@ class ResumingServerPeer(ServerPeer):
     )
     psk: ClassVar[Psk[Any] | None] = Psk(b"ticket", 0, SUITE, SECRET)
 
-    def __init__(self, deeds: Mapping[str, Deed], *, octet_by_octet: bool = False) -> None:
+    def __init__(
+        self, deviations: Mapping[str, Deviation], *, octet_by_octet: bool = False
+    ) -> None:
         config = early_client_config()
-        super().__init__(deeds, config=config, octet_by_octet=octet_by_octet)
+        super().__init__(deviations, config=config, octet_by_octet=octet_by_octet)
 
 
 class RetryingResumingServerPeer(RetryingServerPeer, ResumingServerPeer):
@@ -58,8 +60,10 @@ class RetryingResumingServerPeer(RetryingServerPeer, ResumingServerPeer):
 class ResumedClientPeer(ClientPeer):
     """One that has a ticket of our server's."""
 
-    def __init__(self, deeds: Mapping[str, Deed], *, octet_by_octet: bool = False) -> None:
-        super().__init__(deeds, octet_by_octet=octet_by_octet)
+    def __init__(
+        self, deviations: Mapping[str, Deviation], *, octet_by_octet: bool = False
+    ) -> None:
+        super().__init__(deviations, octet_by_octet=octet_by_octet)
         config, now = self.engine_config, datetime.datetime.now(datetime.UTC)
         session = ServerSession(SUITE, now, now, None, SECRET)
         context = ticket_context(config, credentials, self.first_hello())
@@ -72,23 +76,23 @@ class RetriedResumedClientPeer(RetriedClientPeer, ResumedClientPeer):
     """One that is asked for another key share."""
 
 
-def offered_as(**changes: Any) -> Deed:
+def offered_as(**changes: Any) -> Deviation:
     """Offer the ticket with another key, or as another kind of key."""
 
-    def deed(peer: Peer, message: AnyMessage) -> None:
+    def deviation(peer: Peer, message: AnyMessage) -> None:
         assert isinstance(message, ClientHello)
         assert isinstance(peer, ClientPeer)
         assert peer.psk is not None
         peer.send(with_psks(message, [replace(peer.psk, **changes)], peer.before))
 
-    return deed
+    return deviation
 
 
 def with_suite(message: Any) -> ServerHello:
     return replace(message, cipher_suite=SHA384)
 
 
-WRONG_KEYS: Mapping[str, Deed] = {
+WRONG_KEYS: Mapping[str, Deviation] = {
     "another-key-of-a-ticket": offered_as(secret=bytes(32)),
     "a-ticket-as-a-key-from-outside": offered_as(
         external=ExternalPSK(b"ticket", SECRET, imported=False)
@@ -106,14 +110,14 @@ ROWS: list[Row] = [
         "4.3.11",
         [ResumedClientPeer],
         ["client_hello"],
-        {what: deed for what, deed in WRONG_KEYS.items() if what != TOO_SHORT},
+        {what: deviation for what, deviation in WRONG_KEYS.items() if what != TOO_SHORT},
         A.decrypt_error,
     ),
     *rows(
         "4.3.11",
         [RetriedResumedClientPeer],
         ["second_client_hello"],
-        {what: deed for what, deed in WRONG_KEYS.items() if what != TOO_SHORT},
+        {what: deviation for what, deviation in WRONG_KEYS.items() if what != TOO_SHORT},
         A.decrypt_error,
     ),
     *rows(

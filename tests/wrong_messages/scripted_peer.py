@@ -1,7 +1,7 @@
 """A peer that holds the right keys and follows a script, in which any step can be changed.
 
-It is made of the engine's own parts, so that what a deed leaves alone is right: with no deed the
-handshake succeeds, data flows, and keys are updated.
+It is made of the engine's own parts, so what a deviation leaves alone is right. Without a
+deviation the handshake succeeds, data flows, and keys are updated.
 """
 
 from __future__ import annotations
@@ -87,9 +87,9 @@ class Peer:
     """What both roles have.
 
     Attributes:
-        places: the steps of the script that a deed can take the place of.
+        places: the steps of the script that a deviation can take the place of.
         received: the application data that the engine gave out.
-        permitted: how much of that came before any deed, and so was right to give out.
+        permitted: how much of that came before any deviation, and so was right to give out.
         psk: the key that both sides have, and offer first, instead of certificates.
         alerts: what the engine sent: whether it was protected, and the octets.
         failure: what ended the connection.
@@ -101,10 +101,14 @@ class Peer:
     psk: ClassVar[Psk[Any] | None] = None
 
     def __init__(
-        self, engine: Connection, deeds: Mapping[str, Deed], *, octet_by_octet: bool = False
+        self,
+        engine: Connection,
+        deviations: Mapping[str, Deviation],
+        *,
+        octet_by_octet: bool = False,
     ) -> None:
         self.engine = engine
-        self.deeds = deeds
+        self.deviations = deviations
         self.transcript = Transcript()
         self.sealer: Sealer | None = None
         self.opener: Opener | None = None
@@ -137,14 +141,14 @@ class Peer:
         raise NotImplementedError
 
     def step(self, place: str, message: AnyMessage) -> None:
-        deed = self.deeds.get(place)
-        if deed is None:
+        deviation = self.deviations.get(place)
+        if deviation is None:
             self.send(message)
         else:
             if self.permitted is None:
                 self.flush()
                 self.permitted = self.received
-            deed(self, message)
+            deviation(self, message)
 
     # What this peer sends
 
@@ -285,7 +289,7 @@ class Peer:
 
 
 #: What is done at a step instead of sending the message that the script has for it.
-Deed: TypeAlias = Callable[[Peer, AnyMessage], None]
+Deviation: TypeAlias = Callable[[Peer, AnyMessage], None]
 
 
 class ServerPeer(Peer):
@@ -312,10 +316,14 @@ class ServerPeer(Peer):
     asks_for_certificate: ClassVar = False
 
     def __init__(
-        self, deeds: Mapping[str, Deed], *, config: ClientConfig | None = None, **how: bool
+        self,
+        deviations: Mapping[str, Deviation],
+        *,
+        config: ClientConfig | None = None,
+        **how: bool,
     ) -> None:
         engine = Connection.client(config or self.engine_config, SERVER_NAME)
-        super().__init__(engine, deeds, **how)
+        super().__init__(engine, deviations, **how)
         self.hello = ClientHello(0, b"", b"", (), b"", {})  # until it comes
 
     def hello_of(self, random: bytes, extensions: Mapping[int, bytes]) -> ServerHello:
@@ -423,9 +431,13 @@ class ClientPeer(Peer):
     )
 
     def __init__(
-        self, deeds: Mapping[str, Deed], *, config: ServerConfig | None = None, **how: bool
+        self,
+        deviations: Mapping[str, Deviation],
+        *,
+        config: ServerConfig | None = None,
+        **how: bool,
     ) -> None:
-        super().__init__(Connection.server(config or self.engine_config), deeds, **how)
+        super().__init__(Connection.server(config or self.engine_config), deviations, **how)
         self.shares: dict[int, EphemeralKey] = {}
         self.before: tuple[bytes, ...] = ()  # what comes before the second ClientHello
         self.asked = False
@@ -517,9 +529,13 @@ class CertifiedClientPeer(ClientPeer):
     )
 
     def __init__(
-        self, deeds: Mapping[str, Deed], *, config: ServerConfig | None = None, **how: bool
+        self,
+        deviations: Mapping[str, Deviation],
+        *,
+        config: ServerConfig | None = None,
+        **how: bool,
     ) -> None:
-        super().__init__(deeds, config=config, **how)
+        super().__init__(deviations, config=config, **how)
         self.asked = True
 
 

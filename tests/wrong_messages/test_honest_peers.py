@@ -1,4 +1,4 @@
-"""Without any deed the scripted peers get through, so it is the deed that gets them refused."""
+"""Without a deviation the engine accepts the scripted peers: it rejects only the deviation."""
 
 from __future__ import annotations
 

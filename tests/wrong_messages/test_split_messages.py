@@ -31,8 +31,8 @@ PLACES = [
 ]
 
 
-def gets_through(make: type[AnyPeer], **deeds: object) -> bool:
-    peer = make(deeds)  # pyright: ignore[reportArgumentType]
+def gets_through(make: type[AnyPeer], **deviations: object) -> bool:
+    peer = make(deviations)  # pyright: ignore[reportArgumentType]
     peer.run()
     return peer.failure is None and peer.received.endswith(DATA)
 
@@ -42,7 +42,7 @@ def test_a_message_may_be_cut_anywhere(make: type[AnyPeer], place: str) -> None:
     length = 0
 
     def cut_at(position: int) -> object:
-        def deed(peer: Peer, message: AnyMessage) -> None:
+        def deviation(peer: Peer, message: AnyMessage) -> None:
             nonlocal length
             octets = encode_message(message)
             length = len(octets)
@@ -51,7 +51,7 @@ def test_a_message_may_be_cut_anywhere(make: type[AnyPeer], place: str) -> None:
             peer.record(octets[:cut])
             peer.record(octets[cut:])
 
-        return deed
+        return deviation
 
     position = 1
     while position == 1 or position < length:
@@ -63,13 +63,13 @@ def test_a_message_may_be_cut_anywhere(make: type[AnyPeer], place: str) -> None:
 
 @pytest.mark.parametrize(("make", "place"), PLACES)
 def test_a_message_may_come_an_octet_a_record(make: type[AnyPeer], place: str) -> None:
-    def deed(peer: Peer, message: AnyMessage) -> None:
+    def deviation(peer: Peer, message: AnyMessage) -> None:
         octets = encode_message(message)
         peer.transcript.add(octets)
         for at in range(len(octets)):
             peer.record(octets[at : at + 1], padding=at % 3)
 
-    assert gets_through(make, **{place: deed})
+    assert gets_through(make, **{place: deviation})
     assert TYPE_AT[place]
 
 
@@ -86,6 +86,6 @@ def test_a_flight_may_come_in_one_record() -> None:
 
     flight = AskingServerPeer.places[1:5]
     assert flight[-1] == "certificate_verify"
-    deeds: dict[str, object] = dict.fromkeys(flight[:-1], hold)
-    assert gets_through(AskingServerPeer, **deeds, certificate_verify=let_go)
+    deviations: dict[str, object] = dict.fromkeys(flight[:-1], hold)
+    assert gets_through(AskingServerPeer, **deviations, certificate_verify=let_go)
     assert len(held) == 3

@@ -38,7 +38,7 @@ ROWS = [
 @pytest.mark.parametrize("octet_by_octet", [False, True], ids=["whole", "octets"])
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_wrong_message(row: Row, octet_by_octet: bool) -> None:
-    peer = row.peer({row.place: row.deed})
+    peer = row.peer({row.place: row.deviation})
     peer.octet_by_octet = octet_by_octet
     peer.run()
     assert peer.failure is not None, f"accepted, against RFC 9846 {row.section}"
