@@ -1,10 +1,10 @@
 """How Sphinx builds the documentation: ``nox -s docs``."""
 
-from importlib.metadata import version as version_of
+import trio_tlsx
 
 project = "trio-tlsx"
 author = "The trio-tlsx contributors"
-version = release = version_of("trio-tlsx")
+version = release = trio_tlsx.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]

@@ -2,6 +2,7 @@
 
 from trio import NeedHandshakeError
 
+from ._version import __version__
 from .config.client import ClientConfig
 from .config.key_log import key_log_from_environment
 from .config.server import ServerConfig
@@ -110,6 +111,7 @@ __all__ = [
     "TrustStore",
     "VerificationWanted",
     "Want",
+    "__version__",
     "check_crl",
     "check_stapled_ocsp",
     "handshake_first",

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import trio
 
+from .._version import __version__
 from ..config.client import ClientConfig
 from ..config.server import MAX_EARLY_DATA_SIZE, MAX_TICKETS_ISSUED, ServerConfig
 from ..pki.credentials import Credentials
@@ -73,7 +74,7 @@ def run() -> int:
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=False,  # a mistake is one line, this one too
 )
-@click.version_option(package_name="trio-tlsx")
+@click.version_option(__version__)
 def trio_tlsx() -> None:
     """TLS 1.3 for trio, on the command line."""
 
