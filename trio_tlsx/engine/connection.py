@@ -392,7 +392,6 @@ class Connection:
             if not self._reader.is_within_message:
                 data = self._incoming.take_application_data(limit)
                 if data:
-                    self._post_handshake.note_data()
                     if len(data) > limit:
                         self._surplus = memoryview(data)[limit:]
                         data = data[:limit]

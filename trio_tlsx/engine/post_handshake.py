@@ -85,10 +85,6 @@ class PostHandshake:
             return self._keep_ticket(NewSessionTicket.decode(message.body))
         raise unexpected("sent a handshake message after the handshake")
 
-    def note_data(self) -> None:
-        """Record that application data arrived."""
-        self.key_updates.received_in_a_row = 0
-
 
 def handshake_shutdown() -> HandshakeShutdown:
     """Return the error for a peer that closes in the middle of its handshake."""
