@@ -253,7 +253,7 @@ async def after_handshake(subject: Subject, record: bytes) -> Outcome:
     return Outcome(error, *alerts_of(*peer_errors))
 
 
-@happens("the peer sent a message out of turn")
+@happens("the peer sent an unexpected message")
 async def _(subject: Subject) -> Outcome:
     finished = b"\x14\0\0\x20" + bytes(32)
     return await meet_plain(
@@ -267,12 +267,12 @@ async def _(subject: Subject) -> Outcome:
     return await meet_plain(subject.server_config(), b"\x16\3\1" + len(hello).to_bytes(2) + hello)
 
 
-@happens("a record was changed on the way")
+@happens("a record was modified in transit")
 async def _(subject: Subject) -> Outcome:
     return await after_handshake(subject, b"\x17\3\3\0\x20" + bytes(32))
 
 
-@happens("a record is too long")
+@happens("the peer sent a record that is too long")
 async def _(subject: Subject) -> Outcome:
     return await after_handshake(subject, b"\x17\3\3\xff\xff" + bytes(2**16 - 1))
 
@@ -284,7 +284,7 @@ async def _(subject: Subject) -> Outcome:
     )
 
 
-@happens("no version in common")
+@happens("the two sides have no version in common")
 async def _(subject: Subject) -> Outcome:
     config = subject.server_config()
     if isinstance(config, ssl.SSLContext):
@@ -298,7 +298,7 @@ async def _(subject: Subject) -> Outcome:
     return await meet_plain(config, out.read())
 
 
-@happens("no key exchange group in common")
+@happens("the two sides have no key exchange group in common")
 async def _(subject: Subject) -> Outcome:
     config = subject.server_config()
     if isinstance(config, ssl.SSLContext):
@@ -308,7 +308,7 @@ async def _(subject: Subject) -> Outcome:
     return await meet(config, dataclasses.replace(NATIVE_CLIENT, groups=["secp256r1"]))
 
 
-@happens("no signature scheme in common")
+@happens("the two sides have no signature scheme in common")
 async def _(subject: Subject) -> Outcome:
     return await meet(
         subject.server_config(),
@@ -316,7 +316,7 @@ async def _(subject: Subject) -> Outcome:
     )
 
 
-@happens("no application protocol in common")
+@happens("the two sides have no application protocol in common")
 async def _(subject: Subject) -> Outcome:
     assert subject.native
     return await meet(
@@ -325,15 +325,15 @@ async def _(subject: Subject) -> Outcome:
     )
 
 
-@happens("`select_credentials` knows no server of that name")
+@happens("`select_credentials` returned None for the server name")
 async def _(subject: Subject) -> Outcome:
     assert subject.native
     return await meet(ServerConfig(select_credentials=lambda hello: None), NATIVE_CLIENT)
 
 
 @happens(
-    "the client does not have the key of its identity; "
-    "or there are only keys, and none of that identity"
+    "the client has the wrong pre-shared key; "
+    "or the server has only pre-shared keys, and none with the client's identity"
 )
 async def _(subject: Subject) -> Outcome:
     assert subject.native
@@ -341,13 +341,13 @@ async def _(subject: Subject) -> Outcome:
     return await meet(ServerConfig(psks=[PSK]), ClientConfig(psks=[stranger]))
 
 
-@happens("the server has certificates only, and nothing but pre-shared keys will do")
+@happens("the client accepts only pre-shared keys, and the server has only certificates")
 async def _(subject: Subject) -> Outcome:
     assert subject.native
     return await meet(ClientConfig(psks=[PSK]), NATIVE_SERVER)
 
 
-@happens("the certificate is from a CA that we do not trust")
+@happens("the peer's certificate is from an untrusted CA")
 async def _(subject: Subject) -> Outcome:
     return await meet(subject.client_config(trusting=CA()), NATIVE_SERVER)
 
@@ -356,7 +356,7 @@ def server_with(credentials: Credentials) -> ServerConfig:
     return ServerConfig(credentials=credentials)
 
 
-@happens("the certificate has expired")
+@happens("the peer's certificate has expired")
 async def _(subject: Subject) -> Outcome:
     now = datetime.datetime.now(datetime.UTC)
     day = datetime.timedelta(days=1)
@@ -364,13 +364,13 @@ async def _(subject: Subject) -> Outcome:
     return await meet(subject.client_config(), server_with(expired))
 
 
-@happens("the certificate is for another name")
+@happens("the server's certificate is for another name")
 async def _(subject: Subject) -> Outcome:
     other = CA_OF_ALL.issue("other.example")
     return await meet(subject.client_config(), server_with(other))
 
 
-@happens("the client has no certificate, and needs one")
+@happens("the server requires a client certificate, and the client sent none")
 async def _(subject: Subject) -> Outcome:
     config = subject.server_config()
     if isinstance(config, ssl.SSLContext):
@@ -380,7 +380,7 @@ async def _(subject: Subject) -> Outcome:
     return await meet(config, NATIVE_CLIENT)
 
 
-@happens("a hook or a signer of ours failed")
+@happens("a hook or a signer of this side failed")
 async def _(subject: Subject) -> Outcome:
     assert subject.native
 
@@ -393,33 +393,33 @@ async def _(subject: Subject) -> Outcome:
     return outcome
 
 
-@happens("the peer refused, such as our certificate")
+@happens("the peer rejected the connection, for example our certificate")
 async def _(subject: Subject) -> Outcome:
     return await meet(
         subject.server_config(), dataclasses.replace(NATIVE_CLIENT, trust=CA().trust)
     )
 
 
-@happens("the peer ended the connection during our handshake")
+@happens("the peer ended the connection during this side's handshake")
 async def _(subject: Subject) -> Outcome:
     warnings = b"\x15\3\3\0\2\1\x5a" + b"\x15\3\3\0\2\1\0"
     outcome = await meet_plain(subject.server_config(), warnings)
     return dataclasses.replace(outcome, from_peer=("user_canceled", "close_notify"))
 
 
-@happens("the peer closed before it said anything")
+@happens("the peer closed the connection before it sent anything")
 async def _(subject: Subject) -> Outcome:
     return await meet_plain(subject.server_config())
 
 
-@happens("the transport ended in the middle, without `close_notify`")
+@happens("the transport ended without `close_notify`")
 async def _(subject: Subject) -> Outcome:
     us, peer = await established(subject)
     await peer.transport_stream.aclose()
     return Outcome(await use(us))
 
 
-@happens("the transport broke, as by a reset")
+@happens("the transport failed, for example by a reset")
 async def _(subject: Subject) -> Outcome:
     ours, peer = await sockets()
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
@@ -434,7 +434,7 @@ async def _(subject: Subject) -> Outcome:
     return await use_against(us, peer)
 
 
-@happens("the handshake was cancelled half way")
+@happens("this side cancelled the handshake midway")
 async def _(subject: Subject) -> Outcome:
     ours, peer = await sockets()
     us = over(ours, subject.client_config())
@@ -451,7 +451,7 @@ async def blocked_and_cancelled(
         nursery.cancel_scope.cancel()
 
 
-@happens("`send_eof` or `unwrap` after a `send_all` that was cancelled half way")
+@happens("`send_eof` or `unwrap` after a `send_all` that was cancelled midway")
 async def _(subject: Subject) -> Outcome:
     us, peer = await established(subject)
     await blocked_and_cancelled(us.send_all, bytes(2**26))
@@ -462,7 +462,7 @@ async def _(subject: Subject) -> Outcome:
     return Outcome(error, *alerts_of(peer_error))
 
 
-@happens("`send_all` after one that was cancelled half way, not over a socket")
+@happens("`send_all` after another that was cancelled midway, over a transport that is no socket")
 async def _(subject: Subject) -> Outcome:
     ours, theirs = trio.testing.lockstep_stream_pair()
     us, peer = over(ours, subject.server_config()), over(theirs, NATIVE_CLIENT)
@@ -477,7 +477,7 @@ async def _(subject: Subject) -> Outcome:
     return Outcome(error, *alerts_of(peer_error))
 
 
-@happens("`unwrap` before all data of the peer was received")
+@happens("`unwrap` while received data is unread")
 async def _(subject: Subject) -> Outcome:
     us, peer = await established(subject)
     await peer.send_all(b"x")
@@ -499,7 +499,7 @@ async def _(subject: Subject) -> Outcome:
     return Outcome(error, to_peer=("close_notify",))
 
 
-@happens("any use after `aclose`")
+@happens("any call after `aclose`")
 async def _(subject: Subject) -> Outcome:
     us, peer = await established(subject)
     await us.aclose()
@@ -510,7 +510,7 @@ async def _(subject: Subject) -> Outcome:
     return Outcome(error, to_peer=("close_notify",))
 
 
-@happens("two tasks do the same at once")
+@happens("two tasks call the same method concurrently")
 async def _(subject: Subject) -> Outcome:
     us, peer = await established(subject)
     async with trio.open_nursery() as nursery:
@@ -524,7 +524,7 @@ async def _(subject: Subject) -> Outcome:
     return Outcome(caught.value)
 
 
-@happens("`negotiated` is asked before the handshake")
+@happens("`negotiated` is read before the handshake")
 async def _(subject: Subject) -> Outcome:
     ours, peer = await sockets()
     async with ours, peer:
