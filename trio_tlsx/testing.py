@@ -262,8 +262,8 @@ def memory_tls_pair(
     if server_config is None:
         server_config = ServerConfig(credentials=_throw_away_credentials(server_hostname))
     client_config = client_config or ClientConfig()
-    if client_config.trust is None and not client_config.psk_required:
-        leaves = [credentials.chain[0] for credentials in server_config.candidates]
+    if client_config.trust is None and not client_config.parameters.psk_required:
+        leaves = [credentials.chain[0] for credentials in server_config.parameters.candidates]
         trust = TrustStore.from_certificates(leaves)
         client_config = dataclasses.replace(client_config, trust=trust)
     client, server = trio.testing.memory_stream_pair()

@@ -354,7 +354,7 @@ REMOVALS = [
     Removal("a register of each process", "8", "sessions/anti_replay.py",
             " or os.getpid() != self._process", "forked", "", ANTI_REPLAY),
     Removal("shared ticket keys need a shared register", "8", "config/server.py",
-            "if self.ticket_keys is not None:", "shares_ticket_keys", tests=EARLY_TESTS),
+            "if config.ticket_keys is not None:", "shares_ticket_keys", tests=EARLY_TESTS),
     Removal("only early data that was accepted is answered early", "2.3", CONNECTION,
             "if not self.can_write:", "nothing_is_answered",
             tests="tests/handshake/test_conformance_early_data.py"),

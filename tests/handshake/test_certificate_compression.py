@@ -79,8 +79,8 @@ def messages(client_config: ClientConfig, server_config: ServerConfig) -> dict[s
     for one, other in [(client, server), (server, client)]:
         send(one, other, b"hello")
         assert read_all(other) == b"hello"
-    assert client.negotiated.peer_certificates == server_config.candidates[0].chain
-    assert server.negotiated.peer_certificates == client_config.candidates[0].chain
+    assert client.negotiated.peer_certificates == server_config.parameters.candidates[0].chain
+    assert server.negotiated.peer_certificates == client_config.parameters.candidates[0].chain
     return sent
 
 

@@ -369,9 +369,9 @@ def test_who_shares_ticket_keys_shares_a_register(scenario: EarlyDataScenario) -
     with pytest.raises(ConfigError, match="anti_replay_cache"):
         replace(scenario.server, anti_replay_cache=None)
     own = replace(scenario.server, anti_replay_cache=None, ticket_keys=None)
-    assert isinstance(own.early_data_register, MemoryAntiReplayCache)
+    assert isinstance(own.parameters.early_data_register, MemoryAntiReplayCache)
     off = replace(scenario.server, anti_replay_cache=None, max_early_data_size=0)
-    assert off.early_data_register is None
+    assert off.parameters.early_data_register is None
 
 
 # What early data depends on
@@ -501,7 +501,7 @@ def test_is_rejected_with_such_a_ticket(ticket: str) -> None:
         scenario.server = replace(scenario.server, max_early_data_size=0)
     session = scenario.get_ticket()
     if ticket == "of retired keys":
-        retired = scenario.server.ticket_sealer
+        retired = scenario.server.parameters.ticket_sealer
         retired.use([b"1" * 32])
     elif ticket == "expired":
         scenario.clock.forward(7200)
@@ -654,7 +654,7 @@ def test_a_flight_sent_to_two_that_share_a_register_is_taken_once(
 ) -> None:
     flight = recorded(scenario)
     other = replace(scenario.server)
-    assert other.early_data_register is scenario.server.early_data_register
+    assert other.parameters.early_data_register is scenario.server.parameters.early_data_register
     taken: list[bool] = []
     for _ in range(50):
         for config in (scenario.server, other):
@@ -708,7 +708,7 @@ def test_a_hello_whose_binder_is_wrong_leaves_no_trace(scenario: EarlyDataScenar
     server = scenario.new_server()
     advance(scenario.new_client(), server)
     assert failure_of(server.do_handshake).alert == AlertDescription.decrypt_error
-    register = scenario.server.early_data_register
+    register = scenario.server.parameters.early_data_register
     assert isinstance(register, MemoryAntiReplayCache)
     assert len(register) == 0
 

@@ -363,13 +363,15 @@ def test_only_so_many_identities_are_looked_at(
 
 
 def test_a_session_goes_first() -> None:
-    clueless = replace(OPEN_SERVER, psks=[], ticket_keys=OPEN_SERVER.ticket_sealer)
+    clueless = replace(OPEN_SERVER, psks=[], ticket_keys=OPEN_SERVER.parameters.ticket_sealer)
     client = replace(OPEN_CLIENT, resumption=True)
     one, other = established(client, clueless)
     send(other, one, b"tickets")
     assert read_all(one) == b"tickets"
     asked: list[bytes] = []
-    server = replace(OPEN_SERVER, psks=asked.append, ticket_keys=OPEN_SERVER.ticket_sealer)
+    server = replace(
+        OPEN_SERVER, psks=asked.append, ticket_keys=OPEN_SERVER.parameters.ticket_sealer
+    )
     assert len(offered(client).identities) == 3
     one, other = established(client, server)
     assert one.negotiated.resumed

@@ -134,7 +134,7 @@ async def test_what_the_page_shows() -> None:
         return rows.get(identity)
 
     shown = run_blocks(key=key, database=SimpleNamespace(fetch=fetch))
-    assert shown["client"].psk_required
+    assert shown["client"].parameters.psk_required
     client, server = await run_handshake(shown["client"], shown["server"], await over_memory())
     assert client.settled().psk_identity == server.settled().psk_identity == b"sensor 7"
     assert asked == [b"sensor 7"]

@@ -107,7 +107,7 @@ def test_after_a_hello_retry_request(scenario: SessionScenario, cookie: bool) ->
         scenario.server,
         groups=["secp256r1"],
         require_cookie=cookie,
-        ticket_keys=scenario.server.ticket_sealer,
+        ticket_keys=scenario.server.parameters.ticket_sealer,
     )
     assert [scenario.resumes() for _ in range(2)] == [False, True]
 
@@ -133,7 +133,7 @@ def test_nobody_shows_a_certificate(scenario: SessionScenario) -> None:
 
 def test_another_suite_of_the_same_hash_will_do(scenario: SessionScenario) -> None:
     scenario.server = replace(scenario.server, cipher_suites=[SHA256])
-    keys = scenario.server.ticket_sealer
+    keys = scenario.server.parameters.ticket_sealer
     scenario.connect()
     chacha = "TLS_CHACHA20_POLY1305_SHA256"
     scenario.server = replace(scenario.server, cipher_suites=[chacha], ticket_keys=keys)
@@ -306,7 +306,7 @@ def test_a_ticket_of_another_version(
     scenario: SessionScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sealed under keys that are shared, but in a form that this version does not know."""
-    keys = scenario.server.ticket_sealer
+    keys = scenario.server.parameters.ticket_sealer
     scenario.server = replace(scenario.server, ticket_keys=keys)
     with monkeypatch.context() as other_version:
         other_version.setattr(resumption_server, "TICKET_FORM_VERSION", 2)
@@ -358,7 +358,7 @@ def test_a_ticket_from_the_future(scenario: SessionScenario) -> None:
     scenario.server = replace(
         scenario.server,
         clock=lambda: scenario.clock.now - datetime.timedelta(seconds=1),
-        ticket_keys=scenario.server.ticket_sealer,
+        ticket_keys=scenario.server.parameters.ticket_sealer,
     )
     assert not scenario.resumes()
     scenario.session_store.sessions.append(session)
@@ -405,7 +405,7 @@ def test_another_certificate_of_the_server(scenario: SessionScenario) -> None:
     scenario.connect()
     renewed = authority.issue(SERVER_NAME)
     scenario.server = replace(
-        scenario.server, credentials=renewed, ticket_keys=scenario.server.ticket_sealer
+        scenario.server, credentials=renewed, ticket_keys=scenario.server.parameters.ticket_sealer
     )
     assert not scenario.resumes()
     assert scenario.resumes()
@@ -433,7 +433,7 @@ def test_one_virtual_host_does_not_open_tickets_of_another(scenario: SessionScen
 
 @pytest.mark.parametrize("change", ["mode", "trust"])
 def test_another_way_of_judging_clients(scenario: SessionScenario, change: str) -> None:
-    keys = scenario.server.ticket_sealer
+    keys = scenario.server.parameters.ticket_sealer
     scenario.client = replace(scenario.client, credentials=authority.issue("client.example"))
     scenario.server = replace(
         scenario.server, client_auth="optional", client_trust=authority.trust, ticket_keys=keys
@@ -610,7 +610,7 @@ def test_no_chain_of_resumptions_outlives_the_week(scenario: SessionScenario) ->
 
 def test_a_suite_of_another_hash(scenario: SessionScenario) -> None:
     scenario.server = replace(scenario.server, cipher_suites=[SHA256])
-    keys = scenario.server.ticket_sealer
+    keys = scenario.server.parameters.ticket_sealer
     scenario.connect()
     scenario.server = replace(scenario.server, cipher_suites=[SHA384], ticket_keys=keys)
     client, _ = scenario.connect()
@@ -706,12 +706,14 @@ def test_a_key_that_has_gone_from_the_second_hello(
 ) -> None:
     scenario.connect()
     scenario.server = replace(
-        scenario.server, require_cookie=True, ticket_keys=scenario.server.ticket_sealer
+        scenario.server, require_cookie=True, ticket_keys=scenario.server.parameters.ticket_sealer
     )
     client, server = connections(scenario.client, scenario.server)
     advance(client, server)
     advance(server, client)
-    [psk] = client_hello.psks_to_offer(scenario.client, scenario.session_store.sessions[-1], ())
+    [psk] = client_hello.psks_to_offer(
+        scenario.client.parameters, scenario.session_store.sessions[-1], ()
+    )
     others = [replace(psk, identity=b"another")] if instead == "another" else []
     monkeypatch.setattr(client_hello, "psks_to_offer", always(others))
     advance(client, server)
@@ -754,7 +756,9 @@ def test_a_server_that_resumes_with_another_hash(
     scenario.server = replace(scenario.server, cipher_suites=[SHA256])
     scenario.connect()
     scenario.server = replace(
-        scenario.server, cipher_suites=[SHA384], ticket_keys=scenario.server.ticket_sealer
+        scenario.server,
+        cipher_suites=[SHA384],
+        ticket_keys=scenario.server.parameters.ticket_sealer,
     )
     resumes_with(monkeypatch, 0x1302)
     client, server = connections(scenario.client, scenario.server)

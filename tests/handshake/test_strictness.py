@@ -93,7 +93,7 @@ def second_hello_refused(
 
 def test_a_second_hello_has_the_one_key_share_asked_for() -> None:
     # RFC 9846 4.3.8
-    x25519 = next(iter(CLIENT.group_table.values()))
+    x25519 = next(iter(CLIENT.parameters.group_table.values()))
     added = second_hello_refused(
         RETRYING, lambda shares: {**shares, x25519.code: x25519.generate().public}
     )
@@ -103,7 +103,7 @@ def test_a_second_hello_has_the_one_key_share_asked_for() -> None:
 def test_a_second_hello_keeps_its_key_shares_where_only_a_cookie_was_asked_for() -> None:
     # RFC 9846 4.2.2
     config = replace(SERVER, require_cookie=True)
-    x25519 = next(iter(CLIENT.group_table.values()))
+    x25519 = next(iter(CLIENT.parameters.group_table.values()))
     changed = second_hello_refused(config, lambda shares: {x25519.code: x25519.generate().public})
     assert changed is AlertDescription.illegal_parameter
 

@@ -80,7 +80,7 @@ async def test_the_client_may_add_to_it(
     server.settled()
     [(peer,)] = hook.calls
     assert isinstance(peer, Peer)
-    assert peer.certificates == server_config.candidates[0].chain
+    assert peer.certificates == server_config.parameters.candidates[0].chain
     assert peer.server_name == NAME
     assert peer.error is None
     assert peer.path == (*peer.certificates, ca.certificate)
@@ -228,9 +228,9 @@ async def test_the_server_may_add_to_it(
     hook = make_hook(None)
     client, server = await run_handshake(answering, replace(asking, verify=hook), await connect())
     client.settled()
-    assert server.settled().peer_certificates == answering.candidates[0].chain
+    assert server.settled().peer_certificates == answering.parameters.candidates[0].chain
     [(peer,)] = hook.calls
-    assert peer.certificates == answering.candidates[0].chain
+    assert peer.certificates == answering.parameters.candidates[0].chain
     assert peer.server_name is None
     assert peer.path == (*peer.certificates, ca.certificate)
 
@@ -288,7 +288,7 @@ async def test_nobody_is_asked_about_a_client_without_a_certificate(
 
 
 async def test_pins(ca: CA, client_config: ClientConfig, server_config: ServerConfig) -> None:
-    leaf = server_config.candidates[0].chain[0]
+    leaf = server_config.parameters.candidates[0].chain[0]
     other = spki_pin(CA().certificate)
 
     async def meets(*pins: str) -> bool:

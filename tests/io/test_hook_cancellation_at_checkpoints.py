@@ -147,7 +147,7 @@ def server_selects(hook: Dawdler, client: ClientConfig, server: ServerConfig) ->
 
 
 def server_staples(hook: Dawdler, client: ClientConfig, server: ServerConfig) -> Configs:
-    [credentials] = server.candidates
+    [credentials] = server.parameters.candidates
     client = replace(client, verify=[at_once])  # or else it does not ask for a response
     return client, replace(server, credentials=credentials.stapling(hook.staple))
 

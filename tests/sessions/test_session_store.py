@@ -174,6 +174,6 @@ def test_unverified_sessions_do_not_leave_their_configuration() -> None:
 
 def test_each_configuration_has_a_store_of_its_own() -> None:
     one = ClientConfig()
-    assert one.sessions is not None
-    assert replace(one).sessions is not one.sessions
-    assert ClientConfig(resumption=False).sessions is None
+    assert one.parameters.sessions is not None
+    assert replace(one).parameters.sessions is not one.parameters.sessions
+    assert ClientConfig(resumption=False).parameters.sessions is None

@@ -179,7 +179,7 @@ def test_what_is_stored_is_sealed_and_good_for_its_server_only(
     scenario.server = replace(
         scenario.server,
         credentials=authority.issue("test.example"),
-        ticket_keys=scenario.server.ticket_sealer,
+        ticket_keys=scenario.server.parameters.ticket_sealer,
     )
     assert not scenario.resumes()
     assert scenario.resumes()

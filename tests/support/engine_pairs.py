@@ -184,5 +184,6 @@ def fixed_group(code: int, generate: Callable[[], EphemeralKey]) -> Group:
 def with_groups(config: AnyConfig, *groups: Group) -> AnyConfig:
     """A copy of ``config`` that has these groups and no others."""
     copy = replace(config)
-    object.__setattr__(copy, "group_table", {group.code: group for group in groups})
+    table = {group.code: group for group in groups}
+    vars(copy)["parameters"] = replace(copy.parameters, group_table=table)
     return copy

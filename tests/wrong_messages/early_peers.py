@@ -65,7 +65,7 @@ class EarlyClientPeer(ClientPeer):
     def first_hello(self) -> ClientHello:
         hello = super().first_hello()
         hello = replace(hello, extensions={**hello.extensions, E.early_data: b""})
-        config, now = self.engine_config, datetime.datetime.now(datetime.UTC)
+        config, now = self.engine_config.parameters, datetime.datetime.now(datetime.UTC)
         session = ServerSession(
             SUITE, now, now, None, SECRET, b"h2", max_early_data_size=MAX_EARLY_DATA
         )
@@ -122,8 +122,8 @@ def early_client_config() -> ClientConfig:
         alpn_protocol="h2",
         max_early_data_size=MAX_EARLY_DATA,
     )
-    assert config.sessions is not None
-    config.sessions.put(session)
+    assert config.parameters.sessions is not None
+    config.parameters.sessions.put(session)
     return config
 
 

@@ -64,7 +64,7 @@ class ResumedClientPeer(ClientPeer):
         self, deviations: Mapping[str, Deviation], *, octet_by_octet: bool = False
     ) -> None:
         super().__init__(deviations, octet_by_octet=octet_by_octet)
-        config, now = self.engine_config, datetime.datetime.now(datetime.UTC)
+        config, now = self.engine_config.parameters, datetime.datetime.now(datetime.UTC)
         session = ServerSession(SUITE, now, now, None, SECRET)
         context = ticket_context(config, credentials, self.first_hello())
         ticket = config.ticket_sealer.seal(session.encode(), context)

@@ -87,7 +87,7 @@ async def serve(service: Service, config: ServerConfig, *, host: str, port: int)
                 raise click.ClickException(
                     f"cannot listen on {host}:{port}: {describe(error)}"
                 ) from error
-            _announce(listeners, config.candidates[0].chain[0])
+            _announce(listeners, config.parameters.candidates[0].chain[0])
             async for _ in signals:
                 break
             nursery.cancel_scope.cancel()

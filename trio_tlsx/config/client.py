@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeAlias
 
+from ..crypto.groups import Group
 from ..crypto.signatures import CLIENT_ONLY_SCHEMES
 from ..errors import ConfigError
 from ..messages.info import CertificateRequest
@@ -13,10 +15,10 @@ from ..pki.credentials import Credentials
 from ..pki.trust import TrustStore
 from ..sessions.client import MemorySessionStore, SessionStore
 from ..sessions.external_psk import MAX_PSKS, ExternalPSK, list_psks
-from .common import CommonConfig
+from .common import CommonConfig, CommonParameters, resolve_common
 from .names import GROUP_ALIASES, look_up
 
-__all__ = ["ClientConfig"]
+__all__ = ["ClientConfig", "ClientParameters"]
 
 #: Who a client is for a server, if it is anybody.
 ClientIdentity: TypeAlias = Credentials | Sequence[Credentials] | None
@@ -105,70 +107,117 @@ class ClientConfig(CommonConfig):
     timestamps: bool = False
     psks: Sequence[ExternalPSK] = ()
 
-    psk_required: bool = field(init=False, repr=False, compare=False)
-    asks_for_ocsp: bool = field(init=False, repr=False, compare=False)
-    sessions: SessionStore | None = field(init=False, repr=False, compare=False)
-    key_share_codes: frozenset[int] | None = field(init=False, repr=False, compare=False)
-
     def __post_init__(self) -> None:
-        super().__post_init__()
-        if legacy := [s.name for s in self.scheme_table if s in CLIENT_ONLY_SCHEMES]:
-            raise ConfigError(
-                f"{', '.join(legacy)}: for signatures of clients (RFC 9963), a server has none"
-            )
-        if self.candidates and self.select_credentials is not None:
-            raise ConfigError("a client needs credentials= or select_credentials=, not both")
-        if (self.session_store is None) != (not self.session_context):
-            raise ConfigError(
-                "a session_store and its session_context come together: a session made under one "
-                "trust must not be resumed under another, so name the trust"
-            )
-        if self.session_store is not None and self.insecure_skip_verification:
-            raise ConfigError(
-                "a session_store is for sessions of verified servers: not with "
-                "insecure_skip_verification"
-            )
-        stapling = bool(self.verifiers) if self.ocsp_stapling is None else self.ocsp_stapling
-        object.__setattr__(self, "asks_for_ocsp", stapling)
-        object.__setattr__(self, "key_share_codes", self._key_share_codes())
-        self._resolve_psks()
-        resumes = self.resumption and not self.psk_required
-        object.__setattr__(self, "sessions", self._sessions() if resumes else None)
+        _ = self.parameters  # a mistake is raised when the configuration is made
 
-    def _key_share_codes(self) -> frozenset[int] | None:
-        if self.key_shares is None:
-            return None
-        if not self.key_shares:
-            return frozenset()
-        offered = self.group_table.values()
-        shares = look_up("key share", self.key_shares, offered, GROUP_ALIASES)
-        return frozenset(group.code for group in shares)
+    @cached_property
+    def parameters(self) -> ClientParameters:
+        """The options as the handshake uses them, resolved once."""
+        return _resolve(self)
 
-    def _resolve_psks(self) -> None:
-        psks = list_psks(self.psks)
-        if len(psks) > MAX_PSKS:
-            raise ConfigError(f"a client offers {MAX_PSKS} PSKs at most, not {len(psks)}")
-        judges = self.insecure_skip_verification or self.verify_replaces_builtin
-        required = bool(psks) and self.trust is None and not judges
-        object.__setattr__(self, "psks", psks)
-        object.__setattr__(self, "psk_required", required)
-        if not required:
-            return
-        if self.verifiers or self.candidates or self.select_credentials or self.session_store:
-            raise ConfigError(
-                "with psks and without trust there will be no certificates (nor sessions made "
-                "with them): give trust=TrustStore.platform(), say, to take either"
-            )
-        # A suite with another hash than all the keys' could only fail.
-        suites = {
-            suite.code: suite
-            for suite in self.suite_table.values()
-            if any(psk.imported or psk.hash_function is suite.hash for psk in psks)
-        }
-        if not suites:
-            raise ConfigError("none of the cipher_suites goes with the hash of one of the psks")
-        object.__setattr__(self, "suite_table", suites)
 
-    def _sessions(self) -> SessionStore:
-        # A store of our own is never copied to another configuration, so it needs no context.
-        return MemorySessionStore() if self.session_store is None else self.session_store
+@dataclass(frozen=True, kw_only=True)
+class ClientParameters(CommonParameters):
+    """A :class:`ClientConfig` as the handshake uses it, with its own store of sessions."""
+
+    trust: TrustStore | None
+    key_share_codes: frozenset[int] | None
+    select_credentials: SelectClientCredentials | None
+    middlebox_compatibility: bool
+    insecure_skip_verification: bool
+    sessions: SessionStore | None
+    session_context: bytes
+    verify_on_resumption: bool
+    asks_for_ocsp: bool
+    timestamps: bool
+    psks: tuple[ExternalPSK, ...]
+    psk_required: bool
+
+
+def _resolve(config: ClientConfig) -> ClientParameters:
+    common = resolve_common(config)
+    _check_options(config, common)
+    psks = _list_psks(config.psks)
+    verified = not (config.insecure_skip_verification or config.verify_replaces_builtin)
+    psk_required = bool(psks) and config.trust is None and verified
+    if psk_required:
+        common = _with_psks_alone(config, common, psks)
+    stapling = bool(common.verifiers) if config.ocsp_stapling is None else config.ocsp_stapling
+    return ClientParameters(
+        **vars(common),
+        trust=config.trust,
+        key_share_codes=_key_share_codes(config.key_shares, common.group_table),
+        select_credentials=config.select_credentials,
+        middlebox_compatibility=config.middlebox_compatibility,
+        insecure_skip_verification=config.insecure_skip_verification,
+        sessions=_session_store(config) if config.resumption and not psk_required else None,
+        session_context=config.session_context,
+        verify_on_resumption=config.verify_on_resumption,
+        asks_for_ocsp=stapling,
+        timestamps=config.timestamps,
+        psks=psks,
+        psk_required=psk_required,
+    )
+
+
+def _check_options(config: ClientConfig, common: CommonParameters) -> None:
+    if legacy := [s.name for s in common.scheme_table if s in CLIENT_ONLY_SCHEMES]:
+        raise ConfigError(
+            f"{', '.join(legacy)}: for signatures of clients (RFC 9963), a server has none"
+        )
+    if common.candidates and config.select_credentials is not None:
+        raise ConfigError("a client needs credentials= or select_credentials=, not both")
+    if (config.session_store is None) != (not config.session_context):
+        raise ConfigError(
+            "a session_store and its session_context come together: a session made under one "
+            "trust must not be resumed under another, so name the trust"
+        )
+    if config.session_store is not None and config.insecure_skip_verification:
+        raise ConfigError(
+            "a session_store is for sessions of verified servers: not with "
+            "insecure_skip_verification"
+        )
+
+
+def _key_share_codes(
+    names: Sequence[str] | None, group_table: Mapping[int, Group]
+) -> frozenset[int] | None:
+    if names is None:
+        return None
+    if not names:
+        return frozenset()
+    shares = look_up("key share", names, group_table.values(), GROUP_ALIASES)
+    return frozenset(group.code for group in shares)
+
+
+def _list_psks(psks: Sequence[ExternalPSK]) -> tuple[ExternalPSK, ...]:
+    listed = list_psks(psks)
+    if len(listed) > MAX_PSKS:
+        raise ConfigError(f"a client offers {MAX_PSKS} PSKs at most, not {len(listed)}")
+    return listed
+
+
+def _with_psks_alone(
+    config: ClientConfig, common: CommonParameters, psks: Sequence[ExternalPSK]
+) -> CommonParameters:
+    """Check what goes with PSKs and no certificates; leave out the suites that no PSK can use."""
+    certified = common.verifiers or common.candidates or config.select_credentials
+    if certified or config.session_store:
+        raise ConfigError(
+            "with psks and without trust there will be no certificates (nor sessions made "
+            "with them): give trust=TrustStore.platform(), say, to take either"
+        )
+    # A suite with another hash than all the keys' could only fail.
+    suites = {
+        suite.code: suite
+        for suite in common.suite_table.values()
+        if any(psk.imported or psk.hash_function is suite.hash for psk in psks)
+    }
+    if not suites:
+        raise ConfigError("none of the cipher_suites goes with the hash of one of the psks")
+    return replace(common, suite_table=suites)
+
+
+def _session_store(config: ClientConfig) -> SessionStore:
+    # A store of our own is never copied to another configuration, so it needs no context.
+    return MemorySessionStore() if config.session_store is None else config.session_store

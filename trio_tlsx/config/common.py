@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from typing import TypeAlias
 
 from ..clock import Clock, utc_now
@@ -22,24 +22,15 @@ from ..record.protection import (
 from .key_log import KeyLog, key_log_writer
 from .names import GROUP_ALIASES, encode_alpn, look_up
 
-__all__ = ["MIN_KEY_UPDATE_BYTES", "CommonConfig", "Verify"]
+__all__ = [
+    "MIN_KEY_UPDATE_BYTES",
+    "CommonConfig",
+    "CommonParameters",
+    "Verify",
+    "resolve_common",
+]
 
 MIN_KEY_UPDATE_BYTES = 2**14
-
-
-def _list_credentials(
-    credentials: Credentials | Sequence[Credentials] | None,
-) -> tuple[Credentials, ...]:
-    if credentials is None:
-        return ()
-    candidates = (credentials,) if isinstance(credentials, Credentials) else tuple(credentials)
-    for candidate in candidates:
-        if not isinstance(candidate, Credentials):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigError(
-                f"credentials holds a {type(candidate).__name__}: "
-                "give Credentials, made by Credentials.from_pem_files(...) or the like"
-            )
-    return candidates
 
 
 #: Trusts a peer by giving nothing, at once or later; refuses it by raising CertificateError.
@@ -48,7 +39,7 @@ Verify: TypeAlias = Callable[[Peer], Awaitable[None] | None]
 
 @dataclass(frozen=True)
 class CommonConfig:
-    """What both roles have; the fields with ``init=False`` are derived from the others."""
+    """The options that clients and servers share."""
 
     _: KW_ONLY
     credentials: Credentials | Sequence[Credentials] | None = None
@@ -67,46 +58,98 @@ class CommonConfig:
     psk_without_key_exchange: bool = False
     clock: Clock = utc_now
 
-    verifiers: tuple[Verify, ...] = field(init=False, repr=False, compare=False)
-    candidates: tuple[Credentials, ...] = field(init=False, repr=False, compare=False)
-    alpn: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
-    suite_table: Mapping[int, CipherSuite] = field(init=False, repr=False, compare=False)
-    group_table: Mapping[int, Group] = field(init=False, repr=False, compare=False)
-    scheme_table: tuple[SignatureScheme, ...] = field(init=False, repr=False, compare=False)
-    compressors: Mapping[int, CertificateCompressor] = field(init=False, repr=False, compare=False)
-    write_key_log: Callable[[str], object] | None = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        suites = look_up("cipher suite", self.cipher_suites, CIPHER_SUITES.values())
-        groups = look_up("group", self.groups, GROUPS.values(), GROUP_ALIASES)
-        schemes = look_up("signature scheme", self.signature_schemes, CERTIFICATE_VERIFY_SCHEMES)
-        if not MIN_RECORD_SIZE_LIMIT <= self.record_size_limit <= MAX_INNER_PLAINTEXT_LENGTH:
+@dataclass(frozen=True, kw_only=True)
+class CommonParameters:
+    """The options of a configuration as the handshake of either role uses them.
+
+    They are resolved once, when the configuration is made: names are looked up, values are
+    checked, and what has a default has it. All connections of the configuration share them.
+    """
+
+    verifiers: tuple[Verify, ...]
+    candidates: tuple[Credentials, ...]
+    alpn: tuple[bytes, ...]
+    suite_table: Mapping[int, CipherSuite]
+    group_table: Mapping[int, Group]
+    scheme_table: tuple[SignatureScheme, ...]
+    compressors: Mapping[int, CertificateCompressor]
+    record_size_limit: int
+    max_fragment_size: int
+    key_update_bytes: int | None
+    write_key_log: Callable[[str], object] | None
+    verify_replaces_builtin: bool
+    grease: bool
+    psk_without_key_exchange: bool
+    clock: Clock
+
+
+def resolve_common(config: CommonConfig) -> CommonParameters:
+    """Resolve the options that both roles have.
+
+    Raises:
+        ConfigError: a name is unknown or a value out of range.
+    """
+    _check_sizes(config)
+    suites = look_up("cipher suite", config.cipher_suites, CIPHER_SUITES.values())
+    groups = look_up("group", config.groups, GROUPS.values(), GROUP_ALIASES)
+    schemes = look_up("signature scheme", config.signature_schemes, CERTIFICATE_VERIFY_SCHEMES)
+    return CommonParameters(
+        verifiers=_list_verifiers(config),
+        candidates=_list_credentials(config.credentials),
+        alpn=encode_alpn(config.alpn_protocols),
+        suite_table={suite.code: suite for suite in suites},
+        group_table={group.code: group for group in groups},
+        scheme_table=schemes,
+        compressors=compressors_of(config.certificate_compression),
+        record_size_limit=config.record_size_limit,
+        max_fragment_size=config.max_fragment_size,
+        key_update_bytes=config.key_update_bytes,
+        write_key_log=None if config.key_log is None else key_log_writer(config.key_log),
+        verify_replaces_builtin=config.verify_replaces_builtin,
+        grease=config.grease,
+        psk_without_key_exchange=config.psk_without_key_exchange,
+        clock=config.clock,
+    )
+
+
+def _check_sizes(config: CommonConfig) -> None:
+    if not MIN_RECORD_SIZE_LIMIT <= config.record_size_limit <= MAX_INNER_PLAINTEXT_LENGTH:
+        raise ConfigError(
+            f"record_size_limit is {config.record_size_limit} bytes; RFC 8449 allows "
+            f"{MIN_RECORD_SIZE_LIMIT} to {MAX_INNER_PLAINTEXT_LENGTH}"
+        )
+    if not MIN_RECORD_SIZE_LIMIT <= config.max_fragment_size <= MAX_PLAINTEXT_LENGTH:
+        raise ConfigError(
+            f"max_fragment_size is {config.max_fragment_size} bytes; "
+            f"{MIN_RECORD_SIZE_LIMIT} to {MAX_PLAINTEXT_LENGTH} are allowed"
+        )
+    if config.key_update_bytes is not None and config.key_update_bytes < MIN_KEY_UPDATE_BYTES:
+        raise ConfigError(
+            f"key_update_bytes is {config.key_update_bytes}; below {MIN_KEY_UPDATE_BYTES} "
+            "the updates would cost more than the data"
+        )
+
+
+def _list_verifiers(config: CommonConfig) -> tuple[Verify, ...]:
+    verifiers = (config.verify,) if callable(config.verify) else tuple(config.verify)
+    if not all(map(callable, verifiers)):
+        raise ConfigError("verify is a function that is called with the peer, or several")
+    if config.verify_replaces_builtin and not verifiers:
+        raise ConfigError("verify_replaces_builtin=True needs verify=: nothing else would ask")
+    return verifiers
+
+
+def _list_credentials(
+    credentials: Credentials | Sequence[Credentials] | None,
+) -> tuple[Credentials, ...]:
+    if credentials is None:
+        return ()
+    candidates = (credentials,) if isinstance(credentials, Credentials) else tuple(credentials)
+    for candidate in candidates:
+        if not isinstance(candidate, Credentials):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError(
-                f"record_size_limit is {self.record_size_limit} bytes; RFC 8449 allows "
-                f"{MIN_RECORD_SIZE_LIMIT} to {MAX_INNER_PLAINTEXT_LENGTH}"
+                f"credentials holds a {type(candidate).__name__}: "
+                "give Credentials, made by Credentials.from_pem_files(...) or the like"
             )
-        if not MIN_RECORD_SIZE_LIMIT <= self.max_fragment_size <= MAX_PLAINTEXT_LENGTH:
-            raise ConfigError(
-                f"max_fragment_size is {self.max_fragment_size} bytes; "
-                f"{MIN_RECORD_SIZE_LIMIT} to {MAX_PLAINTEXT_LENGTH} are allowed"
-            )
-        if self.key_update_bytes is not None and self.key_update_bytes < MIN_KEY_UPDATE_BYTES:
-            raise ConfigError(
-                f"key_update_bytes is {self.key_update_bytes}; below {MIN_KEY_UPDATE_BYTES} "
-                "the updates would cost more than the data"
-            )
-        resolve = object.__setattr__  # the dataclass is frozen for everyone else
-        verifiers = (self.verify,) if callable(self.verify) else tuple(self.verify)
-        if not all(map(callable, verifiers)):
-            raise ConfigError("verify is a function that is called with the peer, or several")
-        if self.verify_replaces_builtin and not verifiers:
-            raise ConfigError("verify_replaces_builtin=True needs verify=: nothing else would ask")
-        resolve(self, "verifiers", verifiers)
-        resolve(self, "candidates", _list_credentials(self.credentials))
-        resolve(self, "alpn", encode_alpn(self.alpn_protocols))
-        resolve(self, "suite_table", {suite.code: suite for suite in suites})
-        resolve(self, "group_table", {group.code: group for group in groups})
-        resolve(self, "scheme_table", schemes)
-        resolve(self, "compressors", compressors_of(self.certificate_compression))
-        log = None if self.key_log is None else key_log_writer(self.key_log)
-        resolve(self, "write_key_log", log)
+    return candidates

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, TypeAlias
 
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from ..errors import ConfigError
@@ -18,9 +20,9 @@ from ..sessions.anti_replay import AntiReplayCache, MemoryAntiReplayCache
 from ..sessions.external_psk import FindPSK, PSKs, psk_finder
 from ..sessions.ticket_keys import TicketKeys
 from ..sessions.ticket_store import TicketApplicationData, TicketStore, application_data_source
-from .common import CommonConfig
+from .common import CommonConfig, CommonParameters, resolve_common
 
-__all__ = ["MAX_EARLY_DATA_SIZE", "MAX_TICKETS_ISSUED", "ServerConfig"]
+__all__ = ["MAX_EARLY_DATA_SIZE", "MAX_TICKETS_ISSUED", "ServerConfig", "ServerParameters"]
 
 #: CA names that a server sends, in bytes. Beyond that a client may send any certificate: a list
 #: of everybody, such as a platform's CAs, guides nobody.
@@ -129,74 +131,119 @@ class ServerConfig(CommonConfig):
     anti_replay_cache: AntiReplayCache | None = None
     psks: PSKs = ()
 
-    early_data_register: AntiReplayCache | None = field(init=False, repr=False, compare=False)
-    find_psk: FindPSK | None = field(init=False, repr=False, compare=False)
-    ticket_sealer: TicketKeys = field(init=False, repr=False, compare=False)
-    make_ticket_application_data: Callable[[Negotiated], bytes] = field(
-        init=False, repr=False, compare=False
-    )
-    client_policy: bytes = field(init=False, repr=False, compare=False)
-
-    client_authorities: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
-
     def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "find_psk", psk_finder(self.psks))
-        if self.candidates and self.select_credentials is not None:
-            raise ConfigError(
-                "a server needs either credentials= or select_credentials=, not both"
-            )
-        certified = bool(self.candidates) or self.select_credentials is not None
-        if not certified and self.find_psk is None:
-            raise ConfigError("a server needs credentials=, select_credentials= or psks=")
-        if not certified and self.client_auth != "none":
-            raise ConfigError(
-                "a server with psks alone asks for no certificates (RFC 9846 4.4.2): "
-                "client_auth needs credentials"
-            )
-        if self.client_auth not in ("none", "optional", "required"):
-            raise ConfigError(
-                f"client_auth is 'none', 'optional' or 'required', not {self.client_auth!r}"
-            )
-        trusting = self.client_trust is not None or self.verify_replaces_builtin
-        if self.client_auth != "none" and not trusting:
-            raise ConfigError(f"client_auth={self.client_auth!r} needs client_trust")
-        if self.client_auth == "none" and self.client_trust is not None:
-            raise ConfigError("client_trust is of no use unless client_auth asks for certificates")
-        trusted = self.client_trust.certificates if self.client_trust is not None else ()
-        authorities = tuple(dict.fromkeys(ca.subject.public_bytes() for ca in trusted))
-        if sum(len(name) + 2 for name in authorities) > MAX_AUTHORITIES_LENGTH:
-            authorities = ()
-        object.__setattr__(self, "client_authorities", authorities)
-        if not 0 <= self.tickets <= MAX_TICKETS_ISSUED:
-            raise ConfigError(f"tickets is {self.tickets}; 0 to {MAX_TICKETS_ISSUED} are allowed")
-        keys = TicketKeys(clock=self.clock) if self.ticket_keys is None else self.ticket_keys
-        object.__setattr__(self, "ticket_sealer", keys)
-        rider = application_data_source(self.ticket_application_data)
-        object.__setattr__(self, "make_ticket_application_data", rider)
-        object.__setattr__(self, "client_policy", self._client_policy())
-        object.__setattr__(self, "early_data_register", self._early_data_register())
+        _ = self.parameters  # a mistake is raised when the configuration is made
 
-    def _early_data_register(self) -> AntiReplayCache | None:
-        if not 0 <= self.max_early_data_size <= MAX_EARLY_DATA_SIZE:
-            raise ConfigError(
-                f"max_early_data_size is {self.max_early_data_size} bytes; "
-                f"0 to {MAX_EARLY_DATA_SIZE} are allowed"
-            )
-        if not self.max_early_data_size:
-            return None
-        if self.anti_replay_cache is not None:
-            return self.anti_replay_cache
-        if self.ticket_keys is not None:
-            raise ConfigError(
-                "max_early_data_size with ticket_keys needs anti_replay_cache: early data could "
-                "be replayed to servers that accept these tickets but do not ask the same cache"
-            )
-        return MemoryAntiReplayCache(clock=self.clock)
+    @cached_property
+    def parameters(self) -> ServerParameters:
+        """The options as the handshake uses them, resolved once."""
+        return _resolve(self)
 
-    def _client_policy(self) -> bytes:
-        """A digest of how clients are judged; tickets are good under the same policy only."""
-        digest = hashlib.sha256(self.client_auth.encode())
-        for certificate in self.client_trust.certificates if self.client_trust else ():
-            digest.update(certificate.fingerprint(hashes.SHA256()))
-        return digest.digest()
+
+@dataclass(frozen=True, kw_only=True)
+class ServerParameters(CommonParameters):
+    """A :class:`ServerConfig` as the handshake uses it, with its own ticket keys and cache."""
+
+    select_credentials: SelectServerCredentials | None
+    client_auth: Literal["none", "optional", "required"]
+    client_trust: TrustStore | None
+    client_authorities: tuple[bytes, ...]
+    client_policy: bytes
+    require_cookie: bool
+    tickets: int
+    ticket_sealer: TicketKeys
+    ticket_store: TicketStore | None
+    make_ticket_application_data: Callable[[Negotiated], bytes] = field(repr=False)
+    max_early_data_size: int
+    early_data_register: AntiReplayCache | None
+    find_psk: FindPSK | None
+
+
+def _resolve(config: ServerConfig) -> ServerParameters:
+    common = resolve_common(config)
+    find_psk = psk_finder(config.psks)
+    _check_client_auth(config)
+    _check_identity(config, common, find_psk)
+    _check_limits(config)
+    keys = TicketKeys(clock=config.clock) if config.ticket_keys is None else config.ticket_keys
+    trusted = () if config.client_trust is None else config.client_trust.certificates
+    return ServerParameters(
+        **vars(common),
+        select_credentials=config.select_credentials,
+        client_auth=config.client_auth,
+        client_trust=config.client_trust,
+        client_authorities=_authorities(trusted),
+        client_policy=_client_policy(config.client_auth, trusted),
+        require_cookie=config.require_cookie,
+        tickets=config.tickets,
+        ticket_sealer=keys,
+        ticket_store=config.ticket_store,
+        make_ticket_application_data=application_data_source(config.ticket_application_data),
+        max_early_data_size=config.max_early_data_size,
+        early_data_register=_anti_replay_cache(config),
+        find_psk=find_psk,
+    )
+
+
+def _check_identity(
+    config: ServerConfig, common: CommonParameters, find_psk: FindPSK | None
+) -> None:
+    if common.candidates and config.select_credentials is not None:
+        raise ConfigError("a server needs either credentials= or select_credentials=, not both")
+    certified = bool(common.candidates) or config.select_credentials is not None
+    if not certified and find_psk is None:
+        raise ConfigError("a server needs credentials=, select_credentials= or psks=")
+    if not certified and config.client_auth != "none":
+        raise ConfigError(
+            "a server with psks alone asks for no certificates (RFC 9846 4.4.2): "
+            "client_auth needs credentials"
+        )
+
+
+def _check_client_auth(config: ServerConfig) -> None:
+    if config.client_auth not in ("none", "optional", "required"):
+        raise ConfigError(
+            f"client_auth is 'none', 'optional' or 'required', not {config.client_auth!r}"
+        )
+    trusting = config.client_trust is not None or config.verify_replaces_builtin
+    if config.client_auth != "none" and not trusting:
+        raise ConfigError(f"client_auth={config.client_auth!r} needs client_trust")
+    if config.client_auth == "none" and config.client_trust is not None:
+        raise ConfigError("client_trust is of no use unless client_auth asks for certificates")
+
+
+def _check_limits(config: ServerConfig) -> None:
+    if not 0 <= config.tickets <= MAX_TICKETS_ISSUED:
+        raise ConfigError(f"tickets is {config.tickets}; 0 to {MAX_TICKETS_ISSUED} are allowed")
+    if not 0 <= config.max_early_data_size <= MAX_EARLY_DATA_SIZE:
+        raise ConfigError(
+            f"max_early_data_size is {config.max_early_data_size} bytes; "
+            f"0 to {MAX_EARLY_DATA_SIZE} are allowed"
+        )
+
+
+def _authorities(trusted: Iterable[x509.Certificate]) -> tuple[bytes, ...]:
+    """The names that clients are sent in a CertificateRequest; none if they are too many."""
+    names = tuple(dict.fromkeys(ca.subject.public_bytes() for ca in trusted))
+    return names if sum(len(name) + 2 for name in names) <= MAX_AUTHORITIES_LENGTH else ()
+
+
+def _client_policy(client_auth: str, trusted: Iterable[x509.Certificate]) -> bytes:
+    """A digest of how clients are verified; a ticket can be used under the same policy only."""
+    digest = hashlib.sha256(client_auth.encode())
+    for certificate in trusted:
+        digest.update(certificate.fingerprint(hashes.SHA256()))
+    return digest.digest()
+
+
+def _anti_replay_cache(config: ServerConfig) -> AntiReplayCache | None:
+    if not config.max_early_data_size:
+        return None
+    if config.anti_replay_cache is not None:
+        return config.anti_replay_cache
+    if config.ticket_keys is not None:
+        raise ConfigError(
+            "max_early_data_size with ticket_keys needs anti_replay_cache: early data could "
+            "be replayed to servers that accept these tickets but do not ask the same cache"
+        )
+    return MemoryAntiReplayCache(clock=config.clock)

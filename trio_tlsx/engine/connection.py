@@ -117,7 +117,7 @@ class Connection:
             config,
             server_name.host,
             lambda hs: client_handshake(
-                hs, config, server_name, server_port, data, resend=resend_early_data
+                hs, config.parameters, server_name, server_port, data, resend=resend_early_data
             ),
             observer,
         )
@@ -125,7 +125,9 @@ class Connection:
     @classmethod
     def server(cls, config: ServerConfig, *, observer: Observer | None = None) -> Connection:
         """The side that is spoken to."""
-        return cls(True, config, None, lambda hs: server_handshake(hs, config), observer)
+        return cls(
+            True, config, None, lambda hs: server_handshake(hs, config.parameters), observer
+        )
 
     # The handshake
 
@@ -143,7 +145,8 @@ class Connection:
 
     @property
     def keeps_sessions(self) -> bool:
-        return isinstance(self._config, ClientConfig) and self._config.sessions is not None
+        config = self._config
+        return isinstance(config, ClientConfig) and config.parameters.sessions is not None
 
     @property
     def ssl_object(self) -> ConnectionNames:

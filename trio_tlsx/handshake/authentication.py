@@ -11,8 +11,8 @@ from types import MappingProxyType
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from ..config.client import ClientConfig
-from ..config.server import ServerConfig
+from ..config.client import ClientParameters
+from ..config.server import ServerParameters
 from ..crypto import signatures
 from ..crypto.cipher_suites import CipherSuite
 from ..crypto.key_schedule import finished_verify_data
@@ -153,7 +153,7 @@ def expect_certificate_verify(
 
 def verify_peer(
     hs: Handshake,
-    config: ClientConfig | ServerConfig,
+    config: ClientParameters | ServerParameters,
     certificate: Certificate | None,
     chain: tuple[x509.Certificate, ...],
     server_name: str | None,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import urandom
 
-from ..config.client import ClientConfig
+from ..config.client import ClientParameters
 from ..crypto.cipher_suites import CipherSuite
 from ..crypto.groups import EphemeralKey, Group
 from ..crypto.signatures import CERTIFICATE_ONLY_SCHEMES
@@ -42,7 +42,7 @@ _E = ExtensionType
 
 def client_handshake(
     hs: Handshake,
-    config: ClientConfig,
+    config: ClientParameters,
     server_name: ServerName,
     port: int | None = None,
     data: bytes = b"",
@@ -119,7 +119,7 @@ def client_handshake(
     return (yield from client13.run(hs, offer, suite, group, shared_secret))
 
 
-def initial_groups(config: ClientConfig) -> Sequence[Group]:
+def initial_groups(config: ClientParameters) -> Sequence[Group]:
     """The groups that a first ClientHello has key shares for, the most wanted first.
 
     Unless the configuration says it, that is the first of each kind: a server that knows of no
@@ -135,7 +135,7 @@ def initial_groups(config: ClientConfig) -> Sequence[Group]:
 
 
 def client_hello(
-    config: ClientConfig, server_name: ServerName, shares: Mapping[int, EphemeralKey]
+    config: ClientParameters, server_name: ServerName, shares: Mapping[int, EphemeralKey]
 ) -> ClientHello:
     extensions: dict[int, bytes] = {}
     if server_name.sni is not None:
@@ -170,21 +170,21 @@ def client_hello(
     )
 
 
-def external_psks(config: ClientConfig) -> Sequence[Psk[Session]]:
+def external_psks(config: ClientParameters) -> Sequence[Psk[Session]]:
     """The keys from outside, as they go with our suites."""
     suites = config.suite_table.values()
     return [psk for external in config.psks for psk in psks_of(external, suites)]
 
 
 def psks_to_offer(
-    config: ClientConfig, session: Session | None, external: Sequence[Psk[Session]]
+    config: ClientParameters, session: Session | None, external: Sequence[Psk[Session]]
 ) -> Sequence[Psk[Session]]:
     """The keys that we have for this server, a session's first; its age is that of the moment."""
     return external if session is None else [psk_of(session, config.clock()), *external]
 
 
 def chosen_psk(
-    config: ClientConfig, psks: Sequence[Psk[Session]], suite: CipherSuite, answer: ServerHello
+    config: ClientParameters, psks: Sequence[Psk[Session]], suite: CipherSuite, answer: ServerHello
 ) -> Psk[Session] | None:
     """The key that the server chose among those offered, if any (RFC 9846 4.3.11)."""
     body = answer.extensions.get(_E.pre_shared_key)
@@ -209,7 +209,7 @@ def encode_shares(shares: Mapping[int, EphemeralKey]) -> bytes:
     return ext.encode_key_shares({code: share.public for code, share in shares.items()})
 
 
-def chosen_suite(config: ClientConfig, hello: ClientHello, answer: ServerHello) -> CipherSuite:
+def chosen_suite(config: ClientParameters, hello: ClientHello, answer: ServerHello) -> CipherSuite:
     """Check the answer's version and what it must echo; give its suite (RFC 9846 4.2.3)."""
     version = answer.extensions.get(_E.supported_versions)
     if version is None:
@@ -239,7 +239,7 @@ def chosen_suite(config: ClientConfig, hello: ClientHello, answer: ServerHello) 
 
 
 def retry_shares(
-    config: ClientConfig, shares: Mapping[int, EphemeralKey], retry: ServerHello
+    config: ClientParameters, shares: Mapping[int, EphemeralKey], retry: ServerHello
 ) -> Mapping[int, EphemeralKey]:
     """The key shares of the second ClientHello (RFC 9846 4.3.8)."""
     wanted = retry.extensions.get(_E.key_share)
@@ -275,7 +275,7 @@ def second_client_hello(
 
 
 def finish_key_exchange(
-    config: ClientConfig,
+    config: ClientParameters,
     shares: Mapping[int, EphemeralKey],
     psk: Psk[Session] | None,
     suite: CipherSuite,

@@ -8,7 +8,7 @@ from functools import partial
 
 from cryptography import x509
 
-from ..config.client import ClientConfig
+from ..config.client import ClientParameters
 from ..crypto.cipher_suites import CipherSuite
 from ..crypto.groups import Group
 from ..crypto.key_schedule import KeySchedule
@@ -52,7 +52,7 @@ class Offer:
         resend: what to send behind the handshake if the server did not take it early.
     """
 
-    config: ClientConfig
+    config: ClientParameters
     server_name: ServerName
     port: int | None
     extensions: Extensions
@@ -154,7 +154,9 @@ def run(
     )
 
 
-def apply_extensions(hs: Handshake, config: ClientConfig, extensions: Extensions) -> str | None:
+def apply_extensions(
+    hs: Handshake, config: ClientParameters, extensions: Extensions
+) -> str | None:
     """Do what EncryptedExtensions says; give the application protocol."""
     if (limit := extensions.get(_E.record_size_limit)) is not None:
         hs.apply_record_size_limit(config.record_size_limit, limit)
@@ -198,7 +200,7 @@ def authenticate_server(
 
 def verify_server_certificate(
     hs: Handshake,
-    config: ClientConfig,
+    config: ClientParameters,
     server_name: ServerName,
     certificate: Certificate | None,
     chain: tuple[x509.Certificate, ...],
@@ -208,7 +210,7 @@ def verify_server_certificate(
 
 
 def reverify_on_resumption(
-    hs: Handshake, config: ClientConfig, server_name: ServerName, session: Session
+    hs: Handshake, config: ClientParameters, server_name: ServerName, session: Session
 ) -> Steps[None]:
     """Judge the server of a session by the rules of now, where that is wanted."""
     if config.verify_on_resumption:
@@ -217,7 +219,7 @@ def reverify_on_resumption(
 
 
 def check_server(
-    config: ClientConfig,
+    config: ClientParameters,
     server_name: ServerName,
     chain: tuple[x509.Certificate, ...],
     at: datetime.datetime,
@@ -243,7 +245,7 @@ def read_request(request: CertificateRequest, server_name: ServerName) -> info.C
 
 
 def answer_request(
-    hs: Handshake, config: ClientConfig, request: info.CertificateRequest
+    hs: Handshake, config: ClientParameters, request: info.CertificateRequest
 ) -> Steps[None]:
     """Send our certificate, or say that there is none for this server."""
     candidates, authorities = config.candidates, request.authorities

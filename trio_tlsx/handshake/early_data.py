@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..clock import MILLISECOND
-from ..config.client import ClientConfig
-from ..config.server import ServerConfig
+from ..config.client import ClientParameters
+from ..config.server import ServerParameters
 from ..crypto.cipher_suites import CipherSuite
 from ..crypto.key_schedule import KeySchedule
 from ..errors import AlertDescription, ConfigError, ProtocolError
@@ -82,7 +82,7 @@ class EarlyDataOffer:
 
 
 def make_offer(
-    config: ClientConfig, psks: Sequence[Psk[Session]], data: bytes
+    config: ClientParameters, psks: Sequence[Psk[Session]], data: bytes
 ) -> EarlyDataOffer | None:
     """The early data, if the first of these keys is of a session that allows it."""
     psk = psks[0] if psks else None
@@ -91,14 +91,14 @@ def make_offer(
     return EarlyDataOffer(data, psk, psk.session)
 
 
-def is_allowed(config: ClientConfig, session: Session, data: bytes) -> bool:
+def is_allowed(config: ClientParameters, session: Session, data: bytes) -> bool:
     """Whether the server of this session said that it might take so much, of this protocol."""
     if not 0 < len(data) <= session.max_early_data_size:
         return False
     return session.alpn_protocol == alpn_protocol(config)
 
 
-def alpn_protocol(config: ClientConfig) -> str | None:
+def alpn_protocol(config: ClientParameters) -> str | None:
     """Of which application protocol early data is, as none is chosen yet: the most wanted."""
     return config.alpn[0].decode("latin-1") if config.alpn else None
 
@@ -110,7 +110,7 @@ def offer(hello: ClientHello, made: EarlyDataOffer | None) -> ClientHello:
     return replace(hello, extensions={**hello.extensions, _E.early_data: b""})
 
 
-def send(hs: Handshake, config: ClientConfig, made: EarlyDataOffer) -> None:
+def send(hs: Handshake, config: ClientParameters, made: EarlyDataOffer) -> None:
     """Send the early data behind the ClientHello, which is all that was sent yet."""
     if config.middlebox_compatibility:
         hs.outgoing.change_cipher_spec()  # RFC 9846 E.4
@@ -173,7 +173,7 @@ class Accepted:
 
 def accept(
     hs: Handshake,
-    config: ServerConfig,
+    config: ServerParameters,
     hello: ClientHello,
     suite: CipherSuite,
     psk: Psk[ServerSession] | None,
@@ -210,7 +210,7 @@ def accept(
 
 
 def is_same(
-    config: ServerConfig, session: ServerSession, suite: CipherSuite, protocol: bytes | None
+    config: ServerParameters, session: ServerSession, suite: CipherSuite, protocol: bytes | None
 ) -> bool:
     """Whether what early data depends on is as it was when the ticket was issued (4.3.10).
 

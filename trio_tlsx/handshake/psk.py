@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
-from ..config.client import ClientConfig
-from ..config.server import ServerConfig
+from ..config.client import ClientParameters
+from ..config.server import ServerParameters
 from ..crypto.cipher_suites import CipherSuite
 from ..crypto.key_schedule import KeySchedule, finished_verify_data
 from ..errors import AlertDescription, ProtocolError
@@ -109,15 +109,15 @@ class OfferedPsks:
         return opaque16(b"".join(map(opaque8, self.binders)))
 
 
-def allowed_modes(config: ClientConfig | ServerConfig) -> bytes:
+def allowed_modes(config: ClientParameters | ServerParameters) -> bytes:
     return bytes((PSK_DHE_KE, PSK_KE) if config.psk_without_key_exchange else (PSK_DHE_KE,))
 
 
-def encode_psk_key_exchange_modes(config: ClientConfig) -> bytes:
+def encode_psk_key_exchange_modes(config: ClientParameters) -> bytes:
     return opaque8(allowed_modes(config))
 
 
-def psk_modes(config: ServerConfig, hello: ClientHello) -> Collection[int]:
+def psk_modes(config: ServerParameters, hello: ClientHello) -> Collection[int]:
     """In which modes this client uses keys that are allowed here too (RFC 9846 4.3.9)."""
     body = hello.extensions.get(_E.psk_key_exchange_modes)
     modes = b"" if body is None else ext.decode_psk_key_exchange_modes(body)

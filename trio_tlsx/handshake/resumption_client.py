@@ -6,7 +6,7 @@ import datetime
 from dataclasses import dataclass, field
 
 from ..clock import MILLISECOND
-from ..config.client import ClientConfig
+from ..config.client import ClientParameters
 from ..crypto.cipher_suites import CIPHER_SUITES, CipherSuite
 from ..crypto.key_schedule import ticket_secret
 from ..crypto.signatures import SignatureScheme
@@ -27,7 +27,7 @@ _E = ExtensionType
 
 
 def find_session(
-    hs: Handshake, config: ClientConfig, server_name: ServerName, port: int | None
+    hs: Handshake, config: ClientParameters, server_name: ServerName, port: int | None
 ) -> Steps[Session | None]:
     """A session for this server that can be offered, if there is one."""
     if config.sessions is None:
@@ -40,7 +40,7 @@ def find_session(
 
 
 def is_usable(
-    session: Session, config: ClientConfig, server_name: ServerName, port: int | None
+    session: Session, config: ClientParameters, server_name: ServerName, port: int | None
 ) -> bool:
     """Whether this session is what was asked for; a store may give anything."""
     return (
@@ -80,7 +80,7 @@ class TicketKeeper:
         verified_at: when the server's chain was verified, in this connection or an earlier one.
     """
 
-    config: ClientConfig
+    config: ClientParameters
     server_name: ServerName
     port: int | None
     suite: CipherSuite

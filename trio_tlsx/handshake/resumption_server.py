@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ..clock import EPOCH, MILLISECOND
-from ..config.server import ServerConfig
+from ..config.server import ServerParameters
 from ..crypto.cipher_suites import CIPHER_SUITES, CipherSuite
 from ..crypto.key_schedule import ticket_secret
 from ..crypto.signatures import SignatureScheme
@@ -116,7 +116,9 @@ class ServerSession:
         )
 
 
-def ticket_context(config: ServerConfig, credentials: Credentials, hello: ClientHello) -> bytes:
+def ticket_context(
+    config: ServerParameters, credentials: Credentials, hello: ClientHello
+) -> bytes:
     """What a ticket is good for: this server, this name of it, this way of judging clients.
 
     And this form: to who shares our keys, but is of another version, it is none of its tickets.
@@ -128,7 +130,7 @@ def ticket_context(config: ServerConfig, credentials: Credentials, hello: Client
 
 
 def known_sessions(
-    hs: Handshake, config: ServerConfig, context: bytes, tickets: Iterable[tuple[bytes, int]]
+    hs: Handshake, config: ServerParameters, context: bytes, tickets: Iterable[tuple[bytes, int]]
 ) -> Steps[Sequence[Psk[ServerSession]]]:
     """What those of the tickets hold that are ours, and can still be used.
 
@@ -147,7 +149,7 @@ def known_sessions(
     return known
 
 
-def open_session(config: ServerConfig, context: bytes, sealed: bytes) -> ServerSession | None:
+def open_session(config: ServerParameters, context: bytes, sealed: bytes) -> ServerSession | None:
     octets = config.ticket_sealer.open(sealed, context)
     if octets is None:
         return None
@@ -166,7 +168,7 @@ class TicketIssuer:
         application_data: what of the application's own rides along.
     """
 
-    config: ServerConfig
+    config: ServerParameters
     context: bytes
     suite: CipherSuite
     client: PeerIdentity | None

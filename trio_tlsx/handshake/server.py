@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import urandom
 
-from ..config.server import MAX_EARLY_DATA_SIZE, ServerConfig
+from ..config.server import MAX_EARLY_DATA_SIZE, ServerConfig, ServerParameters
 from ..crypto.cipher_suites import CipherSuite
 from ..crypto.groups import Group
 from ..errors import AlertDescription, NegotiationError, ProtocolError
@@ -67,7 +67,7 @@ class Choice:
         return self.group if self.peer_share is None else None
 
 
-def server_handshake(hs: Handshake, config: ServerConfig) -> Steps[Established]:
+def server_handshake(hs: Handshake, config: ServerParameters) -> Steps[Established]:
     """Choose from what is offered; ask for another key share if need be; go on."""
     hello = yield from hs.expect(ClientHello)
     hs.incoming.accept_change_cipher_spec = True
@@ -139,8 +139,8 @@ def skip_early_data(hs: Handshake, hello: ClientHello) -> None:
 
 
 def select_config(
-    hs: Handshake, config: ServerConfig, hello: ClientHello
-) -> Steps[tuple[ServerConfig, Sequence[Credentials]]]:
+    hs: Handshake, config: ServerParameters, hello: ClientHello
+) -> Steps[tuple[ServerParameters, Sequence[Credentials]]]:
     """By which rules to go on, and as whom; asked before all else, as it may change all else."""
     if config.select_credentials is None:
         return config, config.candidates
@@ -152,7 +152,7 @@ def select_config(
             AlertDescription.unrecognized_name,
         )
     if isinstance(answer, ServerConfig):
-        return answer, answer.candidates
+        return answer.parameters, answer.parameters.candidates
     return config, answer
 
 
@@ -187,7 +187,7 @@ def check_client_hello(hello: ClientHello) -> None:
         require(hello, _E.supported_groups, _E.key_share)
 
 
-def common_suites(config: ServerConfig, hello: ClientHello) -> Sequence[CipherSuite]:
+def common_suites(config: ServerParameters, hello: ClientHello) -> Sequence[CipherSuite]:
     """The cipher suites that both sides allow, our most wanted one first."""
     suites = [s for s in config.suite_table.values() if s.code in hello.cipher_suites]
     if not suites:
@@ -197,7 +197,7 @@ def common_suites(config: ServerConfig, hello: ClientHello) -> Sequence[CipherSu
 
 def known_psks(
     hs: Handshake,
-    config: ServerConfig,
+    config: ServerParameters,
     hello: ClientHello,
     suites: Sequence[CipherSuite],
     identity: Selected | None,
@@ -226,7 +226,7 @@ def known_psks(
 
 
 def choose(
-    config: ServerConfig,
+    config: ServerParameters,
     hello: ClientHello,
     suites: Sequence[CipherSuite],
     psks: Sequence[Psk[ServerSession]],
@@ -291,7 +291,9 @@ def key_shares(hello: ClientHello) -> Mapping[int, bytes]:
     return {} if body is None else ext.decode_key_shares(body)
 
 
-def hello_retry_request(config: ServerConfig, hello: ClientHello, choice: Choice) -> ServerHello:
+def hello_retry_request(
+    config: ServerParameters, hello: ClientHello, choice: Choice
+) -> ServerHello:
     extensions: dict[int, bytes] = {}
     if (group := choice.missing_group) is not None:
         extensions[_E.key_share] = uint16(group.code)

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from cryptography import x509
 
-from ..config.server import ServerConfig
+from ..config.server import ServerParameters
 from ..crypto.cipher_suites import CipherSuite
 from ..crypto.groups import Group
 from ..crypto.key_schedule import KeySchedule
@@ -53,7 +53,7 @@ class Terms:
         group: the key exchange; None where there was none.
     """
 
-    config: ServerConfig
+    config: ServerParameters
     identity: Selected | None
     psk: Psk[ServerSession] | None
     early_data: Accepted | None
@@ -158,7 +158,7 @@ def run(
     )
 
 
-def choose_protocol(config: ServerConfig, hello: ClientHello) -> bytes | None:
+def choose_protocol(config: ServerParameters, hello: ClientHello) -> bytes | None:
     """Our most wanted application protocol among those offered (RFC 7301 3.2)."""
     body = hello.extensions.get(_E.application_layer_protocol_negotiation)
     if body is None:
@@ -193,7 +193,7 @@ def encrypted_extensions(hs: Handshake, terms: Terms, hello: ClientHello) -> Enc
     return EncryptedExtensions(extensions)
 
 
-def certificate_request(config: ServerConfig) -> CertificateRequest | None:
+def certificate_request(config: ServerParameters) -> CertificateRequest | None:
     if config.client_auth == "none":
         return None
     schemes = (*config.scheme_table, *CERTIFICATE_ONLY_SCHEMES)
@@ -243,7 +243,7 @@ def staple(hs: Handshake, credentials: Credentials, hello: ClientHello) -> Steps
 
 
 def authenticate_client(
-    hs: Handshake, config: ServerConfig, request: CertificateRequest
+    hs: Handshake, config: ServerParameters, request: CertificateRequest
 ) -> Steps[PeerIdentity | None]:
     """Learn who the client is, if it says so, have it prove that, and ask whether it may in."""
     message = yield from hs.expect_any(*message_types(config.compressors))
@@ -270,7 +270,7 @@ def authenticate_client(
 
 def verify_client_certificate(
     hs: Handshake,
-    config: ServerConfig,
+    config: ServerParameters,
     certificate: Certificate | None,
     chain: tuple[x509.Certificate, ...],
 ) -> Steps[None]:
@@ -279,7 +279,7 @@ def verify_client_certificate(
 
 
 def check_client(
-    config: ServerConfig, chain: tuple[x509.Certificate, ...], at: datetime.datetime
+    config: ServerParameters, chain: tuple[x509.Certificate, ...], at: datetime.datetime
 ) -> tuple[x509.Certificate, ...]:
     """The verified path."""
     if config.client_trust is None:
