@@ -19,13 +19,13 @@ from engine_pairs import (
     send,
 )
 
-from trio_tlsx.config.server import MAX_EARLY_DATA_SIZE
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import AlertDescription
 from trio_tlsx.messages.alerts import WARNING
 from trio_tlsx.messages.extensions import ExtensionType
 from trio_tlsx.messages.handshake import HEADER_LENGTH, ClientHello, ServerHello, encode_message
 from trio_tlsx.record.protection import TAG_LENGTH, ContentType
+from trio_tlsx.record.receive import MAX_SKIPPED_EARLY_DATA
 
 
 def test_data_may_follow_user_canceled() -> None:
@@ -64,7 +64,7 @@ def test_early_data_is_skipped_until_the_second_client_hello_begins() -> None:
 
 
 @pytest.mark.parametrize(
-    ("length", "too_much"), [(MAX_EARLY_DATA_SIZE, False), (MAX_EARLY_DATA_SIZE + 1, True)]
+    ("length", "too_much"), [(MAX_SKIPPED_EARLY_DATA, False), (MAX_SKIPPED_EARLY_DATA + 1, True)]
 )
 def test_the_early_data_that_is_skipped_is_bounded(length: int, too_much: bool) -> None:
     server = connections(CLIENT, replace(SERVER, groups=["P-256"]))[1]

@@ -11,8 +11,9 @@ from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import AlertDescription, ConfigError
 from trio_tlsx.handshake.wants import Want
+from trio_tlsx.record.buffers import BATCH_RECORDS
 from trio_tlsx.record.key_update import MAX_KEY_UPDATES
-from trio_tlsx.record.protection import KEY_UPDATE_MARGIN
+from trio_tlsx.record.protection import KEY_UPDATE_MARGIN, MAX_PLAINTEXT_LENGTH, ContentType
 
 INTERVAL = 2**15
 
@@ -160,12 +161,71 @@ def test_a_flood_is_refused() -> None:
     assert failure_of(server.read).alert == AlertDescription.unexpected_message
 
 
-def test_data_between_them_makes_it_no_flood() -> None:
+def flood(connection: Connection, count: int) -> None:
+    """Queue so many KeyUpdates that all request an answer."""
+    for _ in range(count):
+        connection._post_handshake.key_updates._request_open = False  # pyright: ignore[reportPrivateUsage]
+        connection.update_keys(request_peer=True)
+
+
+def test_our_answers_allow_for_no_more_key_updates() -> None:
+    client, server = established()
+    for _ in range(MAX_KEY_UPDATES):
+        flood(client, 1)
+        carry(client, server)
+        assert server.read() is Want.READ
+        carry(server, client)
+        assert client.read() is Want.READ
+    flood(client, 1)
+    carry(client, server)
+    assert failure_of(server.read).alert == AlertDescription.unexpected_message
+
+
+def test_each_received_data_record_allows_for_a_key_update() -> None:
     client, server = established()
     for _ in range(2 * MAX_KEY_UPDATES):
         client.update_keys()
         send(client, server, b"x")
         assert read_all(server) == b"x"
+
+
+@pytest.mark.parametrize("surplus", [0, 1])
+def test_key_updates_are_counted_against_all_data_records_received(surplus: int) -> None:
+    client, server = established()
+    records = 2 * BATCH_RECORDS
+    send(client, server, bytes(records * MAX_PLAINTEXT_LENGTH))
+    assert len(read_all(server)) == records * MAX_PLAINTEXT_LENGTH
+    flood(client, MAX_KEY_UPDATES + records + surplus)
+    carry(client, server)
+    if surplus:
+        assert failure_of(server.read).alert == AlertDescription.unexpected_message
+    else:
+        assert server.read() is Want.READ
+
+
+@pytest.mark.parametrize("surplus", [0, 1])
+def test_key_updates_read_after_a_whole_transfer_was_sent(surplus: int) -> None:
+    """A JDK that only receives updates its keys with each record, until it reads our answer."""
+    client, server = established()
+    records = 40
+    for _ in range(records):
+        send(server, client, bytes(MAX_PLAINTEXT_LENGTH))
+        client.read()
+    flood(client, MAX_KEY_UPDATES + records + surplus)
+    carry(client, server)
+    if surplus:
+        assert failure_of(server.read).alert == AlertDescription.unexpected_message
+    else:
+        assert server.read() is Want.READ
+        exchange(client, server)
+
+
+def test_an_empty_data_record_allows_for_no_key_update() -> None:
+    client, server = established()
+    client._outgoing._append(ContentType.application_data, b"")  # pyright: ignore[reportPrivateUsage]
+    flood(client, MAX_KEY_UPDATES + 1)
+    carry(client, server)
+    assert failure_of(server.read).alert == AlertDescription.unexpected_message
 
 
 @pytest.mark.parametrize("side", ["client", "server"])

@@ -26,9 +26,8 @@ from engine_pairs import (
 )
 
 from trio_tlsx.config.client import ClientConfig
-from trio_tlsx.config.server import MAX_EARLY_DATA_SIZE
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.engine.post_handshake import MAX_TICKETS
+from trio_tlsx.engine.post_handshake import MAX_DROPPED_TICKETS, MAX_TICKETS
 from trio_tlsx.errors import AlertDescription, ConfigError, HandshakeShutdown
 from trio_tlsx.handshake import client as client_hello
 from trio_tlsx.handshake.wants import Want
@@ -43,8 +42,10 @@ from trio_tlsx.pki.verification import MAX_CHAIN_LENGTH
 from trio_tlsx.record.buffers import BATCH_RECORDS
 from trio_tlsx.record.deframer import (
     MAX_CERTIFICATE_LENGTH,
-    MAX_HELLO_LENGTH,
+    MAX_CLIENT_HELLO_LENGTH,
+    MAX_FINISHED_LENGTH,
     MAX_MESSAGE_LENGTH,
+    MAX_SERVER_HELLO_LENGTH,
     MAX_USER_CANCELED,
 )
 from trio_tlsx.record.protection import (
@@ -58,7 +59,7 @@ from trio_tlsx.record.protection import (
     ContentType,
     record_header,
 )
-from trio_tlsx.record.receive import MAX_EMPTY_RECORDS
+from trio_tlsx.record.receive import MAX_EMPTY_RECORDS, MAX_SKIPPED_EARLY_DATA
 from trio_tlsx.record.send import MAX_QUEUED
 
 A = AlertDescription
@@ -93,21 +94,31 @@ def with_handshake_keys() -> tuple[Connection, Connection]:
 # Handshake messages
 
 
-def test_length_of_hellos() -> None:
-    for length, refused in [(MAX_HELLO_LENGTH, False), (MAX_HELLO_LENGTH + 1, True)]:
-        _, server = connections()
-        server.receive_data(plain(announced(HandshakeType.client_hello, length)))
+@pytest.mark.parametrize(
+    ("role", "handshake_type", "limit"),
+    [
+        ("server", HandshakeType.client_hello, MAX_CLIENT_HELLO_LENGTH),
+        ("client", HandshakeType.server_hello, MAX_SERVER_HELLO_LENGTH),
+    ],
+)
+def test_length_of_hellos(role: str, handshake_type: int, limit: int) -> None:
+    for length, refused in [(limit, False), (limit + 1, True)]:
+        client, server = connections()
+        client.do_handshake()
+        client.data_to_send()
+        receiver = client if role == "client" else server
+        receiver.receive_data(plain(announced(handshake_type, length)))
         if refused:
-            assert alert_of(server.do_handshake) is A.illegal_parameter
+            assert alert_of(receiver.do_handshake) is A.illegal_parameter
         else:
-            assert server.do_handshake() is Want.READ
+            assert receiver.do_handshake() is Want.READ
 
 
 @pytest.mark.parametrize(
     ("handshake_type", "limit"),
     [
         (HandshakeType.certificate, MAX_CERTIFICATE_LENGTH),
-        (HandshakeType.finished, MAX_MESSAGE_LENGTH),
+        (HandshakeType.finished, MAX_FINISHED_LENGTH),
         (HandshakeType.key_update, MAX_MESSAGE_LENGTH),
         (77, MAX_MESSAGE_LENGTH),
     ],
@@ -118,7 +129,9 @@ def test_length_of_messages(handshake_type: int, limit: int) -> None:
         header = announced(handshake_type, length)
         server.receive_data(sealed(client, header, ContentType.handshake))
         if refused:
-            assert alert_of(server.do_handshake) is A.illegal_parameter
+            is_finished = handshake_type == HandshakeType.finished
+            alert = A.decode_error if is_finished else A.illegal_parameter
+            assert alert_of(server.do_handshake) is alert
         else:
             assert server.do_handshake() is Want.READ
 
@@ -139,13 +152,27 @@ def test_length_of_chains(from_client: bool) -> None:
             shake_hands(*pair)
 
 
-def test_tickets() -> None:
-    client, server = established()
-    ticket = encode_message(NewSessionTicket(1, 2, b"", b"ticket", {}))
-    for _ in range(MAX_TICKETS):
-        client.receive_data(sealed(server, ticket, ContentType.handshake))
+def test_session_tickets_beyond_the_limit_are_dropped() -> None:
+    client, server = established(replace(CLIENT, resumption=True), replace(SERVER, tickets=0))
+    message = NewSessionTicket(100, 2, b"", b"ticket", {})
+    for number in range(MAX_TICKETS):
+        ticket = replace(message, ticket=b"kept %d" % number)
+        client.receive_data(sealed(server, encode_message(ticket), ContentType.handshake))
     assert client.read() is Want.READ
-    client.receive_data(sealed(server, ticket, ContentType.handshake))
+    newest = client.session
+    assert newest is not None
+    dropped = bytes((HandshakeType.new_session_ticket,)) + b"\0\0\5never"  # not decoded either
+    for _ in range(3):  # data in between allows for more of them
+        for _ in range(MAX_DROPPED_TICKETS):
+            client.receive_data(sealed(server, dropped, ContentType.handshake))
+        assert client.read() is Want.READ
+        send(server, client, b"data")
+        assert read_all(client) == b"data"
+    assert client.session is newest
+    for _ in range(MAX_DROPPED_TICKETS):
+        client.receive_data(sealed(server, dropped, ContentType.handshake))
+    assert client.read() is Want.READ
+    client.receive_data(sealed(server, dropped, ContentType.handshake))
     assert alert_of(client.read) is A.unexpected_message
 
 
@@ -212,7 +239,7 @@ def offers_early_data(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("retried", [False, True])
 def test_early_data_that_is_skipped(retried: bool) -> None:
     """Which a server does that has no use for it: RFC 9846 4.3.10."""
-    for length, refused in [(MAX_EARLY_DATA_SIZE, False), (MAX_EARLY_DATA_SIZE + 1, True)]:
+    for length, refused in [(MAX_SKIPPED_EARLY_DATA, False), (MAX_SKIPPED_EARLY_DATA + 1, True)]:
         client, server = connections(CLIENT, replace(SERVER, require_cookie=retried))
         client.do_handshake()
         carry(client, server)
@@ -231,7 +258,7 @@ def test_early_data_that_is_skipped(retried: bool) -> None:
 
 @pytest.mark.usefixtures("offers_early_data")
 def test_skipped_records_that_are_empty() -> None:
-    for count, refused in [(MAX_EARLY_DATA_SIZE, False), (MAX_EARLY_DATA_SIZE + 1, True)]:
+    for count, refused in [(MAX_SKIPPED_EARLY_DATA, False), (MAX_SKIPPED_EARLY_DATA + 1, True)]:
         client, server = connections()
         client.do_handshake()
         carry(client, server)

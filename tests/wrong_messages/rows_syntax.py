@@ -22,7 +22,13 @@ from scripted_peer import (
 
 from trio_tlsx.errors import AlertDescription as A
 from trio_tlsx.messages.extensions import ExtensionType as E
-from trio_tlsx.record.deframer import MAX_CERTIFICATE_LENGTH, MAX_HELLO_LENGTH, MAX_MESSAGE_LENGTH
+from trio_tlsx.record.deframer import (
+    MAX_CERTIFICATE_LENGTH,
+    MAX_CLIENT_HELLO_LENGTH,
+    MAX_FINISHED_LENGTH,
+    MAX_MESSAGE_LENGTH,
+    MAX_SERVER_HELLO_LENGTH,
+)
 
 ALL = (AskingServerPeer, CertifiedClientPeer)
 RETRIES = (RetryingServerPeer, RetriedClientPeer)
@@ -118,9 +124,27 @@ ROWS = [
     *rows(
         "6.2",
         ALL,
-        HELLOS,
-        {"announced-too-long": announced(MAX_HELLO_LENGTH + 1)},
+        [place for place in HELLOS if "client" in place],
+        {"announced-too-long": announced(MAX_CLIENT_HELLO_LENGTH + 1)},
         A.illegal_parameter,
+    ),
+    *rows(
+        "6.2",
+        ALL,
+        [place for place in HELLOS if "client" not in place],
+        {"announced-too-long": announced(MAX_SERVER_HELLO_LENGTH + 1)},
+        A.illegal_parameter,
+    ),
+    # RFC 9846 4.5.3: its length is the hash's, so that any other is a fault of syntax.
+    *rows(
+        "4.5.3",
+        ALL,
+        ["finished"],
+        {
+            "announced-too-long": announced(MAX_FINISHED_LENGTH + 1),
+            "announced-2^24-1": announced(2**24 - 1),
+        },
+        A.decode_error,
     ),
     *rows(
         "6.2",
@@ -136,7 +160,6 @@ ROWS = [
             "encrypted_extensions",
             "certificate_request",
             "certificate_verify",
-            "finished",
             "new_session_ticket",
             "key_update",
         ],

@@ -30,8 +30,8 @@ MAX_AUTHORITIES_LENGTH = 2**13
 
 MAX_TICKETS_ISSUED = 16
 
-#: Early data in one handshake, in bytes. It is also what a server skips that rejects it, as any
-#: server of that name may on any other day: BoringSSL takes no more, and does not skip much more.
+#: The most early data that a server accepts in one handshake, in bytes. Another server of the same
+#: name may have to skip it: BoringSSL accepts no more, and skips little more.
 MAX_EARLY_DATA_SIZE = 14_336
 
 

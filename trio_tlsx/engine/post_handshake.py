@@ -17,27 +17,36 @@ from ..record.send import Outgoing
 
 __all__ = ["PostHandshake", "handshake_shutdown"]
 
-#: Tickets that a server may send.
+#: The session tickets of one connection that a client processes. It drops the others unread.
 MAX_TICKETS = 64
+
+#: The tickets that a client drops in a row, without application data between them.
+MAX_DROPPED_TICKETS = 32
 
 
 class PostHandshake:
     """Sends and receives the messages that may stand between application data."""
 
     __slots__ = (
+        "_incoming",
         "_keep_ticket",
         "_new_tickets",
         "_outgoing",
+        "_records_at_dropped_ticket",
+        "_tickets_dropped",
         "_tickets_received",
         "key_updates",
     )
 
     def __init__(self, incoming: Incoming, outgoing: Outgoing, reader: MessageReader) -> None:
+        self._incoming = incoming
         self._outgoing = outgoing
         self.key_updates = KeyUpdates(incoming, outgoing, reader)
         self._new_tickets: Callable[[], Iterable[NewSessionTicket]] | None = None
         self._keep_ticket: Callable[[NewSessionTicket], SessionReceived | None] | None = None
         self._tickets_received = 0
+        self._tickets_dropped = 0  # in a row
+        self._records_at_dropped_ticket = 0
 
     def start(self, established: Established) -> None:
         """Accept messages from here on: the handshake is complete."""
@@ -81,9 +90,18 @@ class PostHandshake:
         if message.handshake_type == HandshakeType.new_session_ticket and self._keep_ticket:
             self._tickets_received += 1
             if self._tickets_received > MAX_TICKETS:
-                raise unexpected(f"sent more than {MAX_TICKETS} session tickets")
+                self._drop_ticket()
+                return None
             return self._keep_ticket(NewSessionTicket.decode(message.body))
         raise unexpected("sent a handshake message after the handshake")
+
+    def _drop_ticket(self) -> None:
+        records = self._incoming.data_records
+        in_a_row = records == self._records_at_dropped_ticket
+        self._tickets_dropped = self._tickets_dropped + 1 if in_a_row else 1
+        self._records_at_dropped_ticket = records
+        if self._tickets_dropped > MAX_DROPPED_TICKETS:
+            raise unexpected(f"sent more than {MAX_TICKETS} session tickets, and no data")
 
 
 def handshake_shutdown() -> HandshakeShutdown:

@@ -32,6 +32,7 @@ from ..pki.compression import CertificateCompressor
 from ..pki.credentials import Credentials
 from ..pki.peer import Peer
 from ..pki.verification import MAX_CHAIN_LENGTH
+from ..record.deframer import wrong_finished_length
 from .certificate_compression import compressed
 from .questions import SignatureWanted, VerificationWanted
 from .steps import Handshake, Steps
@@ -200,9 +201,7 @@ def expect_finished(hs: Handshake, suite: CipherSuite, base_key: bytes) -> Steps
     expected = finished_verify_data(suite, base_key, hs.transcript.digest())
     finished = yield from hs.expect(Finished)
     if len(finished.verify_data) != len(expected):
-        raise ProtocolError(
-            "the other side's Finished is of the wrong length", AlertDescription.decode_error
-        )
+        raise wrong_finished_length(len(finished.verify_data))
     if not hmac.compare_digest(finished.verify_data, expected):
         raise ProtocolError(
             "the other side's Finished is wrong: it saw another handshake than we did",

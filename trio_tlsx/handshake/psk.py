@@ -39,7 +39,7 @@ PSK_DHE_KE = 1
 MIN_BINDER_LENGTH = 32
 
 #: The longest ticket that is sent or kept, in bytes: a ClientHello has to have room for it
-#: (``MAX_HELLO_LENGTH``).
+#: (``MAX_CLIENT_HELLO_LENGTH``).
 MAX_TICKET_LENGTH = 2**14
 
 _E = ExtensionType

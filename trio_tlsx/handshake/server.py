@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import urandom
 
-from ..config.server import MAX_EARLY_DATA_SIZE, ServerConfig, ServerParameters
+from ..config.server import ServerConfig, ServerParameters
 from ..crypto.cipher_suites import CipherSuite
 from ..crypto.groups import Group
 from ..errors import AlertDescription, NegotiationError, ProtocolError
@@ -26,6 +26,7 @@ from ..messages.handshake import (
 )
 from ..messages.versions import TLS12, TLS13, VERSION_NAMES
 from ..pki.credentials import Credentials
+from ..record.receive import MAX_SKIPPED_EARLY_DATA
 from . import early_data, server13
 from .certificate_selection import Selected
 from .external_psk import find_psks
@@ -135,7 +136,7 @@ def server_handshake(hs: Handshake, config: ServerParameters) -> Steps[Establish
 def skip_early_data(hs: Handshake, hello: ClientHello) -> None:
     """Drop what comes behind this ClientHello (RFC 9846 4.3.10)."""
     if _E.early_data in hello.extensions:
-        hs.incoming.early_data_to_skip = MAX_EARLY_DATA_SIZE
+        hs.incoming.early_data_to_skip = MAX_SKIPPED_EARLY_DATA
 
 
 def select_config(

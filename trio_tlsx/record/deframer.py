@@ -10,13 +10,16 @@ from ..messages.handshake import HEADER_LENGTH, HandshakeType
 from .protection import ContentType, Opener
 from .receive import Incoming, unexpected, unexpected_record
 
-__all__ = ["CloseNotifyReceived", "MessageReader", "RawMessage"]
+__all__ = ["CloseNotifyReceived", "MessageReader", "RawMessage", "wrong_finished_length"]
 
-#: Bytes of a handshake message: what no honest peer exceeds. In the clear there are only hellos,
-#: from anybody; what comes after them cost the peer a key exchange.
-MAX_HELLO_LENGTH = 2**15
+#: The longest handshake messages that are accepted, in bytes without their header. In the clear
+#: there are only hellos, and anybody can send one; the sender of a later message has done a key
+#: exchange. A ClientHello may hold many tickets and large key shares.
+MAX_CLIENT_HELLO_LENGTH = 2**16
+MAX_SERVER_HELLO_LENGTH = 2**15  # a HelloRetryRequest is one too
 MAX_CERTIFICATE_LENGTH = 2**17
 MAX_MESSAGE_LENGTH = 2**16
+MAX_FINISHED_LENGTH = 64  # RFC 9846 4.5.3: a hash, and no hash here is longer
 
 #: user_canceled says nothing by itself; what follows it does (RFC 9846 6.1).
 MAX_USER_CANCELED = 4
@@ -99,6 +102,8 @@ class MessageReader:
         length = int.from_bytes(buffer[1:HEADER_LENGTH])
         limit = self._limit(handshake_type)
         if length > limit:
+            if handshake_type == HandshakeType.finished and self._incoming.is_protected:
+                raise wrong_finished_length(length)
             raise ProtocolError(
                 f"the other side announced a handshake message of {length} bytes; "
                 f"at most {limit} are allowed"
@@ -112,7 +117,10 @@ class MessageReader:
 
     def _limit(self, handshake_type: int) -> int:
         if not self._incoming.is_protected:
-            return MAX_HELLO_LENGTH
+            is_client_hello = handshake_type == HandshakeType.client_hello
+            return MAX_CLIENT_HELLO_LENGTH if is_client_hello else MAX_SERVER_HELLO_LENGTH
+        if handshake_type == HandshakeType.finished:
+            return MAX_FINISHED_LENGTH
         if handshake_type in (HandshakeType.certificate, HandshakeType.compressed_certificate):
             return MAX_CERTIFICATE_LENGTH
         return MAX_MESSAGE_LENGTH
@@ -135,3 +143,10 @@ class MessageReader:
         if not self._incoming.received_anything:
             return HandshakeShutdown("the other side closed the connection without a word")
         return Truncated("the connection ended without close_notify: data may be missing")
+
+
+def wrong_finished_length(length: int) -> ProtocolError:
+    """Return the error for a Finished that does not hold one hash (RFC 9846 4.5.3, 6.2)."""
+    return ProtocolError(
+        f"the peer's Finished has the wrong length, {length} bytes", AlertDescription.decode_error
+    )

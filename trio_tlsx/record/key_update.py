@@ -11,15 +11,16 @@ from .send import Outgoing
 
 __all__ = ["KeyUpdates"]
 
-#: KeyUpdates in a row, without any application data between them.
+#: KeyUpdates that the peer may send beyond the records of application data in either direction.
 MAX_KEY_UPDATES = 32
 
 
 class KeyUpdates:
-    """Updates the keys of either direction when it is time to.
+    """Update the keys of either direction.
 
-    Attributes:
-        received_in_a_row: how many came since the last application data.
+    An honest peer may update its keys for each record that it reads: a JDK at its key limit asks
+    for new keys with every record until it has read ours, however many of them are under way. So
+    each record of application data, sent or received, allows for one KeyUpdate of the peer.
     """
 
     __slots__ = (
@@ -28,8 +29,8 @@ class KeyUpdates:
         "_interval",
         "_outgoing",
         "_reader",
+        "_received",
         "_request_open",
-        "received_in_a_row",
     )
 
     def __init__(
@@ -43,7 +44,7 @@ class KeyUpdates:
         self._reader = reader
         self._interval = self._due = math.inf  # in bytes sealed
         self._request_open = False  # we asked the peer for new keys, and none came yet
-        self.received_in_a_row = 0
+        self._received = 0
 
     def set_interval(self, interval: int | None) -> None:
         """Update our keys after so many bytes of application data.
@@ -71,9 +72,12 @@ class KeyUpdates:
         self._reader.check_boundary()
         self._incoming.update_keys()
         self._request_open = False
-        self.received_in_a_row += 1
-        if self.received_in_a_row > MAX_KEY_UPDATES:
-            raise unexpected(f"sent more than {MAX_KEY_UPDATES} KeyUpdates without any data")
+        self._received += 1
+        records = self._incoming.data_records + self._outgoing.data_records
+        if self._received > MAX_KEY_UPDATES + records:
+            raise unexpected(
+                f"sent over {MAX_KEY_UPDATES} more KeyUpdates than there were records"
+            )
         # One that has not left yet is an answer to this request too.
         if key_update.request_update and may_answer and not self._outgoing.key_update_queued:
             self.send()

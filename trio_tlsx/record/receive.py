@@ -24,6 +24,10 @@ __all__ = ["Incoming", "Record"]
 #: Records in a row that carry nothing forward: empty ones, and dummy change_cipher_spec.
 MAX_EMPTY_RECORDS = 32
 
+#: The most early data that a server skips, in bytes of content, whatever records carry it. It is
+#: what one record with 2^14 octets of ciphertext carries; BoringSSL's runner allows no more.
+MAX_SKIPPED_EARLY_DATA = 2**14 - (RECORD_OVERHEAD - HEADER_LENGTH)
+
 #: Bytes of ciphertext from which on opening several records at once pays.
 MIN_RUN_LENGTH = 2**12
 
@@ -60,6 +64,7 @@ class Incoming:
         early_data_to_skip: how many bytes in records that cannot be opened are to be dropped:
             0-RTT data that this server did not accept (RFC 9846 4.3.10). What the records add to
             it does not count: a client may cut it into small ones.
+        data_records: how many records of application data that hold any were received so far.
     """
 
     __slots__ = (
@@ -73,6 +78,7 @@ class Incoming:
         "accept_change_cipher_spec",
         "accept_plaintext_alert",
         "at_eof",
+        "data_records",
         "early_data_to_skip",
         "plaintext_limit",
         "received_anything",
@@ -92,6 +98,7 @@ class Incoming:
         self.accept_change_cipher_spec = False
         self.accept_plaintext_alert = False
         self.early_data_to_skip = 0
+        self.data_records = 0
 
     # Ciphertext in
 
@@ -266,6 +273,7 @@ class Incoming:
                 self._pending = record
                 break
             if record.content:
+                self.data_records += 1
                 return record.content
         return b""
 
@@ -277,7 +285,9 @@ class Incoming:
             return b""
         output = buffers.plaintext.borrow()
         records = unread[: min(limit, len(output))]
+        first = opener.sequence_number
         consumed, end = opener.open_records(records, output, self.plaintext_limit)
+        self.data_records += opener.sequence_number - first
         data = bytes(output[:end])
         buffers.plaintext.give_back(output)
         if data:

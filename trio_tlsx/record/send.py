@@ -29,6 +29,7 @@ class Outgoing:
         fragment_length: how many bytes of content one record may carry: as our configuration and
             the peer's ``record_size_limit`` (RFC 8449) have it.
         record_version: what unprotected records claim.
+        data_records: how many records of application data were sealed so far.
     """
 
     __slots__ = (
@@ -37,6 +38,7 @@ class Outgoing:
         "_key_update_left",
         "_queue",
         "_queued",
+        "data_records",
         "finished",
         "fragment_length",
         "record_version",
@@ -48,6 +50,7 @@ class Outgoing:
         self.finished = False
         self.fragment_length = MAX_PLAINTEXT_LENGTH
         self.record_version = LEGACY_RECORD_VERSION
+        self.data_records = 0
         self._flight = bytearray()  # handshake messages that are not in a record yet
         self._queue: list[bytes | memoryview] = []  # records, in order
         self._queued = 0  # bytes in it
@@ -81,12 +84,14 @@ class Outgoing:
         if len(data) <= fragment_length or self._batch is not None:
             head = data[:fragment_length]
             self._append(ContentType.application_data, head)
+            self.data_records += 1
             return len(head)
         self.finish_flight()
         self._batch = batch = buffers.outgoing.borrow()
         data = data[: BATCH_RECORDS * fragment_length]
         places = batch.places(fragment_length, len(data))
         sealer.seal_records(data, places)
+        self.data_records += len(places)
         self._enqueue(batch.octets[: len(data) + len(places) * RECORD_OVERHEAD])
         return len(data)
 
