@@ -7,6 +7,7 @@ from removal import Removal, without_branch, without_statement
 
 __all__ = ["REMOVALS"]
 
+RSA_WORK = "tests/pki/test_rsa_work.py"
 LIMITS = "tests/record/test_limits.py"
 VERIFICATION = "tests/pki/test_verification.py"
 EXTERNAL_PSKS = "tests/handshake/test_external_psk.py"
@@ -56,6 +57,12 @@ REMOVALS = [
             "key_usage_of_a_leaf", VERIFICATION),
     without_statement("key usage of a CA", "RFC 5280 4.2.1.3", POLICY, "check_ca_key(ca, usage)",
             "key_usage_of_a_ca", VERIFICATION),
+    without_statement("RSA exponents and moduli of CAs", "RFC 8017 3.1", POLICY,
+            "check_rsa_work(certificate)", "exponent_of_a_ca", RSA_WORK),
+    without_statement("RSA exponent and modulus of who signs a handshake", "RFC 8017 3.1",
+            AUTHENTICATION, "check_rsa_work(leaf)", "exponent_of_a_leaf", RSA_WORK),
+    Removal("RSA exponents where a refusal is explained", "RFC 8017 3.1", "pki/issuance.py",
+            "if not is_rsa_work_bounded(issuer):", "large_exponent", tests=RSA_WORK),
     Removal("length of the chain", "RFC 5280 6.1", AUTHENTICATION,
             "if len(entries) > MAX_CHAIN_LENGTH:", "ten-certificates"),
     Removal("a server has a certificate", "4.5.1.3", CLIENT, "if not chain:",

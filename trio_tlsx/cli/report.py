@@ -12,6 +12,7 @@ from rich.text import Text
 
 from ..pki.certificates import MALFORMED
 from ..pki.describe import kind_of, printable
+from ..pki.distinguished_names import issuer_name
 from ..pki.identity import Identity
 from ..pki.negotiated import Negotiated
 
@@ -64,21 +65,13 @@ def certificate_facts(certificate: x509.Certificate) -> Facts:
     identity = Identity.of(certificate)
     return {
         "subject": identity.subject,
-        "issuer": issuer(certificate),
+        "issuer": issuer_name(certificate).text,
         "names": [*identity.dns_names, *map(str, identity.ip_addresses)],
         "not_before": certificate.not_valid_before_utc.isoformat(),
         "not_after": certificate.not_valid_after_utc.isoformat(),
         "public_key": public_key(certificate),
         "sha256": certificate.fingerprint(hashes.SHA256()).hex(),
     }
-
-
-def issuer(certificate: x509.Certificate) -> str:
-    """Who signed it, by its own account; ``""`` where that cannot be read."""
-    try:
-        return certificate.issuer.rfc4514_string()
-    except MALFORMED:
-        return ""
 
 
 def public_key(certificate: x509.Certificate) -> str:

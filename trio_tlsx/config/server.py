@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from ..errors import ConfigError
 from ..messages.info import ClientHello
 from ..pki.credentials import Credentials
+from ..pki.distinguished_names import subject_name
 from ..pki.negotiated import Negotiated
 from ..pki.trust import TrustStore
 from ..sessions.anti_replay import AntiReplayCache, MemoryAntiReplayCache
@@ -224,7 +225,7 @@ def _check_limits(config: ServerConfig) -> None:
 
 def _authorities(trusted: Iterable[x509.Certificate]) -> tuple[bytes, ...]:
     """The names that clients are sent in a CertificateRequest; none if they are too many."""
-    names = tuple(dict.fromkeys(ca.subject.public_bytes() for ca in trusted))
+    names = tuple(dict.fromkeys(subject_name(ca).der for ca in trusted))
     return names if sum(len(name) + 2 for name in names) <= MAX_AUTHORITIES_LENGTH else ()
 
 

@@ -10,6 +10,9 @@ from typing import Any, TypeVar
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID as Access
 
+from ..pki.certificates import MALFORMED, extension_of
+from ..pki.distinguished_names import issuer_name, subject_name
+
 __all__ = ["certificate_dict"]
 
 _T = TypeVar("_T", bound=x509.ExtensionType)
@@ -59,39 +62,45 @@ OTHER_NAME = ("othername", "<unsupported>")  # the stdlib's words
 def certificate_dict(certificate: x509.Certificate) -> dict[str, Any]:
     """The dict of ``getpeercert()``, entry for entry."""
     entries: dict[str, Any] = {
-        "subject": distinguished_name(certificate.subject),
-        "issuer": distinguished_name(certificate.issuer),
+        "subject": tuple(map(attributes, subject_name(certificate).rdns)),
+        "issuer": tuple(map(attributes, issuer_name(certificate).rdns)),
         "version": certificate.version.value + 1,
         "serialNumber": whole_octets(certificate.serial_number),
         "notBefore": point_in_time(certificate.not_valid_before_utc),
         "notAfter": point_in_time(certificate.not_valid_after_utc),
     }
-    extensions = certificate.extensions
     lists = {
-        "subjectAltName": map(general_name, find(extensions, x509.SubjectAlternativeName) or ()),
-        "OCSP": access_uris(extensions, Access.OCSP),
-        "caIssuers": access_uris(extensions, Access.CA_ISSUERS),
-        "crlDistributionPoints": distribution_uris(extensions),
+        "subjectAltName": map(general_name, find(certificate, x509.SubjectAlternativeName) or ()),
+        "OCSP": access_uris(certificate, Access.OCSP),
+        "caIssuers": access_uris(certificate, Access.CA_ISSUERS),
+        "crlDistributionPoints": distribution_uris(certificate),
     }
     found = {key: tuple(values) for key, values in lists.items()}
     return entries | {key: values for key, values in found.items() if values}
 
 
-def find(extensions: x509.Extensions, kind: type[_T]) -> _T | None:
+def find(certificate: x509.Certificate, kind: type[_T]) -> _T | None:
+    """The extension, or None; None, too, if it is malformed: OpenSSL leaves it out as well."""
     try:
-        return extensions.get_extension_for_class(kind).value
-    except x509.ExtensionNotFound:
+        return extension_of(certificate, kind)
+    except MALFORMED:
         return None
 
 
-def distinguished_name(name: x509.Name) -> tuple[tuple[tuple[str, str], ...], ...]:
-    return tuple(tuple(map(attribute, part)) for part in name.rdns)
+def attributes(
+    part: Iterable[tuple[x509.ObjectIdentifier, str | bytes]],
+) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (
+            ATTRIBUTE_NAMES.get(kind.dotted_string, kind.dotted_string),
+            value if isinstance(value, str) else value.hex(),
+        )
+        for kind, value in part
+    )
 
 
-def attribute(pair: x509.NameAttribute[str | bytes]) -> tuple[str, str]:
-    number, value = pair.oid.dotted_string, pair.value
-    text = value if isinstance(value, str) else value.hex()
-    return ATTRIBUTE_NAMES.get(number, number), text
+def directory_name(name: x509.Name) -> tuple[tuple[tuple[str, str], ...], ...]:
+    return tuple(attributes((pair.oid, pair.value) for pair in part) for part in name.rdns)
 
 
 def whole_octets(number: int) -> str:
@@ -114,7 +123,7 @@ def general_name(name: x509.GeneralName) -> tuple[str, Any]:
         case x509.IPAddress():
             return "IP Address", address(name)
         case x509.DirectoryName():
-            return "DirName", distinguished_name(name.value)
+            return "DirName", directory_name(name.value)
         case x509.RegisteredID():
             return "Registered ID", name.value.dotted_string
         case _:
@@ -127,13 +136,13 @@ def address(name: x509.IPAddress) -> str:
     return ":".join(f"{int(group, 16):X}" for group in name.value.exploded.split(":"))
 
 
-def access_uris(extensions: x509.Extensions, method: x509.ObjectIdentifier) -> Iterator[str]:
-    descriptions = find(extensions, x509.AuthorityInformationAccess) or ()
+def access_uris(certificate: x509.Certificate, method: x509.ObjectIdentifier) -> Iterator[str]:
+    descriptions = find(certificate, x509.AuthorityInformationAccess) or ()
     return uris(d.access_location for d in descriptions if d.access_method == method)
 
 
-def distribution_uris(extensions: x509.Extensions) -> Iterator[str]:
-    points = find(extensions, x509.CRLDistributionPoints) or ()
+def distribution_uris(certificate: x509.Certificate) -> Iterator[str]:
+    points = find(certificate, x509.CRLDistributionPoints) or ()
     return uris(name for point in points for name in point.full_name or ())
 
 

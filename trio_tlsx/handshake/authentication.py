@@ -31,6 +31,7 @@ from ..pki.certificates import MALFORMED
 from ..pki.compression import CertificateCompressor
 from ..pki.credentials import Credentials
 from ..pki.peer import Peer
+from ..pki.rsa_keys import check_rsa_work
 from ..pki.verification import MAX_CHAIN_LENGTH
 from ..record.deframer import wrong_finished_length
 from .certificate_compression import compressed
@@ -139,6 +140,7 @@ def expect_certificate_verify(
             AlertDescription.unsupported_certificate,
             certificate=leaf,
         ) from error
+    check_rsa_work(leaf)  # the signature is checked before anybody trusts the key
     if scheme not in possible:
         raise ProtocolError(f"the key in the other side's certificate cannot sign {scheme.name}")
     try:

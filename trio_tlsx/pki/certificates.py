@@ -13,6 +13,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.utils import CryptographyDeprecationWarning
 
 from ..errors import ConfigError
+from .structure import read_extension
 
 __all__ = ["MALFORMED", "certificate_blocks", "extension_of", "load_certificates", "read_file"]
 
@@ -84,8 +85,15 @@ def load_certificates(pem: bytes, what: str) -> list[x509.Certificate]:
 
 
 def extension_of(certificate: x509.Certificate, kind: type[_T]) -> _T | None:
-    """A certificate's extension of this type, or None."""
+    """Return a certificate's extension of this type, or None, whatever its others are like.
+
+    Raises:
+        ValueError: this extension is malformed (or one of ``MALFORMED``).
+        cryptography.x509.DuplicateExtension: the certificate has it twice.
+    """
     try:
         return certificate.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
+    except MALFORMED:
+        return read_extension(certificate, kind)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeAlias
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     load_der_private_key,
@@ -23,6 +23,8 @@ from ..crypto.signatures import PrivateKey, SignatureScheme, schemes_for, sign
 from ..errors import ConfigError
 from .certificates import MALFORMED, extension_of, load_certificates, read_file
 from .describe import date, issuer_of, subject_of
+from .distinguished_names import issuer_name, subject_name
+from .issuance import is_signed_by
 
 __all__ = ["Credentials", "PrivateKeySigner", "Signer"]
 
@@ -134,7 +136,7 @@ class Credentials:
             usage = extension_of(leaf, x509.KeyUsage)
             self.dns_names = _dns_names(leaf)
             self.authorities = frozenset(
-                name.public_bytes() for c in chain for name in (c.issuer, c.subject)
+                name.der for c in chain for name in (issuer_name(c), subject_name(c))
             )
         except MALFORMED as error:
             raise ConfigError(
@@ -319,8 +321,10 @@ def _in_order(
     ordered = [leaf]
     waiting = [other for other in dict.fromkeys(others) if other != leaf]
     for child in ordered:  # grows as issuers are found
-        issuers = [other for other in waiting if other.subject == child.issuer]
-        signers = [issuer for issuer in issuers if _issued(issuer, child)]
+        issuer = issuer_name(child).canonical
+        issuers = [other for other in waiting if subject_name(other).canonical == issuer]
+        # A signature that cannot be checked here may still be one that the peer can check.
+        signers = [other for other in issuers if is_signed_by(child, other) is not False]
         if issuers and not signers:
             raise ConfigError(
                 f"the certificate of {subject_of(child)} was not signed with the key of the "
@@ -336,16 +340,6 @@ def _in_order(
             f"one that is missing between them ({issuer_of(ordered[-1])})"
         )
     return tuple(ordered)
-
-
-def _issued(issuer: x509.Certificate, child: x509.Certificate) -> bool:
-    try:
-        child.verify_directly_issued_by(issuer)
-    except InvalidSignature:
-        return False
-    except MALFORMED:
-        return True  # a signature that we cannot check may still be one that the peer can
-    return True
 
 
 def _check_leaf(

@@ -7,7 +7,8 @@ from typing import Any
 
 from cryptography import x509
 
-from .certificates import MALFORMED
+from .certificates import MALFORMED, extension_of
+from .distinguished_names import issuer_name, subject_name
 
 __all__ = [
     "date",
@@ -16,6 +17,7 @@ __all__ = [
     "name_of",
     "names_of",
     "printable",
+    "quoted",
     "socket_address",
     "subject_of",
 ]
@@ -25,38 +27,38 @@ MAX_NAME_SHOWN = 120
 MAX_NAMES_SHOWN = 5
 
 
-def name_of(name: x509.Name) -> str:
-    """A distinguished name in quotes, in one line whatever it holds."""
-    text = name.rfc4514_string()
+def quoted(text: str) -> str:
+    """Return a name in quotes, in one line whatever it holds, and cut if it is long."""
     if len(text) > MAX_NAME_SHOWN:
         text = text[:MAX_NAME_SHOWN] + "..."
     return repr(text)
 
 
+def name_of(name: x509.Name) -> str:
+    """Return a distinguished name in quotes."""
+    return quoted(name.rfc4514_string())
+
+
 def subject_of(certificate: x509.Certificate) -> str:
-    """Whom a certificate is for: its subject, or else its alternative names."""
-    try:
-        if list(certificate.subject):
-            return name_of(certificate.subject)
-        names = names_of(certificate)
-    except MALFORMED:
-        names = ""
-    return names or f"serial number {certificate.serial_number:x}"
+    """Return the subject of a certificate, or else its alternative names or serial number."""
+    subject = subject_name(certificate).text
+    if subject:
+        return quoted(subject)
+    return names_of(certificate) or f"serial number {certificate.serial_number:x}"
 
 
 def issuer_of(certificate: x509.Certificate) -> str:
-    """Who signed a certificate, by its own account."""
-    try:
-        return name_of(certificate.issuer)
-    except MALFORMED:
-        return "an issuer whose name cannot be read"
+    """Return the name of a certificate's issuer, as the certificate has it."""
+    return quoted(issuer_name(certificate).text)
 
 
 def names_of(certificate: x509.Certificate) -> str:
-    """The DNS names and IP addresses that a certificate is for, or ``""`` if there are none."""
+    """Return the DNS names and IP addresses of a certificate; ``""`` if it has none to show."""
     try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
+        names = extension_of(certificate, x509.SubjectAlternativeName)
+    except MALFORMED:
+        names = None
+    if names is None:
         return ""
     hosts = [*names.get_values_for_type(x509.DNSName)]
     hosts += map(str, names.get_values_for_type(x509.IPAddress))

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import cryptography
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, mldsa, rsa
 from cryptography.x509.oid import ExtensionOID, ObjectIdentifier, PublicKeyAlgorithmOID
 
 from ..errors import AlertDescription, CertificateError
 from .certificates import MALFORMED, extension_of
 from .describe import date, issuer_of, kind_of, name_of, names_of, subject_of
+from .issuance import is_signed_by
 from .policy import (
     MAX_INTERMEDIATES,
     Purpose,
@@ -164,13 +164,8 @@ def _find_path(chain: Sequence[x509.Certificate], trust: TrustStore) -> list[x50
 
 
 def _signed_by(child: x509.Certificate, issuer: x509.Certificate) -> bool:
-    try:
-        child.verify_directly_issued_by(issuer)
-    except InvalidSignature:
-        return False
-    except MALFORMED:
-        return True  # an algorithm that cannot be checked: _check_algorithms will say so
-    return True
+    # Where it cannot be checked, _check_algorithms says so.
+    return is_signed_by(child, issuer) is not False
 
 
 def _issuer_missing(child: x509.Certificate, leaf: x509.Certificate) -> CertificateError:

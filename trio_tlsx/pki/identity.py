@@ -10,6 +10,7 @@ from typing import Self
 from cryptography import x509
 
 from .certificates import MALFORMED, extension_of
+from .distinguished_names import subject_name
 
 __all__ = ["Identity"]
 
@@ -60,15 +61,8 @@ class Identity:
             email_addresses=tuple(names.get_values_for_type(x509.RFC822Name)),
             uris=uris,
             spiffe_id=uris[0] if len(uris) == 1 and _is_spiffe_id(uris[0]) else None,
-            subject=_subject(certificate),
+            subject=subject_name(certificate).text,
         )
-
-
-def _subject(certificate: x509.Certificate) -> str:
-    try:
-        return certificate.subject.rfc4514_string()
-    except MALFORMED:
-        return ""
 
 
 def _is_spiffe_id(uri: str) -> bool:

@@ -20,6 +20,7 @@ from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy,
 from ..errors import AlertDescription, CertificateError
 from .certificates import extension_of
 from .describe import name_of, subject_of
+from .rsa_keys import MAX_RSA_BITS, check_rsa_work
 
 __all__ = [
     "CLIENT",
@@ -38,8 +39,6 @@ MAX_INTERMEDIATES = 8
 
 #: Below that OpenSSL's security level 2 refuses too (112 bits).
 MIN_RSA_BITS = 2048
-#: The work of a signature check grows with the square of the length, and the peer chooses it.
-MAX_RSA_BITS = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +118,10 @@ def check_ca_key(ca: x509.Certificate, usage: x509.KeyUsage | None) -> None:
 
 
 def _check_key_size(certificate: x509.Certificate) -> None:
+    # The library asks the policy before it checks a signature with the key.
+    check_rsa_work(certificate)
     key = certificate.public_key()
-    if isinstance(key, rsa.RSAPublicKey) and not MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS:
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size < MIN_RSA_BITS:
         raise CertificateError(
             f"the certificate of {subject_of(certificate)} has an RSA key of {key.key_size} bits; "
             f"{MIN_RSA_BITS} to {MAX_RSA_BITS} are accepted",

@@ -1,0 +1,58 @@
+"""Bounds on RSA keys: the peer chooses the key, and the key decides how long a check takes."""
+
+from __future__ import annotations
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from ..errors import CertificateError
+from .certificates import MALFORMED
+from .describe import subject_of
+
+__all__ = ["MAX_EXPONENT_BITS", "MAX_RSA_BITS", "check_rsa_work", "is_rsa_work_bounded"]
+
+#: The work of a signature check grows with the square of the modulus' length.
+MAX_RSA_BITS = 8192
+#: The work grows with the exponent's length, too. Nearly all keys have 65,537; NSS and Windows
+#: accept exponents of 32 bits or a little more, and 2**32 + 1 is the largest that was ever common.
+MAX_EXPONENT_BITS = 33
+
+
+def check_rsa_work(certificate: x509.Certificate) -> None:
+    """Refuse an RSA key with which checking a signature would take long.
+
+    Call it before any signature is checked with the key of a certificate that a peer sent.
+
+    Raises:
+        CertificateError: the modulus or the public exponent is too long.
+    """
+    try:
+        key = certificate.public_key()
+    except MALFORMED:
+        return  # no signature can be checked with a key that cannot be read
+    if not isinstance(key, rsa.RSAPublicKey):
+        return
+    exponent_bits = key.public_numbers().e.bit_length()
+    if key.key_size > MAX_RSA_BITS:
+        fault = f"an RSA key of {key.key_size} bits; at most {MAX_RSA_BITS} are accepted"
+    elif exponent_bits > MAX_EXPONENT_BITS:
+        fault = (
+            f"an RSA public exponent of {exponent_bits} bits; "
+            f"at most {MAX_EXPONENT_BITS} are accepted"
+        )
+    else:
+        return
+    raise CertificateError(
+        f"the certificate of {subject_of(certificate)} has {fault}: make a new key with the usual "
+        "exponent, 65537",
+        certificate=certificate,
+    )
+
+
+def is_rsa_work_bounded(certificate: x509.Certificate) -> bool:
+    """Return whether a signature may be checked with the key of this certificate."""
+    try:
+        check_rsa_work(certificate)
+    except CertificateError:
+        return False
+    return True
