@@ -8,7 +8,10 @@ from removal import Removal, without_branch, without_statement
 __all__ = ["REMOVALS"]
 
 RSA_WORK = "tests/pki/test_rsa_work.py"
-LIMITS = "tests/record/test_limits.py"
+EMPTY_RECORDS = "tests/record/test_empty_records.py"
+SKIPPED_EARLY_DATA = "tests/handshake/test_skipped_early_data.py"
+ALERTS = "tests/record/test_alerts.py"
+TICKET_LIMIT = "tests/engine/test_post_handshake_messages.py"
 VERIFICATION = "tests/pki/test_verification.py"
 EXTERNAL_PSKS = "tests/handshake/test_external_psk.py"
 SESSION_TESTS = "tests/handshake/test_resumption.py"
@@ -83,7 +86,7 @@ REMOVALS = [
             "scheme-"),
     Removal("no server signs as old clients do", "RFC 9963 2", SERVER,
             "[scheme for scheme in offered if scheme not in CLIENT_ONLY_SCHEMES]",
-            "old_clients", "offered", "tests/handshake/test_misbehaviour.py"),
+            "old_clients", "offered", "tests/wrong_messages/test_altered_messages.py"),
     Removal("it is for this role", "4.5.2", AUTHENTICATION,
             "content = _signed_content(context, hs.transcript.digest())\n    leaf",
             "for-the-other-role",
@@ -256,7 +259,7 @@ REMOVALS = [
     Removal("empty records in the clear", "5.1", INCOMING, "if not payload:", "empty-"),
     Removal("the end of the transport is no end of the data", "6.1", READER,
             "raise self._end_of_transport()", "", "return False",
-            "tests/engine/test_contract.py"),
+            "tests/engine/test_closing.py"),
     # Sessions
     Removal("a session of this server", "4.7.1", CLIENT_RESUMPTION,
             "(session.server_name, session.port) == (server_name.host, port)",
@@ -364,25 +367,25 @@ REMOVALS = [
             "if config.ticket_keys is not None:", "shares_ticket_keys", tests=EARLY_TESTS),
     Removal("only early data that was accepted is answered early", "2.3", CONNECTION,
             "if not self.can_write:", "nothing_is_answered",
-            tests="tests/handshake/test_conformance_early_data.py"),
+            tests="tests/handshake/test_early_data_answers.py"),
     *REMOVALS_OF_DECISIONS,
     Removal("a server that gives up after its Finished sends a fatal alert", "6.1", CONNECTION,
             "if self.server_side and self._outgoing.finished:", "fatal_alert",
-            tests="tests/engine/test_contract.py"),
+            tests="tests/engine/test_closing.py"),
     # Limits
     Removal("length of a message", "6.2", READER, "if length > limit:", "announced-"),
     Removal("empty records in a row", "5.1", INCOMING,
-            "if self._empty_records > MAX_EMPTY_RECORDS:", "", tests=LIMITS),
+            "if self._empty_records > MAX_EMPTY_RECORDS:", "", tests=EMPTY_RECORDS),
     Removal("skipped early data", "4.3.10", INCOMING,
-            "if content_length > self.early_data_to_skip:", "", tests=LIMITS),
+            "if content_length > self.early_data_to_skip:", "", tests=SKIPPED_EARLY_DATA),
     Removal("skipped records that are empty", "4.3.10", INCOMING, "content_length = max(1, ",
-            "empty", "content_length = max(0, ", LIMITS),
+            "empty", "content_length = max(0, ", SKIPPED_EARLY_DATA),
     Removal("user_canceled in a row", "6.1", READER,
-            "if self._user_canceled > MAX_USER_CANCELED:", "", tests=LIMITS),
+            "if self._user_canceled > MAX_USER_CANCELED:", "", tests=ALERTS),
     Removal("tickets that are processed", "4.7.1", POST_HANDSHAKE,
-            "if self._tickets_received > MAX_TICKETS:", "tickets", tests=LIMITS),
+            "if self._tickets_received > MAX_TICKETS:", "tickets", tests=TICKET_LIMIT),
     Removal("tickets that are dropped in a row", "4.7.1", POST_HANDSHAKE,
-            "if self._tickets_dropped > MAX_DROPPED_TICKETS:", "tickets", tests=LIMITS),
+            "if self._tickets_dropped > MAX_DROPPED_TICKETS:", "tickets", tests=TICKET_LIMIT),
     Removal("no early data under a key from outside", "4.3.10", EARLY_DATA,
             "if session is None or not is_same(", "takes_no_early_data", "if not is_same(",
             EXTERNAL_PSKS),

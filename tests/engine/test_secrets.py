@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 from dataclasses import replace
+from traceback import walk_tb
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -23,6 +24,8 @@ from engine_pairs import (
 
 from trio_tlsx.crypto import key_schedule
 from trio_tlsx.engine.connection import Connection
+from trio_tlsx.errors import ProtocolError
+from trio_tlsx.handshake import client13
 from trio_tlsx.pki.credentials import PrivateKeySigner
 
 STEPS = 4
@@ -101,3 +104,22 @@ def test_in_no_error(secrets: set[bytes]) -> None:
     server.receive_data(record)
     error = failure_of(server.read)
     assert_silent([str(error), repr(error)], secrets)
+
+
+@pytest.mark.parametrize("fault", [ProtocolError("not like this"), ArithmeticError("nor this")])
+def test_a_failed_handshake_leaves_no_secret_in_its_frames(
+    monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    def refuse(*_: object) -> None:
+        raise fault
+
+    client, server = connections()
+    client.do_handshake()
+    carry(client, server)
+    server.do_handshake()
+    carry(server, client)
+    monkeypatch.setattr(client13, "apply_extensions", refuse)
+    failure_of(client.do_handshake)
+    assert fault.__traceback__ is not None
+    variables = {name for frame, _ in walk_tb(fault.__traceback__) for name in frame.f_locals}
+    assert not {name for name in variables if "secret" in name or name == "keys"}

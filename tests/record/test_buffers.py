@@ -7,14 +7,33 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import pytest
-from engine_pairs import carry, connections, established, failure_of, read_all, sealed, send
+from engine_pairs import (
+    authority,
+    carry,
+    connections,
+    established,
+    failure_of,
+    outgoing,
+    read_all,
+    sealed,
+    send,
+)
 
+from trio_tlsx.config.client import ClientConfig
 from trio_tlsx.crypto.cipher_suites import AEAD, CIPHER_SUITES, CipherSuite
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.handshake.wants import Want
 from trio_tlsx.record import buffers
-from trio_tlsx.record.buffers import Pool
-from trio_tlsx.record.protection import RECORD_OVERHEAD, TAG_LENGTH, Opener, RecordSlot, Sealer
+from trio_tlsx.record.buffers import BATCH_RECORDS, BUFFER_LENGTH, Pool
+from trio_tlsx.record.protection import (
+    MAX_PLAINTEXT_LENGTH,
+    RECORD_OVERHEAD,
+    TAG_LENGTH,
+    Opener,
+    RecordSlot,
+    Sealer,
+)
+from trio_tlsx.record.send import MAX_QUEUED
 
 T = TypeVar("T")
 
@@ -245,3 +264,43 @@ def test_a_connection_that_failed_opens_nothing_more() -> None:
     error = failure_of(server.read)
     server.receive_data(sealed(client, b"good"))
     assert failure_of(server.read) is error
+
+
+def test_queued_output() -> None:
+    client, server = established()
+    data = memoryview(bytes(3 * MAX_QUEUED))
+    assert client.write(data) == BATCH_RECORDS * MAX_PLAINTEXT_LENGTH
+    sealed_so_far = client.bytes_sealed
+    while client.write(data):
+        assert client.bytes_sealed <= 2 * MAX_QUEUED
+    assert client.bytes_sealed >= sealed_so_far
+    queued = len(client.pending_output())
+    assert MAX_QUEUED <= queued <= 2 * MAX_QUEUED
+    assert client.write(data) == 0
+    # Once that has left it goes on.
+    server.receive_data(client.data_to_send())
+    assert client.write(data)
+
+
+def test_one_write_seals_a_batch_at_most() -> None:
+    client, _ = established(ClientConfig(trust=authority.trust, groups=["x25519"]))
+    outgoing(client).fragment_length = 100
+    assert client.write(memoryview(bytes(10**6))) == BATCH_RECORDS * 100
+
+
+@pytest.mark.parametrize("borrowed", [False, True])
+def test_there_is_no_room_for_more_than_fits(borrowed: bool) -> None:
+    client, server = established()
+    record = sealed(server, b"first")
+    if borrowed:
+        room = client.receive_buffer()
+        room[: len(record)] = record
+        client.bytes_received(len(record))
+        while len(room := client.receive_buffer()) > BUFFER_LENGTH // 8:
+            client.bytes_received(len(room) // 2)
+        client.bytes_received(len(room))
+    else:
+        client.receive_data(record + bytes(2 * BUFFER_LENGTH))
+    with pytest.raises(RuntimeError, match=r"read\(\) it first"):
+        client.receive_buffer()
+    assert client.read() == b"first"

@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from engine_pairs import CLIENT, SERVER, carry, established, failure_of, read_all, sealer, send
+from engine_pairs import (
+    CLIENT,
+    SERVER,
+    carry,
+    established,
+    failure_of,
+    read_all,
+    records,
+    sealer,
+    send,
+)
 
 from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.engine.connection import Connection
@@ -263,3 +273,15 @@ def test_refuses_to_update_more_often_than_makes_sense() -> None:
         replace(CLIENT, key_update_bytes=1)
     with pytest.raises(ConfigError, match="key_update_bytes"):
         ServerConfig(credentials=SERVER.credentials, key_update_bytes=0)
+
+
+def test_the_configuration_that_answers_says_when_keys_are_updated() -> None:
+    chosen = replace(SERVER, key_update_bytes=2**14)
+    config = ServerConfig(select_credentials=lambda _: chosen, groups=["x25519"])
+    client, server = established(CLIENT, config)
+    server.write(memoryview(bytes(2**14)))
+    carry(server, client)
+    client.read()
+    server.write(memoryview(b"more"))
+    output = server.data_to_send()
+    assert len(list(records(output))) == 2

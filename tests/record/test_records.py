@@ -1,4 +1,4 @@
-"""Records and alerts: what may come when, and what it means."""
+"""Records: what the engine accepts after the handshake, and the alert for anything else."""
 
 from __future__ import annotations
 
@@ -11,18 +11,15 @@ from engine_pairs import (
     established,
     failure_of,
     incoming,
-    outgoing,
     plain,
     read_all,
     sealed,
     sealer,
-    send,
 )
 
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.errors import AlertDescription, AlertReceived, ProtocolError
+from trio_tlsx.errors import AlertDescription, ProtocolError
 from trio_tlsx.handshake.wants import Want
-from trio_tlsx.messages.alerts import FATAL, WARNING
 from trio_tlsx.messages.handshake import KeyUpdate, NewSessionTicket, encode_message
 from trio_tlsx.record.protection import ContentType
 
@@ -128,72 +125,6 @@ def test_keys_of_the_two_directions_differ() -> None:
 
 
 # Alerts
-
-
-@pytest.mark.parametrize("level", [WARNING, FATAL])
-@pytest.mark.parametrize(
-    "description",
-    [a for a in A if a not in (A.close_notify, A.user_canceled)],
-    ids=lambda a: a.name,
-)
-def test_every_alert_is_understood(description: AlertDescription, level: int) -> None:
-    """All but two end the connection, whatever level they claim (RFC 9846 6)."""
-    client, server = established()
-    outgoing(client).alert(level, description)
-    carry(client, server)
-    error = failure_of(server.read)
-    assert isinstance(error, AlertReceived)
-    assert (error.alert, error.refused_by) == (description, "peer")
-    assert description.name in str(error)
-    assert not server.data_to_send()
-
-
-def test_an_unknown_alert_is_an_error_too() -> None:
-    client, server = established()
-    outgoing(client).alert(WARNING, 200)
-    carry(client, server)
-    error = failure_of(server.read)
-    assert isinstance(error, AlertReceived)
-    assert error.alert is None
-    assert "200" in str(error)
-
-
-def test_close_notify_may_claim_to_be_fatal() -> None:
-    client, server = established()
-    outgoing(client).alert(FATAL, A.close_notify)
-    carry(client, server)
-    assert server.read() == b""
-
-
-def test_user_canceled_says_nothing_by_itself() -> None:
-    client, server = established()
-    outgoing(client).alert(WARNING, A.user_canceled)
-    send(client, server, b"never mind")
-    assert read_all(server) == b"never mind"
-
-
-def test_user_canceled_and_close_notify_after_the_handshake_are_a_clean_end() -> None:
-    """A JDK closes every connection so, also before it has sent any data."""
-    for one, other in (established(), established()[::-1]):
-        outgoing(one).alert(WARNING, A.user_canceled)
-        one.shutdown()
-        carry(one, other)
-        assert other.read() == b""
-        assert other.read() == b""
-        send(other, one, b"the other direction goes on")
-        assert read_all(one) == b"the other direction goes on"
-
-
-def test_a_server_understands_a_client_that_has_no_keys_yet() -> None:
-    """Until the first record that it can open: from then on the client has keys."""
-    client, server = connections()
-    client.do_handshake()
-    carry(client, server)
-    server.do_handshake()
-    flight = server.data_to_send()
-    server.receive_data(plain(bytes((FATAL, A.unknown_ca)), C.alert))
-    assert failure_of(server.do_handshake).alert is A.unknown_ca
-    assert flight
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.crypto.groups import GROUPS, EphemeralKey, Group
 from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.errors import TLSError
+from trio_tlsx.errors import AlertDescription, TLSError
 from trio_tlsx.handshake.wants import Want
 from trio_tlsx.pki.credentials import Credentials
 from trio_tlsx.record.protection import ContentType, Sealer, record_header
@@ -187,3 +187,9 @@ def with_groups(config: AnyConfig, *groups: Group) -> AnyConfig:
     table = {group.code: group for group in groups}
     vars(copy)["parameters"] = replace(copy.parameters, group_table=table)
     return copy
+
+
+def alert_of(call: Callable[[], object]) -> AlertDescription | None:
+    error = failure_of(call)
+    assert error.refused_by == "us"
+    return error.alert

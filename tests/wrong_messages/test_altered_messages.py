@@ -1,7 +1,7 @@
-"""What a peer may not send, one thing at a time, and the alert that it gets for that.
+"""Messages that our own engine sends altered, one at a time, and the alert that rejects each.
 
-One side sends a message other than it made it. It believes in it itself: both transcripts agree,
-so that neither Finished nor the AEAD is what notices.
+The sender believes its own altered message: both transcripts agree, so neither Finished nor the
+AEAD notices.
 """
 
 from __future__ import annotations

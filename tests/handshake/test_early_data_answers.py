@@ -1,7 +1,4 @@
-"""What BoringSSL's runner found about early data: the answer had to wait for the handshake's end.
-
-It could not leave with the server's first flight, so that nothing was gained by being early.
-"""
+"""A server answers early data before the handshake is complete (RFC 9846 2.3)."""
 
 from __future__ import annotations
 

@@ -1,13 +1,24 @@
-"""What BoringSSL's runner found: extensions were read only where somebody asked what they say."""
+"""Extensions: malformed bodies, and extensions of another message (RFC 9846 4.3)."""
 
 from __future__ import annotations
 
 import pytest
+from engine_pairs import (
+    established,
+    failure_of,
+    sealed,
+)
 
 from trio_tlsx.errors import AlertDescription, ProtocolError
 from trio_tlsx.messages.extensions import Context, ExtensionType, check_context
+from trio_tlsx.messages.handshake import (
+    NewSessionTicket,
+    encode_message,
+)
+from trio_tlsx.record.protection import ContentType
 
 E = ExtensionType
+
 
 # In hexadecimal: a body as it should be, and bodies that are not.
 REQUESTS = {
@@ -39,3 +50,11 @@ def test_a_malformed_request_is_refused(
         with pytest.raises(ProtocolError) as refusal:
             check_context({extension: body}, context)
         assert refusal.value.alert is AlertDescription.decode_error
+
+
+def test_a_ticket_has_only_extensions_of_tickets() -> None:
+    # RFC 9846 4.3
+    client, server = established()
+    ticket = NewSessionTicket(1, 2, b"n", b"t", {ExtensionType.key_share: b"\0\x1d"})
+    client.receive_data(sealed(server, encode_message(ticket), ContentType.handshake))
+    assert failure_of(client.read).alert is AlertDescription.illegal_parameter

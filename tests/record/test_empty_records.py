@@ -1,0 +1,38 @@
+"""Records that carry no data: a few in a row are accepted, a flood is rejected (RFC 9846 5.1)."""
+
+from __future__ import annotations
+
+from engine_pairs import (
+    alert_of,
+    established,
+    read_all,
+    sealed,
+    send,
+)
+
+from trio_tlsx.errors import AlertDescription
+from trio_tlsx.handshake.wants import Want
+from trio_tlsx.record.receive import MAX_EMPTY_RECORDS
+
+A = AlertDescription
+
+
+def test_empty_records_in_a_row() -> None:
+    client, server = established()
+    for _ in range(3):  # data in between makes them harmless
+        for _ in range(MAX_EMPTY_RECORDS):
+            server.receive_data(sealed(client, b""))
+            assert server.read() is Want.READ
+        send(client, server, b"data")
+        assert read_all(server) == b"data"
+    for _ in range(MAX_EMPTY_RECORDS + 1):
+        server.receive_data(sealed(client, b"", padding=9))
+    assert alert_of(server.read) is A.unexpected_message
+
+
+def test_empty_records_in_one_piece() -> None:
+    """A driver that hands over a lot at once is no way around it."""
+    client, server = established()
+    empty = b"".join(sealed(client, b"") for _ in range(1000))
+    server.receive_data(empty + sealed(client, b"data"))
+    assert alert_of(server.read) is A.unexpected_message
