@@ -93,7 +93,7 @@ def test_in_no_object(secrets: set[bytes], caplog: pytest.LogCaptureFixture) -> 
     assert_silent([caplog.text], secrets)
     assert len(secrets) > 20
     # so that the walk is known to go where secrets are
-    assert {"KeySchedule", "Sealer", "Opener", "Established", "Credentials"} <= kinds
+    assert {"HandshakeSecret", "Sealer", "Opener", "Established", "Credentials"} <= kinds
 
 
 def test_in_no_error(secrets: set[bytes]) -> None:

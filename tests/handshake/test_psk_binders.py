@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
-from trio_tlsx.crypto.key_schedule import KeySchedule
+from trio_tlsx.crypto.key_schedule import EarlySecret
 from trio_tlsx.errors import AlertDescription, ProtocolError
 from trio_tlsx.handshake.psk import OfferedPsks, Psk, check_binder, with_psks, without_psks
 from trio_tlsx.messages.extensions import ExtensionType
@@ -69,9 +69,9 @@ def test_the_binder_is_that_of_the_rfc() -> None:
 
 
 def test_the_early_secrets_are_those_of_the_rfc() -> None:
-    keys = KeySchedule(SUITE, trace()["key"])
+    early_secret = EarlySecret(SUITE, trace()["key"])
     digest = SUITE.hash(trace()["message"]).digest()
-    assert keys.derive("e exp master", digest) == trace()["early exporter"]
+    assert early_secret.early_exporter(digest) == trace()["early exporter"]
 
 
 def test_each_key_has_a_binder_by_its_own_hash() -> None:

@@ -589,7 +589,7 @@ def check_record(section: Section, step: Step, replay: Replay) -> None:
 
 def check_secret_of_the_ticket(fields: dict[str, bytes], replay: Replay) -> None:
     suite, nonce = CIPHER_SUITES[0x1301], fields["hash"]
-    assert key_schedule.ticket_secret(suite, fields["PRK"], nonce) == fields["expanded"]
+    assert key_schedule.ticket_psk(suite, fields["PRK"], nonce) == fields["expanded"]
     assert fields["PRK"] in {output for _, _, output in replay.hmacs}
 
 

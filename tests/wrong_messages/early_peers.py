@@ -22,7 +22,7 @@ from scripted_peer import (
 from trio_tlsx.config.client import ClientConfig
 from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.crypto.groups import GROUPS
-from trio_tlsx.crypto.key_schedule import KeySchedule
+from trio_tlsx.crypto.key_schedule import EarlySecret
 from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.handshake.psk import Psk, with_psks
@@ -77,28 +77,29 @@ class EarlyClientPeer(ClientPeer):
     def script(self) -> None:
         self.step("client_hello", self.first_hello())
         self.transcript.start(SUITE)
-        keys = KeySchedule(SUITE, SECRET)
-        self.sealer = Sealer(SUITE, keys.derive("c e traffic", self.transcript.digest()))
+        early_secret = EarlySecret(SUITE, SECRET)
+        early_traffic = early_secret.client_early_traffic(self.transcript.digest())
+        self.sealer = Sealer(SUITE, early_traffic)
         self.send_data()
         answer = self.hear(ServerHello)
         group, share = ext.decode_key_share_entry(answer.extensions[E.key_share])
 
-        keys.mix_shared_secret(self.shares[group].exchange(share))
+        handshake_secret = early_secret.handshake_secret(self.shares[group].exchange(share))
         hello_hash = self.transcript.digest()
-        self.opener = Opener(SUITE, keys.derive("s hs traffic", hello_hash))
-        self.finished_key = keys.derive("c hs traffic", hello_hash)
+        self.opener = Opener(SUITE, handshake_secret.server_handshake_traffic(hello_hash))
+        self.finished_key = handshake_secret.client_handshake_traffic(hello_hash)
         self.handshake_sealer = Sealer(SUITE, self.finished_key)
 
         assert E.early_data in self.hear(EncryptedExtensions).extensions
         self.hear(Finished)
-        keys.mix_nothing()
+        main_secret = handshake_secret.main_secret()
         finished_hash = self.transcript.digest()
-        self.opener = Opener(SUITE, keys.derive("s ap traffic", finished_hash))
+        self.opener = Opener(SUITE, main_secret.server_application_traffic(finished_hash))
         self.send_data()
         self.step("end_of_early_data", EndOfEarlyData())
         self.sealer = self.handshake_sealer
         self.step("finished", self.finished())
-        self.sealer = Sealer(SUITE, keys.derive("c ap traffic", finished_hash))
+        self.sealer = Sealer(SUITE, main_secret.client_application_traffic(finished_hash))
         self.after_the_handshake()
 
 
@@ -151,9 +152,9 @@ class EarlyServerPeer(ServerPeer):
     def script(self) -> None:
         self.hello = self.hear(ClientHello)
         self.transcript.start(SUITE)
-        keys = KeySchedule(SUITE, SECRET)
-        early_secret = keys.derive("c e traffic", self.transcript.digest())
-        self.opener = Opener(SUITE, early_secret)
+        early_secret = EarlySecret(SUITE, SECRET)
+        early_traffic = early_secret.client_early_traffic(self.transcript.digest())
+        self.opener = Opener(SUITE, early_traffic)
         group, share = next(
             iter(ext.decode_key_shares(self.hello.extensions[E.key_share]).items())
         )
@@ -162,23 +163,23 @@ class EarlyServerPeer(ServerPeer):
         answer: dict[int, bytes] = {E.key_share: key_share, E.pre_shared_key: b"\0\0"}
         self.step("server_hello", self.hello_of(b"r" * 32, answer))
 
-        keys.mix_shared_secret(shared_secret)
+        handshake_secret = early_secret.handshake_secret(shared_secret)
         hello_hash = self.transcript.digest()
-        client_secret = keys.derive("c hs traffic", hello_hash)
-        self.finished_key = keys.derive("s hs traffic", hello_hash)
+        client_secret = handshake_secret.client_handshake_traffic(hello_hash)
+        self.finished_key = handshake_secret.server_handshake_traffic(hello_hash)
         self.sealer = Sealer(SUITE, self.finished_key)
         alpn = {E.application_layer_protocol_negotiation: ext.encode_alpn([b"h2"])}
         self.step("encrypted_extensions", EncryptedExtensions({**alpn, E.early_data: b""}))
         self.step("finished", self.finished())
 
-        keys.mix_nothing()
+        main_secret = handshake_secret.main_secret()
         finished_hash = self.transcript.digest()
-        self.sealer = Sealer(SUITE, keys.derive("s ap traffic", finished_hash))
+        self.sealer = Sealer(SUITE, main_secret.server_application_traffic(finished_hash))
         self.send_data()
         self.hear(EndOfEarlyData)
         self.opener = Opener(SUITE, client_secret)
         self.hear(Finished)
-        self.opener = Opener(SUITE, keys.derive("c ap traffic", finished_hash))
+        self.opener = Opener(SUITE, main_secret.client_application_traffic(finished_hash))
         self.step("new_session_ticket", NewSessionTicket(3600, 1, b"", b"ticket", {}))
         self.after_the_handshake()
 

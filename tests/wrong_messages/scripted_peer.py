@@ -16,7 +16,7 @@ from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.crypto import signatures
 from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
 from trio_tlsx.crypto.groups import GROUPS, EphemeralKey
-from trio_tlsx.crypto.key_schedule import KeySchedule, finished_verify_data
+from trio_tlsx.crypto.key_schedule import EarlySecret, finished_verify_data
 from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.crypto.transcript import Transcript
 from trio_tlsx.engine.connection import Connection
@@ -349,11 +349,11 @@ class ServerPeer(Peer):
             extensions[E.pre_shared_key] = b"\0\0"
         self.step("server_hello", self.hello_of(b"r" * 32, extensions))
 
-        keys = KeySchedule(SUITE, self.psk.secret if self.psk else None)
-        keys.mix_shared_secret(shared_secret)
+        early_secret = EarlySecret(SUITE, self.psk.secret if self.psk else None)
+        handshake_secret = early_secret.handshake_secret(shared_secret)
         hello_hash = self.transcript.digest()
-        self.opener = Opener(SUITE, keys.derive("c hs traffic", hello_hash))
-        self.finished_key = keys.derive("s hs traffic", hello_hash)
+        self.opener = Opener(SUITE, handshake_secret.client_handshake_traffic(hello_hash))
+        self.finished_key = handshake_secret.server_handshake_traffic(hello_hash)
         self.sealer = Sealer(SUITE, self.finished_key)
 
         alpn = ext.encode_alpn([b"h2"])
@@ -372,15 +372,15 @@ class ServerPeer(Peer):
             self.step("certificate_verify", self.sign(SERVER_CONTEXT))
         self.step("finished", self.finished())
 
-        keys.mix_nothing()
+        main_secret = handshake_secret.main_secret()
         finished_hash = self.transcript.digest()
-        self.sealer = Sealer(SUITE, keys.derive("s ap traffic", finished_hash))
+        self.sealer = Sealer(SUITE, main_secret.server_application_traffic(finished_hash))
         self.send_data()  # a server may, before it hears from the client again
         if self.asks_for_certificate:
             self.hear(Certificate)
             self.hear(CertificateVerify)
         self.hear(Finished)
-        self.opener = Opener(SUITE, keys.derive("c ap traffic", finished_hash))
+        self.opener = Opener(SUITE, main_secret.client_application_traffic(finished_hash))
         self.step("new_session_ticket", NewSessionTicket(3600, 1, b"", b"ticket", {}))
         self.after_the_handshake()
 
@@ -489,11 +489,11 @@ class ClientPeer(Peer):
             self.transcript.start(SUITE)
         group, share = ext.decode_key_share_entry(answer.extensions[E.key_share])
 
-        keys = KeySchedule(SUITE, self.psk.secret if self.psk else None)
-        keys.mix_shared_secret(self.shares[group].exchange(share))
+        early_secret = EarlySecret(SUITE, self.psk.secret if self.psk else None)
+        handshake_secret = early_secret.handshake_secret(self.shares[group].exchange(share))
         hello_hash = self.transcript.digest()
-        self.opener = Opener(SUITE, keys.derive("s hs traffic", hello_hash))
-        self.finished_key = keys.derive("c hs traffic", hello_hash)
+        self.opener = Opener(SUITE, handshake_secret.server_handshake_traffic(hello_hash))
+        self.finished_key = handshake_secret.client_handshake_traffic(hello_hash)
         self.sealer = Sealer(SUITE, self.finished_key)
 
         self.hear(EncryptedExtensions)
@@ -503,14 +503,14 @@ class ClientPeer(Peer):
             self.hear(Certificate)
             self.hear(CertificateVerify)
         self.hear(Finished)
-        keys.mix_nothing()
+        main_secret = handshake_secret.main_secret()
         finished_hash = self.transcript.digest()
-        self.opener = Opener(SUITE, keys.derive("s ap traffic", finished_hash))
+        self.opener = Opener(SUITE, main_secret.server_application_traffic(finished_hash))
         if self.asked:
             self.step(*self.certificate_step())
             self.step("certificate_verify", self.sign(CLIENT_CONTEXT))
         self.step("finished", self.finished())
-        self.sealer = Sealer(SUITE, keys.derive("c ap traffic", finished_hash))
+        self.sealer = Sealer(SUITE, main_secret.client_application_traffic(finished_hash))
         self.after_the_handshake()
 
 

@@ -9,7 +9,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from .cipher_suites import CipherSuite
-from .key_schedule import expand_label
+from .key_schedule import exported_keying_material
 
 __all__ = ["channel_binding", "export", "tls_server_end_point"]
 
@@ -31,9 +31,7 @@ def export(suite: CipherSuite, secret: bytes, label: str, context: bytes, length
     longest = MAX_EXPORT_HASHES * suite.hash_length
     if not 1 <= length <= longest:
         raise ValueError(f"{suite.name} can export 1 to {longest} bytes, not {length}")
-    no_messages = suite.hash().digest()
-    derived = expand_label(suite.hash, secret, label, no_messages, suite.hash_length)
-    return expand_label(suite.hash, derived, "exporter", suite.hash(context).digest(), length)
+    return exported_keying_material(suite, secret, label, context, length)
 
 
 def channel_binding(

@@ -112,7 +112,7 @@ def client_handshake(
 
     check_context(answer.extensions, Context.SH, hello.extensions)
     psk = chosen_psk(config, psks, suite, answer)
-    group, shared_secret = finish_key_exchange(config, shares, psk, suite, answer)
+    group, shared_secret = finish_key_exchange(config, shares, psk, answer)
     offer = client13.Offer(
         config, server_name, port, hello.extensions, psk, early, data if resend else b""
     )
@@ -278,9 +278,8 @@ def finish_key_exchange(
     config: ClientParameters,
     shares: Mapping[int, EphemeralKey],
     psk: Psk[Session] | None,
-    suite: CipherSuite,
     answer: ServerHello,
-) -> tuple[Group | None, bytes]:
+) -> tuple[Group | None, bytes | None]:
     """The group that the server chose among our key shares, if any, and the shared secret."""
     body = answer.extensions.get(_E.key_share)
     if body is None and psk is None:
@@ -291,7 +290,7 @@ def finish_key_exchange(
         if not config.psk_without_key_exchange:
             # RFC 9846 4.3.11: it is not what psk_key_exchange_modes said.
             raise ProtocolError("the other side wants to do without a key exchange")
-        return None, bytes(suite.hash_length)  # RFC 9846 7.1: zeros in its place
+        return None, None
     code, key_exchange = ext.decode_key_share_entry(body)
     share = shares.get(code)
     if share is None:

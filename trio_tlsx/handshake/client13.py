@@ -11,7 +11,7 @@ from cryptography import x509
 from ..config.client import ClientParameters
 from ..crypto.cipher_suites import CipherSuite
 from ..crypto.groups import Group
-from ..crypto.key_schedule import KeySchedule
+from ..crypto.key_schedule import EarlySecret
 from ..errors import AlertDescription, ProtocolError
 from ..messages import extensions as ext
 from ..messages import info
@@ -62,7 +62,11 @@ class Offer:
 
 
 def run(
-    hs: Handshake, offer: Offer, suite: CipherSuite, group: Group | None, shared_secret: bytes
+    hs: Handshake,
+    offer: Offer,
+    suite: CipherSuite,
+    group: Group | None,
+    shared_secret: bytes | None,
 ) -> Steps[Established]:
     """From the ServerHello, which is in the transcript, to our Finished.
 
@@ -71,11 +75,11 @@ def run(
     """
     config, psk = offer.config, offer.psk
     session = psk.session if psk else None
-    keys = KeySchedule(suite, psk.secret if psk else None, hs.key_log)
-    keys.mix_shared_secret(shared_secret)
+    early_secret = EarlySecret(suite, psk.secret if psk else None, hs.key_log)
+    handshake_secret = early_secret.handshake_secret(shared_secret)
     hello_hash = hs.transcript.digest()
-    client_secret = keys.derive("c hs traffic", hello_hash)
-    server_secret = keys.derive("s hs traffic", hello_hash)
+    client_secret = handshake_secret.client_handshake_traffic(hello_hash)
+    server_secret = handshake_secret.server_handshake_traffic(hello_hash)
     hs.protect_incoming(suite, server_secret)
     early = offer.early_data
     if early is not None and early.psk is not psk:
@@ -109,17 +113,17 @@ def run(
         yield from reverify_on_resumption(hs, config, offer.server_name, session)
     hs.incoming.accept_change_cipher_spec = False
 
-    keys.mix_nothing()
+    main_secret = handshake_secret.main_secret()
     finished_hash = hs.transcript.digest()
-    hs.protect_incoming(suite, keys.derive("s ap traffic", finished_hash))
-    exporter_secret = keys.derive("exp master", finished_hash)
+    hs.protect_incoming(suite, main_secret.server_application_traffic(finished_hash))
+    exporter_secret = main_secret.exporter(finished_hash)
     if accepted:
         hs.send(EndOfEarlyData())
         hs.protect_outgoing(suite, client_secret)
     if request is not None:
         yield from answer_request(hs, config, request)
     authentication.send_finished(hs, suite, client_secret)
-    hs.protect_outgoing(suite, keys.derive("c ap traffic", finished_hash))
+    hs.protect_outgoing(suite, main_secret.client_application_traffic(finished_hash))
     if not accepted and alpn_protocol == early_data.alpn_protocol(config):
         # RFC 9846 4.3.10: never if another application protocol was chosen.
         early_data.write(hs, offer.resend)
@@ -148,7 +152,7 @@ def run(
             suite,
             server,
             verified_at=session.verified_at if session else config.clock(),
-            resumption_secret=keys.derive("res master", hs.transcript.digest()),
+            resumption_secret=main_secret.resumption(hs.transcript.digest()),
             alpn_protocol=alpn_protocol,
         ).keep,
     )

@@ -16,7 +16,7 @@ from ..clock import MILLISECOND
 from ..config.client import ClientParameters
 from ..config.server import ServerParameters
 from ..crypto.cipher_suites import CipherSuite
-from ..crypto.key_schedule import KeySchedule
+from ..crypto.key_schedule import EarlySecret
 from ..errors import AlertDescription, ConfigError, ProtocolError
 from ..messages.codec import Buffer
 from ..messages.extensions import Extensions, ExtensionType
@@ -129,9 +129,9 @@ def write(hs: Handshake, data: bytes) -> None:
 
 def early_secret(hs: Handshake, psk: Psk[Any], suite: CipherSuite, hello_hash: bytes) -> bytes:
     """The secret of the early traffic (RFC 9846 7.1); the exporter's is noted."""
-    keys = KeySchedule(suite, psk.secret, hs.key_log)
-    secret = keys.derive("c e traffic", hello_hash)
-    hs.early_data.exporter = suite, keys.derive("e exp master", hello_hash)
+    early = EarlySecret(suite, psk.secret, hs.key_log)
+    secret = early.client_early_traffic(hello_hash)
+    hs.early_data.exporter = suite, early.early_exporter(hello_hash)
     return secret
 
 

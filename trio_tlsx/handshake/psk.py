@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from ..config.client import ClientParameters
 from ..config.server import ServerParameters
 from ..crypto.cipher_suites import CipherSuite
-from ..crypto.key_schedule import KeySchedule, finished_verify_data
+from ..crypto.key_schedule import EarlySecret, finished_verify_data
 from ..errors import AlertDescription, ProtocolError
 from ..messages import extensions as ext
 from ..messages.codec import Reader, opaque8, opaque16, uint32
@@ -65,12 +65,14 @@ class Psk(Generic[S]):
     session: S | None = None
     external: ExternalPSK | None = None
 
-    @property
-    def binder_label(self) -> str:
-        """What keeps one kind of key from being taken for another (RFC 9846 7.1, RFC 9258 5.2)."""
+    def binder_key(self) -> bytes:
+        """Derive the key of this PSK's binder, which depends on the kind of the PSK."""
+        early = EarlySecret(self.suite, self.secret)
         if self.external is None:
-            return "res binder"
-        return "imp binder" if self.external.imported else "ext binder"
+            return early.resumption_binder_key()
+        if self.external.imported:
+            return early.imported_binder_key()
+        return early.external_binder_key()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +139,7 @@ def binder(psk: Psk[Any], partial_transcript: bytes) -> bytes:
         partial_transcript: the messages up to a ClientHello without its binders.
     """
     suite = psk.suite
-    binder_key = KeySchedule(suite, psk.secret).derive(psk.binder_label)
-    return finished_verify_data(suite, binder_key, suite.hash(partial_transcript).digest())
+    return finished_verify_data(suite, psk.binder_key(), suite.hash(partial_transcript).digest())
 
 
 def with_psks(

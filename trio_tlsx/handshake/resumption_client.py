@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ..clock import MILLISECOND
 from ..config.client import ClientParameters
 from ..crypto.cipher_suites import CIPHER_SUITES, CipherSuite
-from ..crypto.key_schedule import ticket_secret
+from ..crypto.key_schedule import ticket_psk
 from ..crypto.signatures import SignatureScheme
 from ..messages import extensions as ext
 from ..messages.extensions import Context, ExtensionType, check_context
@@ -109,7 +109,7 @@ class TicketKeeper:
             lifetime=min(ticket.ticket_lifetime, MAX_LIFETIME),
             ticket=ticket.ticket,
             ticket_age_add=ticket.ticket_age_add,
-            secret=ticket_secret(self.suite, self.resumption_secret, ticket.ticket_nonce),
+            secret=ticket_psk(self.suite, self.resumption_secret, ticket.ticket_nonce),
             alpn_protocol=self.alpn_protocol,
             max_early_data_size=(
                 0 if early_data is None else ext.decode_max_early_data_size(early_data)

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ..clock import EPOCH, MILLISECOND
 from ..config.server import ServerParameters
 from ..crypto.cipher_suites import CIPHER_SUITES, CipherSuite
-from ..crypto.key_schedule import ticket_secret
+from ..crypto.key_schedule import ticket_psk
 from ..crypto.signatures import SignatureScheme
 from ..messages import grease
 from ..messages.codec import Reader, opaque8, opaque24, uint8, uint16, uint32, uint64
@@ -186,7 +186,7 @@ class TicketIssuer:
         greased = grease.in_ticket(extensions) if self.config.grease else extensions
         for number in range(self.config.tickets):
             nonce = uint8(number)
-            secret = ticket_secret(self.suite, self.resumption_secret, nonce)
+            secret = ticket_psk(self.suite, self.resumption_secret, nonce)
             age_add = int.from_bytes(urandom(4))
             session = ServerSession(
                 self.suite,

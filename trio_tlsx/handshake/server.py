@@ -109,8 +109,7 @@ def server_handshake(hs: Handshake, config: ServerParameters) -> Steps[Establish
         if accepted is None:
             skip_early_data(hs, hello)
 
-    # RFC 9846 7.1: without a key exchange there are zeros in its secret's place.
-    shared_secret = bytes(choice.suite.hash_length)
+    shared_secret = None
     if choice.group is not None:
         share, shared_secret = answer_key_share(choice.group, choice.peer_share or b"")
         extensions[_E.key_share] = ext.encode_key_share_entry(choice.group.code, share)

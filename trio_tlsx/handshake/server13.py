@@ -13,7 +13,7 @@ from cryptography import x509
 from ..config.server import ServerParameters
 from ..crypto.cipher_suites import CipherSuite
 from ..crypto.groups import Group
-from ..crypto.key_schedule import KeySchedule
+from ..crypto.key_schedule import EarlySecret
 from ..crypto.signatures import CERTIFICATE_ONLY_SCHEMES, CLIENT_ONLY_SCHEMES
 from ..errors import AlertDescription, CertificateError, NegotiationError
 from ..messages import extensions as ext
@@ -63,17 +63,17 @@ class Terms:
 
 
 def run(
-    hs: Handshake, terms: Terms, hello: ClientHello, shared_secret: bytes
+    hs: Handshake, terms: Terms, hello: ClientHello, shared_secret: bytes | None
 ) -> Steps[Established]:
     """From our ServerHello, which is in the transcript, to the client's Finished."""
     config, suite, psk, accepted = terms.config, terms.suite, terms.psk, terms.early_data
     identity, group, protocol = terms.identity, terms.group, terms.alpn_protocol
     session = psk.session if psk else None
-    keys = KeySchedule(suite, psk.secret if psk else None, hs.key_log)
-    keys.mix_shared_secret(shared_secret)
+    early_secret = EarlySecret(suite, psk.secret if psk else None, hs.key_log)
+    handshake_secret = early_secret.handshake_secret(shared_secret)
     hello_hash = hs.transcript.digest()
-    client_secret = keys.derive("c hs traffic", hello_hash)
-    server_secret = keys.derive("s hs traffic", hello_hash)
+    client_secret = handshake_secret.client_handshake_traffic(hello_hash)
+    server_secret = handshake_secret.server_handshake_traffic(hello_hash)
     hs.protect_incoming(suite, accepted.traffic_secret if accepted else client_secret)
     hs.incoming.accept_plaintext_alert = True
     hs.protect_outgoing(suite, server_secret)
@@ -92,10 +92,10 @@ def run(
         )
     authentication.send_finished(hs, suite, server_secret)
 
-    keys.mix_nothing()
+    main_secret = handshake_secret.main_secret()
     finished_hash = hs.transcript.digest()
-    hs.protect_outgoing(suite, keys.derive("s ap traffic", finished_hash))
-    exporter_secret = keys.derive("exp master", finished_hash)
+    hs.protect_outgoing(suite, main_secret.server_application_traffic(finished_hash))
+    exporter_secret = main_secret.exporter(finished_hash)
     client = session.client if session else None
     if accepted is not None:
         if client is not None:
@@ -112,7 +112,7 @@ def run(
         # Who it is, it showed when the session began; whether it may in, is said each time.
         yield from verify_client_certificate(hs, config, None, client.chain)
     hs.incoming.accept_change_cipher_spec = False
-    hs.protect_incoming(suite, keys.derive("c ap traffic", finished_hash))
+    hs.protect_incoming(suite, main_secret.client_application_traffic(finished_hash))
     external = psk.external if psk else None
     negotiated = Negotiated(
         version="TLSv1.3",
@@ -128,7 +128,7 @@ def run(
         ticket_application_data=session.application_data if session else b"",
     )
     new_tickets = None
-    resumption_secret = keys.derive("res master", hs.transcript.digest())
+    resumption_secret = main_secret.resumption(hs.transcript.digest())
     # A key from outside costs no more than a ticket, and when it is withdrawn it should be so.
     if identity is not None and external is None and config.tickets and psk_modes(config, hello):
         issuer = TicketIssuer(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..crypto.cipher_suites import CipherSuite, Hash
-from ..crypto.key_schedule import expand_label, hmac
+from ..crypto.key_schedule import imported_psk
 from ..errors import ProtocolError
 from ..messages.codec import Reader, opaque16, uint16
 from ..messages.versions import TLS13
@@ -64,6 +64,4 @@ def import_key(key: bytes, digest: Hash, identity: ImportedIdentity, target: Cip
     Args:
         digest: the hash that goes with the key from outside; the target's may be another.
     """
-    extracted = hmac(digest, b"", key)  # no salt, which is as good as one of zeros
-    context = digest(identity.encode()).digest()
-    return expand_label(digest, extracted, "derived psk", context, target.hash_length)
+    return imported_psk(digest, key, identity.encode(), target.hash_length)
