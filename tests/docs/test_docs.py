@@ -7,6 +7,7 @@ import importlib
 import re
 import textwrap
 from pathlib import Path
+from runpy import run_path
 
 import pytest
 from processes import CLI, ROOT, run_program
@@ -23,6 +24,7 @@ NAMES_IN_FILE = re.compile(r"((?:`[\w.]+`(?:, )?)+) in `([\w/]+\.py)`")
 ALGORITHM = re.compile(r"^\| `(\w+)`.*? \| (?:0x(\w{4}) \| )?(yes|) ?\|", re.MULTILINE)
 PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 INCLUDED = re.compile(r"{literalinclude} (\S+)\n:language: python\n:pyobject: (\S+)")
+PACKAGE_PATH = re.compile(r"`((?:[a-z_0-9]+/)*[a-z_0-9]+(?:\.py|/))`")
 OPTION = re.compile(r"--[a-z][a-z-]+")
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -67,6 +69,23 @@ def test_each_hook_is_shown_in_ten_lines() -> None:
     for source in shown:
         lines = ast.unparse(ast.parse(source)).splitlines()  # without comments
         assert len(lines) - source.count('"""') // 2 <= 10, source
+
+
+@pytest.mark.parametrize("name", ["architecture.md", "design.md"])
+def test_the_maps_of_the_code_name_files_that_exist(name: str) -> None:
+    paths = PACKAGE_PATH.findall((ROOT / "docs" / name).read_text())
+    assert len(paths) > 10
+    places = (ROOT / "trio_tlsx", ROOT)
+    assert [p for p in paths if not any((place / p).exists() for place in places)] == []
+
+
+def test_the_diagram_is_current_and_has_every_folder() -> None:
+    picture = ROOT / "docs" / "_static" / "architecture.svg"
+    script = run_path(str(ROOT / "docs" / "architecture_diagram.py"))
+    assert picture.read_text() == script["diagram"]()
+    drawn = [name for cells, _ in script["LAYERS"] for name, _ in cells]
+    folders = {f"{path.parent.name}/" for path in (ROOT / "trio_tlsx").glob("*/__init__.py")}
+    assert {name for name in drawn if name.endswith("/")} == folders
 
 
 def test_the_contract_is_fulfilled_where_the_page_says() -> None:
