@@ -27,7 +27,7 @@ INCLUDED = re.compile(r"{literalinclude} (\S+)\n:language: python\n:pyobject: (\
 PACKAGE_PATH = re.compile(r"`((?:[a-z_0-9]+/)*[a-z_0-9]+(?:\.py|/))`")
 OPTION = re.compile(r"--[a-z][a-z-]+")
 
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 
 def resolve(name: str) -> object:
