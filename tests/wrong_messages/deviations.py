@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from scripted_peer import AnyMessage, AnyPeer, Deviation, Peer, header
+from scripted_clients import AnyPeer
+from scripted_peer import AnyMessage, Deviation, Peer, header
 
 from trio_tlsx.errors import AlertDescription
 from trio_tlsx.messages.extensions import Extensions

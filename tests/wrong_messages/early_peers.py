@@ -7,17 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar
 
-from scripted_peer import (
-    DATA,
-    SERVER_NAME,
-    SUITE,
-    ClientPeer,
-    Deviation,
-    RetryingServerPeer,
-    ServerPeer,
-    authority,
-    credentials,
-)
+from scripted_clients import ClientPeer
+from scripted_peer import DATA, SERVER_NAME, SUITE, Deviation, authority, credentials
+from scripted_servers import RetryingServerPeer, ServerPeer
 
 from trio_tlsx.config.client import ClientConfig
 from trio_tlsx.config.server import ServerConfig

@@ -18,14 +18,9 @@ from deviations import (
     rows,
     trailing,
 )
-from scripted_peer import (
-    ZLIB,
-    AskingServerPeer,
-    CertifiedClientPeer,
-    CompressingClientPeer,
-    CompressingServerPeer,
-    Deviation,
-)
+from scripted_clients import CertifiedClientPeer, CompressingClientPeer
+from scripted_peer import ZLIB, Deviation
+from scripted_servers import AskingServerPeer, CompressingServerPeer
 
 from trio_tlsx.errors import AlertDescription as A
 from trio_tlsx.messages.handshake import Certificate, CompressedCertificate

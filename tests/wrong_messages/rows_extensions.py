@@ -12,13 +12,8 @@ from deviations import (
     rows,
     without_extension,
 )
-from scripted_peer import (
-    AskingServerPeer,
-    CertifiedClientPeer,
-    RetriedClientPeer,
-    RetryingServerPeer,
-    StaplingServerPeer,
-)
+from scripted_clients import CertifiedClientPeer, RetriedClientPeer
+from scripted_servers import AskingServerPeer, RetryingServerPeer, StaplingServerPeer
 
 from trio_tlsx.errors import AlertDescription as A
 from trio_tlsx.messages.extensions import ExtensionType as E

@@ -12,16 +12,9 @@ from deviations import (
     missing,
     rows,
 )
-from scripted_peer import (
-    TYPE_AT,
-    AskingServerPeer,
-    CertifiedClientPeer,
-    ClientPeer,
-    RetriedClientPeer,
-    RetryingServerPeer,
-    ServerPeer,
-    header,
-)
+from scripted_clients import CertifiedClientPeer, ClientPeer, RetriedClientPeer
+from scripted_peer import TYPE_AT, header
+from scripted_servers import AskingServerPeer, RetryingServerPeer, ServerPeer
 
 from trio_tlsx.errors import AlertDescription as A
 from trio_tlsx.messages.handshake import (

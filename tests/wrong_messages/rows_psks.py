@@ -7,16 +7,9 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from deviations import altered, before, extension, rows, without_extension
-from scripted_peer import (
-    SUITE,
-    AnyMessage,
-    ClientPeer,
-    Deviation,
-    Peer,
-    RetriedClientPeer,
-    RetryingServerPeer,
-    ServerPeer,
-)
+from scripted_clients import ClientPeer, RetriedClientPeer
+from scripted_peer import SUITE, AnyMessage, Deviation, Peer
+from scripted_servers import RetryingServerPeer, ServerPeer
 
 from trio_tlsx.errors import AlertDescription as A
 from trio_tlsx.handshake.external_psk import psks_of

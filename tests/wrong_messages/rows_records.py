@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from deviations import Row, interrupted_by, octets, record, rows
-from scripted_peer import (
-    DATA,
-    AnyMessage,
-    AskingServerPeer,
-    CertifiedClientPeer,
-    Deviation,
-    Peer,
-    RetriedClientPeer,
-    RetryingServerPeer,
-)
+from scripted_clients import CertifiedClientPeer, RetriedClientPeer
+from scripted_peer import DATA, AnyMessage, Deviation, Peer
+from scripted_servers import AskingServerPeer, RetryingServerPeer
 
 from trio_tlsx.errors import AlertDescription as A
 from trio_tlsx.messages.alerts import WARNING

@@ -13,12 +13,8 @@ from deviations import (
     rows,
     trailing,
 )
-from scripted_peer import (
-    AskingServerPeer,
-    CertifiedClientPeer,
-    RetriedClientPeer,
-    RetryingServerPeer,
-)
+from scripted_clients import CertifiedClientPeer, RetriedClientPeer
+from scripted_servers import AskingServerPeer, RetryingServerPeer
 
 from trio_tlsx.errors import AlertDescription as A
 from trio_tlsx.messages.extensions import ExtensionType as E

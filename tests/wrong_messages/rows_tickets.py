@@ -10,17 +10,9 @@ from typing import Any, ClassVar
 from deviations import Row, altered, before, body, extension, rows, without_extension
 from early_peers import SECRET, early_client_config
 from rows_psks import offering, with_binders
-from scripted_peer import (
-    SUITE,
-    AnyMessage,
-    ClientPeer,
-    Deviation,
-    Peer,
-    RetriedClientPeer,
-    RetryingServerPeer,
-    ServerPeer,
-    credentials,
-)
+from scripted_clients import ClientPeer, RetriedClientPeer
+from scripted_peer import SUITE, AnyMessage, Deviation, Peer, credentials
+from scripted_servers import RetryingServerPeer, ServerPeer
 
 from trio_tlsx.errors import AlertDescription as A
 from trio_tlsx.handshake.psk import Psk, with_psks

@@ -16,15 +16,17 @@ from rows_tickets import (
     RetriedResumedClientPeer,
     RetryingResumingServerPeer,
 )
-from scripted_peer import (
-    DATA,
+from scripted_clients import (
     AnyPeer,
-    AskingServerPeer,
     CertifiedClientPeer,
     ClientPeer,
     CompressingClientPeer,
-    CompressingServerPeer,
     RetriedClientPeer,
+)
+from scripted_peer import DATA
+from scripted_servers import (
+    AskingServerPeer,
+    CompressingServerPeer,
     RetryingServerPeer,
     ServerPeer,
 )

@@ -3,19 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from scripted_peer import (
-    DATA,
-    TYPE_AT,
-    AnyMessage,
-    AnyPeer,
-    AskingServerPeer,
-    CertifiedClientPeer,
-    CompressingClientPeer,
-    CompressingServerPeer,
-    Peer,
-    RetriedClientPeer,
-    RetryingServerPeer,
-)
+from scripted_clients import AnyPeer, CertifiedClientPeer, CompressingClientPeer, RetriedClientPeer
+from scripted_peer import DATA, TYPE_AT, AnyMessage, Peer
+from scripted_servers import AskingServerPeer, CompressingServerPeer, RetryingServerPeer
 
 from trio_tlsx.messages.handshake import encode_message
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+import rows_authentication
 import rows_compression
 import rows_early_data
 import rows_extensions
@@ -27,6 +28,7 @@ ROWS = [
     *rows_syntax.ROWS,
     *rows_extensions.ROWS,
     *rows_hellos.ROWS,
+    *rows_authentication.ROWS,
     *rows_psks.ROWS,
     *rows_compression.ROWS,
     *rows_records.ROWS,

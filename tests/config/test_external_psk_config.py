@@ -1,0 +1,86 @@
+"""External pre-shared keys in a configuration: which are rejected when it is made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from engine_pairs import (
+    authority,
+    credentials,
+)
+from external_psk_pairs import (
+    CLIENT,
+    IMPOSTOR,
+    KEY,
+    OPEN_CLIENT,
+    PSK,
+    SERVER,
+    SHA384,
+    client_hello_of,
+    plain_psk,
+)
+
+from trio_tlsx import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        ({"identity": "sensor 7"}, "identity of a PSK is bytes, not str"),
+        ({"key": "0123456789abcdef"}, "key of a PSK is bytes, not str"),
+        ({"key": bytearray(32)}, "not bytearray"),
+        ({"context": "x"}, "context of a PSK is bytes"),
+        ({"identity": b""}, "0 bytes"),
+        ({"identity": b"x" * 1025}, "1025 bytes"),
+        ({"key": b"too short"}, "9 bytes"),
+        ({"context": b"x" * 1025}, "1025 bytes"),
+        ({"hash": "MD5"}, "'MD5'"),
+        ({"context": b"x", "imported": False}, "context"),
+        ({"identity": b"\0\1x\0\0\3\4\0\1", "imported": False}, "looks like"),
+    ],
+)
+def test_keys_that_cannot_be(wrong: dict[str, Any], match: str) -> None:
+    with pytest.raises(ConfigError, match=match) as refused:
+        replace(PSK, **wrong)
+    assert "too short" not in str(refused.value)
+    assert "0123456789abcdef" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        ({"psks": PSK}, "not one"),
+        ({"psks": [KEY]}, "holds a bytes"),
+        ({"psks": [PSK, IMPOSTOR]}, "the same identity"),
+        ({"psks": [replace(PSK, identity=bytes((i,))) for i in range(5)]}, "4 PSKs"),
+        ({"verify": print}, "without trust"),
+        ({"credentials": credentials()}, "without trust"),
+        ({"psks": [plain_psk()], "cipher_suites": [SHA384.name]}, "none of the cipher_suites"),
+    ],
+)
+def test_clients_that_cannot_be(wrong: dict[str, Any], match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        replace(CLIENT, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        ({"psks": []}, "psks="),
+        ({"psks": PSK}, "not one"),
+        ({"psks": [KEY]}, "holds a bytes"),
+        ({"psks": [PSK, IMPOSTOR]}, "the same identity"),
+        ({"client_auth": "required", "client_trust": authority.trust}, "asks for no certificates"),
+    ],
+)
+def test_servers_that_cannot_be(wrong: dict[str, Any], match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        replace(SERVER, **wrong)
+
+
+def test_a_client_offers_only_suites_that_go_with_a_key() -> None:
+    hello = client_hello_of(replace(CLIENT, psks=[plain_psk("SHA384")]))
+    assert hello.cipher_suites == (SHA384.code,)
+    assert len(client_hello_of(replace(OPEN_CLIENT, psks=[plain_psk()])).cipher_suites) == 3

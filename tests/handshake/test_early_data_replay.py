@@ -1,0 +1,119 @@
+"""Replayed early data: a server accepts each flight at most once (RFC 9846 8)."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+from early_data_scenarios import (
+    EarlyDataScenario,
+    recorded,
+    takes,
+)
+from engine_pairs import (
+    advance,
+    failure_of,
+    records,
+)
+
+from trio_tlsx import (
+    MemoryAntiReplayCache,
+    MemoryTicketStore,
+)
+from trio_tlsx.engine.connection import Connection
+from trio_tlsx.errors import AlertDescription, TLSError
+from trio_tlsx.record.protection import HEADER_LENGTH as RECORD_HEADER_LENGTH
+
+
+@pytest.fixture
+def scenario() -> EarlyDataScenario:
+    scenario = EarlyDataScenario()
+    scenario.get_ticket()
+    return scenario
+
+
+def test_a_flight_sent_a_hundred_times_is_taken_once(scenario: EarlyDataScenario) -> None:
+    flight = recorded(scenario)
+    servers = [scenario.new_server() for _ in range(100)]
+    assert sum(takes(server, flight) for server in servers) == 1
+
+
+def test_a_flight_sent_to_two_that_share_a_register_is_taken_once(
+    scenario: EarlyDataScenario,
+) -> None:
+    flight = recorded(scenario)
+    other = replace(scenario.server)
+    assert other.parameters.early_data_register is scenario.server.parameters.early_data_register
+    taken: list[bool] = []
+    for _ in range(50):
+        for config in (scenario.server, other):
+            server = Connection.server(config)
+            server.accept_early_data()
+            taken.append(takes(server, flight))
+    assert sum(taken) == 1
+
+
+def test_a_flight_sent_again_and_again_until_it_is_too_old(scenario: EarlyDataScenario) -> None:
+    flight = recorded(scenario)
+    taken: list[bool] = []
+    for _ in range(200):
+        taken.append(takes(scenario.new_server(), flight))
+        scenario.clock.forward(0.25)
+    assert sum(taken) == 1
+
+
+def test_two_flights_with_one_ticket_are_two(scenario: EarlyDataScenario) -> None:
+    """It is the ClientHello that cannot be used twice (RFC 9846 8.2)."""
+    flights = [recorded(scenario) for _ in range(2)]
+    assert [takes(scenario.new_server(), flight) for flight in flights * 2] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_a_flight_from_before_the_register_began(scenario: EarlyDataScenario) -> None:
+    flight = recorded(scenario)
+    scenario.clock.forward(1)
+    fresh = MemoryAntiReplayCache(clock=scenario.clock)
+    scenario.server = replace(scenario.server, anti_replay_cache=fresh)
+    assert not takes(scenario.new_server(), flight)
+    scenario.get_ticket()
+    assert takes(scenario.new_server(), recorded(scenario))
+
+
+def test_a_ticket_from_a_store_is_gone_after_its_first_use(scenario: EarlyDataScenario) -> None:
+    """Then a replay does not even resume, and there is nothing for the register to find."""
+    scenario.server = replace(scenario.server, ticket_store=MemoryTicketStore())
+    scenario.get_ticket()
+    flight = recorded(scenario)
+    assert [takes(scenario.new_server(), flight) for _ in range(3)] == [True, False, False]
+
+
+def test_a_hello_whose_binder_is_wrong_leaves_no_trace(scenario: EarlyDataScenario) -> None:
+    [*_, session] = scenario.session_store.sessions
+    scenario.session_store.sessions = [replace(session, secret=bytes(32))]
+    server = scenario.new_server()
+    advance(scenario.new_client(), server)
+    assert failure_of(server.do_handshake).alert == AlertDescription.decrypt_error
+    register = scenario.server.parameters.early_data_register
+    assert isinstance(register, MemoryAntiReplayCache)
+    assert len(register) == 0
+
+
+def test_behind_a_hello_of_which_one_octet_was_altered_nothing_is_taken(
+    scenario: EarlyDataScenario,
+) -> None:
+    """Nor is the register asked about it: the flight itself is taken afterwards."""
+    flight = recorded(scenario)
+    (_, hello), *_ = records(flight)
+    for position in range(RECORD_HEADER_LENGTH, len(hello)):
+        altered = bytearray(flight)
+        altered[position] ^= 1
+        server = scenario.new_server()
+        with suppress(TLSError):
+            assert not takes(server, bytes(altered)), position
+        assert server.read_early_data() == b"", position
+    assert takes(scenario.new_server(), flight)

@@ -1,0 +1,283 @@
+"""Resumption and authentication: a session belongs to a server, a configuration and a client."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import replace
+
+import pytest
+from engine_pairs import (
+    SERVER_NAME,
+    authority,
+    connections,
+    credentials,
+    failure_of,
+    read_all,
+    send,
+    shake_hands,
+)
+from session_scenarios import (
+    WEEK,
+    Clock,
+    RecordingSessionStore,
+    SessionScenario,
+    more_trust,
+    new_scenario,
+    offered,
+)
+
+from trio_tlsx import (
+    CertificateError,
+    ClientConfig,
+    ConfigError,
+    Peer,
+    ServerConfig,
+    TicketKeys,
+    check_stapled_ocsp,
+)
+from trio_tlsx.engine.connection import Connection
+from trio_tlsx.errors import AlertDescription
+from trio_tlsx.testing import CA
+
+
+@pytest.fixture
+def scenario() -> SessionScenario:
+    return new_scenario()
+
+
+def test_a_server_of_another_name(scenario: SessionScenario) -> None:
+    both = authority.issue(SERVER_NAME, "other.example")
+    scenario.server = replace(scenario.server, credentials=both)
+    scenario.connect()
+    session = scenario.session_store.sessions[-1]
+    # A store that mixes them up.
+    assert offered(Connection.client(scenario.client, "other.example")) is None
+    # A client that does so.
+    scenario.session_store.sessions.append(replace(session, server_name="other.example"))
+    client = Connection.client(scenario.client, "other.example")
+    server = Connection.server(scenario.server)
+    shake_hands(client, server)
+    assert not client.negotiated.resumed
+
+
+def test_another_port(scenario: SessionScenario) -> None:
+    for port in (-1, 0, 2**16):
+        with pytest.raises(ConfigError, match=str(port)):
+            Connection.client(scenario.client, SERVER_NAME, server_port=port)
+    client = Connection.client(scenario.client, SERVER_NAME, server_port=443)
+    server = Connection.server(scenario.server)
+    shake_hands(client, server)
+    send(server, client, b"x")
+    assert read_all(client) == b"x"
+    assert {session.port for session in scenario.session_store.sessions} == {443}
+    # A store that mixes them up.
+    for port in (8443, None):
+        client = Connection.client(scenario.client, SERVER_NAME, server_port=port)
+        session = scenario.session_store.sessions[-1]
+        assert offered(client) is None
+        assert scenario.session_store.asked[-1] == (SERVER_NAME, port, b"test")
+        scenario.session_store.sessions.append(session)
+    assert offered(Connection.client(scenario.client, SERVER_NAME, server_port=443)) is not None
+
+
+def test_another_certificate_of_the_server(scenario: SessionScenario) -> None:
+    scenario.connect()
+    renewed = authority.issue(SERVER_NAME)
+    scenario.server = replace(
+        scenario.server, credentials=renewed, ticket_keys=scenario.server.parameters.ticket_sealer
+    )
+    assert not scenario.resumes()
+    assert scenario.resumes()
+
+
+def test_one_virtual_host_does_not_open_tickets_of_another(scenario: SessionScenario) -> None:
+    keys = TicketKeys(clock=scenario.clock)
+    hosts = {
+        name: replace(
+            scenario.server, credentials=authority.issue(SERVER_NAME, name), ticket_keys=keys
+        )
+        for name in ("one.example", "two.example")
+    }
+    chosen = "one.example"
+
+    def choose_host(_: object) -> ServerConfig:
+        return hosts[chosen]
+
+    scenario.server = replace(scenario.server, credentials=None, select_credentials=choose_host)
+    scenario.connect()
+    assert scenario.resumes()
+    chosen = "two.example"
+    assert not scenario.resumes()
+
+
+@pytest.mark.parametrize("change", ["mode", "trust"])
+def test_another_way_of_judging_clients(scenario: SessionScenario, change: str) -> None:
+    keys = scenario.server.parameters.ticket_sealer
+    scenario.client = replace(scenario.client, credentials=authority.issue("client.example"))
+    scenario.server = replace(
+        scenario.server, client_auth="optional", client_trust=authority.trust, ticket_keys=keys
+    )
+    scenario.connect()
+    assert scenario.resumes()
+    if change == "mode":
+        scenario.server = replace(scenario.server, client_auth="required")
+    else:
+        scenario.server = replace(scenario.server, client_trust=more_trust())
+    assert not scenario.resumes()
+
+
+def test_another_context_of_the_client(scenario: SessionScenario) -> None:
+    scenario.connect()
+    scenario.client = replace(scenario.client, session_context=b"other")
+    assert offered(Connection.client(scenario.client, SERVER_NAME)) is None
+    assert scenario.session_store.asked[-1] == (SERVER_NAME, None, b"other")
+
+
+def test_under_another_trust_the_server_is_verified_again() -> None:
+    client = ClientConfig(trust=authority.trust)
+    scenario = SessionScenario(
+        Clock(), RecordingSessionStore(), client, ServerConfig(credentials=credentials())
+    )
+    assert [scenario.resumes() for _ in range(2)] == [False, True]
+    scenario.client = replace(client, trust=more_trust())
+    assert [scenario.resumes() for _ in range(2)] == [False, True]
+    scenario.client = replace(client, trust=CA().trust)
+    error = failure_of(scenario.resumes)
+    assert error.alert == AlertDescription.unknown_ca
+
+
+def test_an_expired_certificate_of_the_server(scenario: SessionScenario) -> None:
+    now = scenario.clock.now
+    short = authority.issue(SERVER_NAME, not_after=now + datetime.timedelta(seconds=60))
+    scenario.server = replace(scenario.server, credentials=short)
+    scenario.connect()
+    assert scenario.resumes()
+    scenario.clock.forward(61)
+    client, server = connections(scenario.client, scenario.server)
+    error = failure_of(lambda: shake_hands(client, server))
+    assert error.alert == AlertDescription.certificate_expired
+
+
+def test_the_clients_certificate_survives_until_it_expires(scenario: SessionScenario) -> None:
+    now = scenario.clock.now
+    short = authority.issue("client.example", not_after=now + datetime.timedelta(seconds=60))
+    scenario.client = replace(scenario.client, credentials=short)
+    scenario.server = replace(
+        scenario.server, client_auth="required", client_trust=authority.trust
+    )
+    scenario.connect()
+    _, server = scenario.connect()
+    assert server.negotiated.resumed
+    assert server.negotiated.peer_certificates == short.chain
+    assert server.negotiated.signature_scheme == "ecdsa_secp256r1_sha256"
+    scenario.clock.forward(61)
+    client, server = connections(scenario.client, scenario.server)
+    error = failure_of(lambda: shake_hands(client, server))
+    assert error.alert == AlertDescription.certificate_expired
+
+
+def test_a_client_with_a_new_certificate_is_not_held_to_its_old_one(
+    scenario: SessionScenario,
+) -> None:
+    now = scenario.clock.now
+    short = authority.issue("client.example", not_after=now + datetime.timedelta(seconds=60))
+    scenario.client = replace(scenario.client, credentials=short)
+    scenario.server = replace(
+        scenario.server, client_auth="required", client_trust=authority.trust
+    )
+    scenario.connect()
+    renewed = authority.issue("client.example")
+    scenario.client = replace(scenario.client, credentials=renewed)
+    scenario.clock.forward(61)
+    _, server = scenario.connect()
+    assert not server.negotiated.resumed
+    assert server.negotiated.peer_certificates == renewed.chain
+
+
+def test_the_server_judges_a_resuming_client_again(scenario: SessionScenario) -> None:
+    judged: list[Peer] = []
+
+    def verify(peer: Peer) -> None:
+        judged.append(peer)
+        if len(judged) == 3:
+            raise CertificateError("thrown out", AlertDescription.access_denied)
+
+    scenario.client = replace(scenario.client, credentials=authority.issue("client.example"))
+    scenario.server = replace(
+        scenario.server, client_auth="required", client_trust=authority.trust, verify=verify
+    )
+    scenario.connect()
+    assert scenario.resumes()
+    client, server = connections(scenario.client, scenario.server)
+    error = failure_of(lambda: shake_hands(client, server))
+    assert error.alert == AlertDescription.access_denied
+    assert len({peer.certificates for peer in judged}) == 1
+    assert [peer.resumed for peer in judged] == [False, True, True]
+
+
+def test_a_client_judges_a_resuming_server_again_if_it_is_told_to(
+    scenario: SessionScenario,
+) -> None:
+    judged: list[Peer] = []
+
+    def verify(peer: Peer) -> None:
+        judged.append(peer)
+        if len(judged) == 3:
+            raise CertificateError("thrown out", AlertDescription.access_denied)
+
+    scenario.client = replace(scenario.client, verify=verify)
+    scenario.connect()
+    assert scenario.resumes()
+    assert len(judged) == 1
+    scenario.client = replace(scenario.client, verify_on_resumption=True)
+    assert scenario.resumes()
+    client, server = connections(scenario.client, scenario.server)
+    error = failure_of(lambda: shake_hands(client, server))
+    assert error.alert == AlertDescription.access_denied
+    assert [peer.resumed for peer in judged] == [False, True, True]
+    assert len({(peer.certificates, peer.server_name, peer.path) for peer in judged}) == 1
+
+
+def test_a_client_verifies_a_resuming_server_again_if_it_is_told_to(
+    scenario: SessionScenario,
+) -> None:
+    scenario.connect()
+    scenario.client = replace(scenario.client, verify_on_resumption=True, trust=CA().trust)
+    client, server = connections(scenario.client, scenario.server)
+    error = failure_of(lambda: shake_hands(client, server))
+    assert error.alert == AlertDescription.unknown_ca
+
+
+def test_no_ocsp_response_is_missed_where_none_can_be(scenario: SessionScenario) -> None:
+    scenario.client = replace(
+        scenario.client, credentials=authority.issue("client.example"), verify_on_resumption=True
+    )
+    scenario.server = replace(
+        scenario.server,
+        client_auth="required",
+        client_trust=authority.trust,
+        ticket_keys=TicketKeys(clock=scenario.clock),
+    )
+    scenario.connect()
+    must = check_stapled_ocsp(must=True)
+    scenario.client = replace(scenario.client, verify=must)
+    scenario.server = replace(scenario.server, verify=must)
+    assert scenario.resumes()
+
+
+def test_no_chain_of_resumptions_outlives_the_week(scenario: SessionScenario) -> None:
+    scenario.server = replace(
+        scenario.server, ticket_keys=TicketKeys(lifetime=WEEK, clock=scenario.clock)
+    )
+    scenario.connect()
+    day = 24 * 3600
+    for _ in range(6):
+        scenario.clock.forward(day)
+        assert scenario.resumes()
+    session = scenario.session_store.sessions[-1]
+    scenario.clock.forward(day)
+    assert offered(Connection.client(scenario.client, SERVER_NAME)) is None
+    # A client that does not care.
+    scenario.session_store.sessions.append(replace(session, verified_at=scenario.clock.now))
+    assert not scenario.resumes()
+    assert scenario.resumes()

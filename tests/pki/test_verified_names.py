@@ -1,0 +1,159 @@
+"""The names in a certificate: which server name they match, and name constraints."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Sequence
+
+import pytest
+from certificate_chains import (
+    CLIENT_AUTH,
+    NOW,
+    A,
+    below,
+    ca,
+    issue,
+    refused,
+)
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from trio_tlsx.errors import ConfigError
+from trio_tlsx.pki.verification import verify_client, verify_server
+from trio_tlsx.testing import CA
+
+
+@pytest.mark.parametrize(
+    ("certified", "wanted"),
+    [
+        ("a.example", "a.example"),
+        ("a.example", "A.Example."),
+        ("*.a.example", "www.a.example"),
+        ("bücher.example", "BÜCHER.example"),
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("*.bücher.example", "www.bücher.example"),
+        ("localhost", "localhost"),
+        ("r3---sn-4g5.example", "r3---sn-4g5.example"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("::1", "0:0:0::1"),
+        ("2001:DB8::7", "2001:db8:0::7"),
+    ],
+)
+def test_names_that_match(certified: str, wanted: str) -> None:
+    root = ca()
+    verify_server(issue(root, "other.example", certified), wanted, root.trust, NOW)
+
+
+@pytest.mark.parametrize(
+    ("certified", "wanted"),
+    [
+        ("a.example", "b.example"),
+        ("a.example", "www.a.example"),
+        ("www.a.example", "a.example"),
+        ("*.a.example", "a.example"),
+        ("*.a.example", "b.www.a.example"),
+        ("127.0.0.1", "127.0.0.2"),
+        ("::1", "127.0.0.1"),
+    ],
+)
+def test_names_that_do_not_match(certified: str, wanted: str) -> None:
+    root = ca()
+    chain = issue(root, certified)
+    sentence = f"^certificate is for '{re.escape(certified)}', not '{re.escape(wanted)}'$"
+    with refused(A.bad_certificate, sentence, chain[0]):
+        verify_server(chain, wanted, root.trust, NOW)
+
+
+def test_a_dns_name_that_reads_like_an_address_does_not_stand_for_it() -> None:
+    root = ca()
+    san = x509.SubjectAlternativeName([x509.DNSName("127.0.0.1")])
+    chain = issue(root, extensions=[(san, False)])
+    with refused(A.bad_certificate, "^certificate is for '127.0.0.1', not", chain[0]):
+        verify_server(chain, "127.0.0.1", root.trust, NOW)
+
+
+def test_a_mismatch_names_a_few_names_only() -> None:
+    root = ca()
+    chain = issue(root, *(f"h{number}.example" for number in range(12)))
+    with refused(A.bad_certificate, "'h0.example', .*'h4.example' and 7 more, not", chain[0]):
+        verify_server(chain, "a.example", root.trust, NOW)
+
+
+@pytest.mark.parametrize("name", ["a_b.example", "fe80::1%eth0", "", "[::1]", "1.2.3"])
+def test_a_name_that_cannot_be_verified_is_a_fault_of_ours(name: str) -> None:
+    root = ca()
+    with pytest.raises(ConfigError, match="server name"):
+        verify_server(issue(root), name, root.trust, NOW)
+
+
+def test_a_client_certificate_needs_no_name() -> None:
+    root = ca()
+    leaf = issue(root, extended_key_usage=[CLIENT_AUTH], without=[x509.SubjectAlternativeName])
+    verify_client(leaf, root.trust, NOW)
+
+
+def test_a_server_certificate_without_a_name() -> None:
+    root = ca()
+    chain = issue(root, without=[x509.SubjectAlternativeName])
+    with refused(A.bad_certificate, "names no host: it has no subjectAltName", chain[0]):
+        verify_server(chain, "a.example", root.trust, NOW)
+
+
+def constrained(
+    permitted: Sequence[x509.GeneralName] | None,
+    excluded: Sequence[x509.GeneralName] | None,
+    critical: bool = True,
+) -> CA:
+    return ca(extensions=[(x509.NameConstraints(permitted, excluded), critical)])
+
+
+def directory(*parts: str) -> x509.DirectoryName:
+    return x509.DirectoryName(
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, p) for p in parts])
+    )
+
+
+def test_name_constraints_of_hosts() -> None:
+    network = ipaddress.ip_network("10.0.0.0/8")
+    permitted = constrained([x509.DNSName("a.example"), x509.IPAddress(network)], None)
+    excluded = constrained(None, [x509.DNSName("b.example")])
+    for root, good, bad in (
+        (permitted, "www.a.example", "www.b.example"),
+        (permitted, "10.1.2.3", "11.1.2.3"),
+        (excluded, "a.example", "b.example"),
+    ):
+        verify_server(issue(below(root), good), good, root.trust, NOW)
+        chain = issue(below(root), bad)
+        sentence = f"'CN=root' may not issue a certificate for '{bad}': its name constraints"
+        with refused(A.certificate_unknown, sentence, chain[0]):
+            verify_server(chain, bad, root.trust, NOW)
+
+
+def test_name_constraints_of_subjects() -> None:
+    # The library looks at subjectAltName alone; OpenSSL at the subject as well.
+    permitted = constrained([directory("ME  too")], None, critical=False)
+    excluded = constrained(None, [directory("nobody")], critical=False)
+    for root, good, bad in (
+        (permitted, "me TOO", "nobody"),
+        (excluded, "me", "Nobody"),
+    ):
+        verify_client(issue(root, common_name=good), root.trust, NOW)
+        chain = issue(root, common_name=bad)
+        sentence = f"'CN=root' may not issue a certificate for 'CN={bad}'"
+        with refused(A.certificate_unknown, sentence, chain[0]):
+            verify_client(chain, root.trust, NOW)
+
+
+def test_name_constraints_of_subjects_hold_for_intermediates() -> None:
+    root = constrained([directory("leaf")], None, critical=False)
+    chain = issue(below(root, "intermediate"), common_name="leaf")
+    with refused(A.certificate_unknown, "for 'CN=intermediate'", chain[1]):
+        verify_server(chain, "a.example", root.trust, NOW)
+
+
+def test_name_constraints_that_the_library_cannot_check() -> None:
+    root = constrained([directory("me")], None)
+    chain = issue(root, common_name="me")
+    with refused(A.certificate_unknown, "name constraints of a kind that cannot", chain[0]):
+        verify_client(chain, root.trust, NOW)
