@@ -164,6 +164,11 @@ CODECS = {
     "uint16": Codec(
         uint16s, codec.uint16, lambda octets: ext.decode_uint16(octets, "record_size_limit")
     ),
+    "max_fragment_length": Codec(
+        st.sampled_from(list(ext.MAX_FRAGMENT_LENGTHS.values())),
+        lambda length: codec.uint8(length.bit_length() - 9),
+        ext.decode_max_fragment_length,
+    ),
     "certificate_status": Codec(
         some, ext.encode_certificate_status, ext.decode_certificate_status
     ),

@@ -25,6 +25,7 @@ ZLIB_TWICE = b"\4\0\1\0\1"
 #: RFC 9846 4.3: where each extension may stand.
 TABLE = {
     E.server_name: "CH EE CR",
+    E.max_fragment_length: "CH EE",
     E.status_request: "CH CR CT",
     E.supported_groups: "CH EE",
     E.signature_algorithms: "CH CR",
@@ -45,6 +46,7 @@ TABLE = {
     E.post_handshake_auth: "CH",
     E.signature_algorithms_cert: "CH CR",
     E.key_share: "CH SH HRR",
+    E.encrypted_client_hello: "CH EE HRR",
 }
 
 PLACES = {
@@ -165,6 +167,7 @@ MALFORMED = {
     ("4.3", "CH", E.application_layer_protocol_negotiation): (
         "- 00 0000 000100 00020268 0003026832ff 0004026832 000400026832 00020000"
     ),
+    ("RFC 6066 4", "CH", E.max_fragment_length): "- 0101",
     ("4.3", "CH", E.record_size_limit): "- 40 400100",
     ("4.3.2", "CH", E.cookie): "- 00 0000 00026b 00016b6b",
     ("4.3.9", "CH", E.psk_key_exchange_modes): "- 00 0201 010100",

@@ -77,8 +77,9 @@ class ServerConfig(CommonConfig):
         client_trust: the CAs that may have issued their certificates. Clients are told the CAs'
             names, if that is no more than 8 KiB.
         require_cookie: have each client repeat a cookie (RFC 9846 4.3.2) before a key exchange and
-            a signature are computed for it; it costs a round trip. ``select_credentials``,
-            ``ticket_store`` and ``psks`` are asked before it.
+            a signature are computed for it; it costs a round trip. GnuTLS 3.7, mbedTLS 3.6 and s2n
+            cannot do that. ``select_credentials``, ``ticket_store`` and ``psks`` are asked before
+            it.
         verify: is called with the :class:`Peer` after it has shown that it holds its key and the
             built-in verification has accepted it, to refuse it nevertheless, by raising
             :class:`CertificateError`; or several such functions, one after the other. Each gives

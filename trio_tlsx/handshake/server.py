@@ -311,7 +311,15 @@ def hello_retry_request(
 
 
 #: What may differ between two ClientHellos (RFC 9846 4.2.2).
-_MAY_CHANGE = {_E.key_share, _E.early_data, _E.cookie, _E.pre_shared_key, _E.padding}
+_MAY_CHANGE = {
+    _E.key_share,
+    _E.early_data,
+    _E.cookie,
+    _E.pre_shared_key,
+    _E.padding,
+    # RFC 9849 6.1.5: this server has no ECH keys, and the client's second hello is a new one.
+    _E.encrypted_client_hello,
+}
 
 
 def check_second_client_hello(first: ClientHello, second: ClientHello, retry: ServerHello) -> None:
@@ -322,9 +330,11 @@ def check_second_client_hello(first: ClientHello, second: ClientHello, retry: Se
         raise ProtocolError("the other side offers early data after a HelloRetryRequest")
     shares = key_shares(second)
     if _E.key_share not in retry.extensions:
-        if second.extensions.get(_E.key_share) != first.extensions.get(_E.key_share):
+        # A JDK generates new keys, of groups that it sent a share of before.
+        if not shares.keys() <= key_shares(first).keys():
             raise ProtocolError(
-                "the other side changed key shares that it was not asked to change"
+                "the peer's second ClientHello has a key share for another group, "
+                "but the HelloRetryRequest asked for none"
             )
     elif len(shares) != 1:
         raise ProtocolError(f"the other side sent {len(shares)} key shares, and was asked for one")

@@ -184,6 +184,10 @@ def encrypted_extensions(hs: Handshake, terms: Terms, hello: ClientHello) -> Enc
         ours = terms.config.record_size_limit
         extensions[_E.record_size_limit] = uint16(ours)
         hs.apply_record_size_limit(ours, limit)
+    elif (body := hello.extensions.get(_E.max_fragment_length)) is not None:
+        # RFC 8449 5: it counts only where record_size_limit is missing.
+        extensions[_E.max_fragment_length] = body
+        hs.apply_max_fragment_length(ext.decode_max_fragment_length(body))
     resumes = terms.psk is not None and terms.psk.session is not None
     if _E.server_name in hello.extensions and not resumes:
         # RFC 6066 3: not where a session is resumed, which is of this name already.

@@ -192,6 +192,11 @@ class Handshake:
         self.outgoing.fragment_length = min(limit - 1, self.outgoing.fragment_length)
         self.incoming.plaintext_limit = ours
 
+    def apply_max_fragment_length(self, length: int) -> None:
+        """Limit the records of both directions to ``length`` bytes of content (RFC 6066 4)."""
+        self.outgoing.fragment_length = min(length, self.outgoing.fragment_length)
+        self.incoming.plaintext_limit = length + 1  # the content type, RFC 9846 5.4
+
     def check_end_of_flight(self) -> None:
         """Check that the peer sent nothing yet that depends on what it has not heard from us."""
         self._reader.check_boundary()

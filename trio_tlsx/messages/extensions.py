@@ -25,6 +25,7 @@ class ExtensionType(enum.IntEnum):
     """The extensions that this implementation recognizes."""
 
     server_name = 0
+    max_fragment_length = 1
     status_request = 5
     supported_groups = 10
     signature_algorithms = 13
@@ -45,6 +46,11 @@ class ExtensionType(enum.IntEnum):
     post_handshake_auth = 49
     signature_algorithms_cert = 50
     key_share = 51
+    encrypted_client_hello = 0xFE0D
+
+
+#: RFC 6066 4: the lengths of records that a client may ask for, in bytes.
+MAX_FRAGMENT_LENGTHS = {1: 2**9, 2: 2**10, 3: 2**11, 4: 2**12}
 
 
 class Context(enum.Flag):
@@ -63,6 +69,7 @@ _E, _C = ExtensionType, Context
 
 _ALLOWED: dict[int, Context] = {
     _E.server_name: _C.CH | _C.EE | _C.CR,
+    _E.max_fragment_length: _C.CH | _C.EE,
     _E.status_request: _C.CH | _C.CR | _C.CT,
     _E.supported_groups: _C.CH | _C.EE,
     _E.signature_algorithms: _C.CH | _C.CR,
@@ -83,6 +90,7 @@ _ALLOWED: dict[int, Context] = {
     _E.post_handshake_auth: _C.CH,
     _E.signature_algorithms_cert: _C.CH | _C.CR,
     _E.key_share: _C.CH | _C.SH | _C.HRR,
+    _E.encrypted_client_hello: _C.CH | _C.EE | _C.HRR,
 }
 
 #: The same, the other way round; and in a form that is quick to ask.
@@ -222,6 +230,16 @@ def decode_uint16(octets: bytes, what: str) -> int:
     value = reader.uint16()
     reader.finish()
     return value
+
+
+def decode_max_fragment_length(octets: bytes) -> int:
+    """Return the length in bytes that a client asks for (RFC 6066 4)."""
+    reader = Reader(octets, "max_fragment_length")
+    code = reader.uint8()
+    reader.finish()
+    if code not in MAX_FRAGMENT_LENGTHS:
+        raise ProtocolError(f"the peer asks for the unknown max_fragment_length {code}")
+    return MAX_FRAGMENT_LENGTHS[code]
 
 
 def encode_supported_versions(versions: Iterable[int]) -> bytes:
@@ -380,6 +398,7 @@ _DECODERS: Mapping[Context, _Decoders] = {
     _C.CH: {
         **_IN_CERTIFICATE_REQUEST,
         _E.server_name: decode_server_name,
+        _E.max_fragment_length: decode_max_fragment_length,
         _E.status_request: check_status_request,
         _E.application_layer_protocol_negotiation: decode_alpn,
         _E.record_size_limit: partial(decode_uint16, what="record_size_limit"),
