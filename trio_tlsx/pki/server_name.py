@@ -19,6 +19,11 @@ MAX_LABEL_LENGTH = 63
 
 # RFC 952 and RFC 1123 2.1: letters, digits, and hyphens that are neither first nor last.
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.ASCII)
+# What DNS has beside host names, such as service names and the names of containers.
+DNS_LABEL = re.compile(r"[a-z0-9_-]+", re.ASCII)
+
+# UTS 46 2.3: what separates labels where people type in other scripts.
+DOTS = re.compile("[.\u3002\uff0e\uff61]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,26 +41,32 @@ class ServerName:
 
     @classmethod
     def parse(cls, name: str) -> ServerName:
-        """Make it from what people write.
+        """Parse the name that a program passes as ``server_hostname``.
 
         Args:
-            name: a DNS name, internationalised or not, with or without a trailing dot; or an
-                IPv4 or IPv6 address.
+            name: a DNS name, internationalized or not, with or without a trailing dot; or an
+                IPv4 or IPv6 address. An address may have a scope id, such as ``fe80::1%eth0``,
+                which is dropped: it has a meaning on this machine only (RFC 4007 11.2), so no
+                certificate names it.
 
         Raises:
-            ConfigError: it is neither, or no certificate could be for it.
+            ConfigError: ``name`` is neither.
         """
-        if "%" in name:
-            raise ConfigError(
-                f"server name {name!r} has a scope id; that means something on this machine only "
-                "and no certificate names it: give the address without '%' and what follows"
-            )
         # Both kinds of address show at a glance; trying every name would cost 10 us.
         if ":" in name or name[-1:].isdigit():
             with contextlib.suppress(ValueError):
-                address = ipaddress.ip_address(name)
+                address = ipaddress.ip_address(name.partition("%")[0] if ":" in name else name)
                 return cls(str(address), address)
         return cls(_dns_name(name))
+
+    @property
+    def is_host_name(self) -> bool:
+        """Whether this is an IP address, or a name that a host may have (RFC 1123 2.1).
+
+        Other DNS names, such as ``my_db``, are compared exactly, without wildcards, and the
+        verifier of ``cryptography`` cannot apply name constraints to them.
+        """
+        return bool(self.address) or all(map(LABEL.fullmatch, self.host.split(".")))
 
     @property
     def sni(self) -> bytes | None:
@@ -98,22 +109,16 @@ def _check_label(name: str, label: str) -> None:
             f"server name {name!r} has a label of {len(label)} characters; "
             f"DNS allows {MAX_LABEL_LENGTH}"
         )
-    if LABEL.fullmatch(label):
+    if DNS_LABEL.fullmatch(label):
         return
-    if "_" in label:
-        # cryptography's verifier knows no such names, so none could ever be verified.
-        raise ConfigError(
-            f"server name {name!r} has an underscore, which host names may not have "
-            "(RFC 1123 2.1) and which cannot be verified: give the server a name without one"
-        )
     if ":" in name or "/" in name or "[" in name:
         raise ConfigError(
             f"server name {name!r} is not a bare host name or IP address: "
             "leave out scheme, port, path and brackets"
         )
     raise ConfigError(
-        f"server name {name!r} is not a DNS name: {label!r} is not made of letters, digits "
-        "and inner hyphens"
+        f"server name {name!r} is not a DNS name: {label!r} is not made of letters, digits, "
+        "hyphens and underscores"
     )
 
 
@@ -122,6 +127,10 @@ def _to_ascii(name: str) -> str:
 
     try:
         # UTS 46 maps what people type (capitals, wide forms, ideographic dots) as browsers do.
-        return idna.encode(name, uts46=True).decode("ascii")
+        # It knows no underscores, so labels that are ASCII stay out of it.
+        return ".".join(
+            label if label.isascii() else idna.encode(label, uts46=True).decode("ascii")
+            for label in DOTS.split(name)
+        )
     except idna.IDNAError as error:
         raise ConfigError(f"server name {name!r} has no form in DNS: {error}") from error

@@ -11,14 +11,20 @@ import sys
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from cryptography import x509
 from cryptography.x509.verification import Store
 
 from ..errors import ConfigError
 from .certificates import MALFORMED, certificate_blocks, load_certificates, read_file
+from .openssl_store import OpenSSLStore
 
-__all__ = ["TrustStore"]
+__all__ = ["TrustStore", "Verifier"]
+
+#: The code that builds paths from a peer's certificate to a trusted one, and checks signatures.
+Verifier: TypeAlias = Literal["cryptography", "openssl"]
+VERIFIERS = ("cryptography", "openssl")
 
 logger = logging.getLogger("trio_tlsx")
 
@@ -33,46 +39,87 @@ class TrustStore:
     """The certificates at which a chain may end: CAs, or single servers' own.
 
     Make it once and share it: what takes time is done when it is made.
+
+    The verifier is the code that builds the path from the peer's certificate to a trusted one and
+    checks its signatures. Both verifiers check names, purposes, keys and dates in the same way.
+
+    - ``"cryptography"``, the default, has the profile of the web, opened up for private CAs.
+    - ``"openssl"`` accepts more of what old and private PKIs issue: CAs with Ed25519 and Ed448
+      keys, issuer names that differ in case, white space or string type, RSA-PSS with other salts,
+      GeneralizedTime before 2050, serial numbers of any size and sign, critical certificate
+      policies. It needs the extra: ``pip install 'trio-tlsx[openssl]'``.
+
+    Args:
+        certificates: the trusted certificates.
+        verifier: ``"cryptography"`` or ``"openssl"``.
+
+    Raises:
+        ConfigError: there is no certificate, the verifier is unknown, or its package is missing.
     """
 
-    def __init__(self, certificates: Iterable[x509.Certificate]) -> None:
+    def __init__(
+        self, certificates: Iterable[x509.Certificate], *, verifier: Verifier = "cryptography"
+    ) -> None:
+        if verifier not in VERIFIERS:
+            raise ConfigError(
+                f"verifier={verifier!r} is unknown: pass " + " or ".join(map(repr, VERIFIERS))
+            )
         self._certificates = tuple(dict.fromkeys(certificates))
         if not self._certificates:
             raise ConfigError("the trust store is empty: nobody would be trusted")
+        self._verifier: Verifier = verifier
         #: For the verifier of ``cryptography``.
         self.store = Store(list(self._certificates))
+        #: For OpenSSL's; None if the other one verifies.
+        self.openssl_store = OpenSSLStore(self._certificates) if verifier == "openssl" else None
 
     @classmethod
-    def platform(cls) -> TrustStore:
-        """The CAs that this machine trusts, loaded once per process.
+    def platform(cls, *, verifier: Verifier = "cryptography") -> TrustStore:
+        """Return the CAs that this machine trusts, loaded once per process.
 
-        On Unix what OpenSSL takes by default, the environment variables ``SSL_CERT_FILE`` and
-        ``SSL_CERT_DIR`` included; on Windows the system's ``ROOT`` store; on macOS as on Unix or,
-        where that finds nothing, the package ``certifi`` if it is installed. Certificates that
-        cannot be parsed are skipped.
+        On Unix these are OpenSSL's defaults, including the environment variables
+        ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``; on Windows the system's ``ROOT`` store; on macOS
+        the same as on Unix or, if that has none, those of the package ``certifi`` if it is
+        installed. Certificates that cannot be parsed are skipped.
+
+        Args:
+            verifier: as for :class:`TrustStore`.
 
         Raises:
-            ConfigError: there is none.
+            ConfigError: there is none, or as :class:`TrustStore`.
         """
-        return _platform()
+        return _platform() if verifier == "cryptography" else _platform_with(verifier)
 
     @classmethod
-    def from_pem_file(cls, path: str | os.PathLike[str]) -> TrustStore:
+    def from_pem_file(
+        cls, path: str | os.PathLike[str], *, verifier: Verifier = "cryptography"
+    ) -> TrustStore:
         """Trust the certificates of a file in PEM.
 
+        Args:
+            path: the file. Blocks of other kinds in it are an error; see :meth:`from_pem`.
+            verifier: as for :class:`TrustStore`.
+
         Raises:
-            ConfigError: it cannot be read, holds no certificate, or a broken one.
+            ConfigError: the file cannot be read, or as :meth:`from_pem`.
         """
-        return cls(load_certificates(read_file(path), repr(os.fspath(path))))
+        pem = read_file(path)
+        return cls(load_certificates(pem, repr(os.fspath(path))), verifier=verifier)
 
     @classmethod
-    def from_directory(cls, path: str | os.PathLike[str]) -> TrustStore:
+    def from_directory(
+        cls, path: str | os.PathLike[str], *, verifier: Verifier = "cryptography"
+    ) -> TrustStore:
         """Trust the certificates of all the PEM files in a directory, whatever their names.
 
         Files without a certificate and subdirectories are skipped.
 
+        Args:
+            path: the directory.
+            verifier: as for :class:`TrustStore`.
+
         Raises:
-            ConfigError: it cannot be read, holds no certificate, or a broken one.
+            ConfigError: the directory cannot be read, holds no certificate, or a broken one.
         """
         certificates: list[x509.Certificate] = []
         for file in _files(path):
@@ -81,25 +128,40 @@ class TrustStore:
                 certificates += load_certificates(pem, repr(os.fspath(file)))
         if not certificates:
             raise ConfigError(f"no file in {os.fspath(path)!r} holds a certificate in PEM")
-        return cls(certificates)
+        return cls(certificates, verifier=verifier)
 
     @classmethod
-    def from_pem(cls, pem: bytes) -> TrustStore:
+    def from_pem(cls, pem: bytes, *, verifier: Verifier = "cryptography") -> TrustStore:
         """Trust the certificates of PEM in memory.
 
+        Args:
+            pem: the certificates, and text between them.
+            verifier: as for :class:`TrustStore`.
+
         Raises:
-            ConfigError: there is no certificate, or a broken one.
+            ConfigError: there is no certificate, or a broken one; or as :class:`TrustStore`.
         """
-        return cls(load_certificates(pem, "the trust store"))
+        return cls(load_certificates(pem, "the trust store"), verifier=verifier)
 
     @classmethod
-    def from_certificates(cls, certificates: Iterable[x509.Certificate]) -> TrustStore:
+    def from_certificates(
+        cls, certificates: Iterable[x509.Certificate], *, verifier: Verifier = "cryptography"
+    ) -> TrustStore:
         """Trust these certificates.
 
+        Args:
+            certificates: the trusted certificates.
+            verifier: as for :class:`TrustStore`.
+
         Raises:
-            ConfigError: there is none.
+            ConfigError: as :class:`TrustStore`.
         """
-        return cls(certificates)
+        return cls(certificates, verifier=verifier)
+
+    @property
+    def verifier(self) -> Verifier:
+        """The code that builds paths and checks signatures."""
+        return self._verifier
 
     @property
     def certificates(self) -> tuple[x509.Certificate, ...]:
@@ -126,7 +188,8 @@ class TrustStore:
         return len(self._certificates)
 
     def __repr__(self) -> str:
-        return f"<TrustStore of {len(self)} certificates>"
+        verifier = ", verified by OpenSSL" if self.openssl_store else ""
+        return f"<TrustStore of {len(self)} certificates{verifier}>"
 
 
 def _files(path: str | os.PathLike[str]) -> list[Path]:
@@ -161,6 +224,11 @@ def load_platform() -> TrustStore:
 
 
 _platform = functools.cache(load_platform)
+
+
+@functools.cache
+def _platform_with(verifier: Verifier) -> TrustStore:
+    return TrustStore(_platform().certificates, verifier=verifier)
 
 
 def _trust(sources: str, certificates: Iterable[x509.Certificate]) -> TrustStore:

@@ -9,7 +9,11 @@ from cryptography import x509
 from cryptography.x509.verification import VerificationError
 
 from ..errors import AlertDescription, CertificateError, InternalError
+from . import openssl_verifier
+from .certificates import MALFORMED
+from .describe import subject_of
 from .diagnosis import find_fault, mismatch, unexplained
+from .host_names import is_named
 from .policy import CLIENT, MAX_INTERMEDIATES, SERVER, Purpose, check_directory_names
 from .server_name import ServerName
 from .trust import TrustStore
@@ -89,11 +93,45 @@ def _verify(
             f"the {purpose.role} sent {len(chain)} certificates; {MAX_CHAIN_LENGTH} are accepted",
             AlertDescription.unknown_ca,
         )
+    if trust.openssl_store is None:
+        path = _find_path(chain, purpose, name, trust, at)
+    else:
+        path = openssl_verifier.find_path(
+            chain, purpose, trust.openssl_store, trust.certificates, at
+        )
+        _check_name(chain[0], name)
+    check_directory_names(path)
+    return path
+
+
+def _check_name(leaf: x509.Certificate, name: ServerName | None) -> None:
     try:
-        path = tuple(_find_path(chain, purpose, name, trust, at))
+        if name is None or is_named(leaf, name):
+            return
+    except MALFORMED as error:
+        raise CertificateError(
+            f"the subjectAltName of the certificate of {subject_of(leaf)} is malformed: {error!r}",
+            certificate=leaf,
+        ) from error
+    raise mismatch(leaf, name)
+
+
+def _find_path(
+    chain: Sequence[x509.Certificate],
+    purpose: Purpose,
+    name: ServerName | None,
+    trust: TrustStore,
+    at: datetime.datetime,
+) -> tuple[x509.Certificate, ...]:
+    """Find the path with the verifier of ``cryptography``; CertificateError if there is none."""
+    try:
+        if name is None or name.is_host_name:
+            return tuple(_search_path(chain, purpose, name, trust, at))
+        # The library cannot express such a name.
+        path = tuple(_search_path(chain, purpose, None, trust, at))
     except VerificationError as refusal:
         raise _explain(chain, purpose, name, trust, at, refusal) from refusal
-    check_directory_names(path)
+    _check_name(chain[0], name)
     return path
 
 
@@ -108,9 +146,9 @@ def _explain(
     fault = find_fault(chain, purpose, trust, at)
     if fault is not None:
         return fault
-    if name is not None:
+    if name is not None and name.is_host_name:
         try:
-            _find_path(chain, purpose, None, trust, at)
+            _search_path(chain, purpose, None, trust, at)
         except VerificationError:
             pass  # so it is not the name alone
         else:
@@ -118,7 +156,7 @@ def _explain(
     return unexplained(chain, purpose, trust, refusal)
 
 
-def _find_path(
+def _search_path(
     chain: Sequence[x509.Certificate],
     purpose: Purpose,
     name: ServerName | None,
