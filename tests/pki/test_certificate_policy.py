@@ -30,6 +30,10 @@ from trio_tlsx.pki.trust import TrustStore
 from trio_tlsx.pki.verification import verify_server
 from trio_tlsx.testing import CA_KEY_USAGE, LEAF_KEY_USAGE
 
+pytestmark = pytest.mark.usefixtures("verifier")
+#: For what the other verifier does otherwise.
+BUILTIN = pytest.mark.parametrize("verifier", ["cryptography"], indirect=True)
+
 
 @pytest.mark.parametrize("usages", [(SERVER_AUTH,), (CLIENT_AUTH, SERVER_AUTH), (ANY_USAGE,), ()])
 def test_extended_key_usages_that_allow_a_server(
@@ -132,6 +136,7 @@ def test_short_rsa_keys(guilty: int) -> None:
         verify_server(chain, "a.example", root.trust, NOW)
 
 
+@BUILTIN
 @pytest.mark.parametrize(("key_type", "kind"), [("ed25519", "Ed25519"), ("ed448", "Ed448")])
 def test_a_ca_with_an_edwards_key(key_type: str, kind: str) -> None:
     root = ca(key_type=key_type)

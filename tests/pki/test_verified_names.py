@@ -23,6 +23,10 @@ from trio_tlsx.errors import ConfigError
 from trio_tlsx.pki.verification import verify_client, verify_server
 from trio_tlsx.testing import CA
 
+pytestmark = pytest.mark.usefixtures("verifier")
+#: For what the other verifier does otherwise.
+BUILTIN = pytest.mark.parametrize("verifier", ["cryptography"], indirect=True)
+
 
 @pytest.mark.parametrize(
     ("certified", "wanted"),
@@ -80,7 +84,7 @@ def test_a_mismatch_names_a_few_names_only() -> None:
         verify_server(chain, "a.example", root.trust, NOW)
 
 
-@pytest.mark.parametrize("name", ["a_b.example", "fe80::1%eth0", "", "[::1]", "1.2.3"])
+@pytest.mark.parametrize("name", ["a b.example", "", "[::1]", "1.2.3"])
 def test_a_name_that_cannot_be_verified_is_a_fault_of_ours(name: str) -> None:
     root = ca()
     with pytest.raises(ConfigError, match="server name"):
@@ -123,9 +127,11 @@ def test_name_constraints_of_hosts() -> None:
         (permitted, "10.1.2.3", "11.1.2.3"),
         (excluded, "a.example", "b.example"),
     ):
-        verify_server(issue(below(root), good), good, root.trust, NOW)
-        chain = issue(below(root), bad)
-        sentence = f"'CN=root' may not issue a certificate for '{bad}': its name constraints"
+        # The common name has no dot: OpenSSL holds one with a dot to the constraints as well.
+        chain = issue(below(root), good, common_name="host")
+        verify_server(chain, good, root.trust, NOW)
+        chain = issue(below(root), bad, common_name="host")
+        sentence = f"may not issue a certificate for .*'{bad}': its name constraints"
         with refused(A.certificate_unknown, sentence, chain[0]):
             verify_server(chain, bad, root.trust, NOW)
 
@@ -140,7 +146,7 @@ def test_name_constraints_of_subjects() -> None:
     ):
         verify_client(issue(root, common_name=good), root.trust, NOW)
         chain = issue(root, common_name=bad)
-        sentence = f"'CN=root' may not issue a certificate for 'CN={bad}'"
+        sentence = f"may not issue a certificate for 'CN={bad}'"
         with refused(A.certificate_unknown, sentence, chain[0]):
             verify_client(chain, root.trust, NOW)
 
@@ -152,6 +158,7 @@ def test_name_constraints_of_subjects_hold_for_intermediates() -> None:
         verify_server(chain, "a.example", root.trust, NOW)
 
 
+@BUILTIN
 def test_name_constraints_that_the_library_cannot_check() -> None:
     root = constrained([directory("me")], None)
     chain = issue(root, common_name="me")

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.x509.oid import ExtensionOID
 
 from ..errors import AlertDescription, CertificateError
 from .certificates import MALFORMED, extension_of
-from .describe import date, issuer_of, subject_of
+from .describe import date, issuer_of, names_of, subject_of
 from .openssl_store import OpenSSLRefusal, OpenSSLStore, check_key
 from .policy import (
     MAX_INTERMEDIATES,
@@ -44,27 +45,34 @@ UNHANDLED_CRITICAL_EXTENSION = 34
 OUTSIDE_CONSTRAINTS = frozenset({47, 48})
 INVALID_CA = 79
 
-#: The alerts of OpenSSL for the numbers with its own words; others are ``certificate_unknown``.
+#: Alerts for the numbers that get OpenSSL's words; the others get ``certificate_unknown``.
 ALERTS = {
-    PATH_TOO_LONG: AlertDescription.unknown_ca,
-    PATH_LENGTH_EXCEEDED: AlertDescription.unknown_ca,
-    INVALID_CA: AlertDescription.unknown_ca,
-    24: AlertDescription.unknown_ca,  # no issuer public key; an invalid CA before OpenSSL 3
     6: AlertDescription.bad_certificate,  # unable to decode issuer public key
     13: AlertDescription.bad_certificate,  # format error in notBefore
     14: AlertDescription.bad_certificate,  # format error in notAfter
+    PATH_TOO_LONG: AlertDescription.unknown_ca,
+    24: AlertDescription.unknown_ca,  # no issuer public key; an invalid CA before OpenSSL 3
+    INVALID_CA: AlertDescription.unknown_ca,
 }
 
-CONSTRAINTS_VIOLATED = "the name constraints of a CA above it exclude one of its names"
-
-#: OpenSSL's words are short: what to do about some of them.
-ADVICE = {
-    PATH_LENGTH_EXCEEDED: "a CA above it allows fewer CAs below itself (its path length)",
-    INVALID_CA: "it is not a CA's certificate, but issued another one",
-    UNHANDLED_CRITICAL_EXTENSION: "OpenSSL does not support one of its critical extensions",
-    47: CONSTRAINTS_VIOLATED,
-    48: CONSTRAINTS_VIOLATED,
-}
+#: The critical extensions that OpenSSL supports (``X509_supported_extension`` in 3 and 4).
+SUPPORTED_BY_OPENSSL = frozenset(
+    {
+        ExtensionOID.AUTHORITY_KEY_IDENTIFIER,
+        ExtensionOID.BASIC_CONSTRAINTS,
+        ExtensionOID.CERTIFICATE_POLICIES,
+        ExtensionOID.CRL_DISTRIBUTION_POINTS,
+        ExtensionOID.EXTENDED_KEY_USAGE,
+        ExtensionOID.INHIBIT_ANY_POLICY,
+        ExtensionOID.KEY_USAGE,
+        ExtensionOID.NAME_CONSTRAINTS,
+        ExtensionOID.OCSP_NO_CHECK,
+        ExtensionOID.POLICY_CONSTRAINTS,
+        ExtensionOID.POLICY_MAPPINGS,
+        ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
+        ExtensionOID.SUBJECT_KEY_IDENTIFIER,
+    }
+)
 
 
 def find_path(
@@ -99,10 +107,7 @@ def find_path(
             if depth + 1 < len(path):  # nobody relies on the trusted certificate's own signature
                 _check_hash(certificate)
         except MALFORMED as error:
-            raise CertificateError(
-                f"the certificate of {subject_of(certificate)} is malformed: {error!r}",
-                certificate=certificate,
-            ) from error
+            raise _malformed(certificate, error) from error
     if len(path) - 2 > MAX_INTERMEDIATES:
         raise CertificateError(
             f"the chain leads over {len(path) - 2} intermediate CAs; "
@@ -201,22 +206,76 @@ def _explain(
     at: datetime.datetime,
 ) -> CertificateError:
     at_fault, code = refusal.certificate, refusal.code
-    if code in (NOT_YET_VALID, EXPIRED):
-        try:
-            _check_dates(at_fault, at)
-        except CertificateError as fault:
-            return fault
     if code in ISSUER_MISSING | SIGNATURE_WRONG | {SELF_SIGNED, SELF_SIGNED_ROOT}:
         for rejected in store.rejected_of(chain[1:]):
             if _names_as_issuer(at_fault, rejected.certificate):
                 return rejected.fault
         return _no_issuer(refusal, chain, trusted)
-    reason = ADVICE.get(code, "")
+    try:
+        if code in (NOT_YET_VALID, EXPIRED):
+            _check_dates(at_fault, at)
+        elif code == INVALID_CA:
+            _check_is_ca(at_fault)
+            check_ca_key(at_fault, extension_of(at_fault, x509.KeyUsage))
+        elif code == PATH_LENGTH_EXCEEDED:
+            _path_too_long(at_fault, refusal.depth - 1)
+        elif code == UNHANDLED_CRITICAL_EXTENSION:
+            _check_critical_extensions(at_fault)
+        elif code in OUTSIDE_CONSTRAINTS:
+            _excluded(at_fault)
+    except CertificateError as fault:
+        return fault
+    except MALFORMED as error:
+        return _malformed(at_fault, error)
     return CertificateError(
         f"OpenSSL rejects the certificate of {subject_of(at_fault)}: {refusal.text} "
-        f"(error {code}){'; ' if reason else ''}{reason}",
+        f"(error {code})",
         ALERTS.get(code, AlertDescription.certificate_unknown),
         certificate=at_fault,
+    )
+
+
+def _malformed(certificate: x509.Certificate, error: Exception) -> CertificateError:
+    return CertificateError(
+        f"the certificate of {subject_of(certificate)} is malformed: {error!r}",
+        certificate=certificate,
+    )
+
+
+def _path_too_long(ca: x509.Certificate, below: int) -> None:
+    constraints = extension_of(ca, x509.BasicConstraints)
+    if constraints is not None and constraints.path_length is not None:
+        raise CertificateError(
+            f"the CA {subject_of(ca)} allows {constraints.path_length} CAs below itself (its path "
+            f"length), and this chain has {below}",
+            AlertDescription.unknown_ca,
+            certificate=ca,
+        )
+
+
+def _check_critical_extensions(certificate: x509.Certificate) -> None:
+    unsupported = [
+        extension.oid.dotted_string
+        for extension in certificate.extensions
+        if extension.critical and extension.oid not in SUPPORTED_BY_OPENSSL
+    ]
+    if unsupported:
+        raise CertificateError(
+            f"the certificate of {subject_of(certificate)} has a critical extension that OpenSSL "
+            f"does not support, {', '.join(unsupported)}",
+            AlertDescription.certificate_unknown,
+            certificate=certificate,
+        )
+
+
+def _excluded(certificate: x509.Certificate) -> None:
+    # OpenSSL tells neither the CA nor the name.
+    names = [subject_of(certificate), *filter(None, [names_of(certificate)])]
+    raise CertificateError(
+        f"a CA above it may not issue a certificate for {', '.join(names)}: its name constraints "
+        "exclude it",
+        AlertDescription.certificate_unknown,
+        certificate=certificate,
     )
 
 
