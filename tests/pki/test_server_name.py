@@ -41,8 +41,37 @@ def test_host_names(written: str, host: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "host"),
+    [
+        ("my_db", "my_db"),
+        ("_Sip._tcp.Example.", "_sip._tcp.example"),
+        ("a_b.Bücher.example", "a_b.xn--bcher-kva.example"),
+        ("-a.example", "-a.example"),
+        ("a-.example", "a-.example"),
+    ],
+)
+def test_names_that_no_host_may_have(written: str, host: str) -> None:
+    """DNS has them (RFC 2181 11), as have container networks: they are sent and compared."""
+    name = ServerName.parse(written)
+    assert name.host == host
+    assert name.sni == host.encode()
+    assert not name.is_host_name
+
+
+@pytest.mark.parametrize("written", ["a.example", "xn--bcher-kva.example", "127.0.0.1", "::1"])
+def test_names_that_a_host_may_have(written: str) -> None:
+    assert ServerName.parse(written).is_host_name
+
+
+@pytest.mark.parametrize(
     ("written", "address"),
-    [("127.0.0.1", "127.0.0.1"), ("::1", "::1"), ("2001:DB8:0::7", "2001:db8::7")],
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("::1", "::1"),
+        ("2001:DB8:0::7", "2001:db8::7"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("FE80::1%25", "fe80::1"),
+    ],
 )
 def test_addresses_are_never_sent(written: str, address: str) -> None:
     name = ServerName.parse(written)
@@ -61,16 +90,15 @@ def test_addresses_are_never_sent(written: str, address: str) -> None:
         ("a.example..", "an empty label"),
         ("a" * 64 + ".example", "a label of 64 characters; DNS allows 63"),
         (".".join(["a" * 49] * 5) + ".abcd", "has 254 characters; DNS allows 253"),
-        ("my_service", "an underscore"),
-        ("-a.example", "not made of letters, digits and inner hyphens"),
-        ("a-.example", "not made of letters, digits and inner hyphens"),
-        ("*.example", "not made of letters, digits and inner hyphens"),
-        ("a b.example", "not made of letters, digits and inner hyphens"),
-        ("a.example\n", "not made of letters, digits and inner hyphens"),
+        ("*.example", "not made of letters, digits, hyphens and underscores"),
+        ("a b.example", "not made of letters, digits, hyphens and underscores"),
+        ("a.example\n", "not made of letters, digits, hyphens and underscores"),
         ("a.example:443", "leave out scheme, port, path and brackets"),
         ("https://a.example", "leave out scheme, port, path and brackets"),
         ("[::1]", "leave out scheme, port, path and brackets"),
-        ("fe80::1%eth0", "a scope id"),
+        ("a.example%eth0", "not made of letters, digits, hyphens and underscores"),
+        ("fe80:::1%eth0", "leave out scheme, port, path and brackets"),
+        ("127.0.0.1%eth0", "not made of letters, digits, hyphens and underscores"),
         ("127.1", "neither a DNS name nor a whole IP address"),
         ("127.0.0.01", "neither a DNS name nor a whole IP address"),
         ("1.2.3.4.5", "neither a DNS name nor a whole IP address"),

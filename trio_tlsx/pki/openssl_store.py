@@ -15,16 +15,15 @@ from typing import Any, NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from ..errors import CertificateError, ConfigError
 from .certificates import MALFORMED
 from .describe import kind_of, subject_of
-from .policy import MAX_RSA_BITS, MIN_RSA_BITS
+from .policy import MIN_RSA_BITS
+from .rsa_keys import MAX_RSA_BITS, check_rsa_work
 
 __all__ = ["OpenSSLRefusal", "OpenSSLStore", "Rejected", "check_key"]
-
-#: The work of a signature check grows with the exponent; nearly every key has 65,537.
-MAX_EXPONENT_BITS = 33
 
 #: Keys whose signatures take a bounded time to check, whatever their parameters.
 BOUNDED_KEYS = (
@@ -53,6 +52,13 @@ class OpenSSLRefusal(Exception):
         self.depth = depth
         self.certificate = certificate
         self.text = text
+
+
+class Admitted(NamedTuple):
+    """A certificate that OpenSSL may see, in both forms."""
+
+    certificate: x509.Certificate
+    openssl: Any
 
 
 class Rejected(NamedTuple):
@@ -98,20 +104,27 @@ class OpenSSLStore:
             CertificateError: the leaf's key is not acceptable, or OpenSSL cannot read the leaf.
             OpenSSLRefusal: there is no path.
         """
-        admitted, rejected = self._admit([leaf])
+        own, rejected = self._admit([leaf])
         if rejected:
             raise rejected[0].fault
+        sent = self._admit(others)[0]
+        known = {**self._trusted, **sent, **own}
+        [openssl_leaf] = [admitted.openssl for admitted in own.values()]
         context = self._crypto.X509StoreContext(
-            self._store(at), admitted[0], self._admit(others)[0]
+            self._store(at), openssl_leaf, [admitted.openssl for admitted in sent.values()]
         )
+
+        def ours(certificate: Any) -> x509.Certificate:
+            der = self._crypto.dump_certificate(self._crypto.FILETYPE_ASN1, certificate)
+            return known[der].certificate if der in known else certificate.to_cryptography()
+
         try:
-            path = context.get_verified_chain()
+            return tuple(map(ours, context.get_verified_chain()))
         except self._crypto.X509StoreContextError as error:
             code, depth, text = error.errors
-            raise OpenSSLRefusal(code, depth, error.certificate.to_cryptography(), text) from error
+            raise OpenSSLRefusal(code, depth, ours(error.certificate), text) from error
         finally:
             self._clear_errors()
-        return tuple(certificate.to_cryptography() for certificate in path)
 
     def rejected_of(self, others: Iterable[x509.Certificate]) -> Sequence[Rejected]:
         """Return the certificates that OpenSSL is not shown: trusted ones, and of ``others``."""
@@ -120,33 +133,39 @@ class OpenSSLStore:
     def _store(self, at: datetime.datetime) -> Any:
         # A new one each time: OpenSSL takes the time of a store only once (X509_STORE_set1_param).
         store = self._crypto.X509Store()
-        for certificate in self._trusted:
-            store.add_cert(certificate)
+        for admitted in self._trusted.values():
+            store.add_cert(admitted.openssl)
         # Without the flag only a self-signed certificate ends a path.
         store.set_flags(self._crypto.X509StoreFlags.PARTIAL_CHAIN)
         store.set_time(at.astimezone(datetime.UTC))
         return store
 
-    def _admit(self, certificates: Iterable[x509.Certificate]) -> tuple[list[Any], list[Rejected]]:
-        """Convert those certificates whose key may be used, in OpenSSL's form."""
-        admitted: list[Any] = []
+    def _admit(
+        self, certificates: Iterable[x509.Certificate]
+    ) -> tuple[dict[bytes, Admitted], list[Rejected]]:
+        """Convert those certificates whose key may be used, in OpenSSL's form, by their DER."""
+        admitted: dict[bytes, Admitted] = {}
         rejected: list[Rejected] = []
         for certificate in certificates:
+            der = certificate.public_bytes(Encoding.DER)
             try:
                 check_key(certificate)
-                admitted.append(self._convert(certificate))
+                admitted[der] = Admitted(
+                    certificate, self._crypto.load_certificate(self._crypto.FILETYPE_ASN1, der)
+                )
             except CertificateError as fault:
                 rejected.append(Rejected(certificate, fault))
+            except self._crypto.Error:
+                rejected.append(
+                    Rejected(
+                        certificate,
+                        CertificateError(
+                            f"OpenSSL cannot read the certificate of {subject_of(certificate)}",
+                            certificate=certificate,
+                        ),
+                    )
+                )
         return admitted, rejected
-
-    def _convert(self, certificate: x509.Certificate) -> Any:
-        try:
-            return self._crypto.X509.from_cryptography(certificate)
-        except (self._crypto.Error, *MALFORMED) as error:
-            raise CertificateError(
-                f"OpenSSL cannot read the certificate of {subject_of(certificate)}",
-                certificate=certificate,
-            ) from error
 
     def _clear_errors(self) -> None:
         """Empty OpenSSL's queue of errors: it belongs to the thread, and others read it."""
@@ -164,18 +183,12 @@ def check_key(certificate: x509.Certificate) -> None:
         key = certificate.public_key()
     except MALFORMED as error:
         raise _unacceptable(certificate, "a key that cannot be read") from error
+    check_rsa_work(certificate)
     if isinstance(key, rsa.RSAPublicKey):
-        exponent_bits = key.public_numbers().e.bit_length()
-        if not MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS:
+        if key.key_size < MIN_RSA_BITS:
             raise _unacceptable(
                 certificate,
                 f"an RSA key of {key.key_size} bits; {MIN_RSA_BITS} to {MAX_RSA_BITS} are "
-                "accepted",
-            )
-        if exponent_bits > MAX_EXPONENT_BITS:
-            raise _unacceptable(
-                certificate,
-                f"an RSA public exponent of {exponent_bits} bits; at most {MAX_EXPONENT_BITS} are "
                 "accepted",
             )
     elif not isinstance(key, BOUNDED_KEYS):

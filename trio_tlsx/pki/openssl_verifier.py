@@ -11,13 +11,14 @@ import datetime
 from collections.abc import Sequence
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import ExtensionOID
 
 from ..errors import AlertDescription, CertificateError
 from .certificates import MALFORMED, extension_of
 from .describe import date, issuer_of, names_of, subject_of
-from .openssl_store import OpenSSLRefusal, OpenSSLStore, check_key
+from .distinguished_names import issuer_name, subject_name
+from .issuance import is_signed_by
+from .openssl_store import OpenSSLRefusal, OpenSSLStore
 from .policy import (
     MAX_INTERMEDIATES,
     Purpose,
@@ -321,20 +322,10 @@ def _no_issuer(
 
 
 def _names_as_issuer(child: x509.Certificate, issuer: x509.Certificate) -> bool:
-    try:
-        return child.issuer == issuer.subject
-    except MALFORMED:
-        return False
+    return issuer_name(child).canonical == subject_name(issuer).canonical
 
 
 def _another_ca(child: x509.Certificate, chain: Sequence[x509.Certificate]) -> bool:
     """Return whether the peer sent the CA that did sign ``child``."""
     candidates = [ca for ca in chain if ca != child and _names_as_issuer(child, ca)]
-    for issuer in candidates[:MAX_SIGNATURE_CHECKS]:
-        try:
-            check_key(issuer)
-            child.verify_directly_issued_by(issuer)
-        except (InvalidSignature, CertificateError, *MALFORMED):
-            continue
-        return True
-    return False
+    return any(is_signed_by(child, ca) for ca in candidates[:MAX_SIGNATURE_CHECKS])
