@@ -9,5 +9,7 @@ from trio_tlsx.pki.trust import TrustStore
 def verifier(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each verifier, made the default of the trust stores that the test makes."""
     for make in (TrustStore.__init__, TrustStore.from_certificates.__func__):
-        monkeypatch.setitem(make.__kwdefaults__, "verifier", request.param)
+        defaults = make.__kwdefaults__
+        assert defaults is not None
+        monkeypatch.setitem(defaults, "verifier", request.param)
     return request.param

@@ -260,7 +260,7 @@ class RefusingStore(OpenSSLStore):
         super().__init__([certificate])
         self.refusal = OpenSSLRefusal(code, 1, certificate, "the words of OpenSSL")
 
-    def find_path(self, *_: object) -> Any:
+    def find_path(self, *_: Any, **__: Any) -> Any:
         raise self.refusal
 
 
