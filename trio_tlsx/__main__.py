@@ -1,4 +1,4 @@
-"""``python -m trio_tlsx`` is ``trio-tlsx``."""
+"""Run the command ``trio-tlsx`` with ``python -m trio_tlsx``."""
 
 from .cli import main
 

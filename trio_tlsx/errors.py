@@ -1,4 +1,4 @@
-"""What can go wrong, in terms of the protocol: alerts and the exceptions that carry them."""
+"""Alerts, and the exceptions that carry them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
 
 
 class AlertDescription(enum.IntEnum):
-    """The alerts of RFC 9846 6, with those of older versions that a peer may still send."""
+    """The alerts of RFC 9846 6, and those of older versions that a peer may still send."""
 
     close_notify = 0
     unexpected_message = 10
@@ -67,9 +67,10 @@ class TLSError(Exception):
     """The TLS connection failed.
 
     Attributes:
-        alert: the alert that ended the connection, or None where none did (a bare EOF).
-        refused_by: ``"us"`` if this side found the fault (``alert`` is what the peer is sent),
-            ``"peer"`` if the other side did (``alert`` is what it sent), None where neither did.
+        alert: the alert that ended the connection; None if there was none, such as after an end of
+            the transport without ``close_notify``.
+        refused_by: ``"us"`` if this side found the fault and ``alert`` is sent to the peer;
+            ``"peer"`` if the peer found the fault and sent ``alert``; None otherwise.
     """
 
     alert: AlertDescription | None = None
@@ -77,7 +78,7 @@ class TLSError(Exception):
 
 
 class _Refusal(TLSError):
-    """This side ends the connection, and tells the peer so with ``alert``."""
+    """This side ends the connection and sends ``alert`` to the peer."""
 
     default_alert: AlertDescription
 
@@ -88,23 +89,23 @@ class _Refusal(TLSError):
 
 
 class ProtocolError(_Refusal):
-    """The peer sent what the protocol does not allow."""
+    """The peer violated the protocol."""
 
     default_alert = AlertDescription.illegal_parameter
 
 
 class NegotiationError(_Refusal):
-    """Both sides speak TLS, but have nothing in common that would let them go on."""
+    """The two sides have no version, algorithm, protocol or credentials in common."""
 
     default_alert = AlertDescription.handshake_failure
 
 
 class CertificateError(_Refusal):
-    """We refuse the peer's certificate.
+    """This side rejects the peer's certificate.
 
     Attributes:
-        certificate: the certificate of the chain that the refusal is about, or None where it is
-            about the chain as a whole, or about there being none.
+        certificate: the rejected certificate of the chain; None if the chain as a whole is
+            rejected or if the peer sent no certificate.
     """
 
     default_alert = AlertDescription.bad_certificate
@@ -121,7 +122,7 @@ class CertificateError(_Refusal):
 
 
 class InternalError(_Refusal):
-    """Something of our own failed (a hook, a signer); the fault is the ``__cause__``."""
+    """A hook, a signer or the library itself failed; the original error is the ``__cause__``."""
 
     default_alert = AlertDescription.internal_error
 
@@ -136,11 +137,11 @@ class AlertReceived(TLSError):
 
 
 class Truncated(TLSError):
-    """The transport ended without ``close_notify``: data may be missing (RFC 9846 6.1)."""
+    """The transport ended without ``close_notify``, so data may be missing (RFC 9846 6.1)."""
 
 
 class HandshakeShutdown(TLSError):
-    """The peer ended the connection in the orderly way before our own handshake was complete.
+    """The peer ended the connection in an orderly way before this side's handshake was complete.
 
     The peer sent ``close_notify`` (with or without ``user_canceled`` before it), or closed the
     transport before it had sent a single byte. After the handshake ``close_notify`` is a clean
@@ -154,4 +155,4 @@ class HandshakeShutdown(TLSError):
 
 
 class ConfigError(ValueError):
-    """A configuration cannot work; raised where it is made, not at the first handshake."""
+    """A configuration cannot work. It is raised when the configuration is created."""

@@ -1,4 +1,4 @@
-"""What tests of TLS programs need: a throw-away CA, and a connection in memory."""
+"""Tools for tests of TLS programs: a test CA, and connected streams in memory."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MemoryTLSStream: TypeAlias = TLSStream[
     trio.StapledStream[trio.testing.MemorySendStream, trio.testing.MemoryReceiveStream]
 ]
 
-BACKDATED = datetime.timedelta(hours=1)  #: for clocks that do not quite agree
+BACKDATED = datetime.timedelta(hours=1)  #: for clocks that differ
 VALIDITY = datetime.timedelta(days=30)
 
 MAX_COMMON_NAME_LENGTH = 64  # RFC 5280 appendix A, ub-common-name
@@ -78,25 +78,25 @@ _PURE_KEYS: dict[str, type[PurePrivateKey]] = {
 
 
 class CA:
-    """A certificate authority that lives as long as the test.
+    """A certificate authority for tests.
 
     Args:
-        name: its common name.
-        key_type: of its key: ``"P-256"``, ``"P-384"``, ``"P-521"``, ``"ed25519"``, ``"ed448"``,
-            ``"ML-DSA-44"``, ``"ML-DSA-65"``, ``"ML-DSA-87"``, or ``"RSA-"`` with the number of
-            bits. RSA keys take long to make, so each size is made once per process and shared by
-            all CAs, and once more for all leaves.
-        not_before: when it begins to be valid; an hour ago by default.
-        not_after: when it ends; in 30 days by default.
-        extensions: further extensions, each with whether it is critical; one that a CA has anyway
-            is replaced.
-        without: types of extensions that a CA has otherwise, to be left out.
+        name: the common name of the CA.
+        key_type: the type of its key: ``"P-256"``, ``"P-384"``, ``"P-521"``, ``"ed25519"``,
+            ``"ed448"``, ``"ML-DSA-44"``, ``"ML-DSA-65"``, ``"ML-DSA-87"``, or ``"RSA-"`` with the
+            number of bits. RSA keys are slow to generate. So all CAs of a process share one key of
+            each size, and all leaf certificates share another.
+        not_before: the start of its validity; an hour ago by default.
+        not_after: the end of its validity; in 30 days by default.
+        extensions: additional extensions, as pairs of an extension and a bool, true if it is
+            critical. An extension of the same type as a default one replaces it.
+        without: the types of the default extensions to omit.
 
     Attributes:
-        certificate: its own certificate.
-        private_key: its key.
-        chain: its own certificate and those of the CAs above it, without the root.
-        root: the CA at the top, itself where it is self-signed.
+        certificate: the CA's certificate.
+        private_key: the CA's key.
+        chain: the CA's certificate and those of the CAs above it, without the root.
+        root: the root CA; the CA itself if it is self-signed.
 
     Raises:
         ConfigError: the key type is unknown.
@@ -141,7 +141,7 @@ class CA:
         extensions: Iterable[tuple[x509.ExtensionType, bool]] = (),
         without: Collection[type[x509.ExtensionType]] = (),
     ) -> CA:
-        """Make a CA below this one; the arguments are those of the class."""
+        """Create a CA below this one. The arguments are those of the class."""
         return CA(
             name,
             key_type=key_type,
@@ -166,19 +166,21 @@ class CA:
         """Issue a certificate with a new key.
 
         Args:
-            names: the DNS names (wildcards too) and IP addresses that it is for.
-            common_name: of the subject; the first of ``names`` by default.
-            key_type: as for the class.
-            not_before: when it begins to be valid; an hour ago by default.
-            not_after: when it ends; in 30 days by default.
-            extended_key_usage: what it may be used for; servers and clients by default. Empty
-                leaves the extension out.
-            extensions: further extensions, each with whether it is critical; one that a leaf has
-                anyway is replaced.
-            without: types of extensions that a leaf has otherwise, to be left out.
+            names: the DNS names, wildcards and IP addresses of the certificate.
+            common_name: the common name of the subject; the first of ``names`` by default.
+            key_type: see the class.
+            not_before: the start of the validity; an hour ago by default.
+            not_after: the end of the validity; in 30 days by default.
+            extended_key_usage: the purposes; servers and clients by default. If it is empty, the
+                certificate has no such extension.
+            extensions: additional extensions; see the class.
+            without: the types of the default extensions to omit.
+
+        Returns:
+            The certificate chain and the private key.
 
         Raises:
-            ConfigError: a name or the key type is not understood.
+            ConfigError: a name is invalid or the key type is unknown.
         """
         key = _key(key_type, "leaf")
         usages = list(extended_key_usage)
@@ -199,12 +201,12 @@ class CA:
 
     @functools.cached_property
     def trust(self) -> TrustStore:
-        """A trust store with the root alone."""
+        """Return a trust store with only the root CA."""
         return TrustStore.from_certificates([self.root.certificate])
 
     @functools.cached_property
     def pem(self) -> bytes:
-        """The root's certificate."""
+        """Return the certificate of the root CA, in PEM."""
         return self.root.certificate.public_bytes(Encoding.PEM)
 
     def __repr__(self) -> str:
@@ -212,13 +214,16 @@ class CA:
 
 
 def credentials_to_pem(credentials: Credentials) -> tuple[bytes, bytes]:
-    """The certificate chain and the private key in PEM, the key not encrypted.
+    """Return the certificate chain and the unencrypted private key, in PEM.
 
     Raises:
-        ConfigError: the key is not in this process.
+        ConfigError: the private key is not in this process.
     """
     if not isinstance(credentials.signer, PrivateKeySigner):
-        raise ConfigError(f"{credentials!r} has no private key in this process")
+        raise ConfigError(
+            f"{credentials!r} has no private key in this process; "
+            "its signer must be a PrivateKeySigner"
+        )
     key_pem = credentials.signer.private_key.private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     )
@@ -228,10 +233,10 @@ def credentials_to_pem(credentials: Credentials) -> tuple[bytes, bytes]:
 def write_pem_files(
     credentials: Credentials, directory: str | os.PathLike[str]
 ) -> tuple[Path, Path]:
-    """Write ``cert.pem`` and ``key.pem`` for programs that take files; give their paths.
+    """Write ``cert.pem`` and ``key.pem`` into a directory, and return their paths.
 
     Raises:
-        ConfigError: the key is not in this process.
+        ConfigError: the private key is not in this process.
         OSError: a file cannot be written.
     """
     cert_pem, key_pem = credentials_to_pem(credentials)
@@ -248,16 +253,16 @@ def memory_tls_pair(
     *,
     server_hostname: str = "test.example",
 ) -> tuple[MemoryTLSStream, MemoryTLSStream]:
-    """Connect a client and a server in memory; the handshake is still to be done.
+    """Return a connected client and server in memory, before their handshake.
 
     Args:
-        client_config: the client's. Where it names neither ``trust`` nor ``psks`` it gets the
-            server's certificates: the platform's CAs have no part in a test.
-        server_config: the server's; one with a throw-away certificate by default.
-        server_hostname: whom the client believes to talk to.
+        client_config: the client's configuration. If it has neither ``trust`` nor ``psks``, the
+            client trusts the server's certificates instead of the platform's CAs.
+        server_config: the server's configuration; by default one with a test certificate.
+        server_hostname: the name of the server for the client.
 
     Returns:
-        The client's stream and the server's.
+        The client's stream and the server's stream.
     """
     if server_config is None:
         server_config = ServerConfig(credentials=_throw_away_credentials(server_hostname))
@@ -287,12 +292,14 @@ def _key(key_type: str, owner: str) -> PrivateKey:
     if kind == "RSA" and bits.isdecimal():
         return _rsa_key(int(bits), owner)
     known = ", ".join([*_CURVES, *_PURE_KEYS])
-    raise ConfigError(f"unknown key type {key_type!r}; known are {known}, RSA-2048")
+    raise ConfigError(
+        f"unknown key type {key_type!r}; use one of {known}, or RSA- with a size, such as RSA-2048"
+    )
 
 
 @functools.cache
 def _rsa_key(bits: int, owner: str) -> rsa.RSAPrivateKey:
-    # A CA and its leaves never share a key: who signed what would be told by luck.
+    # A CA and its leaves never share a key: a signature would not identify its signer.
     return rsa.generate_private_key(public_exponent=65537, key_size=bits)
 
 
@@ -310,7 +317,7 @@ def _certificate(
     extensions: Iterable[tuple[x509.ExtensionType, bool]],
     without: Collection[type[x509.ExtensionType]],
 ) -> x509.Certificate:
-    """Sign a certificate, with ``key`` itself where there is no issuer."""
+    """Create a certificate; without an issuer it is self-signed."""
     now = utc_now()
     not_before, not_after = validity
     subject = x509.Name(
@@ -330,7 +337,7 @@ def _certificate(
         (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
         (x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()), False),
     ]
-    # Of two with the same identifier the later stays.
+    # Of two extensions with the same identifier the later one wins.
     chosen = {extension.oid: (extension, critical) for extension, critical in identifiers}
     chosen |= {extension.oid: (extension, critical) for extension, critical in extensions}
     for extension, critical in chosen.values():

@@ -213,8 +213,8 @@ async def test_early_data_of_the_two_together(
     ("options", "why", "status"),
     [
         (["--early-data", "x"], "--session", 2),
-        (["--session", "{keep}"], "no file of a session", 1),
-        (["--session", "{missing}/session"], "no directory", 1),
+        (["--session", "{keep}"], "is not a session file", 1),
+        (["--session", "{missing}/session"], "does not exist", 1),
         (["--session", "{new}", "--insecure"], "--insecure", 2),
     ],
 )

@@ -1,4 +1,4 @@
-"""The command ``trio-tlsx``, which needs the extra ``cli``."""
+"""The command ``trio-tlsx``; it needs the extra ``cli``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command with the process's arguments and end the process with its status."""
+    """Run the command with the process's arguments, and exit with its status."""
     _fill_standard_descriptors()
     try:
         from .commands import run
@@ -25,8 +25,8 @@ def main() -> None:
 
 
 def _fill_standard_descriptors() -> None:
-    # One that we were started without would go to the next socket, and what is meant for
-    # standard output into it.
+    # If a standard descriptor is closed, the next socket gets its number, and output that is meant
+    # for standard output goes into the socket.
     for descriptor in range(3):
         with contextlib.suppress(OSError):
             os.fstat(descriptor)

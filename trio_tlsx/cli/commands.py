@@ -1,4 +1,4 @@
-"""The command line itself: what can be typed, and what becomes of a failure."""
+"""The commands with their options, and the handling of failures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .failures import FAILURES, describe, single
 from .self_signed import self_signed
 from .session_file import SessionFile, trust_context
 
-INTERRUPTED = 130  # what shells report for a command that Ctrl-C ended
+INTERRUPTED = 130  # the status that shells report after Ctrl-C
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 NEW_FILE = click.Path(dir_okay=False, path_type=Path)
@@ -29,34 +29,38 @@ NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 def split_names(
     context: click.Context, parameter: click.Parameter, value: str | None
 ) -> tuple[str, ...] | None:
-    """Read ``A,B,C``."""
+    """Parse ``A,B,C``."""
     if value is None:
         return None
     names = tuple(name.strip() for name in value.split(","))
     if not all(names):
-        raise click.BadParameter(f"{value!r} has an empty name between its commas")
+        raise click.BadParameter(
+            f"{value!r} contains an empty name; separate names with one comma"
+        )
     return names
 
 
 def split_target(
     context: click.Context, parameter: click.Parameter, value: str
 ) -> tuple[str, int]:
-    """Read ``HOST:PORT``, with an IPv6 address in brackets."""
+    """Parse ``HOST:PORT``, with an IPv6 address in brackets."""
     host, colon, port = value.rpartition(":")
     if not colon or not host or not port.isdecimal() or not 0 < int(port) < 2**16:
-        raise click.BadParameter(f"{value!r} is not HOST:PORT")
+        raise click.BadParameter(f"{value!r} is not HOST:PORT, such as example.org:443")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        raise click.BadParameter(f"{value!r}: write an IPv6 address in brackets, [::1]:443")
+        raise click.BadParameter(
+            f"{value!r} needs brackets around the IPv6 address, such as [::1]:443"
+        )
     return host, int(port)
 
 
 def run() -> int:
-    """Do what the process's arguments say.
+    """Run the command of the process's arguments.
 
     Returns:
-        The exit status; what went wrong is on standard error by then, in one line.
+        The exit status. If the command failed, its error was already printed, in one line.
     """
     try:
         return trio_tlsx.main(prog_name="trio-tlsx", standalone_mode=False) or 0
@@ -72,11 +76,11 @@ def run() -> int:
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"]},
-    no_args_is_help=False,  # a mistake is one line, this one too
+    no_args_is_help=False,  # a missing command is a one-line error too
 )
 @click.version_option(__version__)
 def trio_tlsx() -> None:
-    """TLS 1.3 for trio, on the command line."""
+    """Connect to TLS 1.3 servers, run one, or show a demo."""
 
 
 @trio_tlsx.command()
@@ -85,29 +89,43 @@ def trio_tlsx() -> None:
     default=256,
     show_default=True,
     type=click.IntRange(1, 65536),
-    help="How much the transfer at the end moves.",
+    help="The size of the transfer at the end.",
 )
 def demo(mebibytes: int) -> None:
-    """Show a handshake message by message, an echo, a cancelled handshake, and a transfer."""
+    """Show a handshake by message, an echo, a cancelled handshake, and a transfer."""
     trio.run(demonstration.demo, mebibytes * 2**20)
 
 
 @trio_tlsx.command()
 @click.argument("target", callback=split_target, metavar="HOST:PORT")
-@click.option("--ca", type=FILE, help="Trust the CAs in this PEM file, not the platform's.")
-@click.option("--server-name", metavar="NAME", help="The name to ask and check for.  [HOST]")
-@click.option("--alpn", callback=split_names, metavar="A,B", help="Protocols to offer.")
-@click.option("--groups", callback=split_names, metavar="A,B", help="Key exchanges to offer.")
-@click.option("--insecure", is_flag=True, help="Trust whoever answers. Only to look at it.")
-@click.option("--session", type=NEW_FILE, help="Resume the session in it; keep the next there.")
+@click.option("--ca", type=FILE, help="Trust the CAs in this PEM file instead of the platform's.")
+@click.option(
+    "--server-name", metavar="NAME", help="The name to request and to verify.  [default: HOST]"
+)
+@click.option(
+    "--alpn", callback=split_names, metavar="A,B", help="Application protocols to offer."
+)
+@click.option(
+    "--groups", callback=split_names, metavar="A,B", help="Key exchange groups to offer."
+)
+@click.option(
+    "--insecure",
+    is_flag=True,
+    help="Skip certificate verification. Insecure; for inspection only.",
+)
+@click.option(
+    "--session",
+    type=NEW_FILE,
+    help="Resume the session in this file, and store the next one in it.",
+)
 @click.option(
     "--early-data",
     metavar="TEXT",
     default="",
-    help="Send it with the first message, where the session allows that. It can be replayed.",
+    help="Send TEXT as early data, if the session allows it. It can be replayed.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Describe the connection as JSON.")
-@click.option("--quiet", is_flag=True, help="Do not describe the connection.")
+@click.option("--json", "as_json", is_flag=True, help="Print the description as JSON.")
+@click.option("--quiet", is_flag=True, help="Print only the data from the server.")
 def connect(
     target: tuple[str, int],
     ca: Path | None,
@@ -120,19 +138,19 @@ def connect(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Connect, describe the connection, then be a pipe.
+    """Connect, describe the connection, and copy data in both directions.
 
-    What comes in on standard input goes to the peer, and what the peer sends goes to standard
-    output, until either ends.
+    Standard input goes to the server, and the server's data goes to standard output, until the
+    server closes the connection.
     """
     if ca is not None and insecure:
-        raise click.UsageError("--ca and --insecure contradict each other")
+        raise click.UsageError("--ca and --insecure exclude each other; give only one")
     if session is not None and insecure:
-        raise click.UsageError("--session is for servers that were verified: not with --insecure")
+        raise click.UsageError("--session needs a verified server; remove --insecure")
     if early_data and session is None:
-        raise click.UsageError("--early-data goes with a session to resume: give --session too")
+        raise click.UsageError("--early-data needs a session to resume; add --session FILE")
     if as_json and quiet:
-        raise click.UsageError("--json and --quiet contradict each other")
+        raise click.UsageError("--json and --quiet exclude each other; give only one")
     config = ClientConfig(
         trust=None if ca is None else TrustStore.from_pem_file(ca),
         alpn_protocols=alpn or (),
@@ -149,30 +167,34 @@ def connect(
 
 
 @trio_tlsx.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The host to listen on.")
 @click.option(
     "--port",
     default=4433,
     show_default=True,
     type=click.IntRange(0, 65535),
-    help="Where to listen; 0 picks a free one.",
+    help="The port to listen on; 0 selects a free one.",
 )
 @click.option("--cert", type=FILE, help="The certificate chain, in PEM.")
 @click.option("--key", type=FILE, help="Its private key, in PEM.")
-@click.option("--self-signed", "make", is_flag=True, help="Make a certificate for this run.")
-@click.option("--echo", "mode", flag_value="echo", default="echo", help="Send back what comes.")
-@click.option("--http", "mode", flag_value="http", help="Describe the connection on a page.")
+@click.option("--self-signed", "make", is_flag=True, help="Create a certificate for this run.")
+@click.option(
+    "--echo", "mode", flag_value="echo", default="echo", help="Echo the received data. (default)"
+)
+@click.option(
+    "--http", "mode", flag_value="http", help="Serve a page that describes the connection."
+)
 @click.option(
     "--tickets",
     default=ServerConfig.tickets,
     show_default=True,
     type=click.IntRange(0, MAX_TICKETS_ISSUED),
-    help="How many session tickets each client gets, to resume with.",
+    help="The number of session tickets for each client.",
 )
 @click.option(
     "--early-data",
     is_flag=True,
-    help="Take early data, which can be replayed, and echo that too.",
+    help="Accept and echo early data. It can be replayed.",
 )
 def serve(
     host: str,
@@ -184,14 +206,16 @@ def serve(
     tickets: int,
     early_data: bool,
 ) -> None:
-    """Serve, until Ctrl-C.
+    """Serve until Ctrl-C or SIGTERM.
 
     The first line of standard output is the address.
     """
     if make == (cert is not None) or (cert is None) != (key is None):
-        raise click.UsageError("give either --cert and --key, or --self-signed")
+        raise click.UsageError(
+            "the server needs a certificate; give --cert and --key, or --self-signed"
+        )
     if early_data and mode == "http":
-        raise click.UsageError("--early-data is for --echo: a page is not answered early")
+        raise click.UsageError("--early-data works only with --echo; remove --http")
     if cert is not None and key is not None:
         credentials = Credentials.from_pem_files(cert, key)
     else:

@@ -1,4 +1,4 @@
-"""``trio-tlsx connect``: a pipe to a TLS server, as ``openssl s_client`` is."""
+"""``trio-tlsx connect``: a pipe to a TLS server, like ``openssl s_client``."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Style: TypeAlias = Literal["prose", "json", "none"]
 CONNECT_TIMEOUT = 30  # seconds, for the connection and the handshake together
 CHUNK = 2**16
 
-#: After the end of our input the peer may still have something to say; for how long it may be
-#: silent, in seconds, before we take it that it has not.
+#: After the end of standard input the server may still send data. If it sends none for this many
+#: seconds, the command ends.
 LINGER = 5
 
 
@@ -37,9 +37,9 @@ async def connect(
     style: Style,
     early_data: bytes = b"",
 ) -> None:
-    """Connect, describe the connection, and pass bytes both ways until either side ends."""
+    """Connect, describe the connection, and copy bytes in both directions until either ends."""
     where = f"{host}:{port}"
-    ServerName.parse(server_name)  # a bad one is to be told before anybody is called
+    ServerName.parse(server_name)  # report an invalid name before connecting
     try:
         with trio.fail_after(CONNECT_TIMEOUT):
             stream = TLSStream(
@@ -56,7 +56,7 @@ async def connect(
         raise click.ClickException(f"handshake with {where} failed: {error}") from error
     except trio.TooSlowError:
         raise click.ClickException(
-            f"{where} did not finish a handshake in {CONNECT_TIMEOUT} s"
+            f"{where} did not complete the handshake within {CONNECT_TIMEOUT} s"
         ) from None
 
     async with stream:
@@ -98,14 +98,15 @@ async def _pipe(stream: TLSStream[trio.SocketStream]) -> None:
 
 
 async def _send_input(stream: TLSStream[trio.SocketStream], silence: trio.CancelScope) -> None:
-    # A thread, since a file cannot be polled, and a terminal or pipe that were made non-blocking
-    # would be so for every process that shares it. An abandoned one ends with the process.
+    # A file cannot be polled. A terminal or a pipe could be made non-blocking, but this would
+    # affect every process that shares it. So a thread reads. An abandoned one ends with this
+    # process.
     try:
         while data := await trio.to_thread.run_sync(_read_input, abandon_on_cancel=True):
             await stream.send_all(data)
         await stream.send_eof()
     except trio.BrokenResourceError:
-        return  # the receiving side sees it as well, and knows why
+        return  # the receiving task gets the same error and reports it
     silence.deadline = trio.current_time() + LINGER
 
 
@@ -120,7 +121,7 @@ async def _receive_output(stream: TLSStream[trio.SocketStream], silence: trio.Ca
         try:
             await trio.to_thread.run_sync(_write_output, data, abandon_on_cancel=True)
         except BrokenPipeError:
-            return  # nobody reads us any more: our output has ended
+            return  # the reader of our output is gone
 
 
 def _write_output(data: bytes | bytearray) -> None:

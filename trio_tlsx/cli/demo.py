@@ -1,4 +1,4 @@
-"""``trio-tlsx demo``: a CA, a server and a client in one process, and what they can do."""
+"""``trio-tlsx demo``: a CA, a server and a client in one process."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ __all__ = ["demo"]
 
 HOST = "127.0.0.1"
 NAME = "localhost"
-TIMEOUT = 60  # seconds, for all but the transfer
+TIMEOUT = 60  # seconds, for everything except the transfer
 
 WRITE_SIZE = 2**16  # bytes at a time, in the transfer
 GREETING = b"Hello, world!\n"
 
 
 async def demo(transfer_size: int) -> None:
-    """Run all of it.
+    """Run all parts of the demo.
 
     Args:
-        transfer_size: how many bytes the transfer moves.
+        transfer_size: the size of the transfer, in bytes.
 
     Raises:
-        click.ClickException: something of it did not hold.
+        click.ClickException: a part failed.
     """
     console = Console(highlight=False)
     ca = CA("trio-tlsx demo CA")
@@ -53,7 +53,7 @@ async def demo(transfer_size: int) -> None:
             await _show_echo(console, port, client_config)
             await _show_cancellation(console, client_config, server_config)
         if deadline.cancelled_caught:
-            raise click.ClickException(f"the demo hung for {TIMEOUT} s")
+            raise click.ClickException(f"the demo did not finish within {TIMEOUT} s")
         await _show_transfer(console, client_config, server_config, transfer_size)
         nursery.cancel_scope.cancel()
 
@@ -89,7 +89,7 @@ async def _show_handshake(console: Console, port: int, config: ClientConfig) -> 
 
 
 async def _show_echo(console: Console, port: int, config: ClientConfig) -> None:
-    _title(console, "An echo, and an end that both sides know of")
+    _title(console, "An echo, and an orderly close")
     async with await _connect(port, config) as stream:
         await stream.do_handshake()
         start = time.perf_counter()
@@ -97,22 +97,22 @@ async def _show_echo(console: Console, port: int, config: ClientConfig) -> None:
         answer = b""
         while len(answer) < len(GREETING):
             data = await stream.receive_some()
-            _check(bool(data), "the echo ended early")
+            _check(bool(data), "the echo ended too early")
             answer += data
         elapsed = time.perf_counter() - start
         await stream.send_eof()
         rest = await stream.receive_some()
     _check(answer == GREETING, f"the echo of {GREETING!r} was {answer!r}")
-    _check(rest == b"", "more came back than was sent")
+    _check(rest == b"", "the server echoed more than was sent")
     console.print(f"  {answer.decode().strip()}", markup=False)
-    console.print(f"  {len(GREETING)} bytes there and back in {elapsed * 1e6:,.0f} µs")
+    console.print(f"  {len(GREETING)} bytes, round trip in {elapsed * 1e6:,.0f} µs")
     console.print("  client sent close_notify, server answered with its own")
 
 
 async def _show_cancellation(
     console: Console, client_config: ClientConfig, server_config: ServerConfig
 ) -> None:
-    _title(console, "A handshake that is cancelled half way")
+    _title(console, "A handshake that is cancelled midway")
     (listener,) = await trio.open_tcp_listeners(0, host=HOST)
     port = listener.socket.getsockname()[1]
     client_scope = trio.CancelScope()
@@ -138,7 +138,7 @@ async def _show_cancellation(
         isinstance(refusal, HandshakeShutdown),
         f"the server saw {refusal!r} instead of an orderly refusal",
     )
-    console.print("  client sent its ClientHello, waited for the answer, and was cancelled")
+    console.print("  client sent its ClientHello and was cancelled while it waited for the answer")
     console.print(f"  server saw: {refusal}", markup=False, soft_wrap=True)
 
 
@@ -166,7 +166,7 @@ async def _show_transfer(
             for _ in range(size // WRITE_SIZE):
                 await stream.send_all(chunk)
             await stream.send_eof()
-            await stream.receive_some()  # the server's end: it has counted all of it
+            await stream.receive_some()  # the server has counted everything and closed
             elapsed = time.perf_counter() - start
         nursery.cancel_scope.cancel()
     _check(received == size, f"{received:,} bytes of {size:,} arrived")

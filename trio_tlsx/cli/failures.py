@@ -1,4 +1,4 @@
-"""From an exception to the one line that a person reads on standard error."""
+"""Convert exceptions to the one line on standard error."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ..pki.describe import printable
 
 __all__ = ["FAILURES", "describe", "single"]
 
-#: What is the user's or the network's fault; anything else is ours and keeps its traceback.
+#: Errors of the user or of the network. Any other exception is a bug and keeps its traceback.
 FAILURES = (click.ClickException, ConfigError, OSError, TLSError, trio.BrokenResourceError)
 
 
 def describe(error: Exception) -> str:
-    """One line that says what failed."""
+    """Return one line that describes the error."""
     if isinstance(error, click.ClickException):
         text = error.format_message()
         if isinstance(error, click.UsageError) and error.ctx is not None:
-            text = f"{text.rstrip('.')} ({error.ctx.command_path} --help tells more)"
+            text = f"{text.rstrip('.')} (see {error.ctx.command_path} --help)"
     elif isinstance(error, OSError):
         text = _describe_os_error(error)
     else:
@@ -32,7 +32,7 @@ def describe(error: Exception) -> str:
 
 
 def _describe_os_error(error: OSError) -> str:
-    """The system's own words; of trio's connection attempts, each different reason once."""
+    """Return the system's message; for several connection attempts, each message once."""
     attempts = [cause for cause in _members(error.__cause__) if isinstance(cause, OSError)]
     if attempts:
         return "; ".join(dict.fromkeys(map(_describe_os_error, attempts)))
@@ -43,7 +43,7 @@ def _describe_os_error(error: OSError) -> str:
 
 
 def single(error: BaseException) -> BaseException:
-    """Of what a nursery raised, the error that counts: the first."""
+    """Return the first error of a nursery's exception group, or the error itself."""
     members = _members(error)
     return error if members == (error,) else single(members[0])
 

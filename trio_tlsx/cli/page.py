@@ -1,4 +1,4 @@
-"""As much of HTTP/1.1 as it takes to show a page: one GET, one answer, ``close_notify``."""
+"""A minimal HTTP/1.1 server: one GET, one response, then ``close_notify``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..pki.negotiated import Negotiated
 
 __all__ = ["answer_request"]
 
-MAX_REQUEST_HEAD = 2**14  # bytes; browsers stay far below
+MAX_REQUEST_HEAD = 2**14  # bytes; browsers send far less
 REQUEST_TIMEOUT = 10  # seconds
 
 TEMPLATE = """<!doctype html>
@@ -34,21 +34,21 @@ TEMPLATE = """<!doctype html>
 
 
 async def answer_request(stream: TLSStream[trio.SocketStream], client: str) -> None:
-    """Read one request and answer it; the caller closes the stream.
+    """Read one request and answer it. The caller closes the stream.
 
     Args:
         stream: the connection.
-        client: what to call the other side on the page.
+        client: the name of the client on the page.
     """
     with trio.move_on_after(REQUEST_TIMEOUT):
         status, body = _respond(await _read_head(stream), stream.negotiated, client)
         await stream.send_all(_encode(status, body))
         return
-    # Too slow: what it gets is the end of the connection.
+    # Too slow: the caller closes the connection without a response.
 
 
 async def _read_head(stream: TLSStream[trio.SocketStream]) -> bytes | None:
-    """The request's head, or None where it is longer than allowed or was not finished."""
+    """Return the request's head, or None if it is too long or incomplete."""
     head = bytearray()
     while b"\r\n\r\n" not in head:
         data = await stream.receive_some()

@@ -1,4 +1,4 @@
-"""What a handshake settled, for people and for programs."""
+"""The result of a handshake, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ __all__ = ["Facts", "certificate_facts", "connection_facts", "print_facts"]
 
 Fact: TypeAlias = str | bool | list[str] | None
 
-#: What is said of something, by the names that programs know it by; JSON as it stands.
+#: Facts by their names in JSON.
 Facts: TypeAlias = dict[str, Fact]
 
 LABEL_WIDTH = 16
 
-#: What the facts are called in prose.
+#: The labels of the facts in text.
 LABELS = {
     "server_name": "server name",
     "version": "version",
@@ -35,7 +35,7 @@ LABELS = {
     "alpn_protocol": "ALPN",
     "resumed": "resumed",
     "verified": "verified",
-    "early_data_accepted": "0-RTT taken",
+    "early_data_accepted": "0-RTT accepted",
     "subject": "subject",
     "issuer": "issuer",
     "names": "names",
@@ -47,7 +47,7 @@ LABELS = {
 
 
 def connection_facts(negotiated: Negotiated, *, verified: bool) -> Facts:
-    """What is said of a connection; the peer's certificates have facts of their own."""
+    """Return the facts of a connection, without the certificates."""
     return {
         "server_name": negotiated.server_name,
         "version": negotiated.version,
@@ -61,7 +61,7 @@ def connection_facts(negotiated: Negotiated, *, verified: bool) -> Facts:
 
 
 def certificate_facts(certificate: x509.Certificate) -> Facts:
-    """What is said of a certificate."""
+    """Return the facts of a certificate."""
     identity = Identity.of(certificate)
     return {
         "subject": identity.subject,
@@ -75,7 +75,7 @@ def certificate_facts(certificate: x509.Certificate) -> Facts:
 
 
 def public_key(certificate: x509.Certificate) -> str:
-    """Its kind and size, such as ``RSA, 2048 bits``."""
+    """Return the type and size of the public key, such as ``RSA, 2048 bits``."""
     try:
         key = certificate.public_key()
     except MALFORMED:
@@ -88,7 +88,7 @@ def public_key(certificate: x509.Certificate) -> str:
 
 
 def print_facts(console: Console, facts: Facts) -> None:
-    """Print aligned lines; the values may come from the peer and are made harmless."""
+    """Print aligned lines. Values may come from the peer, so control characters are escaped."""
     for name, value in facts.items():
         label = (f"  {LABELS[name]:{LABEL_WIDTH}}", "dim")
         console.print(Text.assemble(label, printable(_in_words(value))), soft_wrap=True)

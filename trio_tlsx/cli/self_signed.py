@@ -1,4 +1,4 @@
-"""A certificate for ``trio-tlsx serve --self-signed``, gone when the process ends."""
+"""The certificate of ``trio-tlsx serve --self-signed``; it exists only in this process."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ..testing import CA
 
 __all__ = ["self_signed"]
 
-#: What a client on this machine may call it.
+#: The names by which a client on this machine may connect.
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 def self_signed(host: str) -> Credentials:
-    """Make a key and a certificate for ``host`` and for this machine's own names."""
+    """Create a key and a certificate for ``host`` and for the local names of this machine."""
     issuer = CA(
         "trio-tlsx self-signed",
         extensions=[
@@ -36,7 +36,7 @@ def self_signed(host: str) -> Credentials:
 def _names(host: str) -> list[x509.GeneralName]:
     names: dict[x509.GeneralName, None] = {}
     for text in (host, *LOCAL_NAMES):
-        # What no client can ask for is left out: the empty host, 0.0.0.0.
+        # Skip names that no client can request: the empty host, 0.0.0.0.
         with contextlib.suppress(ConfigError):
             name = ServerName.parse(text)
             if name.address is None or not name.address.is_unspecified:

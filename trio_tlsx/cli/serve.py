@@ -1,4 +1,4 @@
-"""``trio-tlsx serve``: an echo server, or one page of HTTP."""
+"""``trio-tlsx serve``: an echo server, or a server of one HTTP page."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ __all__ = ["ECHO", "HTTP", "Service", "address_of", "serve"]
 
 
 class Service(NamedTuple):
-    """What is done with a connection.
+    """A service for connections.
 
     Attributes:
-        handle: does it, given the stream and what to call the other side.
-        alpn_protocols: what that is called in ALPN.
+        handle: serves one connection; its arguments are the stream and the name of the client.
+        alpn_protocols: the names of the service in ALPN.
     """
 
     handle: Callable[[TLSStream[trio.SocketStream], str], Awaitable[None]]
@@ -42,7 +42,7 @@ async def _echo(stream: TLSStream[trio.SocketStream], client: str) -> None:
 
 
 async def _echo_early_data(stream: TLSStream[trio.SocketStream]) -> None:
-    """Echo what can be replayed; that is as good as any other for it."""
+    """Echo early data. An echo is safe to replay."""
     while data := await stream.receive_replayable_early_data():
         await stream.answer_early_data(data)
 
@@ -54,8 +54,8 @@ HTTP = Service(answer_request, ("http/1.1",))
 async def serve(service: Service, config: ServerConfig, *, host: str, port: int) -> None:
     """Serve until SIGINT or SIGTERM.
 
-    The address is the first line of standard output; what happens to connections goes to
-    standard error.
+    The first line of standard output is the address. Connections and failed handshakes are logged
+    on standard error.
     """
     logging.basicConfig(stream=sys.stderr, format="%(message)s")
     takes_early_data = config.max_early_data_size > 0
@@ -101,7 +101,7 @@ def _announce(
 
 
 def address_of(listener: TLSListener[trio.SocketStream]) -> tuple[str, int]:
-    """Where a listener of ``serve_tls_over_tcp`` listens: host and port, and more for IPv6."""
+    """Return the address of a listener: host and port, and for IPv6 two more elements."""
     below = cast("trio.SocketListener", listener.transport_listener)
     return below.socket.getsockname()
 

@@ -1,4 +1,4 @@
-"""A session in a file, from one run of ``trio-tlsx connect`` to the next."""
+"""A session store in a file, for the next run of ``trio-tlsx connect``."""
 
 from __future__ import annotations
 
@@ -18,34 +18,36 @@ MAGIC = b"trio-tlsx session\n"
 
 
 def trust_context(ca: Path | None) -> bytes:
-    """What to call this trust: a session that was made under another is not resumed."""
+    """Return the session context of these CAs; sessions of other CAs are not resumed."""
     return b"platform" if ca is None else hashlib.sha256(ca.read_bytes()).digest()
 
 
 class SessionFile:
-    """A store of one session, the newest, which only its owner can read.
+    """A session store for one session, the newest, in a file that only its owner can read.
 
-    The key that it is sealed with stands in front of it: so it is no secret from who can read the
-    file, but one that was damaged is noticed.
+    The file starts with the key that encrypts the session. So the encryption does not hide the
+    session from a reader of the file, but it detects a damaged file.
 
     Args:
-        path: the file, which need not be there yet.
+        path: the file; it may not exist yet.
 
     Raises:
-        ConfigError: the file holds something else, which is not to be overwritten; or there is no
-            directory for it.
-        OSError: it cannot be read.
+        ConfigError: the file contains something else and must not be overwritten, or its directory
+            does not exist.
+        OSError: the file cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         if not path.parent.is_dir():
-            raise ConfigError(f"{path.parent} is no directory that a session could be kept in")
+            raise ConfigError(
+                f"the directory {path.parent} does not exist; create it, or give another --session"
+            )
         if path.exists() and not path.read_bytes().startswith(MAGIC):
-            raise ConfigError(f"{path} is there, and is no file of a session")
+            raise ConfigError(f"{path} exists and is not a session file; give another --session")
 
     def put(self, session: Session) -> None:
-        """Write it, in the place of the one before."""
+        """Replace the stored session."""
         key = urandom(KEY_LENGTH)
         # mkstemp makes a file that only its owner can read (0600).
         descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=self._path.name)
@@ -54,7 +56,7 @@ class SessionFile:
         os.replace(name, self._path)
 
     def take(self, server_name: str, port: int | None, context: bytes) -> Session | None:
-        """Give it, and remove the file: a ticket is for one use."""
+        """Return the session and remove the file, since a ticket is used once."""
         try:
             data = self._path.read_bytes().removeprefix(MAGIC)
         except FileNotFoundError:
@@ -62,5 +64,5 @@ class SessionFile:
         self._path.unlink()
         try:
             return Session.from_bytes(data[KEY_LENGTH:], data[:KEY_LENGTH])
-        except ValueError:  # it was cut, say, or is of another version
+        except ValueError:  # the file is damaged or has another format version
             return None

@@ -1,4 +1,4 @@
-"""A handshake as it goes by: who sent which messages when, and how large they were."""
+"""Record a handshake: the messages of each flight, their time and their size."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ CHUNK = 2**16
 
 @dataclass
 class Flight:
-    """Messages that travelled together.
+    """Messages that were sent together.
 
     Attributes:
-        direction: as the client sees it.
-        at: when it left or arrived, in seconds from the start.
+        direction: the direction from the client's point of view.
+        at: the time when the flight was sent or received, in seconds from the start.
         octets: the records.
-        messages: the names of the handshake messages in them.
+        messages: the names of the handshake messages in the records.
     """
 
     direction: Direction
@@ -42,7 +42,7 @@ class Flight:
     messages: list[str]
 
     def labels(self) -> list[str]:
-        """The messages, in braces if they were encrypted, as in RFC 9846 figure 1."""
+        """Return the messages; encrypted ones are in braces, as in RFC 9846 figure 1."""
         messages = iter(self.messages)
         labels: list[str] = []
         for content_type in content_types(self.octets):
@@ -55,12 +55,13 @@ class Flight:
 
 @dataclass
 class Timeline:
-    """A finished handshake.
+    """A complete handshake.
 
     Attributes:
-        flights: in the order in which they travelled.
-        finished: when the client was done, in seconds from the start.
-        engine: how much of that the client's engine took; the rest is the server's and the way.
+        flights: the flights, in order.
+        finished: the time when the client was finished, in seconds from the start.
+        engine: the part of that time that the client's engine used, in seconds. The rest is the
+            server and the network.
     """
 
     flights: list[Flight]
@@ -68,8 +69,8 @@ class Timeline:
     engine: float
 
     def draw(self, console: Console) -> None:
-        """Draw it from top to bottom, the client on the left."""
-        # Eighty columns hold it, also where a busy machine takes a tenth of a second.
+        """Draw the flights from top to bottom, the client on the left."""
+        # The table fits into 80 columns, even if a busy machine needs a tenth of a second.
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         table.add_column("µs", justify="right", style="cyan", no_wrap=True)
         table.add_column("client", no_wrap=True)
@@ -87,13 +88,13 @@ class Timeline:
         table.add_row(f"{self.finished * 1e6:,.0f}", "finished", "", "")
         console.print(table)
         console.print(
-            f"  {self.engine * 1e6:,.0f} µs of it are the client's engine; "
-            "what stands in braces was encrypted"
+            f"  {self.engine * 1e6:,.0f} µs of this in the client's engine; "
+            "messages in braces are encrypted"
         )
 
 
 def content_types(octets: bytes) -> list[int]:
-    """The content types of these records, as their headers say."""
+    """Return the content types of the records, from their headers."""
     types: list[int] = []
     start = 0
     while start < len(octets):
@@ -106,9 +107,9 @@ def content_types(octets: bytes) -> list[int]:
 async def record_handshake(
     transport: trio.SocketStream, config: ClientConfig, server_name: str
 ) -> tuple[Timeline, Negotiated]:
-    """Drive a client's engine through a handshake and write down what goes by.
+    """Drive a client's engine through a handshake, and record the flights.
 
-    This is the whole of what a driver does: ask the engine what it wants, see to that, ask again.
+    This is a complete driver: it asks the engine what it needs, provides that, and asks again.
     """
     flights: list[Flight] = []
     names: dict[Direction, list[str]] = {"sent": [], "received": []}
@@ -147,6 +148,6 @@ async def record_handshake(
             raise click.ClickException(f"the client asked a question: {want!r}")
     connection.shutdown()
     await transport.send_all(connection.data_to_send())
-    async for _ in transport:  # until the server has ended its direction as well
+    async for _ in transport:  # until the server closes its direction too
         pass
     return timeline, connection.negotiated

@@ -1,1 +1,1 @@
-"""Our streams under other packages; each module needs the extra of its name."""
+"""Integrations with other packages. Most modules need the extra of the same name."""

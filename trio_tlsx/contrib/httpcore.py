@@ -1,4 +1,4 @@
-"""TLS of this library under httpcore: ``pip install trio-tlsx[httpcore]``.
+"""Use this library for TLS in httpcore: ``pip install trio-tlsx[httpcore]``.
 
 ::
 
@@ -28,13 +28,13 @@ ConfigChoice: TypeAlias = "ClientConfig | Callable[[str], ClientConfig] | None"
 
 
 class Backend(httpcore.AsyncNetworkBackend):
-    """How httpcore connects, on trio, with TLS of this library.
+    """A network backend for httpcore, on trio, with TLS of this library.
 
     Args:
-        config: what to negotiate with every server, or a function that gives it for a server's
-            name: a proxy, for one, may be of another CA. Its ``alpn_protocols`` say whether
-            HTTP/2 is spoken, and are not for proxies, with which httpcore speaks HTTP/1.1 only.
-            Without a configuration OpenSSL speaks TLS as the ``ssl_context`` of httpcore says.
+        config: the configuration for all servers, or a function that returns the configuration for
+            a server's name, for example if a proxy has another CA. ``alpn_protocols`` enables
+            HTTP/2; do not offer ``h2`` to a proxy, since httpcore uses only HTTP/1.1 with proxies.
+            If it is None, OpenSSL implements TLS, with the ``ssl_context`` of httpcore.
     """
 
     def __init__(self, config: ConfigChoice = None) -> None:
@@ -51,8 +51,8 @@ class Backend(httpcore.AsyncNetworkBackend):
         """Connect over TCP.
 
         Raises:
-            httpcore.ConnectTimeout: not within ``timeout`` seconds.
-            httpcore.ConnectError: no connection.
+            httpcore.ConnectTimeout: connecting took longer than ``timeout`` seconds.
+            httpcore.ConnectError: connecting failed.
         """
         with _within(timeout, httpcore.ConnectTimeout, httpcore.ConnectError):
             stream = await trio.open_tcp_stream(host, port, local_address=local_address)
@@ -64,7 +64,7 @@ class Backend(httpcore.AsyncNetworkBackend):
         timeout: float | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Connect to a Unix socket; as :meth:`connect_tcp`."""
+        """Connect to a Unix socket. See :meth:`connect_tcp`."""
         with _within(timeout, httpcore.ConnectTimeout, httpcore.ConnectError):
             stream = await trio.open_unix_socket(path)
         return _with_options(stream, socket_options, self._config)
@@ -86,7 +86,7 @@ def _with_options(
 
 
 class _Stream(httpcore.AsyncNetworkStream):
-    """A connection, with however many layers of TLS."""
+    """A connection with any number of TLS layers."""
 
     def __init__(
         self,
@@ -126,9 +126,9 @@ class _Stream(httpcore.AsyncNetworkStream):
                 self._stream,
                 config or ssl_context,
                 server_hostname=server_hostname,
-                https_compatible=True,  # HTTP says itself where its messages end
+                https_compatible=True,  # HTTP messages carry their own length
             )
-        except ValueError as error:  # no certificate can be for this name
+        except ValueError as error:  # an invalid server name
             await self.aclose()
             raise httpcore.ConnectError(str(error)) from error
         try:
@@ -157,11 +157,11 @@ class _Stream(httpcore.AsyncNetworkStream):
 def _within(
     timeout: float | None, too_slow: type[Exception], broken: type[Exception]
 ) -> Generator[None, None, None]:
-    """A time limit in seconds, and httpcore's names for what goes wrong."""
+    """Apply a timeout in seconds, and convert errors to those of httpcore."""
     try:
         with trio.fail_after(math.inf if timeout is None else timeout):
             yield
     except trio.TooSlowError as error:
-        raise too_slow(f"not within {timeout} seconds") from error
+        raise too_slow(f"the operation took longer than {timeout} seconds") from error
     except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
         raise broken(str(error)) from error

@@ -1,4 +1,4 @@
-"""TLS of this library under httpx: ``pip install trio-tlsx[httpx]``.
+"""Use this library for TLS in httpx: ``pip install trio-tlsx[httpx]``.
 
 ::
 
@@ -19,14 +19,15 @@ __all__ = ["http_transport"]
 
 
 def http_transport(config: ConfigChoice = None, **options: Any) -> httpx.AsyncHTTPTransport:
-    """Make a transport of httpx over :class:`~trio_tlsx.contrib.httpcore.Backend`.
+    """Return a transport for httpx that uses :class:`~trio_tlsx.contrib.httpcore.Backend`.
 
     Args:
-        config: as for the backend.
-        options: as for :class:`httpx.AsyncHTTPTransport`: ``http2``, ``proxy``, ``retries``, ...
+        config: see the backend.
+        options: the options of :class:`httpx.AsyncHTTPTransport`: ``http2``, ``proxy``,
+            ``retries`` and others.
     """
     transport = httpx.AsyncHTTPTransport(**options)
-    # httpx has no argument for it; httpcore, whose pool this is, has.
+    # httpx has no argument for the backend; its pool, which is httpcore's, has one.
     pool: Any = transport._pool  # pyright: ignore[reportPrivateUsage]
     pool._network_backend = Backend(config)
     return transport

@@ -1,6 +1,6 @@
-"""ASGI applications under hypercorn over our listeners: ``pip install trio-tlsx[hypercorn]``.
+"""Run hypercorn over listeners of this library: ``pip install trio-tlsx[hypercorn]``.
 
-``hypercorn.trio.serve`` makes its listeners itself, and cannot be given any.
+``hypercorn.trio.serve`` creates its own listeners and accepts no others.
 """
 
 from __future__ import annotations
@@ -33,18 +33,19 @@ async def serve(
         trio.TASK_STATUS_IGNORED
     ),
 ) -> None:
-    """Serve an application until ``shutdown_trigger`` returns.
+    """Serve an ASGI application until ``shutdown_trigger`` returns.
 
-    Handshakes that fail are logged by the logger ``trio_tlsx``, as :func:`handshake_first` does.
-    The protocol is what ALPN settled: for HTTP/2 the listeners' ``alpn_protocols`` need ``h2``.
+    The logger ``trio_tlsx`` logs failed handshakes, as :func:`handshake_first` does. ALPN selects
+    the HTTP version. For HTTP/2 the listeners' ``alpn_protocols`` must contain ``h2``. A
+    cancellation cancels all handlers at once.
 
     Args:
         app: the application.
-        config: hypercorn's; where to listen, and what it says about TLS, is not looked at.
-        listeners: where connections come from; they are closed at the end.
-        shutdown_trigger: when it returns, no more connections are accepted, and those that there
-            are have ``config.graceful_timeout`` seconds to end.
-        task_status: ``nursery.start`` gives the listeners once the application has started up.
+        config: hypercorn's configuration. Its addresses and TLS options are ignored.
+        listeners: the listeners; they are closed at the end.
+        shutdown_trigger: after it returns, no connection is accepted. The open connections have
+            ``config.graceful_timeout`` seconds to finish.
+        task_status: ``nursery.start`` returns the listeners after the startup of the application.
     """
     wrapped = ASGIWrapper(app)
     state: LifespanState = {}
