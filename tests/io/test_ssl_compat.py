@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
+import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,9 @@ from trio_tlsx.testing import CA, write_pem_files
 SETTLED_BY_THE_HANDSHAKE = [
     "getpeercert",
     "cipher",
+    "group",
+    "client_sigalg",
+    "server_sigalg",
     "shared_ciphers",
     "compression",
     "selected_alpn_protocol",
@@ -92,6 +96,44 @@ async def test_what_was_settled(engine: Engine) -> None:
             assert stream.session_reused is stream.negotiated.resumed
         assert client.shared_ciphers() is None
         assert client.cipher() in (server.shared_ciphers() or [])
+
+
+def with_client_certificate(engine: Engine, ca: CA, directory: Path) -> Engine:
+    """The same engine, whose server requires the client's certificate."""
+    own = ca.issue("client.example", key_type="P-384")
+    if not engine.is_openssl:
+        return Engine(
+            engine.name,
+            ClientConfig(trust=ca.trust, credentials=own),
+            ServerConfig(
+                credentials=ca.issue(SERVER_NAME), client_auth="required", client_trust=ca.trust
+            ),
+        )
+    client = ssl.create_default_context(cadata=ca.pem.decode())
+    client.load_cert_chain(*write_pem_files(own, directory))
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cadata=ca.pem.decode())
+    server.load_cert_chain(*write_pem_files(ca.issue(SERVER_NAME), directory))
+    server.verify_mode = ssl.CERT_REQUIRED
+    return Engine(engine.name, client, server)
+
+
+@pytest.mark.parametrize("with_certificate", [False, True])
+async def test_group_and_signature_schemes_as_of_python_3_15(
+    engine: Engine, ca: CA, tmp_path: Path, with_certificate: bool
+) -> None:
+    if with_certificate:
+        engine = with_client_certificate(engine, ca, tmp_path)
+    async with connected(engine, MEMORY) as pair:
+        for stream in pair:
+            if engine.is_openssl and sys.version_info < (3, 15):
+                for name in ("group", "client_sigalg", "server_sigalg"):
+                    with pytest.raises(NotImplementedError, match=rf"{name}\(\).*Python 3\.15"):
+                        getattr(stream, name)()
+                continue
+            assert stream.group() == stream.negotiated.group
+            expected = "ecdsa_secp384r1_sha384" if with_certificate else None
+            assert stream.client_sigalg() == expected
+            assert stream.server_sigalg() == "ecdsa_secp256r1_sha256"
 
 
 def suites(stream: AnyStream) -> set[tuple[str, str, int]]:
@@ -163,6 +205,8 @@ async def test_session_reused_natively(ca: CA) -> None:
     for reused in (False, True):
         async with connected(resuming, MEMORY) as (client, server):
             assert client.session_reused is server.session_reused is reused
+            signed = None if reused else "ecdsa_secp256r1_sha256"
+            assert client.server_sigalg() == server.server_sigalg() == signed
             certificates.append(client.getpeercert())
             await server.send_all(b"and tickets")
             assert await client.receive_some() == b"and tickets"

@@ -70,6 +70,23 @@ class ConnectionNames:
     def cipher(self) -> tuple[str, str, int]:
         return cipher_tuple(self._established().suite)
 
+    def group(self) -> str | None:
+        return self._established().negotiated.group
+
+    def client_sigalg(self) -> str | None:
+        return self._signature_scheme(of_server=False)
+
+    def server_sigalg(self) -> str | None:
+        return self._signature_scheme(of_server=True)
+
+    def _signature_scheme(self, *, of_server: bool) -> str | None:
+        established = self._established()
+        if of_server is isinstance(self._config, ServerConfig):
+            scheme = established.own_signature_scheme
+            return None if scheme is None else scheme.name
+        negotiated = established.negotiated
+        return None if negotiated.resumed else negotiated.signature_scheme
+
     def shared_ciphers(self) -> list[tuple[str, str, int]] | None:
         shared = self._established().shared_suites
         return None if shared is None else list(map(cipher_tuple, shared))

@@ -75,6 +75,7 @@ def send_certificate(
     content = _signed_content(context, hs.transcript.digest())
     signature = yield from hs.ask(SignatureWanted(credentials, scheme, content))
     hs.send(CertificateVerify(scheme, signature))
+    hs.signed_with = scheme
 
 
 def send_finished(hs: Handshake, suite: CipherSuite, base_key: bytes) -> None:

@@ -145,6 +145,7 @@ def run(
         exporter_secret=exporter_secret,
         shared_suites=None,
         key_update_bytes=offer.config.key_update_bytes,
+        own_signature_scheme=hs.signed_with,
         keep_ticket=TicketKeeper(
             config,
             offer.server_name,

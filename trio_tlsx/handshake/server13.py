@@ -155,6 +155,7 @@ def run(
         ),
         key_update_bytes=config.key_update_bytes,
         new_tickets=new_tickets,
+        own_signature_scheme=hs.signed_with,
     )
 
 

@@ -10,6 +10,7 @@ from cryptography import x509
 
 from ..crypto.cipher_suites import CipherSuite
 from ..crypto.key_schedule import KeyLog
+from ..crypto.signatures import SignatureScheme
 from ..crypto.transcript import Transcript
 from ..errors import AlertDescription, ProtocolError
 from ..messages.extensions import decode_uint16
@@ -47,6 +48,8 @@ class Established:
         key_update_bytes: after how much data we update our keys, in bytes.
         new_tickets: makes the tickets that a server is to send; None where it is to send none.
         keep_ticket: makes a client's question of a ticket that came; None on a server.
+        own_signature_scheme: what this side signed with; None if it did not authenticate itself
+            with a certificate in this handshake.
     """
 
     suite: CipherSuite
@@ -57,6 +60,7 @@ class Established:
     key_update_bytes: int | None
     new_tickets: Callable[[], Iterable[NewSessionTicket]] | None = None
     keep_ticket: Callable[[NewSessionTicket], SessionReceived | None] | None = None
+    own_signature_scheme: SignatureScheme | None = None
 
 
 class EarlyData:
@@ -96,6 +100,7 @@ class Handshake:
         transcript: everything sent and expected so far.
         early_data: what outlives the handshake of early data.
         key_log: what logs the secrets, for the key schedule.
+        signed_with: the scheme of our own CertificateVerify; None if there was none.
     """
 
     def __init__(
@@ -110,6 +115,7 @@ class Handshake:
         self.transcript = Transcript()
         self.early_data = EarlyData()
         self.key_log: KeyLog | None = None
+        self.signed_with: SignatureScheme | None = None
         self._reader = reader
         self._observer = observer
 

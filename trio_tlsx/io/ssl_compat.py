@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from typing import Any, Literal, cast, overload
 
 import trio
@@ -89,9 +90,48 @@ class SSLNames:
         """The cipher suite: its name, the version of TLS, and the bits of its keys."""
         return self._settled("cipher").cipher()
 
+    def group(self) -> str | None:
+        """Return the name of the key exchange group, such as ``"X25519MLKEM768"``.
+
+        Returns:
+            None if there was no key exchange.
+
+        Raises:
+            NotImplementedError: with an :class:`ssl.SSLContext`, before Python 3.15.
+        """
+        return self._of_python_3_15("group")
+
+    def client_sigalg(self) -> str | None:
+        """Return the signature scheme with which the client authenticated itself.
+
+        Returns:
+            None if the client sent no certificate in this handshake, or resumed a session.
+
+        Raises:
+            NotImplementedError: with an :class:`ssl.SSLContext`, before Python 3.15.
+        """
+        return self._of_python_3_15("client_sigalg")
+
+    def server_sigalg(self) -> str | None:
+        """Return the signature scheme with which the server authenticated itself.
+
+        Returns:
+            None if the server sent no certificate in this handshake, as when it resumed a session.
+
+        Raises:
+            NotImplementedError: with an :class:`ssl.SSLContext`, before Python 3.15.
+        """
+        return self._of_python_3_15("server_sigalg")
+
     def shared_ciphers(self) -> list[tuple[str, str, int]] | None:
-        """What both sides can do, in the client's order, like :meth:`cipher`; None on a client."""
-        return self._settled("shared_ciphers").shared_ciphers()
+        """Return the cipher suites of both sides, in the client's order, in :meth:`cipher`'s form.
+
+        Returns:
+            None on a client.
+        """
+        shared = self._settled("shared_ciphers").shared_ciphers()
+        # Before Python 3.11.3 the stdlib returns a list on a client too (cpython gh-96931).
+        return shared if self._engine.server_side else None
 
     def compression(self) -> str | None:
         """None: nothing is compressed in TLS 1.3."""
@@ -134,6 +174,15 @@ class SSLNames:
             ssl.SSLError: the client has not said that it would answer, or the version is older.
         """
         self._settled("verify_client_post_handshake").verify_client_post_handshake()
+
+    def _of_python_3_15(self, name: str) -> str | None:
+        method: Callable[[], str | None] | None = getattr(self._settled(name), name, None)
+        if method is None:
+            raise NotImplementedError(
+                f"this Python's ssl.SSLObject has no {name}(); it needs Python 3.15, or a "
+                "ClientConfig or ServerConfig in place of the ssl.SSLContext"
+            )
+        return method()
 
     def _settled(self, name: str) -> ssl.SSLObject | ConnectionNames:
         if not self._engine.handshake_complete:
