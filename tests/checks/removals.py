@@ -75,7 +75,7 @@ REMOVALS = [
     Removal("RSA exponents where a refusal is explained", "RFC 8017 3.1", "pki/issuance.py",
             "if not is_rsa_work_bounded(issuer):", "large_exponent", tests=RSA_WORK),
     Removal("length of the chain", "RFC 5280 6.1", AUTHENTICATION,
-            "if len(entries) > MAX_CHAIN_LENGTH:", "ten-certificates"),
+            "if len(entries) > limit:", "too-many-certificates"),
     Removal("a server has a certificate", "4.5.1.3", CLIENT, "if not chain:",
             "AskingServerPeer-certificate-none"),
     Removal("a client has one that must", "4.5.1.3", SERVER,

@@ -141,7 +141,7 @@ def test_short_rsa_keys(guilty: int) -> None:
 def test_a_ca_with_an_edwards_key(key_type: str, kind: str) -> None:
     root = ca(key_type=key_type)
     chain = issue(root)
-    sentence = f"signed with the {kind} key of 'CN=root'; chains are accepted from CAs with RSA"
+    sentence = f"signed with the {kind} key of 'CN=root'; the built-in verifier accepts CAs"
     with refused(A.unsupported_certificate, sentence, chain[0]):
         verify_server(chain, "a.example", root.trust, NOW)
 
@@ -170,7 +170,7 @@ def test_unknown_critical_extensions(guilty: int) -> None:
     root = ca(extensions=extensions[2])
     chain = issue(below(root, extensions=extensions[1]), extensions=extensions[0])
     about = [*chain, root.certificate][guilty]
-    with refused(A.certificate_unknown, "a critical extension .* 1.2.3.4", about):
+    with refused(A.certificate_unknown, "critical extension .*1.2.3.4", about):
         verify_server(chain, "a.example", root.trust, NOW)
 
 

@@ -28,11 +28,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from trio_tlsx.errors import CertificateError, InternalError
-from trio_tlsx.pki import verification
-from trio_tlsx.pki.diagnosis import CAN_VERIFY_MLDSA
+from trio_tlsx.pki import diagnosis
 from trio_tlsx.pki.policy import MAX_INTERMEDIATES
 from trio_tlsx.pki.trust import TrustStore
-from trio_tlsx.pki.verification import MAX_CHAIN_LENGTH, verify_client, verify_server
+from trio_tlsx.pki.verification import verify_client, verify_server
+from trio_tlsx.pki.verifier_limits import CAN_VERIFY_MLDSA
 
 pytestmark = pytest.mark.usefixtures("verifier")
 #: For what the other verifier does otherwise.
@@ -184,7 +184,7 @@ def test_a_self_signed_certificate() -> None:
 def test_an_unknown_root() -> None:
     root, other = ca(), ca("other root")
     chain = [*issue(other), other.certificate]
-    with refused(A.unknown_ca, "'CN=other root' stands at the end of the chain", chain[1]):
+    with refused(A.unknown_ca, "'CN=other root' is at the end of the chain", chain[1]):
         verify_server(chain, "a.example", root.trust, NOW)
 
 
@@ -246,17 +246,10 @@ def test_the_longest_path() -> None:
         verify_server(longer, "a.example", root.trust, NOW)
 
 
-def test_too_many_certificates() -> None:
-    root = ca()
-    chain = [*issue(root)] * (MAX_CHAIN_LENGTH + 1)
-    with refused(A.unknown_ca, "sent 11 certificates; 10 are accepted", None):
-        verify_server(chain, "a.example", root.trust, NOW)
-
-
 def test_a_ring_of_cas_ends() -> None:
     # Certificates that all verify each other offer more paths than can be searched.
     key = ec.generate_private_key(ec.SECP256R1())
-    ring = [self_issued(key) for _ in range(MAX_CHAIN_LENGTH - 1)]
+    ring = [self_issued(key) for _ in range(30)]
     leaf = (
         builder("leaf", "ring", ec.generate_private_key(ec.SECP256R1()))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("a.example")]), critical=False)
@@ -274,11 +267,11 @@ def test_a_refusal_that_cannot_be_explained_stands(monkeypatch: pytest.MonkeyPat
     root = ca()
     chain = issue(below(root), not_after=NOW - DAY)
 
-    def find_nothing(*_: object) -> None:
-        return None
+    def find_nothing(*_: object) -> list[CertificateError]:
+        return []
 
-    monkeypatch.setattr(verification, "find_fault", find_nothing)
-    with refused(A.certificate_unknown, "the server's certificate chain is not acc", chain[0]):
+    monkeypatch.setattr(diagnosis, "faults_of", find_nothing)
+    with refused(A.certificate_unknown, "rejects .* no reason for it", chain[0]):
         verify_server(chain, "a.example", root.trust, NOW)
 
 

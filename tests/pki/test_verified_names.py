@@ -162,5 +162,5 @@ def test_name_constraints_of_subjects_hold_for_intermediates() -> None:
 def test_name_constraints_that_the_library_cannot_check() -> None:
     root = constrained([directory("me")], None)
     chain = issue(root, common_name="me")
-    with refused(A.certificate_unknown, "name constraints of a kind that cannot", chain[0]):
+    with refused(A.certificate_unknown, "name constraints on .* DirectoryName", chain[0]):
         verify_client(chain, root.trust, NOW)

@@ -29,6 +29,7 @@ from scripted_peer import (
 )
 from scripted_servers import AskingServerPeer, ServerPeer
 
+from trio_tlsx.config.common import DEFAULT_MAX_CHAIN_LENGTH
 from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.errors import AlertDescription as A
 from trio_tlsx.messages.handshake import (
@@ -150,7 +151,7 @@ def authentication() -> Iterator[Row]:
             "of-one-cut-short": certificate_of(der[:-1]),
             "of-one-with-trailing-octet": certificate_of(der + b"\0"),
             "with-garbage-behind-it": certificate_of(der, b"garbage"),
-            "of-ten-certificates-and-one": certificate_of(*[der] * 11),
+            "of-too-many-certificates": certificate_of(*[der] * (DEFAULT_MAX_CHAIN_LENGTH + 1)),
         },
         alert=A.bad_certificate,
     )

@@ -32,6 +32,9 @@ __all__ = [
 
 MIN_KEY_UPDATE_BYTES = 2**14
 
+#: A server may send its whole bundle, with CAs that have nothing to do with its certificate.
+DEFAULT_MAX_CHAIN_LENGTH = 32
+MAX_CHAIN_LENGTH_ALLOWED = 255
 
 #: Trusts a peer by giving nothing, at once or later; refuses it by raising CertificateError.
 Verify: TypeAlias = Callable[[Peer], Awaitable[None] | None]
@@ -56,6 +59,7 @@ class CommonConfig:
     verify_replaces_builtin: bool = False
     grease: bool = False
     psk_without_key_exchange: bool = False
+    max_chain_length: int = DEFAULT_MAX_CHAIN_LENGTH
     clock: Clock = utc_now
 
 
@@ -81,6 +85,7 @@ class CommonParameters:
     verify_replaces_builtin: bool
     grease: bool
     psk_without_key_exchange: bool
+    max_chain_length: int
     clock: Clock
 
 
@@ -109,6 +114,7 @@ def resolve_common(config: CommonConfig) -> CommonParameters:
         verify_replaces_builtin=config.verify_replaces_builtin,
         grease=config.grease,
         psk_without_key_exchange=config.psk_without_key_exchange,
+        max_chain_length=config.max_chain_length,
         clock=config.clock,
     )
 
@@ -128,6 +134,11 @@ def _check_sizes(config: CommonConfig) -> None:
         raise ConfigError(
             f"key_update_bytes is {config.key_update_bytes}; below {MIN_KEY_UPDATE_BYTES} "
             "the updates would cost more than the data"
+        )
+    if not 1 <= config.max_chain_length <= MAX_CHAIN_LENGTH_ALLOWED:
+        raise ConfigError(
+            f"max_chain_length is {config.max_chain_length} certificates; "
+            f"1 to {MAX_CHAIN_LENGTH_ALLOWED} are allowed"
         )
 
 

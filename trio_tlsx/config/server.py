@@ -115,6 +115,8 @@ class ServerConfig(CommonConfig):
         psk_without_key_exchange: do without a key exchange for clients that have a key and want
             it so. Whoever gets hold of the key later can read such a connection.
         grease: put values that mean nothing (RFC 8701) where the peer has to ignore them.
+        max_chain_length: how many certificates the peer may send, 1 to 255. This is not the length
+            of the path that is built from them, which has 8 intermediate CAs at most.
         clock: gives the time by which certificates are judged.
 
     Raises:

@@ -32,7 +32,6 @@ from ..pki.compression import CertificateCompressor
 from ..pki.credentials import Credentials
 from ..pki.peer import Peer
 from ..pki.rsa_keys import check_rsa_work
-from ..pki.verification import MAX_CHAIN_LENGTH
 from ..record.deframer import wrong_finished_length
 from .certificate_compression import compressed
 from .questions import SignatureWanted, VerificationWanted
@@ -95,18 +94,19 @@ class PeerIdentity:
 
 
 def parse_chain(
-    certificate: Certificate, requested: Iterable[int]
+    certificate: Certificate, requested: Iterable[int], limit: int
 ) -> tuple[x509.Certificate, ...]:
-    """The certificates of a Certificate message.
+    """Return the certificates of a Certificate message.
 
     Args:
         requested: the extensions that our ClientHello or CertificateRequest held.
+        limit: how many certificates the message may have.
     """
     entries = certificate.certificate_list
-    if len(entries) > MAX_CHAIN_LENGTH:
+    if len(entries) > limit:
         raise CertificateError(
-            f"the other side sent {len(entries)} certificates; "
-            f"at most {MAX_CHAIN_LENGTH} are allowed"
+            f"the peer sent {len(entries)} certificates and max_chain_length is {limit}: raise "
+            "it, or have the peer send only its own certificate and the CAs above it"
         )
     requested = tuple(requested)
     for entry in entries:

@@ -192,7 +192,9 @@ def authenticate_server(
     """Learn who the server is, have it prove that, and ask whether it is the right one."""
     if certificate.certificate_request_context:
         raise ProtocolError("the server's Certificate has a context, but nobody asked for one")
-    chain = authentication.parse_chain(certificate, offer.extensions)
+    chain = authentication.parse_chain(
+        certificate, offer.extensions, offer.config.max_chain_length
+    )
     if not chain:
         # RFC 9846 4.5.1.3
         raise ProtocolError("the server sent no certificate at all", AlertDescription.decode_error)

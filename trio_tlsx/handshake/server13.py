@@ -258,7 +258,7 @@ def authenticate_client(
             "the client's Certificate answers another request",
             AlertDescription.illegal_parameter,
         )
-    chain = authentication.parse_chain(certificate, request.extensions)
+    chain = authentication.parse_chain(certificate, request.extensions, config.max_chain_length)
     if not chain:
         if config.client_auth == "required":
             raise CertificateError(

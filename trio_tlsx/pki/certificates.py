@@ -15,22 +15,34 @@ from cryptography.utils import CryptographyDeprecationWarning
 from ..errors import ConfigError
 from .structure import read_extension
 
-__all__ = ["MALFORMED", "certificate_blocks", "extension_of", "load_certificates", "read_file"]
+__all__ = [
+    "MALFORMED",
+    "UNREADABLE",
+    "certificate_blocks",
+    "extension_of",
+    "load_certificates",
+    "read_file",
+]
 
 _T = TypeVar("_T", bound=x509.ExtensionType)
 
 #: What ``cryptography`` raises where a certificate is malformed: some when it is loaded, some
 #: when the part in question is first looked at.
-MALFORMED = (
+UNREADABLE = (
     ValueError,
-    TypeError,
-    KeyError,  # cryptography 49, for a string of a type that names do not have
     UnsupportedAlgorithm,
     # Where a program has warnings raised: of a serial number that is not positive, for example.
     CryptographyDeprecationWarning,
     x509.DuplicateExtension,
     x509.InvalidVersion,
     x509.UnsupportedGeneralNameType,
+)
+
+#: The same, with what only ``x509.Certificate.subject`` and the like raise.
+MALFORMED = (
+    *UNREADABLE,
+    TypeError,
+    KeyError,  # cryptography 49, for a string of a type that names do not have
 )
 
 CERTIFICATE_BEGIN = re.compile(rb"-----BEGIN (?:X509 )?CERTIFICATE-----")

@@ -7,6 +7,7 @@ them, since it compares names octet by octet.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -17,7 +18,7 @@ from cryptography.x509.oid import NameOID, ObjectIdentifier
 from .certificates import MALFORMED
 from .structure import encode_sequence, read_structure
 
-__all__ = ["DistinguishedName", "issuer_name", "subject_name"]
+__all__ = ["Canonical", "DistinguishedName", "canonical_name", "issuer_name", "subject_name"]
 
 Attribute: TypeAlias = tuple[ObjectIdentifier, str | bytes]
 Canonical: TypeAlias = tuple[frozenset[Attribute], ...]
@@ -71,7 +72,7 @@ class DistinguishedName:
 
         The type of a string, its case and runs of white space do not matter.
         """
-        return tuple(frozenset(map(_canonical, rdn)) for rdn in self.rdns)
+        return _canonical_rdns(self.rdns)
 
     @property
     def text(self) -> str:
@@ -139,6 +140,15 @@ def _value(value: asn1.TLV) -> str | bytes:
 
 
 # Comparing and showing
+
+
+def canonical_name(name: x509.Name) -> Canonical:
+    """Return a name that ``cryptography`` has decoded in the form in which names are compared."""
+    return _canonical_rdns(((pair.oid, pair.value) for pair in rdn) for rdn in name.rdns)
+
+
+def _canonical_rdns(rdns: Iterable[Iterable[Attribute]]) -> Canonical:
+    return tuple(frozenset(map(_canonical, rdn)) for rdn in rdns)
 
 
 def _canonical(attribute: Attribute) -> Attribute:

@@ -288,7 +288,7 @@ def _no_issuer(
     child, code = refusal.certificate, refusal.code
     subject, alert = subject_of(child), AlertDescription.unknown_ca
     if code in (SELF_SIGNED, SELF_SIGNED_ROOT):
-        which = "is self-signed" if code == SELF_SIGNED else "stands at the end of the chain"
+        which = "is self-signed" if code == SELF_SIGNED else "is at the end of the chain"
         sentence = (
             f"the certificate of {subject} {which} and is not among the trusted ones: "
             "if it is the right one, add it to the trust store"

@@ -8,9 +8,7 @@ then no longer looks at is checked here. The alerts are those that OpenSSL and B
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -18,8 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy, PolicyBuilder
 
 from ..errors import AlertDescription, CertificateError
-from .certificates import extension_of
-from .describe import name_of, subject_of
+from .describe import subject_of
 from .rsa_keys import MAX_RSA_BITS, check_rsa_work
 
 __all__ = [
@@ -28,7 +25,6 @@ __all__ = [
     "SERVER",
     "Purpose",
     "check_ca_key",
-    "check_directory_names",
     "check_extended_key_usage",
     "check_leaf_key",
 ]
@@ -145,62 +141,3 @@ def check_extended_key_usage(
             AlertDescription.unsupported_certificate,
             certificate=certificate,
         )
-
-
-def check_directory_names(path: Sequence[x509.Certificate]) -> None:
-    """Check subjects against the name constraints above them (RFC 5280 4.2.1.10).
-
-    The library applies constraints to subjectAltName only. It refuses those on directory names
-    where they are critical, and leaves the others to us.
-
-    Args:
-        path: from the leaf to the trusted certificate.
-
-    Raises:
-        CertificateError: a subject is outside of what a CA may name.
-    """
-    for depth, ca in enumerate(path[1:], start=1):
-        constraints = extension_of(ca, x509.NameConstraints)
-        if constraints is None:
-            continue
-        permitted = _directory_names(constraints.permitted_subtrees)
-        excluded = _directory_names(constraints.excluded_subtrees)
-        for below, certificate in enumerate(path[:depth]):
-            # A CA may reissue itself; only the leaf is held to its name even then.
-            if not below or certificate.subject != certificate.issuer:
-                _check_subject(certificate, ca, permitted, excluded)
-
-
-_Canonical: TypeAlias = tuple[frozenset[tuple[ObjectIdentifier, str]], ...]
-
-
-def _check_subject(
-    certificate: x509.Certificate,
-    ca: x509.Certificate,
-    permitted: Sequence[_Canonical],
-    excluded: Sequence[_Canonical],
-) -> None:
-    subject = _canonical(certificate.subject)
-    within = [subject[: len(base)] == base for base in permitted]
-    if subject and (
-        (within and not any(within)) or any(subject[: len(base)] == base for base in excluded)
-    ):
-        raise CertificateError(
-            f"the CA {subject_of(ca)} may not issue a certificate for "
-            f"{name_of(certificate.subject)}: its name constraints exclude it",
-            AlertDescription.certificate_unknown,
-            certificate=certificate,
-        )
-
-
-def _directory_names(subtrees: Sequence[x509.GeneralName] | None) -> list[_Canonical]:
-    names = (base.value for base in subtrees or () if isinstance(base, x509.DirectoryName))
-    return [_canonical(name) for name in names]
-
-
-def _canonical(name: x509.Name) -> _Canonical:
-    """RFC 5280 7.1: names compare without regard to case and to runs of white space."""
-    return tuple(
-        frozenset((part.oid, " ".join(str(part.value).casefold().split())) for part in rdn)
-        for rdn in name.rdns
-    )

@@ -18,6 +18,7 @@ from cryptography.x509.verification import Store
 
 from ..errors import ConfigError
 from .certificates import MALFORMED, certificate_blocks, load_certificates, read_file
+from .distinguished_names import Canonical, subject_name
 from .openssl_store import OpenSSLStore
 
 __all__ = ["TrustStore", "Verifier"]
@@ -168,17 +169,17 @@ class TrustStore:
         """The trusted certificates, each once."""
         return self._certificates
 
-    def with_subject(self, name: x509.Name) -> Sequence[x509.Certificate]:
-        """The trusted certificates of this name."""
+    def with_subject(self, name: Canonical) -> Sequence[x509.Certificate]:
+        """Return the trusted certificates of this name, as RFC 5280 7.1 compares names."""
         return self._by_subject.get(name, ())
 
     @functools.cached_property
-    def _by_subject(self) -> dict[x509.Name, list[x509.Certificate]]:
-        # Only explaining a refusal needs it: parsing the names of a platform's store takes a
-        # millisecond.
-        found: dict[x509.Name, list[x509.Certificate]] = {}
+    def _by_subject(self) -> dict[Canonical, list[x509.Certificate]]:
+        # Only explaining a refusal needs it: parsing the names of a platform's store takes
+        # milliseconds.
+        found: dict[Canonical, list[x509.Certificate]] = {}
         for certificate in self._certificates:
-            found.setdefault(certificate.subject, []).append(certificate)
+            found.setdefault(subject_name(certificate).canonical, []).append(certificate)
         return found
 
     def __contains__(self, certificate: x509.Certificate) -> bool:

@@ -10,18 +10,20 @@ from cryptography.x509.verification import VerificationError
 
 from ..errors import AlertDescription, CertificateError, InternalError
 from . import openssl_verifier
+from .candidate_paths import on_the_way
 from .certificates import MALFORMED
 from .describe import subject_of
-from .diagnosis import find_fault, mismatch, unexplained
+from .diagnosis import diagnose, mismatch
 from .host_names import is_named
-from .policy import CLIENT, MAX_INTERMEDIATES, SERVER, Purpose, check_directory_names
+from .name_constraints import check_name_constraints
+from .policy import CLIENT, SERVER, Purpose
 from .server_name import ServerName
 from .trust import TrustStore
 
-__all__ = ["MAX_CHAIN_LENGTH", "verify_client", "verify_server"]
+__all__ = ["verify_client", "verify_server"]
 
-#: What a peer may send: the leaf, the intermediates, and a root that it need not have sent.
-MAX_CHAIN_LENGTH = MAX_INTERMEDIATES + 2
+#: With more certificates than that, those that cannot matter are left out of the search.
+FEW_CERTIFICATES = 3
 
 _BUILDERS = {purpose: purpose.policy_builder() for purpose in (SERVER, CLIENT)}
 
@@ -88,11 +90,6 @@ def _verify(
         server = purpose is SERVER
         alert = "decode_error" if server else "certificate_required"
         raise CertificateError(f"the {purpose.role} sent no certificate", AlertDescription[alert])
-    if len(chain) > MAX_CHAIN_LENGTH:
-        raise CertificateError(
-            f"the {purpose.role} sent {len(chain)} certificates; {MAX_CHAIN_LENGTH} are accepted",
-            AlertDescription.unknown_ca,
-        )
     if trust.openssl_store is None:
         path = _find_path(chain, purpose, name, trust, at)
     else:
@@ -100,7 +97,7 @@ def _verify(
             chain, purpose, trust.openssl_store, trust.certificates, at
         )
         _check_name(chain[0], name)
-    check_directory_names(path)
+    check_name_constraints(path)
     return path
 
 
@@ -130,7 +127,7 @@ def _find_path(
         # The library cannot express such a name.
         path = tuple(_search_path(chain, purpose, None, trust, at))
     except VerificationError as refusal:
-        raise _explain(chain, purpose, name, trust, at, refusal) from refusal
+        raise _explain(chain, purpose, name, trust, at) from refusal
     _check_name(chain[0], name)
     return path
 
@@ -141,11 +138,10 @@ def _explain(
     name: ServerName | None,
     trust: TrustStore,
     at: datetime.datetime,
-    refusal: VerificationError,
 ) -> CertificateError:
-    fault = find_fault(chain, purpose, trust, at)
-    if fault is not None:
-        return fault
+    diagnosis = diagnose(chain, purpose, trust, at)
+    if diagnosis.fault is not None:
+        return diagnosis.fault
     if name is not None and name.is_host_name:
         try:
             _search_path(chain, purpose, None, trust, at)
@@ -153,7 +149,7 @@ def _explain(
             pass  # so it is not the name alone
         else:
             return mismatch(chain[0], name)
-    return unexplained(chain, purpose, trust, refusal)
+    return diagnosis.limit
 
 
 def _search_path(
@@ -166,6 +162,8 @@ def _search_path(
     """The way from the leaf to a trusted certificate; VerificationError if there is none."""
     builder = _BUILDERS[purpose].store(trust.store).time(at)
     leaf, others = chain[0], list(chain[1:])
+    if len(others) > FEW_CERTIFICATES:
+        others = on_the_way(chain, trust)
     if name is None:
         return builder.build_client_verifier().verify(leaf, others).chain
     return builder.build_server_verifier(name.subject).verify(leaf, others)
