@@ -1,4 +1,4 @@
-"""The engine over a plain blocking socket: no trio, no event loop.
+"""Drive the engine with a blocking socket, without trio and without an event loop.
 
 Usage: python blocking_socket.py HOST PORT CA_FILE
 """
@@ -10,7 +10,7 @@ from trio_tlsx import ClientConfig, Connection, TrustStore, Want
 
 
 def do_handshake(connection: Connection, sock: socket.socket) -> None:
-    """Return when the handshake is done: the contract's "blocking BIO"."""
+    """Run the handshake to its end; this is the "blocking BIO" of the contract."""
     try:
         while True:
             want = connection.do_handshake()
@@ -23,11 +23,11 @@ def do_handshake(connection: Connection, sock: socket.socket) -> None:
             else:
                 connection.refuse(RuntimeError(f"an async hook needs an event loop: {want!r}"))
     finally:
-        sock.sendall(connection.data_to_send())  # the alert, where it failed
+        sock.sendall(connection.data_to_send())  # the alert, if the handshake failed
 
 
 def main(host: str, port: int, ca_file: str) -> None:
-    """Say hello, print the answer, and end as the protocol wants it."""
+    """Send a greeting, print the answer, and close in an orderly way."""
     connection = Connection.client(ClientConfig(trust=TrustStore.from_pem_file(ca_file)), host)
     with socket.create_connection((host, port)) as sock:
         do_handshake(connection, sock)

@@ -1,4 +1,4 @@
-"""A TLS client that sends a few lines, and reads at the same time what comes back.
+"""A TLS client that sends a few lines and receives the echo at the same time.
 
 Usage: python echo_client.py HOST PORT CA_FILE
 """
@@ -11,20 +11,20 @@ import trio_tlsx
 
 
 async def send(stream: trio_tlsx.TLSStream[trio.SocketStream]) -> None:
-    """Send all there is, then end this direction; the other one goes on."""
+    """Send all lines, then end this direction. The other direction stays open."""
     for number in range(3):
         await stream.send_all(b"line %d\n" % number)
     await stream.send_eof()
 
 
 async def receive(stream: trio_tlsx.TLSStream[trio.SocketStream]) -> None:
-    """Print what comes, up to the other side's ``close_notify``."""
+    """Print the received data, up to the server's ``close_notify``."""
     async for data in stream:
         print(data.decode(), end="")
 
 
 async def main(host: str, port: int, ca_file: str) -> None:
-    """Connect and do both at once."""
+    """Connect, then send and receive concurrently."""
     config = trio_tlsx.ClientConfig(trust=trio_tlsx.TrustStore.from_pem_file(ca_file))
     async with await trio_tlsx.open_tls_over_tcp_stream(host, port, config=config) as stream:
         await stream.do_handshake()

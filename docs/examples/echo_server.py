@@ -1,4 +1,4 @@
-"""A TLS server that sends back what it gets.
+"""A TLS server that echoes the received data.
 
 Usage: python echo_server.py CERT_FILE KEY_FILE PORT
 """

@@ -1,8 +1,8 @@
-"""A TLS server that ends in good order when it is told to (SIGTERM).
+"""A TLS server that shuts down gracefully on SIGTERM.
 
-It stops accepting, lets its handlers finish until a deadline, and then closes what is left. The
-end of each connection tells its peer the truth: ``close_notify`` if all that the handler sent has
-gone out whole, a truncation if a ``send_all`` was cut.
+It stops accepting, lets its handlers finish until a deadline, and then closes the remaining
+connections. A peer gets ``close_notify`` only if everything that the handler sent has left. If a
+``send_all`` was cut, the peer sees a truncation.
 
 Usage: python graceful_drain.py CERT_FILE KEY_FILE PORT DRAIN_TIMEOUT CLOSE_TIMEOUT
 """
@@ -34,10 +34,10 @@ async def serve_until_sigterm(
     """Run ``handler(stream)`` for each connection, and drain them on SIGTERM.
 
     Args:
-        handler: is given each connection after its handshake.
-        listeners: where they come from.
-        drain_timeout: how long handlers may go on after SIGTERM, in seconds.
-        close_timeout: how long closing a connection may take then, in seconds.
+        handler: called with each connection after its handshake.
+        listeners: the listeners.
+        drain_timeout: the time for handlers to finish after SIGTERM, in seconds.
+        close_timeout: the time for closing one connection after that, in seconds.
     """
     handle = trio_tlsx.handshake_first(handler)
 
@@ -45,8 +45,8 @@ async def serve_until_sigterm(
         try:
             await handle(stream)
         finally:
-            # Shielded, since an aclose() that is cancelled says no close_notify. A stream whose
-            # send_all was cut knows that, and says none either.
+            # The shield is needed, since a cancelled aclose() sends no close_notify. After a
+            # send_all that was cut, aclose() sends none either.
             with trio.move_on_after(close_timeout, shield=True):
                 await stream.aclose()
 
@@ -64,7 +64,7 @@ async def serve_until_sigterm(
 
 
 async def echo_repeatedly(stream: Stream) -> None:
-    """Send back what comes, many times over: more than a peer that does not read can hold."""
+    """Echo the data many times, so that a peer that does not read blocks this handler."""
     try:
         async for data in stream:
             await stream.send_all(data * REPETITIONS)

@@ -1,4 +1,4 @@
-"""An ASGI application under hypercorn, with TLS of trio-tlsx: HTTP/2, or HTTP/1.1.
+"""Serve an ASGI application with hypercorn and trio-tlsx, over HTTP/2 or HTTP/1.1.
 
 Usage: python hypercorn_server.py CERT_FILE KEY_FILE PORT
 """
@@ -14,7 +14,7 @@ from trio_tlsx.contrib.hypercorn import serve
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
-    """Say which version of HTTP this is."""
+    """Answer with the version of HTTP."""
     if scope["type"] != "http":
         raise NotImplementedError("nothing to start up or to shut down")
     body = f"HTTP/{scope['http_version']}\n".encode()

@@ -1,9 +1,9 @@
-"""A TLS server that staples what its CA says of its certificate now: good, or revoked.
+"""A TLS server that staples a current OCSP response to its certificate.
 
 Usage: python ocsp_stapling.py CERT_FILE KEY_FILE PORT
 
-CERT_FILE holds the issuer's certificate, too, and the server's own names the CA's responder. Needs
-httpx.
+CERT_FILE also contains the issuer's certificate. The server's certificate names the CA's OCSP
+responder. This example needs httpx.
 """
 
 import sys
@@ -21,7 +21,7 @@ import trio_tlsx
 
 
 async def fetch(certificate: x509.Certificate, issuer: x509.Certificate) -> bytes:
-    """Ask the responder that the certificate names (RFC 6960)."""
+    """Fetch a response from the responder that the certificate names (RFC 6960)."""
     access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess)
     [url, *_] = (
         description.access_location.value
@@ -46,16 +46,18 @@ async def greet(stream: trio_tlsx.TLSStream[trio.SocketStream]) -> None:
 
 
 def load(cert_file: str, key_file: str) -> trio_tlsx.Credentials:
-    """Load the credentials; each certificate has responses of its own."""
+    """Load the credentials, with a new RefreshingStaple for the new certificate."""
     credentials = trio_tlsx.Credentials.from_pem_files(cert_file, key_file)
     if len(credentials.chain) < 2:
-        raise trio_tlsx.ConfigError("the issuer's certificate is missing: a response needs it")
+        raise trio_tlsx.ConfigError(
+            "CERT_FILE has no issuer certificate; OCSP needs it, so append it"
+        )
     certificate, issuer, *_ = credentials.chain
     return credentials.stapling(trio_tlsx.RefreshingStaple(partial(fetch, certificate, issuer)))
 
 
 async def main(cert_file: str, key_file: str, port: int) -> None:
-    """Serve until Ctrl-C, also after the files were renewed."""
+    """Serve until Ctrl-C, and reload the files after a renewal."""
     files = (cert_file, key_file)
     credentials = trio_tlsx.ReloadingCredentials(partial(load, *files), files)
     config = trio_tlsx.ServerConfig(select_credentials=credentials)

@@ -1,7 +1,7 @@
-"""A TLS server for any name of a zone: each certificate is issued when it is first asked for.
+"""A TLS server for any name of a zone, with certificates that are issued on demand.
 
-It is issued once, however many handshakes ask for it at the same time, and kept. The CA is in
-this process; an ACME client would stand in its place.
+A certificate is issued at the first request for its name. If several handshakes ask at the same
+time, it is issued once. The CA is in this process; in production an ACME client replaces it.
 
 Usage: python on_demand.py ZONE PORT CA_FILE      (the CA's certificate is written to CA_FILE)
 """
@@ -19,7 +19,7 @@ LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 class OnDemand:
-    """Issues a certificate for each name directly below ``zone``; a ``select_credentials``."""
+    """A ``select_credentials`` hook that issues a certificate for each name below ``zone``."""
 
     def __init__(self, zone: str, ca: CA) -> None:
         self._zone = zone
@@ -28,11 +28,11 @@ class OnDemand:
         self._credentials: dict[str, trio_tlsx.Credentials] = {}
 
     async def __call__(self, hello: trio_tlsx.ClientHello) -> trio_tlsx.Credentials | None:
-        """Awaited in the handshake's own task; the others that want this name wait for it."""
+        """Return the credentials; tasks that need the same name wait for the first one."""
         name = hello.server_name or ""
         if not self._is_ours(name):
-            return None  # refused: unrecognized_name
-        # If the task that issues is cancelled, the next one that waits does it.
+            return None  # rejected: unrecognized_name
+        # If the issuing task is cancelled, the next waiting task issues the certificate.
         async with self._locks.setdefault(name, trio.Lock()):
             if name not in self._credentials:
                 self._credentials[name] = await trio.to_thread.run_sync(self._ca.issue, name)

@@ -1,9 +1,9 @@
-"""A TLS server whose key never leaves a PKCS#11 token: an HSM, a smart card, or SoftHSM.
+"""A TLS server whose key stays in a PKCS#11 token: an HSM, a smart card, or SoftHSM.
 
 Usage: PKCS11_PIN=... python pkcs11_signer.py MODULE TOKEN KEY CERT_FILE PORT
 
 MODULE is the token's library, such as /usr/lib/softhsm/libsofthsm2.so; TOKEN and KEY are the
-labels of the token and of the private key in it. Needs python-pkcs11.
+labels of the token and of its private key. This example needs python-pkcs11.
 """
 
 import hashlib
@@ -21,8 +21,8 @@ from pkcs11.util.ec import encode_ecdsa_signature
 import trio_tlsx
 from trio_tlsx import SignatureScheme
 
-#: With RSA the token hashes: its mechanism, and the hash, mask and salt that TLS 1.3 wants
-#: (RFC 9846 4.3.3).
+#: For RSA the token computes the hash. These are its mechanisms, with the hash, the mask and the
+#: salt length of RFC 9846 4.3.3.
 RSA_PSS = {
     SignatureScheme.rsa_pss_rsae_sha256: (
         Mechanism.SHA256_RSA_PKCS_PSS,
@@ -37,7 +37,7 @@ RSA_PSS = {
         (Mechanism.SHA512, MGF.SHA512, 64),
     ),
 }
-#: With ECDSA we hash: few tokens offer that.
+#: For ECDSA this program computes the hash, since few tokens do.
 ECDSA = {
     SignatureScheme.ecdsa_secp256r1_sha256: hashlib.sha256,
     SignatureScheme.ecdsa_secp384r1_sha384: hashlib.sha384,
@@ -46,18 +46,18 @@ ECDSA = {
 
 
 class PKCS11Signer:
-    """Has a token sign."""
+    """A signer whose key is in a token."""
 
     def __init__(self, certificate: x509.Certificate, key: SignMixin) -> None:
         known = RSA_PSS.keys() | ECDSA.keys()
         self.schemes = [s for s in trio_tlsx.schemes_for(certificate) if s in known]
         self._key = key
-        # A PKCS#11 session does one thing at a time. If the token hangs, so do the threads in
-        # its library: with a limiter of our own they are never those that others wait for.
+        # A PKCS#11 session allows one operation at a time. If the token hangs, so do the threads
+        # in its library. With a separate limiter they never block trio's other threads.
         self._limiter = trio.CapacityLimiter(1)
 
     async def sign(self, scheme: SignatureScheme, message: bytes) -> bytes:
-        """Awaited in the task that does the handshake; one that is cancelled does not wait."""
+        """Sign in a thread; if the handshake is cancelled, the thread is abandoned."""
         return await trio.to_thread.run_sync(
             self._sign, scheme, message, abandon_on_cancel=True, limiter=self._limiter
         )
@@ -77,7 +77,7 @@ async def greet(stream: trio_tlsx.TLSStream[trio.SocketStream]) -> None:
 
 
 async def serve(signer: PKCS11Signer, chain: list[x509.Certificate], port: int) -> None:
-    """Serve until Ctrl-C. If a signature fails, so does that handshake, and nothing else."""
+    """Serve until Ctrl-C. If a signature fails, only that handshake fails."""
     config = trio_tlsx.ServerConfig(credentials=trio_tlsx.Credentials(chain, signer))
     tcp_listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
     print("listening on port", tcp_listeners[0].socket.getsockname()[1], flush=True)
@@ -86,13 +86,13 @@ async def serve(signer: PKCS11Signer, chain: list[x509.Certificate], port: int) 
 
 
 def main(module: str, token: str, key: str, cert_file: str, port: str) -> None:
-    """Open the token, and serve for as long as it is open."""
+    """Open the token, and serve with its key."""
     chain = x509.load_pem_x509_certificates(Path(cert_file).read_bytes())
     slot = pkcs11.lib(module).get_token(token_label=token)
     with slot.open(user_pin=os.environ["PKCS11_PIN"]) as session:
         private_key = session.get_key(pkcs11.ObjectClass.PRIVATE_KEY, label=key)
         if not isinstance(private_key, SignMixin):
-            sys.exit(f"the key {key!r} may not sign: it lacks CKA_SIGN")
+            sys.exit(f"the key {key!r} cannot sign; it needs the attribute CKA_SIGN")
         trio.run(serve, PKCS11Signer(chain[0], private_key), chain, int(port))
 
 

@@ -1,4 +1,4 @@
-"""A TLS server without its key: another process has it, and signs over a Unix socket.
+"""A TLS server whose key is in another process, which signs over a Unix socket.
 
 Usage: python remote_signer.py keep CERT_FILE KEY_FILE SOCKET_FILE
        python remote_signer.py serve CERT_FILE SOCKET_FILE PORT
@@ -15,18 +15,18 @@ from cryptography import x509
 import trio_tlsx
 from trio_tlsx import SignatureScheme
 
-MAX_LENGTH = 4096  # bytes; what a handshake has to sign is far shorter
+MAX_LENGTH = 4096  # bytes; a handshake signs far less
 
-#: What a TLS server signs begins so (RFC 9846 4.5.2). Nothing else is signed, so that whoever
-#: takes over the server cannot have documents signed with its key, for example.
+#: The start of every message that a TLS server signs (RFC 9846 4.5.2). Nothing else is signed, so
+#: an attacker who controls the server cannot have other data signed with its key.
 SERVER_HANDSHAKE = b" " * 64 + b"TLS 1.3, server CertificateVerify\0"
 
-# A request is the scheme in two bytes and what is to be signed. The answer is the signature, and
-# nothing where it is refused. Each ends with the end of its direction.
+# A request is the scheme, in two bytes, and the message. The answer is the signature, or empty if
+# the request is rejected. Each ends with the end of its direction.
 
 
 async def receive_all(stream: trio.abc.ReceiveStream) -> bytes:
-    """Receive up to the end; ValueError if that is too much."""
+    """Receive up to the end. Raise ValueError if the data is too long."""
     data = b""
     async for part in stream:
         data += part
@@ -36,7 +36,7 @@ async def receive_all(stream: trio.abc.ReceiveStream) -> bytes:
 
 
 async def keep(cert_file: str, key_file: str, socket_file: str) -> None:
-    """Sign for whoever may open the socket; run it as another user than the server."""
+    """Sign for every process that may open the socket. Run this as another user."""
     credentials = trio_tlsx.Credentials.from_pem_files(cert_file, key_file)
     signer = cast("trio_tlsx.PrivateKeySigner", credentials.signer)
 
@@ -52,7 +52,7 @@ async def keep(cert_file: str, key_file: str, socket_file: str) -> None:
                 print("refused:", error, file=sys.stderr)
 
     listening = trio.socket.socket(trio.socket.AF_UNIX)
-    umask = os.umask(0o117)  # whoever is in the socket's group may have things signed
+    umask = os.umask(0o117)  # only the owner and the group of the socket may use it
     try:
         await listening.bind(socket_file)
     finally:
@@ -63,14 +63,14 @@ async def keep(cert_file: str, key_file: str, socket_file: str) -> None:
 
 
 class RemoteSigner:
-    """Has the other process sign."""
+    """A signer whose key is in the other process."""
 
     def __init__(self, certificate: x509.Certificate, socket_file: str) -> None:
         self.schemes = trio_tlsx.schemes_for(certificate)
         self._socket_file = socket_file
 
     async def sign(self, scheme: SignatureScheme, message: bytes) -> bytes:
-        """Awaited in the task that does the handshake, and cancelled with it."""
+        """Send the message to the other process, and return its signature."""
         async with await trio.open_unix_socket(self._socket_file) as stream:
             await stream.send_all(scheme.to_bytes(2) + message)
             await stream.send_eof()
@@ -84,7 +84,7 @@ async def greet(stream: trio_tlsx.TLSStream[trio.SocketStream]) -> None:
 
 
 async def serve(cert_file: str, socket_file: str, port: int) -> None:
-    """Serve until Ctrl-C. If a signature fails, so does that handshake, and nothing else."""
+    """Serve until Ctrl-C. If a signature fails, only that handshake fails."""
     chain = x509.load_pem_x509_certificates(Path(cert_file).read_bytes())  # noqa: ASYNC240
     credentials = trio_tlsx.Credentials(chain, RemoteSigner(chain[0], socket_file))
     config = trio_tlsx.ServerConfig(credentials=credentials)
