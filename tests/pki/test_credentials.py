@@ -163,8 +163,8 @@ def test_a_password_that_is_not_needed_does_no_harm() -> None:
         (KEY_PEM, KEY_PEM, "the certificate chain holds no certificate in PEM"),
         (ISSUED.der_chain[0], KEY_PEM, "the certificate chain is in DER, not in PEM"),
         (pem(LEAF)[:200] + pem(LEAF)[300:], KEY_PEM, "certificate 1 of .* is broken"),
-        (pem(LEAF), b"", "there is no private key in PEM"),
-        (pem(LEAF), pem(LEAF), "there is no private key in PEM"),
+        (pem(LEAF), b"", "key_pem holds no private key in PEM"),
+        (pem(LEAF), pem(LEAF), "key_pem holds no private key in PEM"),
         (pem(LEAF), KEY_PEM[:60] + KEY_PEM[90:], "the private key cannot be read"),
     ],
 )

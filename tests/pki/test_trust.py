@@ -122,6 +122,16 @@ def test_broken_certificates_of_the_platform_are_skipped(elsewhere: Path) -> Non
     assert load_platform().certificates == (authority.certificate,)
 
 
+def test_blocks_of_the_platform_that_are_not_read_are_logged(
+    elsewhere: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trusted = BROKEN.replace(b"CERTIFICATE", b"TRUSTED CERTIFICATE")
+    (elsewhere / "cert.pem").write_bytes(trusted + CA().pem + trusted)
+    assert len(load_platform()) == 1
+    [record] = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert record.getMessage().endswith("has blocks that are not read: TRUSTED CERTIFICATE")
+
+
 def test_the_environment_says_where_to_look(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

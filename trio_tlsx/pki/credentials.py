@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 import os
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeAlias
 
@@ -21,19 +20,15 @@ from cryptography.hazmat.primitives.serialization import (
 from ..clock import utc_now
 from ..crypto.signatures import PrivateKey, SignatureScheme, schemes_for, sign
 from ..errors import ConfigError
-from .certificates import MALFORMED, extension_of, load_certificates, read_file
+from .certificates import MALFORMED, extension_of, read_file
 from .describe import date, issuer_of, subject_of
 from .distinguished_names import issuer_name, subject_name
 from .issuance import is_signed_by
+from .pem import find_private_key, load_certificates
 
 __all__ = ["Credentials", "PrivateKeySigner", "Signer"]
 
 logger = logging.getLogger("trio_tlsx")
-
-PRIVATE_KEY_BLOCK = re.compile(
-    rb"-----BEGIN ((?:[A-Z0-9]+ )*PRIVATE KEY)-----.+?-----END \1-----", re.DOTALL
-)
-
 
 MAX_TIMESTAMPS_LENGTH = 2**16 - 1 - 2  # in an extension
 
@@ -167,7 +162,8 @@ class Credentials:
         Raises:
             ConfigError: a file cannot be read, or as ``from_pem``.
         """
-        return cls.from_pem(read_file(cert), read_file(key), password)
+        names = repr(os.fspath(cert)), repr(os.fspath(key))
+        return cls._from_pem(read_file(cert), read_file(key), password, *names)
 
     @classmethod
     def from_pem(
@@ -176,21 +172,29 @@ class Credentials:
         """Make credentials from PEM in memory.
 
         Args:
-            cert_pem: the certificates, in any order.
-            key_pem: the private key; what stands around its block is skipped.
+            cert_pem: the certificates, in any order. Private keys and parameters beside them are
+                skipped.
+            key_pem: the private key. Certificates, requests and parameters beside it are skipped.
             password: for an encrypted key.
 
         Raises:
-            ConfigError: there is no certificate or no key, the password is missing or wrong, or
-                no certificate is for this key.
+            ConfigError: there is no certificate or no key, or a PEM block of a kind that does not
+                belong there; the password is missing or wrong; no certificate is for this key.
         """
-        chain = load_certificates(cert_pem, "the certificate chain")
-        block = PRIVATE_KEY_BLOCK.search(key_pem)
-        if block is None:
-            raise ConfigError(
-                "there is no private key in PEM (no '-----BEGIN ... PRIVATE KEY-----')"
-            )
-        return cls._from_key(chain, _load_key(load_pem_private_key, block[0], password))
+        return cls._from_pem(cert_pem, key_pem, password, "the certificate chain", "key_pem")
+
+    @classmethod
+    def _from_pem(
+        cls,
+        cert_pem: bytes,
+        key_pem: bytes,
+        password: str | bytes | None,
+        cert_name: str,
+        key_name: str,
+    ) -> Credentials:
+        chain = load_certificates(cert_pem, cert_name)
+        block = find_private_key(key_pem, key_name)
+        return cls._from_key(chain, _load_key(load_pem_private_key, block, password))
 
     @classmethod
     def from_der(

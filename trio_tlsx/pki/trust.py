@@ -17,9 +17,10 @@ from cryptography import x509
 from cryptography.x509.verification import Store
 
 from ..errors import ConfigError
-from .certificates import MALFORMED, certificate_blocks, load_certificates, read_file
+from .certificates import MALFORMED, read_file
 from .distinguished_names import Canonical, subject_name
 from .openssl_store import OpenSSLStore
+from .pem import CERTIFICATES, has_certificates, load_certificates, pem_blocks
 
 __all__ = ["TrustStore", "Verifier"]
 
@@ -125,7 +126,7 @@ class TrustStore:
         certificates: list[x509.Certificate] = []
         for file in _files(path):
             pem = read_file(file)
-            if any(certificate_blocks(pem)):
+            if has_certificates(pem):
                 certificates += load_certificates(pem, repr(os.fspath(file)))
         if not certificates:
             raise ConfigError(f"no file in {os.fspath(path)!r} holds a certificate in PEM")
@@ -244,12 +245,27 @@ def _trust(sources: str, certificates: Iterable[x509.Certificate]) -> TrustStore
 
 def _unix_blocks(file: str, directories: str) -> Iterator[bytes]:
     if os.path.isfile(file):
-        yield from certificate_blocks(Path(file).read_bytes())
+        yield from _certificate_blocks(Path(file))
     for directory in directories.split(os.pathsep):
         if os.path.isdir(directory):
             for path in _files(directory):
                 if HASHED_NAME.fullmatch(path.name):
-                    yield from certificate_blocks(path.read_bytes())
+                    yield from _certificate_blocks(path)
+
+
+def _certificate_blocks(path: Path) -> Iterator[bytes]:
+    skipped: set[str] = set()
+    for block in pem_blocks(path.read_bytes()):
+        if block.label in CERTIFICATES and block.pem is not None:
+            yield block.pem
+        else:
+            skipped.add(block.label)
+    if skipped:
+        logger.warning(
+            "the platform's trust store: %r has blocks that are not read: %s",
+            str(path),
+            ", ".join(sorted(skipped)),
+        )
 
 
 def _certifi_blocks() -> Iterator[bytes]:
@@ -257,7 +273,7 @@ def _certifi_blocks() -> Iterator[bytes]:
         certifi = importlib.import_module("certifi")
     except ImportError:
         return
-    yield from certificate_blocks(Path(certifi.where()).read_bytes())
+    yield from _certificate_blocks(Path(certifi.where()))
 
 
 def _windows_roots(
