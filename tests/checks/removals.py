@@ -42,6 +42,9 @@ CONNECTION = "engine/connection.py"
 POST_HANDSHAKE = "engine/post_handshake.py"
 EARLY_DATA = "handshake/early_data.py"
 POLICY = "pki/policy.py"
+OPENSSL_STORE = "pki/openssl_store.py"
+OPENSSL_VERIFIER = "pki/openssl_verifier.py"
+OPENSSL_TESTS = "tests/pki/test_openssl_verifier.py"
 CLIENT_RESUMPTION = "handshake/resumption_client.py"
 SERVER_RESUMPTION = "handshake/resumption_server.py"
 COMPRESSED = "handshake/certificate_compression.py"
@@ -77,6 +80,46 @@ REMOVALS = [
     Removal("RSA exponents in the diagnosis of a rejected chain", "RFC 8017 3.1",
             "pki/issuance.py",
             "if not is_rsa_work_bounded(issuer):", "large_exponent", tests=RSA_WORK),
+    # The second verifier
+    without_statement("keys that OpenSSL sees", "RFC 8017 3.1", OPENSSL_STORE,
+            "check_key(certificate)", "never_sees", OPENSSL_TESTS),
+    without_statement("RSA exponents that OpenSSL sees", "RFC 8017 3.1", OPENSSL_STORE,
+            "check_rsa_work(certificate)", "public_exponent", OPENSSL_TESTS),
+    without_statement("OpenSSL's clock", "RFC 5280 6.1.3", OPENSSL_STORE,
+            "store.set_time(at.astimezone(datetime.UTC))", "what_openssl_accepts",
+            OPENSSL_TESTS),
+    without_statement("dates after OpenSSL", "RFC 5280 6.1.3", OPENSSL_VERIFIER,
+            "_check_dates(certificate, at)", "beside_openssl", OPENSSL_TESTS),
+    without_statement("extended key usage after OpenSSL", "RFC 5280 4.2.1.12", OPENSSL_VERIFIER,
+            "check_extended_key_usage(certificate, usages, purpose)", "beside_openssl",
+            OPENSSL_TESTS),
+    without_statement("form of a leaf after OpenSSL", "RFC 9525 6.3", OPENSSL_VERIFIER,
+            "_check_form_of_leaf(certificate, purpose)", "beside_openssl", OPENSSL_TESTS),
+    without_statement("key usage of a leaf after OpenSSL", "4.5.1.2", OPENSSL_VERIFIER,
+            "check_leaf_key(certificate, key_usage)", "beside_openssl", OPENSSL_TESTS),
+    without_statement("a CA after OpenSSL", "RFC 5280 4.2.1.9", OPENSSL_VERIFIER,
+            "_check_is_ca(certificate)", "beside_openssl", OPENSSL_TESTS),
+    without_statement("key usage of a CA after OpenSSL", "RFC 5280 4.2.1.3", OPENSSL_VERIFIER,
+            "check_ca_key(certificate, key_usage)", "beside_openssl", OPENSSL_TESTS),
+    without_statement("hashes after OpenSSL", "4.5.1.3", OPENSSL_VERIFIER,
+            "_check_hash(certificate)", "beside_openssl", OPENSSL_TESTS),
+    Removal("length of the path after OpenSSL", "RFC 5280 6.1", OPENSSL_VERIFIER,
+            "if len(path) - 2 > MAX_INTERMEDIATES:", "beside_openssl", tests=OPENSSL_TESTS),
+    Removal("the server's name after OpenSSL", "RFC 9525 6", "pki/verification.py",
+            "        _check_name(chain[0], name)\n    check", "what_openssl_accepts",
+            "        pass\n    check", OPENSSL_TESTS),
+    Removal("a server's name that no host may have", "RFC 9525 6", "pki/verification.py",
+            "    _check_name(chain[0], name)\n    return path", "that_no_host_may_have",
+            "    return path", VERIFIED_NAMES),
+    Removal("no wildcard stands for a name that no host may have", "RFC 9525 6.3",
+            "pki/host_names.py", "if not entry.startswith(WILDCARD) or not name.is_host_name:",
+            "that_no_host_may_have", "if not entry.startswith(WILDCARD):", VERIFIED_NAMES),
+    Removal("a wildcard stands for one label", "RFC 9525 6.3", "pki/host_names.py",
+            "parent == entry.removeprefix(WILDCARD)", "do_not_match",
+            "parent.endswith(entry.removeprefix(WILDCARD))", VERIFIED_NAMES),
+    Removal("blocks of a PEM file", "RFC 7468 2", "pki/pem.py",
+            "elif not (block.is_private_key or block.label in PARAMETERS):", "what_is_named",
+            tests="tests/pki/test_pem.py"),
     Removal("length of the chain", "RFC 5280 6.1", AUTHENTICATION,
             "if len(entries) > limit:", "too-many-certificates"),
     Removal("the server sends a certificate", "4.5.1.3", CLIENT, "if not chain:",

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import datetime
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
 import trio
+from certificate_chains import fixture, key_usage
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import dsa, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from odd_certificates import (
     PRINTABLE_STRING,
     UTF8_STRING,
@@ -22,14 +23,16 @@ from odd_certificates import (
     remade,
     serial_number,
 )
+from test_rsa_work import certificate, key_with_exponent
 
 from trio_tlsx import ClientConfig, ServerConfig, TrustStore
 from trio_tlsx.errors import AlertDescription, CertificateError, ConfigError
 from trio_tlsx.pki import openssl_store, openssl_verifier
 from trio_tlsx.pki.openssl_store import OpenSSLRefusal, OpenSSLStore
-from trio_tlsx.pki.policy import SERVER
+from trio_tlsx.pki.policy import MAX_INTERMEDIATES, SERVER
+from trio_tlsx.pki.rsa_keys import MAX_EXPONENT_BITS
 from trio_tlsx.pki.verification import verify_server
-from trio_tlsx.testing import CA, memory_tls_pair
+from trio_tlsx.testing import CA, CA_KEY_USAGE, LEAF_KEY_USAGE, memory_tls_pair
 
 HOST = "a.example"
 DAY = datetime.timedelta(days=1)
@@ -226,6 +229,22 @@ def test_a_key_that_openssl_never_sees(
     assert root.public_bytes(openssl_store.Encoding.DER) not in seen
 
 
+def test_the_public_exponent_of_a_ca() -> None:
+    for bits, accepted in ((MAX_EXPONENT_BITS, True), (MAX_EXPONENT_BITS + 1, False)):
+        key = key_with_exponent(bits)
+        root = certificate("root", key, "root", key)
+        own = certificate("leaf", ec.generate_private_key(ec.SECP256R1()), "root", key)
+        at = root.not_valid_before_utc
+        trust = TrustStore([root], verifier="openssl")
+        for sent in ([own], [own, root]):
+            if accepted:
+                verify_server(sent, HOST, trust, at)
+                continue
+            with pytest.raises(CertificateError, match="an RSA public exponent of 34") as caught:
+                verify_server(sent, HOST, trust, at)
+            assert caught.value.certificate == root
+
+
 def test_a_stray_certificate_with_an_unacceptable_key_does_no_harm() -> None:
     root = ca()
     chain = [leaf(root), CA("stray", key_type="RSA-1024").certificate]
@@ -248,6 +267,89 @@ def test_a_ca_with_key_usage_alone() -> None:
     root = ca(without=[x509.BasicConstraints])
     with pytest.raises(CertificateError, match="not a CA's, for it lacks basicConstraints"):
         verify(([leaf(root)], root.certificate))
+
+
+class CarelessStore(OpenSSLStore):
+    """An OpenSSL that finds a path and checks nothing."""
+
+    def __init__(self, path: Sequence[x509.Certificate]) -> None:
+        super().__init__([path[-1]])
+        self._path = tuple(path)
+
+    def find_path(self, *_: Any, **__: Any) -> Any:
+        return self._path
+
+
+SERVER_AUTH, CLIENT_AUTH = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
+
+#: What OpenSSL does not check here, or not as strictly: each a path, and the refusal.
+PATHS: dict[str, tuple[Callable[[], Sequence[x509.Certificate]], AlertDescription, str]] = {
+    "dates": (
+        lambda: path_of(leaf(ca(), not_after=NOW - DAY)),
+        A.certificate_expired,
+        "expired on 2030-05-31",
+    ),
+    "dates of a CA": (
+        lambda: (leaf(ca()), CA("Test CA", not_before=NOW + DAY).certificate),
+        A.certificate_expired,
+        "is not valid before 2030-06-02",
+    ),
+    "extended key usage": (
+        lambda: path_of(leaf(ca(), extended_key_usage=[CLIENT_AUTH])),
+        A.unsupported_certificate,
+        "lacks serverAuth",
+    ),
+    "subjectAltName": (
+        lambda: path_of(leaf(ca(), without=[x509.SubjectAlternativeName])),
+        A.bad_certificate,
+        "names no host",
+    ),
+    "version": (lambda: path_of(fixture("version1_leaf")), A.unsupported_certificate, "version 1"),
+    "key usage of a leaf": (
+        lambda: path_of(CA(HOST, **DATES, extensions=[SAN, KEY_CERT_SIGN]).certificate),
+        A.unsupported_certificate,
+        "does not allow digitalSignature",
+    ),
+    "key usage of a CA": (
+        lambda: (leaf(ca()), ca(extensions=[(LEAF_KEY_USAGE, True)]).certificate),
+        A.unknown_ca,
+        "does not allow keyCertSign",
+    ),
+    "basicConstraints": (
+        lambda: (leaf(ca()), fixture("version1_root")),
+        A.unknown_ca,
+        "lacks basicConstraints",
+    ),
+    "hash": (lambda: path_of(fixture("sha1_leaf")), A.bad_certificate, "signed with SHA1"),
+    "length of the path": (
+        lambda: (leaf(ca()), *(ca().certificate for _ in range(MAX_INTERMEDIATES + 2))),
+        A.unknown_ca,
+        "over 9 intermediate CAs; 8 are accepted",
+    ),
+}
+SAN = (x509.SubjectAlternativeName([x509.DNSName(HOST)]), False)
+KEY_CERT_SIGN = (key_usage(CA_KEY_USAGE, digital_signature=False)[0], True)
+
+
+def path_of(own: x509.Certificate) -> Sequence[x509.Certificate]:
+    return own, ca().certificate
+
+
+@pytest.mark.parametrize("what", PATHS)
+def test_what_is_checked_beside_openssl(what: str) -> None:
+    make, alert, sentence = PATHS[what]
+    path = make()
+    store = CarelessStore(path)
+    with pytest.raises(CertificateError, match=sentence) as caught:
+        openssl_verifier.find_path(path[:1], SERVER, store, path[-1:], NOW)
+    assert caught.value.alert is alert
+    assert caught.value.certificate in path
+
+
+def test_a_path_in_which_all_is_well() -> None:
+    path = path_of(leaf(ca()))
+    store = CarelessStore(path)
+    assert openssl_verifier.find_path(path[:1], SERVER, store, path[-1:], NOW) == path
 
 
 # OpenSSL's numbers

@@ -19,7 +19,7 @@ from certificate_chains import (
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from trio_tlsx.errors import ConfigError
+from trio_tlsx.errors import CertificateError, ConfigError
 from trio_tlsx.pki.verification import verify_client, verify_server
 from trio_tlsx.testing import CA
 
@@ -89,6 +89,41 @@ def test_a_name_that_cannot_be_verified_is_a_fault_of_ours(name: str) -> None:
     root = ca()
     with pytest.raises(ConfigError, match="server name"):
         verify_server(issue(root), name, root.trust, NOW)
+
+
+@pytest.mark.parametrize("name", ["my_db", "_sip._tcp.a.example", "-a.example", "my_db.a.example"])
+def test_names_that_no_host_may_have(name: str) -> None:
+    root = ca()
+    good = issue(root, "other.example", name.upper())
+    verify_server(good, name, root.trust, NOW)
+    verify_server(good, f"{name.title()}.", root.trust, NOW)
+    for certified in ("my_dbs", "*.a.example", "*._tcp.a.example", "*.example"):
+        chain = issue(root, certified)
+        with refused(
+            A.bad_certificate, f"is for '{re.escape(certified)}', not '{name}'", chain[0]
+        ):
+            verify_server(chain, name, root.trust, NOW)
+
+
+def test_the_common_name_is_not_for_names_that_no_host_may_have() -> None:
+    root = ca()
+    chain = issue(root, "a.example", common_name="my_db")
+    with refused(A.bad_certificate, "^certificate is for 'a.example', not 'my_db'$", chain[0]):
+        verify_server(chain, "my_db", root.trust, NOW)
+
+
+def test_a_certificate_for_a_name_that_no_host_may_have_is_for_servers() -> None:
+    root = ca()
+    chain = issue(root, "my_db", extended_key_usage=[CLIENT_AUTH])
+    with refused(A.unsupported_certificate, "lacks serverAuth", chain[0]):
+        verify_server(chain, "my_db", root.trust, NOW)
+
+
+def test_an_address_with_a_scope_id() -> None:
+    root = ca()
+    verify_server(issue(root, "fe80::1"), "fe80::1%eth0", root.trust, NOW)
+    with pytest.raises(CertificateError, match=r"not 'fe80::2'$"):
+        verify_server(issue(root, "fe80::1"), "fe80::2%eth0", root.trust, NOW)
 
 
 def test_a_client_certificate_needs_no_name() -> None:
