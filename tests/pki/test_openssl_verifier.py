@@ -200,7 +200,14 @@ def short_key() -> Case:
     return [leaf(root)], root.certificate
 
 
+def large_exponent() -> Case:
+    key = key_with_exponent(MAX_EXPONENT_BITS + 1)
+    own = certificate("leaf", ec.generate_private_key(ec.SECP256R1()), "Test CA", key)
+    return [own], certificate("Test CA", key, "Test CA", key)
+
+
 UNACCEPTABLE_KEYS = {
+    "an RSA public exponent of 34 bits; at most 33": large_exponent,
     "an RSA key of 1024 bits; 2048 to 8192": short_key,
     "a DSA key; RSA, ECDSA, EdDSA and ML-DSA keys": dsa_signed,
 }
