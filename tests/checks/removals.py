@@ -8,6 +8,7 @@ from removal import Removal, without_branch, without_statement
 __all__ = ["REMOVALS"]
 
 RSA_WORK = "tests/pki/test_rsa_work.py"
+DIAGNOSIS = "tests/pki/test_diagnosis.py"
 EMPTY_RECORDS = "tests/record/test_empty_records.py"
 SKIPPED_EARLY_DATA = "tests/handshake/test_skipped_early_data.py"
 ALERTS = "tests/record/test_alerts.py"
@@ -120,6 +121,15 @@ REMOVALS = [
     Removal("blocks of a PEM file", "RFC 7468 2", "pki/pem.py",
             "elif not (block.is_private_key or block.label in PARAMETERS):", "what_is_named",
             tests="tests/pki/test_pem.py"),
+    without_statement("name constraints on the names of subjects", "RFC 5280 4.2.1.10",
+            "pki/verification.py", "check_name_constraints(path)", "mail_constraints", DIAGNOSIS),
+    Removal("name constraints on names that cannot be read", "RFC 5280 4.2.1.10",
+            "pki/name_constraints.py", "if excluded and not all(map(_is_text, start)):",
+            "cannot_be_read_is_excluded", tests=DIAGNOSIS),
+    Removal("signatures that are checked for an explanation", "RFC 5280 6.1",
+            "pki/candidate_paths.py", "if not checks:", "work_of_one", tests=DIAGNOSIS),
+    Removal("certificates that cannot matter are not searched", "RFC 5280 6.1",
+            "pki/candidate_paths.py", "if by_signature and ", "work_of_one", "if ", DIAGNOSIS),
     Removal("length of the chain", "RFC 5280 6.1", AUTHENTICATION,
             "if len(entries) > limit:", "too-many-certificates"),
     Removal("the server sends a certificate", "4.5.1.3", CLIENT, "if not chain:",

@@ -64,8 +64,6 @@ class SignatureChecks:
         return self._left > 0
 
     def is_signed_by(self, child: x509.Certificate, issuer: x509.Certificate) -> bool | None:
-        """Check a signature, as :func:`is_signed_by`; None, too, if no check is left."""
-        if self._left <= 0:
-            return None
+        """Check a signature, as :func:`is_signed_by`. Look first whether a check is left."""
         self._left -= 1
         return is_signed_by(child, issuer)
