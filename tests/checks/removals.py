@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from configuration import REMOVALS_OF_CONFIGURATION
 from decisions import REMOVALS_OF_DECISIONS
 from removal import Removal, without_branch, without_statement
 
@@ -463,6 +464,7 @@ REMOVALS = [
             "if not self.can_write:", "nothing_is_answered",
             tests="tests/handshake/test_early_data_answers.py"),
     *REMOVALS_OF_DECISIONS,
+    *REMOVALS_OF_CONFIGURATION,
     Removal("a server that cancels after its Finished sends a fatal alert", "6.1", CONNECTION,
             "if self.server_side and self._outgoing.finished:", "fatal_alert",
             tests="tests/engine/test_closing.py"),

@@ -19,7 +19,7 @@ MAX_LINES = 500  # what one reads in a sitting
 
 #: The folders and the modules beside them, from the bottom up. Each imports only what is below.
 LAYERS = [
-    {"errors", "clock", "_version"},
+    {"errors", "clock", "arguments", "_version"},
     {"messages"},
     {"crypto"},
     {"record"},

@@ -51,8 +51,8 @@ def test_keys_that_cannot_be(wrong: dict[str, Any], match: str) -> None:
 @pytest.mark.parametrize(
     ("wrong", "match"),
     [
-        ({"psks": PSK}, "not one"),
-        ({"psks": [KEY]}, "holds a bytes"),
+        ({"psks": PSK}, "psks is of type ExternalPSK; pass a list"),
+        ({"psks": [KEY]}, r"psks is of type list\[bytes\]; pass a list"),
         ({"psks": [PSK, IMPOSTOR]}, "the same identity"),
         ({"psks": [replace(PSK, identity=bytes((i,))) for i in range(5)]}, "4 PSKs"),
         ({"verify": print}, "without trust"),
@@ -69,8 +69,8 @@ def test_clients_that_cannot_be(wrong: dict[str, Any], match: str) -> None:
     ("wrong", "match"),
     [
         ({"psks": []}, "psks="),
-        ({"psks": PSK}, "not one"),
-        ({"psks": [KEY]}, "holds a bytes"),
+        ({"psks": PSK}, "psks is of type ExternalPSK; pass a list"),
+        ({"psks": [KEY]}, r"psks is of type list\[bytes\]; pass a list"),
         ({"psks": [PSK, IMPOSTOR]}, "the same identity"),
         ({"client_auth": "required", "client_trust": authority.trust}, "asks for no certificates"),
     ],

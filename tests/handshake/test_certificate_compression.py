@@ -192,7 +192,7 @@ def test_a_bomb_takes_no_more_memory_than_it_may(compressor: CertificateCompress
 @pytest.mark.parametrize(
     ("wanted", "sentence"),
     [
-        ("zlib", "is a sequence, not one name"),
+        ("zlib", "certificate_compression is of type str; pass a list"),
         (["gzip"], "unknown certificate compression 'gzip'; known are zlib, zstd"),
         (["brotli"], "give an object"),
     ],

@@ -231,7 +231,7 @@ def test_needs_one_of_the_two(ca: CA) -> None:
         ServerConfig(credentials=[])
     with pytest.raises(ConfigError, match="either"):
         ServerConfig(credentials=ca.issue(NAME), select_credentials=lambda _: None)
-    with pytest.raises(ConfigError, match="holds a str"):
+    with pytest.raises(ConfigError, match="pass Credentials"):
         ServerConfig(credentials=["cert.pem", "key.pem"])  # pyright: ignore[reportArgumentType]
 
 

@@ -189,7 +189,7 @@ async def test_asked_also_where_nothing_is_verified(
 def test_what_makes_no_sense(server_config: ServerConfig) -> None:
     with pytest.raises(ConfigError, match="verify_replaces_builtin"):
         ClientConfig(verify_replaces_builtin=True)
-    with pytest.raises(ConfigError, match="verify is a function"):
+    with pytest.raises(ConfigError, match="pass a function that is called with the Peer"):
         ClientConfig(verify=["pin"])  # pyright: ignore[reportArgumentType]
     with pytest.raises(ConfigError, match="client_trust"):
         replace(server_config, client_auth="required", verify=pin_spki(PIN))

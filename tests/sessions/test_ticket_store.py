@@ -105,7 +105,7 @@ def test_nobody_is_asked_where_there_are_no_tickets(scenario: SessionScenario) -
 
 
 def test_it_is_of_bytes_that_nobody_sees(scenario: SessionScenario) -> None:
-    with pytest.raises(ConfigError, match="not str"):
+    with pytest.raises(ConfigError, match="of type str"):
         replace(scenario.server, ticket_application_data="rider")
     assert RIDER.decode() not in repr(replace(scenario.server, ticket_application_data=RIDER))
 

@@ -19,8 +19,8 @@ from trio_tlsx.config.client import ClientConfig
 from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.errors import ConfigError
+from trio_tlsx.pki.certificates import extension_of
 from trio_tlsx.pki.credentials import Credentials
-from trio_tlsx.pki.policy import extension_of
 from trio_tlsx.pki.verification import verify_client, verify_server
 from trio_tlsx.testing import (
     CA,

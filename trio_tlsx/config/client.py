@@ -15,7 +15,15 @@ from ..pki.credentials import Credentials
 from ..pki.trust import TrustStore
 from ..sessions.client import MemorySessionStore, SessionStore
 from ..sessions.external_psk import MAX_PSKS, ExternalPSK, list_psks
-from .common import CommonConfig, CommonParameters, resolve_common
+from .common import (
+    CommonConfig,
+    CommonParameters,
+    Trust,
+    check_fields,
+    load_trust,
+    resolve_common,
+)
+from .fields import CLIENT_FIELDS
 from .names import GROUP_ALIASES, look_up
 
 __all__ = ["ClientConfig", "ClientParameters"]
@@ -96,7 +104,7 @@ class ClientConfig(CommonConfig):
         ConfigError: a name is unknown or a value out of range.
     """
 
-    trust: TrustStore | None = None
+    trust: Trust | None = None
     key_shares: Sequence[str] | None = None
     select_credentials: SelectClientCredentials | None = None
     middlebox_compatibility: bool = True
@@ -110,6 +118,7 @@ class ClientConfig(CommonConfig):
     psks: Sequence[ExternalPSK] = ()
 
     def __post_init__(self) -> None:
+        check_fields(self, CLIENT_FIELDS)
         _ = self.parameters  # a mistake is raised when the configuration is made
 
     @cached_property
@@ -147,7 +156,7 @@ def _resolve(config: ClientConfig) -> ClientParameters:
     stapling = bool(common.verifiers) if config.ocsp_stapling is None else config.ocsp_stapling
     return ClientParameters(
         **vars(common),
-        trust=config.trust,
+        trust=load_trust("trust", config.trust),
         key_share_codes=_key_share_codes(config.key_shares, common.group_table),
         select_credentials=config.select_credentials,
         middlebox_compatibility=config.middlebox_compatibility,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import TypeAlias
 
+from ..arguments import Expected, check
 from ..clock import Clock, utc_now
 from ..crypto.cipher_suites import CIPHER_SUITES, CipherSuite
 from ..crypto.groups import DEFAULT_GROUPS, GROUPS, Group
@@ -14,6 +16,7 @@ from ..errors import ConfigError
 from ..pki.compression import CertificateCompressor, compressors_of
 from ..pki.credentials import Credentials
 from ..pki.peer import Peer
+from ..pki.trust import TrustStore
 from ..record.protection import (
     MAX_INNER_PLAINTEXT_LENGTH,
     MAX_PLAINTEXT_LENGTH,
@@ -26,7 +29,10 @@ __all__ = [
     "MIN_KEY_UPDATE_BYTES",
     "CommonConfig",
     "CommonParameters",
+    "Trust",
     "Verify",
+    "check_fields",
+    "load_trust",
     "resolve_common",
 ]
 
@@ -38,6 +44,9 @@ MAX_CHAIN_LENGTH_ALLOWED = 255
 
 #: Trusts a peer by giving nothing, at once or later; refuses it by raising CertificateError.
 Verify: TypeAlias = Callable[[Peer], Awaitable[None] | None]
+
+#: The CAs that a peer's certificate may come from: made beforehand, or a PEM file's path.
+Trust: TypeAlias = TrustStore | str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,16 @@ class CommonConfig:
     psk_without_key_exchange: bool = False
     max_chain_length: int = DEFAULT_MAX_CHAIN_LENGTH
     clock: Clock = utc_now
+
+
+def check_fields(config: CommonConfig, expected: Mapping[str, Expected]) -> None:
+    """Check the types of all fields.
+
+    Raises:
+        ConfigError: one is of the wrong type.
+    """
+    for field in fields(config):
+        check(field.name, getattr(config, field.name), expected[field.name])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,8 +163,6 @@ def _check_sizes(config: CommonConfig) -> None:
 
 def _list_verifiers(config: CommonConfig) -> tuple[Verify, ...]:
     verifiers = (config.verify,) if callable(config.verify) else tuple(config.verify)
-    if not all(map(callable, verifiers)):
-        raise ConfigError("verify is a function that is called with the peer, or several")
     if config.verify_replaces_builtin and not verifiers:
         raise ConfigError("verify_replaces_builtin=True needs verify=: nothing else would ask")
     return verifiers
@@ -156,11 +173,27 @@ def _list_credentials(
 ) -> tuple[Credentials, ...]:
     if credentials is None:
         return ()
-    candidates = (credentials,) if isinstance(credentials, Credentials) else tuple(credentials)
-    for candidate in candidates:
-        if not isinstance(candidate, Credentials):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigError(
-                f"credentials holds a {type(candidate).__name__}: "
-                "give Credentials, made by Credentials.from_pem_files(...) or the like"
-            )
-    return candidates
+    return (credentials,) if isinstance(credentials, Credentials) else tuple(credentials)
+
+
+def load_trust(name: str, trust: Trust | None) -> TrustStore | None:
+    """Return the trust store of the argument ``name``; read the file if it is a path.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds no certificate in PEM; or this is no path.
+    """
+    if trust is None or isinstance(trust, TrustStore):
+        return trust
+    path = os.fspath(trust)
+    if "-----BEGIN" in path:
+        raise ConfigError(
+            f"{name} is PEM, not the path of a PEM file; pass TrustStore.from_pem(pem.encode())"
+        )
+    if os.path.isdir(path):
+        raise ConfigError(
+            f"{name} is the directory {path!r}; pass TrustStore.from_directory({path!r})"
+        )
+    try:
+        return TrustStore.from_pem_file(path)
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}") from error

@@ -46,6 +46,7 @@ def key_log_writer(key_log: KeyLog) -> Callable[[str], object]:
 
     try:
         append("")
-    except OSError as error:
-        raise ConfigError(f"the key log {path!r} cannot be written: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", "no file can have this name")
+        raise ConfigError(f"the key log {path!r} cannot be written: {reason}") from error
     return lambda line: append(line + "\n")

@@ -45,8 +45,6 @@ def look_up(
     """
     rows = {row.name.lower(): row for row in table}
     found: dict[str, _T] = {}
-    if isinstance(names, str):
-        raise ConfigError(f"{what}s is a sequence of names, not one string: {names!r}")
     for name in names:
         key = name.lower()
         key = (aliases or {}).get(key, key)
@@ -65,12 +63,10 @@ def encode_alpn(protocols: Sequence[str | bytes]) -> tuple[bytes, ...]:
     Raises:
         ConfigError: there can be no such protocol, or not so many.
     """
-    if isinstance(protocols, str | bytes):
-        raise ConfigError(f"alpn_protocols is a sequence of names, not one: {protocols!r}")
     for protocol in protocols:
         if isinstance(protocol, str) and not protocol.isascii():
             raise ConfigError(f"ALPN protocol {protocol!r} is not ASCII: give it as bytes")
-    encoded = tuple(p.encode("ascii") if isinstance(p, str) else bytes(p) for p in protocols)
+    encoded = tuple(p.encode("ascii") if isinstance(p, str) else p for p in protocols)
     for protocol in encoded:
         if not 1 <= len(protocol) <= MAX_ALPN_PROTOCOL_LENGTH:
             raise ConfigError(

@@ -21,7 +21,15 @@ from ..sessions.anti_replay import AntiReplayCache, MemoryAntiReplayCache
 from ..sessions.external_psk import FindPSK, PSKs, psk_finder
 from ..sessions.ticket_keys import TicketKeys
 from ..sessions.ticket_store import TicketApplicationData, TicketStore, application_data_source
-from .common import CommonConfig, CommonParameters, resolve_common
+from .common import (
+    CommonConfig,
+    CommonParameters,
+    Trust,
+    check_fields,
+    load_trust,
+    resolve_common,
+)
+from .fields import SERVER_FIELDS
 
 __all__ = ["MAX_EARLY_DATA_SIZE", "MAX_TICKETS_ISSUED", "ServerConfig", "ServerParameters"]
 
@@ -125,7 +133,7 @@ class ServerConfig(CommonConfig):
 
     select_credentials: SelectServerCredentials | None = None
     client_auth: Literal["none", "optional", "required"] = "none"
-    client_trust: TrustStore | None = None
+    client_trust: Trust | None = None
     require_cookie: bool = False
     tickets: int = 2
     ticket_keys: TicketKeys | None = None
@@ -136,6 +144,7 @@ class ServerConfig(CommonConfig):
     psks: PSKs = ()
 
     def __post_init__(self) -> None:
+        check_fields(self, SERVER_FIELDS)
         _ = self.parameters  # a mistake is raised when the configuration is made
 
     @cached_property
@@ -170,12 +179,13 @@ def _resolve(config: ServerConfig) -> ServerParameters:
     _check_identity(config, common, find_psk)
     _check_limits(config)
     keys = TicketKeys(clock=config.clock) if config.ticket_keys is None else config.ticket_keys
-    trusted = () if config.client_trust is None else config.client_trust.certificates
+    trust = load_trust("client_trust", config.client_trust)
+    trusted = () if trust is None else trust.certificates
     return ServerParameters(
         **vars(common),
         select_credentials=config.select_credentials,
         client_auth=config.client_auth,
-        client_trust=config.client_trust,
+        client_trust=trust,
         client_authorities=_authorities(trusted),
         client_policy=_client_policy(config.client_auth, trusted),
         require_cookie=config.require_cookie,

@@ -41,8 +41,9 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
     """A file's content; ConfigError if it cannot be read."""
     try:
         return Path(path).read_bytes()
-    except OSError as error:
-        raise ConfigError(f"cannot read {os.fspath(path)!r}: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", "no file can have this name")
+        raise ConfigError(f"cannot read {os.fspath(path)!r}: {reason}") from error
 
 
 def extension_of(certificate: x509.Certificate, kind: type[_T]) -> _T | None:

@@ -8,9 +8,10 @@ import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
+from ..arguments import has_methods
 from ..errors import ConfigError
 
-__all__ = ["CertificateCompressor", "compressors_of"]
+__all__ = ["CertificateCompressor", "compressors_of", "is_compressor"]
 
 #: Certificate messages of ours whose compressed form is kept: they are the same for each peer.
 MAX_REMEMBERED = 64
@@ -105,6 +106,13 @@ def _bounded(
 
 _NAMED = {"zlib": Zlib, "zstd": Zstd}
 
+_has_both_directions = has_methods("compress", "decompress")
+
+
+def is_compressor(value: object) -> bool:
+    """True for an object that has the parts of a :class:`CertificateCompressor`."""
+    return _has_both_directions(value) and isinstance(getattr(value, "algorithm", None), int)
+
 
 def compressors_of(
     wanted: Iterable[str | CertificateCompressor],
@@ -114,8 +122,6 @@ def compressors_of(
     Raises:
         ConfigError: a name is unknown here.
     """
-    if isinstance(wanted, str):
-        raise ConfigError(f"certificate_compression is a sequence, not one name: {wanted!r}")
     compressors: dict[int, CertificateCompressor] = {}
     for each in wanted:
         compressor = _named(each) if isinstance(each, str) else each

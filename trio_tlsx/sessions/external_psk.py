@@ -105,12 +105,7 @@ PSKs: TypeAlias = Sequence[ExternalPSK] | Mapping[bytes, ExternalPSK] | FindPSK
 
 def list_psks(psks: Sequence[ExternalPSK]) -> tuple[ExternalPSK, ...]:
     """The keys that a client offers, checked."""
-    if isinstance(psks, ExternalPSK):
-        raise ConfigError("psks is a sequence of keys, not one: put it into a list")
     listed = tuple(psks)
-    for psk in listed:
-        if not isinstance(psk, ExternalPSK):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigError(f"psks holds a {type(psk).__name__}: give ExternalPSK(...)")
     if len({psk.identity for psk in listed}) < len(listed):
         raise ConfigError("several of the psks have the same identity")
     return listed

@@ -37,8 +37,6 @@ def application_data_source(data: TicketApplicationData) -> Callable[[Negotiated
             fault then, InternalError.
     """
     if not callable(data):
-        if not isinstance(data, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigError(f"ticket_application_data is bytes, not {type(data).__name__}")
         if len(data) > MAX_TICKET_APPLICATION_DATA:
             raise ConfigError(
                 f"ticket_application_data has {len(data)} bytes; "

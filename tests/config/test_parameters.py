@@ -1,0 +1,252 @@
+"""A configuration is what the caller asked for; its parameters are what that resolves to."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import FrozenInstanceError, fields, replace
+from typing import Any
+
+import pytest
+
+from trio_tlsx import (
+    ClientConfig,
+    ConfigError,
+    ExternalPSK,
+    MemorySessionStore,
+    ServerConfig,
+    TicketKeys,
+)
+from trio_tlsx.config import client, server
+from trio_tlsx.config.common import MIN_KEY_UPDATE_BYTES, CommonConfig
+from trio_tlsx.testing import CA
+
+CREDENTIALS = CA().issue("test.example")
+SECRET = b"the secret of two"
+CLIENT = ClientConfig(psks=[ExternalPSK(b"client 1", SECRET)])
+SERVER = ServerConfig(
+    credentials=CREDENTIALS,
+    psks=[ExternalPSK(b"client 1", SECRET)],
+    ticket_keys=TicketKeys([bytes(range(32))]),
+    ticket_application_data=SECRET,
+)
+
+
+def find_nothing(request: object) -> None:
+    """Stand for a hook that finds no credentials."""
+
+
+CONFIGS = pytest.mark.parametrize("config", [CLIENT, SERVER], ids=["client", "server"])
+AnyConfig = ClientConfig | ServerConfig
+
+
+@CONFIGS
+def test_all_fields_are_arguments(config: AnyConfig) -> None:
+    assert all(field.init for field in fields(config))
+
+
+@CONFIGS
+def test_both_are_frozen(config: AnyConfig) -> None:
+    changed: Any = config
+    with pytest.raises(FrozenInstanceError):
+        changed.grease = True
+    changed = config.parameters
+    with pytest.raises(FrozenInstanceError):
+        changed.grease = True
+
+
+@pytest.mark.parametrize(
+    ("module", "make"),
+    [(client, ClientConfig), (server, lambda: ServerConfig(credentials=CREDENTIALS))],
+)
+def test_parameters_are_made_once(module: Any, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    resolve = module._resolve
+
+    def count(config: object) -> object:
+        made.append(config)
+        return resolve(config)
+
+    monkeypatch.setattr(module, "_resolve", count)
+    config = make()
+    assert config.parameters is config.parameters
+    assert copy.copy(config).parameters is config.parameters
+    assert len(made) == 1
+
+
+def test_a_copy_has_state_of_its_own() -> None:
+    one = ClientConfig()
+    assert isinstance(one.parameters.sessions, MemorySessionStore)
+    assert replace(one).parameters.sessions is not one.parameters.sessions
+    other = replace(SERVER, ticket_keys=None, anti_replay_cache=None, max_early_data_size=1)
+    again = replace(other)
+    assert again.parameters.ticket_sealer is not other.parameters.ticket_sealer
+    assert again.parameters.early_data_register is not other.parameters.early_data_register
+    assert replace(SERVER).parameters.ticket_sealer is SERVER.parameters.ticket_sealer
+
+
+@CONFIGS
+def test_equality_is_that_of_the_arguments(config: AnyConfig) -> None:
+    assert replace(config) == config
+    assert replace(config, grease=True) != config
+    assert config.parameters.grease is False
+    assert replace(config, grease=True).parameters.grease is True
+
+
+@CONFIGS
+def test_nothing_secret_is_shown(config: AnyConfig) -> None:
+    for shown in (repr(config), repr(config.parameters)):
+        assert repr(SECRET)[2:-1] not in shown
+        assert repr(bytes(range(32)))[2:-1] not in shown
+
+
+@CONFIGS
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("record_size_limit", 63, "record_size_limit is 63 bytes; RFC 8449 allows 64 to 16385"),
+        ("record_size_limit", 16_386, "record_size_limit is 16386 bytes"),
+        ("max_fragment_size", 63, "max_fragment_size is 63 bytes; 64 to 16384 are allowed"),
+        ("max_fragment_size", 16_385, "max_fragment_size is 16385 bytes"),
+        ("key_update_bytes", MIN_KEY_UPDATE_BYTES - 1, "key_update_bytes is 16383; below 16384"),
+        ("cipher_suites", [], "no cipher suite at all"),
+        ("cipher_suites", ["TLS_NULL"], "unknown cipher suite 'TLS_NULL'; known are TLS_AES_"),
+        ("groups", (), "no group at all"),
+        ("groups", ["x448"], "unknown group 'x448'; known are"),
+        ("signature_schemes", [], "no signature scheme at all"),
+        ("signature_schemes", ["md5"], "unknown signature scheme 'md5'"),
+        ("alpn_protocols", [""], "ALPN protocol b'' has 0 bytes; RFC 7301 allows 1 to 255"),
+        ("alpn_protocols", ["x" * 256], "has 256 bytes"),
+        ("alpn_protocols", ["h\u00b2"], "ALPN protocol 'h\u00b2' is not ASCII"),
+        ("alpn_protocols", ["x" * 255] * 256, "the ALPN protocols together exceed 65535 bytes"),
+        ("verify_replaces_builtin", True, "verify_replaces_builtin=True needs verify="),
+        ("key_log", "a\0b", r"the key log 'a\x00b' cannot be written: no file can have this name"),
+    ],
+)
+def test_values_of_both_roles(config: CommonConfig, name: str, value: Any, sentence: str) -> None:
+    changed: dict[str, Any] = {name: value}
+    with pytest.raises(ConfigError) as caught:
+        replace(config, **changed)
+    assert sentence in str(caught.value)
+
+
+@CONFIGS
+def test_values_at_the_limits(config: CommonConfig) -> None:
+    least = replace(config, record_size_limit=64, max_fragment_size=64)
+    most = replace(
+        least,
+        record_size_limit=16_385,
+        max_fragment_size=16_384,
+        key_update_bytes=MIN_KEY_UPDATE_BYTES,
+        alpn_protocols=["x" * 255, b"\xff"],
+    )
+    assert most == replace(most)
+
+
+@CONFIGS
+def test_names_are_looked_up(config: AnyConfig) -> None:
+    """Capitals make no difference, aliases are understood, and a repeated name counts once."""
+    named = replace(
+        config,
+        groups=["P-256", "X25519", "prime256v1", "secp256r1"],
+        signature_schemes=["ED25519", "ed25519"],
+        alpn_protocols=["h2", b"\xff"],
+    ).parameters
+    assert [group.name for group in named.group_table.values()] == ["secp256r1", "x25519"]
+    assert [scheme.name for scheme in named.scheme_table] == ["ed25519"]
+    assert named.alpn == (b"h2", b"\xff")
+
+
+CERTIFIED = ServerConfig(credentials=CREDENTIALS)
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"tickets": -1}, "tickets is -1; 0 to 16 are allowed"),
+        ({"tickets": 17}, "tickets is 17"),
+        ({"max_early_data_size": -1}, "max_early_data_size is -1 bytes; 0 to 14336 are allowed"),
+        ({"max_early_data_size": 14_337}, "max_early_data_size is 14337 bytes"),
+        (
+            {"client_auth": "always"},
+            "is 'none', 'optional' or 'required', not 'always'",
+        ),
+        ({"client_auth": "required"}, "client_auth='required' needs client_trust"),
+        ({"client_trust": CA().trust}, "client_trust is of no use"),
+        ({"select_credentials": find_nothing}, "not both"),
+        ({"credentials": None}, "a server needs credentials=, select_credentials= or psks="),
+        ({"credentials": ()}, "a server needs credentials=, select_credentials= or psks="),
+        (
+            {
+                "credentials": None,
+                "psks": [ExternalPSK(b"client 1", SECRET)],
+                "client_auth": "required",
+                "client_trust": CA().trust,
+            },
+            "a server with psks alone asks for no certificates",
+        ),
+        ({"ticket_application_data": bytes(256)}, "ticket_application_data has 256 bytes"),
+    ],
+)
+def test_values_of_a_server(changed: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        replace(CERTIFIED, **changed)
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"signature_schemes": ["rsa_pkcs1_sha256_legacy"]}, "a server has none"),
+        (
+            {"credentials": CREDENTIALS, "select_credentials": find_nothing},
+            "not both",
+        ),
+        ({"session_store": MemorySessionStore()}, "come together"),
+        ({"session_context": b"staging"}, "come together"),
+        (
+            {
+                "session_store": MemorySessionStore(),
+                "session_context": b"staging",
+                "insecure_skip_verification": True,
+            },
+            "not with insecure_skip_verification",
+        ),
+        ({"psks": [ExternalPSK(b"client %d" % n, SECRET) for n in range(5)]}, "4 PSKs at most"),
+        ({"psks": [ExternalPSK(b"client 1", SECRET)] * 2}, "have the same identity"),
+        (
+            {"psks": [ExternalPSK(b"client 1", SECRET)], "credentials": CREDENTIALS},
+            "with psks and without trust",
+        ),
+        (
+            {
+                "psks": [ExternalPSK(b"client 1", SECRET, hash="SHA384", imported=False)],
+                "cipher_suites": ["TLS_AES_128_GCM_SHA256"],
+            },
+            "none of the cipher_suites goes with the hash of one of the psks",
+        ),
+    ],
+)
+def test_values_of_a_client(options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        ClientConfig(**options)
+    assert sentence in str(caught.value)
+
+
+def test_psks_beside_certificates() -> None:
+    """With a trust store a client takes certificates as well as PSKs."""
+    assert CLIENT.parameters.psk_required
+    assert CLIENT.parameters.sessions is None
+    both = replace(CLIENT, trust=CA().trust)
+    assert not both.parameters.psk_required
+    assert both.parameters.sessions is not None
+    assert both.parameters.psks == tuple(CLIENT.psks)
+
+
+def test_psks_by_identity() -> None:
+    key = ExternalPSK(b"client 1", SECRET)
+    keys = {b"client 1": key}
+    find = ServerConfig(psks=keys).parameters.find_psk
+    assert find is not None
+    assert find(b"client 1") is key
+    keys.clear()  # a mapping may change
+    assert find(b"client 1") is None

@@ -1,0 +1,111 @@
+"""Checks of the types of arguments, so that a mistake is reported where it was made.
+
+An error names the argument and the type of the value, never the value: it could be a key.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, cast
+
+from .errors import ConfigError
+
+__all__ = [
+    "BOOL",
+    "BYTES",
+    "CALLABLE",
+    "INT",
+    "PATH",
+    "STR",
+    "Expected",
+    "Predicate",
+    "any_of",
+    "check",
+    "has_methods",
+    "instance_of",
+    "optional",
+    "sequence_of",
+]
+
+#: True for a value that is of the right type.
+Predicate: TypeAlias = Callable[[object], bool]
+
+MAX_TYPES_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The values that an argument may have, and what the error advises instead of another."""
+
+    predicate: Predicate
+    advice: str
+
+
+def check(name: str, value: object, expected: Expected) -> None:
+    """Check the type of an argument.
+
+    Raises:
+        ConfigError: it is another one.
+    """
+    if not expected.predicate(value):
+        raise ConfigError(f"{name} is {_described(value)}; pass {expected.advice}")
+
+
+def instance_of(*types: type) -> Predicate:
+    """Accept instances of these types. A bool is no int here."""
+    return lambda value: (
+        isinstance(value, types) and (bool in types or not isinstance(value, bool))
+    )
+
+
+def has_methods(*names: str) -> Predicate:
+    """Accept objects with these methods; a class of such objects is not one of them."""
+    return lambda value: (
+        not isinstance(value, type) and all(callable(getattr(value, name, None)) for name in names)
+    )
+
+
+def any_of(*tests: Predicate) -> Predicate:
+    """Accept what one of the tests accepts."""
+    return lambda value: any(test(value) for test in tests)
+
+
+def optional(test: Predicate) -> Predicate:
+    """Accept None too."""
+    return lambda value: value is None or test(value)
+
+
+def sequence_of(test: Predicate) -> Predicate:
+    """Accept sequences of such values, but for a string, which is a sequence of strings itself."""
+    return lambda value: (
+        isinstance(value, Sequence)
+        and not isinstance(value, str | bytes | bytearray | memoryview)
+        and all(map(test, cast(Sequence[object], value)))
+    )
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, str) or (
+        isinstance(value, os.PathLike)
+        and isinstance(os.fspath(cast("os.PathLike[Any]", value)), str)
+    )
+
+
+BOOL = instance_of(bool)
+BYTES = instance_of(bytes)
+CALLABLE: Predicate = callable
+INT = instance_of(int)
+PATH: Predicate = _is_path
+STR = instance_of(str)
+
+
+def _described(value: object) -> str:
+    if isinstance(value, type):
+        return f"the class {value.__name__}, not an instance"
+    name = type(value).__name__
+    if isinstance(value, list | tuple) and value:
+        items = sorted({type(item).__name__ for item in cast(Sequence[object], value)})
+        return f"of type {name}[{', '.join(items[:MAX_TYPES_NAMED])}]"
+    return f"of type {name}"
