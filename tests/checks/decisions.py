@@ -16,16 +16,16 @@ REVOCATION = "pki/revocation.py"
 REMOVALS_OF_DECISIONS = [
     Removal("the built-in verification is replaced only by verify_replaces_builtin", "4.5",
             AUTHENTICATION,
-            "if not config.verify_replaces_builtin:", "refused_anyway", tests=VERIFY),
+            "if not config.verify_replaces_builtin:", "not_called_after", tests=VERIFY),
     Removal("verify accepts only with None", "4.5", QUESTIONS,
             "if answer is not None:\n            raise InternalError(\n"
-            '                f"verify gave', "only_nothing",
+            '                f"verify gave', "verify_must_return",
             "if False:\n            raise InternalError(\n"
             '                f"verify gave', VERIFY),
     Removal("the peer's public key is pinned", "RFC 7469 2.4", "pki/pinning.py",
-            "if wanted.isdisjoint(map(_digest, path)):", "pins", tests=VERIFY),
+            "if wanted.isdisjoint(map(_digest, path)):", "pinned_public_keys", tests=VERIFY),
     Removal("pins match only the verified path", "RFC 7469 2.6", "pki/pinning.py",
-            "path = peer.path or peer.certificates[:1]", "own_key",
+            "path = peer.path or peer.certificates[:1]", "public_key_must",
             "path = peer.path or peer.certificates", VERIFY),
     Removal("the issuer of an OCSP response is verified", "RFC 6960 3.2", REVOCATION,
             "if issuer is None:", "trusted_itself", tests=REVOCATIONS),

@@ -12,6 +12,6 @@ from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.errors import ConfigError
 
 
-def test_client_trust_without_client_auth_is_a_mistake() -> None:
+def test_client_trust_without_client_auth_raises() -> None:
     with pytest.raises(ConfigError, match="client_auth"):
         ServerConfig(credentials=credentials(), client_trust=authority.trust)

@@ -41,7 +41,7 @@ from trio_tlsx import ConfigError
         ({"identity": b"\0\1x\0\0\3\4\0\1", "imported": False}, "looks like"),
     ],
 )
-def test_keys_that_cannot_be(wrong: dict[str, Any], match: str) -> None:
+def test_invalid_external_psk_raises(wrong: dict[str, Any], match: str) -> None:
     with pytest.raises(ConfigError, match=match) as refused:
         replace(PSK, **wrong)
     assert "too short" not in str(refused.value)
@@ -60,7 +60,7 @@ def test_keys_that_cannot_be(wrong: dict[str, Any], match: str) -> None:
         ({"psks": [plain_psk()], "cipher_suites": [SHA384.name]}, "none of the cipher_suites"),
     ],
 )
-def test_clients_that_cannot_be(wrong: dict[str, Any], match: str) -> None:
+def test_invalid_psks_of_a_client_raise(wrong: dict[str, Any], match: str) -> None:
     with pytest.raises(ConfigError, match=match):
         replace(CLIENT, **wrong)
 
@@ -75,12 +75,12 @@ def test_clients_that_cannot_be(wrong: dict[str, Any], match: str) -> None:
         ({"client_auth": "required", "client_trust": authority.trust}, "asks for no certificates"),
     ],
 )
-def test_servers_that_cannot_be(wrong: dict[str, Any], match: str) -> None:
+def test_invalid_psks_of_a_server_raise(wrong: dict[str, Any], match: str) -> None:
     with pytest.raises(ConfigError, match=match):
         replace(SERVER, **wrong)
 
 
-def test_a_client_offers_only_suites_that_go_with_a_key() -> None:
+def test_client_offers_only_suites_of_its_psks() -> None:
     hello = client_hello_of(replace(CLIENT, psks=[plain_psk("SHA384")]))
     assert hello.cipher_suites == (SHA384.code,)
     assert len(client_hello_of(replace(OPEN_CLIENT, psks=[plain_psk()])).cipher_suites) == 3

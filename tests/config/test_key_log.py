@@ -68,7 +68,7 @@ def talk(
     return sent
 
 
-def test_both_sides_log_the_same_lines() -> None:
+def test_key_log_lines_are_equal_on_both_sides() -> None:
     ours: list[str] = []
     theirs: list[str] = []
     sent = talk(ours.append, theirs.append)
@@ -83,13 +83,13 @@ def test_both_sides_log_the_same_lines() -> None:
     assert {len(secret) for secret in secrets} == {32}
 
 
-def test_a_retry_changes_nothing_about_the_lines() -> None:
+def test_key_log_lines_after_hello_retry_request() -> None:
     lines: list[str] = []
     talk(lines.append, groups=("secp384r1",))
     assert {line.split(" ")[0] for line in lines} == LABELS
 
 
-def test_appends_to_a_file_that_only_its_owner_can_read(tmp_path: Path) -> None:
+def test_key_log_file_is_appended_to_and_private(tmp_path: Path) -> None:
     path = tmp_path / "keys.log"
     talk(path)
     talk(str(path))
@@ -99,12 +99,12 @@ def test_appends_to_a_file_that_only_its_owner_can_read(tmp_path: Path) -> None:
     assert len({line.split(" ")[1] for line in lines}) == 2
 
 
-def test_a_file_that_cannot_be_written_fails_the_configuration(tmp_path: Path) -> None:
+def test_key_log_file_that_cannot_be_written_raises(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="key log"):
         ClientConfig(key_log=tmp_path / "missing" / "keys.log")
 
 
-def test_the_environment_alone_turns_nothing_on(
+def test_sslkeylogfile_is_ignored_by_default(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     path = tmp_path / "keys.log"
@@ -115,14 +115,14 @@ def test_the_environment_alone_turns_nothing_on(
     assert len(path.read_text().splitlines()) == len(LABELS)
 
 
-def test_the_environment_may_say_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_key_log_from_environment_without_sslkeylogfile(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSLKEYLOGFILE", raising=False)
     assert trio_tlsx.key_log_from_environment() is None
     monkeypatch.setenv("SSLKEYLOGFILE", "")
     assert trio_tlsx.key_log_from_environment() is None
 
 
-def test_a_log_that_fails_ends_the_handshake() -> None:
+def test_failing_key_log_ends_the_handshake() -> None:
     def fail(line: str) -> None:
         raise OSError("disk full")
 
@@ -182,7 +182,9 @@ def tshark() -> str:
     return found or ""
 
 
-async def test_wireshark_reads_a_recording_with_it(tshark: str, tmp_path: Path) -> None:
+async def test_wireshark_decrypts_a_recording_with_the_key_log(
+    tshark: str, tmp_path: Path
+) -> None:
     recording, keys = tmp_path / "recording.pcap", tmp_path / "keys.log"
     write_pcap(recording, await trio.to_thread.run_sync(partial(talk, keys)))
     follow = [tshark, "-r", recording, "-q", "-z", "follow,tls,ascii,0"]

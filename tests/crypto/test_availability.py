@@ -33,19 +33,19 @@ for unknown in ({"groups": ["X25519MLKEM768"]}, {"signature_schemes": ["mldsa44"
 """
 
 
-def test_what_there_is() -> None:
+def test_available_algorithms_are_reported() -> None:
     for kind in (mlkem.MLKEM768PublicKey, mldsa.MLDSA44PublicKey, x25519.X25519PublicKey):
         assert is_available(kind.from_public_bytes)
 
 
-def test_what_there_is_not() -> None:
+def test_unavailable_algorithms_are_rejected_by_name() -> None:
     def load(_: bytes) -> object:
         raise UnsupportedAlgorithm("not in this build")
 
     assert not is_available(load)
 
 
-def test_a_build_without_post_quantum_algorithms() -> None:
+def test_cryptography_without_post_quantum_algorithms() -> None:
     result = subprocess.run(
         [sys.executable, "-c", WITHOUT],
         capture_output=True,

@@ -46,7 +46,7 @@ def handshake_with_openssl(client: Connection, peer: SSL.Connection) -> None:
 
 
 @pytest.mark.parametrize("suite", SUITES)
-def test_exports_what_openssl_exports(suite: str) -> None:
+def test_exported_keying_material_equals_openssls(suite: str) -> None:
     client = Connection.client(replace(CLIENT, cipher_suites=[suite]), SERVER_NAME)
     peer = openssl_server()
     handshake_with_openssl(client, peer)
@@ -57,7 +57,7 @@ def test_exports_what_openssl_exports(suite: str) -> None:
     assert client.channel_binding("tls-exporter") == binding
 
 
-def test_both_sides_export_alike_and_each_connection_otherwise() -> None:
+def test_exported_keying_material_is_equal_on_both_sides_and_unique() -> None:
     client, server = established_pair()
     exported = client.export_keying_material(LABEL, 32)
     assert exported == server.export_keying_material(LABEL, 32)
@@ -68,7 +68,7 @@ def test_both_sides_export_alike_and_each_connection_otherwise() -> None:
     assert exported != other.export_keying_material(LABEL, 32)
 
 
-def test_names_the_server_by_the_hash_of_its_certificate() -> None:
+def test_tls_server_end_point_is_the_hash_of_the_certificate() -> None:
     client, server = established_pair()
     der = credentials().chain[0].public_bytes(Encoding.DER)
     expected = hashlib.sha256(der).digest()
@@ -76,7 +76,7 @@ def test_names_the_server_by_the_hash_of_its_certificate() -> None:
     assert server.channel_binding("tls-server-end-point") == expected
 
 
-def test_names_the_server_and_not_the_client() -> None:
+def test_tls_server_end_point_with_client_certificate() -> None:
     asking = replace(SERVER, client_auth="required", client_trust=authority.trust)
     client, server = established_pair(
         replace(CLIENT, credentials=authority.issue("client.example")), asking
@@ -86,13 +86,13 @@ def test_names_the_server_and_not_the_client() -> None:
     assert binding == server.channel_binding("tls-server-end-point")
 
 
-def test_there_is_no_end_point_binding_where_the_signature_has_no_hash() -> None:
+def test_no_tls_server_end_point_without_a_signature_hash() -> None:
     [leaf] = CA(key_type="ed25519").issue(SERVER_NAME).chain
     assert tls_server_end_point(leaf) is None
 
 
 @pytest.mark.parametrize(("kind", "why"), [("tls-unique", "C.5"), ("tls-magic", "tls-magic")])
-def test_refuses_other_bindings_and_says_why(kind: str, why: str) -> None:
+def test_unsupported_channel_bindings_are_rejected(kind: str, why: str) -> None:
     client, _ = established_pair()
     with pytest.raises(ValueError, match=why):
         client.channel_binding(kind)
@@ -101,19 +101,19 @@ def test_refuses_other_bindings_and_says_why(kind: str, why: str) -> None:
 @pytest.mark.parametrize(
     ("label", "length"), [("", 32), ("ü", 32), ("x" * 250, 32), ("x", 0), ("x", 255 * 32 + 1)]
 )
-def test_refuses_what_hkdf_cannot_give(label: str, length: int) -> None:
+def test_export_longer_than_hkdf_allows_is_rejected(label: str, length: int) -> None:
     client, _ = established_pair()
     with pytest.raises(ValueError, match="export"):
         client.export_keying_material(label, length)
 
 
-def test_gives_the_most_that_hkdf_can() -> None:
+def test_export_of_the_longest_length() -> None:
     client, server = established_pair()
     longest = client.export_keying_material("x" * 249, 255 * 32)
     assert longest == server.export_keying_material("x" * 249, 255 * 32)
 
 
-def test_exports_nothing_before_the_handshake_is_over() -> None:
+def test_export_before_the_handshake_raises() -> None:
     client, _ = connections()
     with pytest.raises(RuntimeError, match="not complete"):
         client.export_keying_material(LABEL, 32)
@@ -121,7 +121,7 @@ def test_exports_nothing_before_the_handshake_is_over() -> None:
         client.channel_binding("tls-exporter")
 
 
-def test_the_exporter_secret_shows_nowhere() -> None:
+def test_exporter_secret_is_in_no_repr() -> None:
     client, _ = established_pair()
     done = client._complete()  # pyright: ignore[reportPrivateUsage]
     assert done.exporter_secret.hex() not in repr(done)

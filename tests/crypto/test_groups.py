@@ -105,14 +105,14 @@ GROUP_PARTS: dict[str, tuple[int, tuple[Part, ...]]] = {
 each_group = pytest.mark.parametrize("name", GROUP_PARTS)
 
 
-def test_no_group_is_left_out() -> None:
+def test_every_group_has_an_independent_implementation() -> None:
     assert {name: code for name, (code, _) in GROUP_PARTS.items()} == {
         group.name: group.code for group in GROUPS.values()
     }
 
 
 @each_group
-def test_another_client(name: str) -> None:
+def test_key_exchange_with_an_independent_client(name: str) -> None:
     _, parts = GROUP_PARTS[name]
     begun = [part.begin() for part in parts]
     answer, secret = KNOWN[name].respond(b"".join(share for share, _ in begun))
@@ -126,7 +126,7 @@ def test_another_client(name: str) -> None:
 
 
 @each_group
-def test_another_server(name: str) -> None:
+def test_key_exchange_with_an_independent_server(name: str) -> None:
     key = KNOWN[name].generate()
     rest, answer, secrets = key.public, b"", b""
     for part in GROUP_PARTS[name][1]:
@@ -138,7 +138,7 @@ def test_another_server(name: str) -> None:
 
 
 @pytest.mark.parametrize("group", KNOWN.values(), ids=KNOWN)
-def test_nothing_is_used_twice(group: Group) -> None:
+def test_keys_of_a_group_are_fresh_each_time(group: Group) -> None:
     share = group.generate().public
     one, other = group.respond(share), group.respond(share)
     assert one[0] != other[0]

@@ -72,7 +72,7 @@ def private_key(key_type: str) -> PrivateKey:
 
 
 @pytest.mark.parametrize("key_type", KEY_TYPES)
-def test_each_scheme_of_a_key(key_type: str) -> None:
+def test_each_signature_scheme_of_a_key_verifies(key_type: str) -> None:
     leaf, key = credentials(key_type).chain[0], private_key(key_type)
     schemes = signatures.schemes_for(leaf, legacy=True)
     assert schemes
@@ -86,7 +86,7 @@ def test_each_scheme_of_a_key(key_type: str) -> None:
 
 
 @pytest.mark.parametrize("key_type", KEY_TYPES)
-def test_no_scheme_of_another_key(key_type: str) -> None:
+def test_signature_scheme_of_another_key_type_is_rejected(key_type: str) -> None:
     leaf, key = credentials(key_type).chain[0], private_key(key_type)
     own = signatures.schemes_for(leaf, legacy=True)
     for scheme in set(CERTIFICATE_VERIFY_SCHEMES) - set(own):
@@ -96,7 +96,7 @@ def test_no_scheme_of_another_key(key_type: str) -> None:
             signatures.sign(scheme, key, b"message")
 
 
-def test_every_scheme_has_a_key() -> None:
+def test_every_signature_scheme_has_a_key_type() -> None:
     leaves = [credentials(key_type).chain[0] for key_type in KEY_TYPES]
     able = {s for leaf in leaves for s in signatures.schemes_for(leaf)}
     pss_keys = {s for s in CERTIFICATE_VERIFY_SCHEMES if "rsa_pss_pss" in s.name}
@@ -104,7 +104,7 @@ def test_every_scheme_has_a_key() -> None:
     assert not able & set(CLIENT_ONLY_SCHEMES)
 
 
-def test_old_signatures_are_not_made_unless_asked_for() -> None:
+def test_pkcs1_signatures_only_if_legacy_is_set() -> None:
     """RFC 9963 2: PSS goes before them."""
     leaf = credentials("RSA-2048").chain[0]
     schemes = signatures.schemes_for(leaf, legacy=True)
@@ -122,7 +122,7 @@ def test_old_signatures_are_not_made_unless_asked_for() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["ed25519", "ecdsa_secp384r1_sha384", "rsa_pkcs1_sha256"])
-def test_a_signer_cannot_have_schemes_of_other_keys(scheme: str) -> None:
+def test_signer_with_schemes_of_other_key_types_is_rejected(scheme: str) -> None:
     for key_type in ("P-256", "RSA-2048"):
         leaf = credentials(key_type).chain[0]
         with pytest.raises(ConfigError, match=f"cannot sign with {scheme}$"):
@@ -130,7 +130,7 @@ def test_a_signer_cannot_have_schemes_of_other_keys(scheme: str) -> None:
 
 
 @pytest.mark.parametrize("salt_length", [0, 20, 31, 33, 64])
-def test_the_salt_is_as_long_as_the_digest(salt_length: int) -> None:
+def test_pss_salt_is_as_long_as_the_digest(salt_length: int) -> None:
     """RFC 9846 4.3.3; other lengths are another signature scheme."""
     leaf, key = credentials("RSA-2048").chain[0], private_key("RSA-2048")
     assert isinstance(key, rsa.RSAPrivateKey)

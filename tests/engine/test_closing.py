@@ -26,7 +26,7 @@ from trio_tlsx.handshake.wants import Want
 from trio_tlsx.record.protection import ContentType
 
 
-def test_an_end_before_any_byte_is_no_failure_of_the_protocol() -> None:
+def test_eof_before_any_byte_is_a_handshake_shutdown() -> None:
     for connection in connections():
         connection.do_handshake()
         connection.data_to_send()
@@ -35,7 +35,7 @@ def test_an_end_before_any_byte_is_no_failure_of_the_protocol() -> None:
         assert not connection.data_to_send()
 
 
-def test_an_end_in_mid_handshake_is() -> None:
+def test_eof_during_the_handshake_is_truncated() -> None:
     client, server = connections()
     client.do_handshake()
     server.receive_data(client.data_to_send()[:-1])
@@ -46,7 +46,7 @@ def test_an_end_in_mid_handshake_is() -> None:
     assert failure_of(server.do_handshake) is error
 
 
-def test_an_end_without_close_notify_ends_both_directions() -> None:
+def test_eof_without_close_notify_is_truncated_in_both_directions() -> None:
     _client, server = established()
     server.write(memoryview(b"nobody will read this"))
     server.receive_data(b"")
@@ -72,7 +72,7 @@ def test_close_notify_ends_one_direction() -> None:
     assert client.read() == b""
 
 
-def test_what_follows_close_notify_is_given_up_as_it_came() -> None:
+def test_data_after_close_notify_is_unread_ciphertext() -> None:
     client, server = established()
     client.shutdown()
     server.receive_data(client.data_to_send() + b"another protocol")
@@ -81,7 +81,7 @@ def test_what_follows_close_notify_is_given_up_as_it_came() -> None:
     assert server.unread_ciphertext() == b""
 
 
-def test_close_notify_in_mid_handshake_is_a_shutdown() -> None:
+def test_close_notify_during_the_handshake_is_a_handshake_shutdown() -> None:
     _, server = connections()
     server.receive_data(plain(b"\1\0", ContentType.alert))
     error = failure_of(server.do_handshake)
@@ -100,7 +100,7 @@ def turns_before(count: int) -> tuple[Connection, Connection]:
 
 
 @pytest.mark.parametrize(("count", "side"), [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1)])
-def test_a_handshake_is_given_up_in_good_order(count: int, side: int) -> None:
+def test_cancel_handshake_sends_user_canceled_and_close_notify(count: int, side: int) -> None:
     pair = turns_before(count)
     one, other = pair[side], pair[1 - side]
     one.cancel_handshake()
@@ -124,7 +124,7 @@ def next_want(connection: Connection) -> object:
         return error
 
 
-def test_a_server_whose_finished_has_left_gives_up_with_a_fatal_alert() -> None:
+def test_cancel_handshake_after_the_servers_finished_sends_a_fatal_alert() -> None:
     """Its client's handshake may be complete: close_notify would be the end of an empty answer."""
     client, server = turns_before(2)
     server.cancel_handshake()
@@ -142,7 +142,7 @@ def test_a_server_whose_finished_has_left_gives_up_with_a_fatal_alert() -> None:
     assert not server.data_to_send()
 
 
-def test_a_server_whose_finished_is_only_queued_gives_up_with_a_fatal_alert() -> None:
+def test_cancel_handshake_with_a_queued_finished_sends_a_fatal_alert() -> None:
     client, server = turns_before(1)
     assert server.do_handshake() is Want.WRITE
     server.cancel_handshake()
@@ -151,7 +151,7 @@ def test_a_server_whose_finished_is_only_queued_gives_up_with_a_fatal_alert() ->
     assert isinstance(failure_of(client.read), AlertReceived)
 
 
-def test_a_finished_handshake_cannot_be_given_up() -> None:
+def test_cancel_handshake_after_the_handshake_does_nothing() -> None:
     client, server = established()
     client.cancel_handshake()
     assert not client.data_to_send()
@@ -159,7 +159,7 @@ def test_a_finished_handshake_cannot_be_given_up() -> None:
     assert read_all(server) == b"on"
 
 
-def test_shutting_down_in_mid_handshake_ends_it() -> None:
+def test_shutdown_during_the_handshake_ends_it() -> None:
     client, server = connections()
     client.do_handshake()
     carry(client, server)

@@ -31,7 +31,7 @@ from trio_tlsx.testing import CA
 # What it returns
 
 
-def test_the_client_speaks_first() -> None:
+def test_client_wants_write_and_server_wants_read_first() -> None:
     client, server = connections()
     assert server.do_handshake() is Want.READ
     assert client.do_handshake() is Want.WRITE
@@ -40,7 +40,7 @@ def test_the_client_speaks_first() -> None:
 
 
 @pytest.mark.parametrize("server_config", [SERVER, replace(SERVER, require_cookie=True)])
-def test_output_leaves_before_input_is_wanted(server_config: Any) -> None:
+def test_pending_output_is_wanted_before_input(server_config: Any) -> None:
     """However little of it leaves at a time."""
     pair = connections(CLIENT, server_config)
     waits = 0
@@ -58,14 +58,14 @@ def test_output_leaves_before_input_is_wanted(server_config: Any) -> None:
     assert [one.do_handshake() for one in pair] == [Want.NOTHING, Want.NOTHING]
 
 
-def test_calling_again_asks_for_the_same() -> None:
+def test_do_handshake_repeats_what_it_wants() -> None:
     client, server = connections()
     assert client.do_handshake() is client.do_handshake() is Want.WRITE
     carry(client, server)
     assert client.do_handshake() is client.do_handshake() is Want.READ
 
 
-def test_the_client_may_write_before_its_finished_has_left() -> None:
+def test_client_writes_before_its_finished_is_sent() -> None:
     client, server = connections()
     client.do_handshake()
     carry(client, server)
@@ -81,7 +81,7 @@ def test_the_client_may_write_before_its_finished_has_left() -> None:
     assert read_all(server) == b"early"
 
 
-def test_the_server_may_not_write_before_it_knows_the_client() -> None:
+def test_server_write_before_the_clients_finished_raises() -> None:
     client, server = connections()
     client.do_handshake()
     carry(client, server)
@@ -90,7 +90,7 @@ def test_the_server_may_not_write_before_it_knows_the_client() -> None:
         server.write(memoryview(b"too early"))
 
 
-def test_once_finished_it_does_nothing() -> None:
+def test_do_handshake_after_the_handshake_does_nothing() -> None:
     client, server = established()
     send(client, server, b"ping")
     for _ in range(3):
@@ -99,7 +99,7 @@ def test_once_finished_it_does_nothing() -> None:
     assert read_all(server) == b"ping"
 
 
-def test_before_it_is_finished_nothing_is_settled() -> None:
+def test_negotiated_read_and_write_before_the_handshake_raise() -> None:
     client, _ = connections()
     for call in (lambda: client.negotiated, client.read, lambda: client.write(memoryview(b"x"))):
         with pytest.raises(RuntimeError, match="not complete"):
@@ -141,7 +141,7 @@ def refusals() -> list[Any]:
 
 
 @pytest.mark.parametrize(("provoke", "client_config", "alert"), refusals())
-def test_the_alert_is_in_the_output_before_the_error_is_raised(
+def test_alert_is_queued_before_the_error_is_raised(
     provoke: Callable[[Connection, Connection], Connection],
     client_config: Any,
     alert: AlertDescription,
@@ -167,7 +167,7 @@ def test_the_alert_is_in_the_output_before_the_error_is_raised(
         assert not connection.data_to_send()
 
 
-def test_after_the_handshake_too() -> None:
+def test_alert_is_queued_before_an_error_of_read() -> None:
     client, server = established()
     record = bytearray(sealed(client, b"data"))
     record[-1] ^= 1
@@ -180,7 +180,7 @@ def test_after_the_handshake_too() -> None:
         assert failure_of(call) is error
 
 
-def test_data_before_a_fault_is_not_lost() -> None:
+def test_data_before_a_corrupt_record_is_delivered() -> None:
     client, server = established()
     good = sealed(client, b"good" * 1000)
     server.receive_data(good * 2)  # sealed once, so that its second copy cannot be opened
@@ -200,7 +200,7 @@ def read_until_failure(connection: Connection) -> bytes:
 # Questions
 
 
-def test_reading_nothing_only_looks() -> None:
+def test_read_of_zero_bytes_only_looks() -> None:
     client, server = established()
     assert client.read(0) is Want.READ
     client.receive_data(sealed(server, b"here"))

@@ -67,7 +67,7 @@ def asked(connection: Connection, kind: type[Question[Any]]) -> Any:
     return want, output
 
 
-def test_a_signature_may_come_later() -> None:
+def test_server_signature_answered_later() -> None:
     own, signer = absent_credentials()
     client, server = connections(CLIENT, replace(SERVER, credentials=own))
     client.do_handshake()
@@ -82,7 +82,7 @@ def test_a_signature_may_come_later() -> None:
     shake_hands(client, server)
 
 
-def test_a_client_may_sign_later_too() -> None:
+def test_client_signature_answered_later() -> None:
     own, _ = absent_credentials()
     client, server = connections(replace(CLIENT, credentials=own), ASKING_SERVER)
     client.do_handshake()
@@ -96,7 +96,7 @@ def test_a_client_may_sign_later_too() -> None:
     assert server.negotiated.peer_certificates == own.chain
 
 
-def test_a_question_is_put_again_where_nobody_took_care_of_the_first() -> None:
+def test_cancelled_question_is_asked_again() -> None:
     """A driver that was cancelled takes the awaitable away, and answers nothing."""
     own, signer = absent_credentials()
     client, server = connections(CLIENT, replace(SERVER, credentials=own))
@@ -112,7 +112,7 @@ def test_a_question_is_put_again_where_nobody_took_care_of_the_first() -> None:
     shake_hands(client, server)
 
 
-def test_a_wrong_signature_is_refused_by_the_peer() -> None:
+def test_wrong_signature_is_rejected_by_the_peer() -> None:
     own, _ = absent_credentials()
     client, server = connections(CLIENT, replace(SERVER, credentials=own))
     client.do_handshake()
@@ -133,7 +133,9 @@ def test_a_wrong_signature_is_refused_by_the_peer() -> None:
         (CertificateError("no", AlertDescription.access_denied), AlertDescription.access_denied),
     ],
 )
-def test_a_question_may_be_refused(refusal: Exception, alert: AlertDescription) -> None:
+def test_refused_signature_question_ends_the_handshake(
+    refusal: Exception, alert: AlertDescription
+) -> None:
     own, _ = absent_credentials()
     client, server = connections(CLIENT, replace(SERVER, credentials=own))
     client.do_handshake()
@@ -148,7 +150,7 @@ def test_a_question_may_be_refused(refusal: Exception, alert: AlertDescription) 
     assert failure_of_handshake(client).alert is error.alert is alert
 
 
-def test_nobody_answers_what_was_not_asked() -> None:
+def test_answer_without_an_open_question_raises() -> None:
     client, _ = connections()
     with pytest.raises(RuntimeError, match="no open question"):
         client.answer(b"")
@@ -156,7 +158,7 @@ def test_nobody_answers_what_was_not_asked() -> None:
         client.refuse(ValueError())
 
 
-def test_a_hook_that_fails_is_our_fault() -> None:
+def test_failing_signer_is_an_internal_error() -> None:
     class Broken(AbsentSigner):
         def sign(self, scheme: SignatureScheme, message: bytes) -> Awaitable[bytes]:
             raise OSError("the key store is on fire")
@@ -191,7 +193,7 @@ def at_verification() -> tuple[Connection, Connection, VerificationWanted]:
     return client, server, question
 
 
-def test_the_verdict_on_the_peer_may_come_later() -> None:
+def test_verification_answered_later() -> None:
     client, server, question = at_verification()
     assert question.peer.certificates == credentials().chain
     assert question.peer.server_name == SERVER_NAME
@@ -200,7 +202,7 @@ def test_the_verdict_on_the_peer_may_come_later() -> None:
     shake_hands(client, server)
 
 
-def test_the_verdict_may_be_no() -> None:
+def test_verification_refused_later() -> None:
     client, server, _ = at_verification()
     client.refuse(CertificateError("no", AlertDescription.certificate_revoked))
     assert failure_of(client.do_handshake).alert is AlertDescription.certificate_revoked
@@ -208,7 +210,7 @@ def test_the_verdict_may_be_no() -> None:
     assert failure_of(server.do_handshake).alert is AlertDescription.certificate_revoked
 
 
-def test_nobody_is_asked_about_a_peer_that_does_not_hold_its_key() -> None:
+def test_verify_is_not_called_before_the_signature_is_checked() -> None:
     def verify(_: Peer) -> None:
         raise AssertionError("asked too early")
 
@@ -231,7 +233,7 @@ class Interrupted(BaseException):
 
 
 @pytest.mark.parametrize("where", ["verification", "signature", "in between"])
-def test_what_was_interrupted_does_not_go_on(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_handshake_cannot_go_on(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Least of all as if the hook had said yes."""
 
     def interrupt(*_: object) -> None:

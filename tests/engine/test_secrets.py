@@ -77,7 +77,7 @@ def texts_of(*connections: Connection) -> list[str]:
     return [text for one in found for text in (repr(one), str(one))]
 
 
-def test_in_no_object(secrets: set[bytes], caplog: pytest.LogCaptureFixture) -> None:
+def test_secrets_are_in_no_repr(secrets: set[bytes], caplog: pytest.LogCaptureFixture) -> None:
     """At each step of a handshake, and after it."""
     caplog.set_level(logging.DEBUG)
     pair = connections(replace(CLIENT, credentials=credentials()), ASKING_SERVER)
@@ -96,7 +96,7 @@ def test_in_no_object(secrets: set[bytes], caplog: pytest.LogCaptureFixture) -> 
     assert {"HandshakeSecret", "Sealer", "Opener", "Established", "Credentials"} <= kinds
 
 
-def test_in_no_error(secrets: set[bytes]) -> None:
+def test_secrets_are_in_no_error(secrets: set[bytes]) -> None:
     client, server = connections()
     shake_hands(client, server)
     record = bytearray(sealed(client, b"data"))
@@ -107,7 +107,7 @@ def test_in_no_error(secrets: set[bytes]) -> None:
 
 
 @pytest.mark.parametrize("fault", [ProtocolError("not like this"), ArithmeticError("nor this")])
-def test_a_failed_handshake_leaves_no_secret_in_its_frames(
+def test_secrets_are_in_no_frame_of_a_failed_handshake(
     monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
     def refuse(*_: object) -> None:

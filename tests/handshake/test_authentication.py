@@ -30,7 +30,7 @@ A = AlertDescription
 
 
 @pytest.mark.parametrize("from_client", [False, True])
-def test_length_of_chains(from_client: bool) -> None:
+def test_certificate_chain_longer_than_the_limit_is_rejected(from_client: bool) -> None:
     for length, refused in [(3, False), (4, True)]:
         own = authority.issue("test.example")
         issuer = authority.certificate.public_bytes(Encoding.DER)
@@ -47,7 +47,7 @@ def test_length_of_chains(from_client: bool) -> None:
             shake_hands(*pair)
 
 
-def test_what_the_peer_may_sign_with_does_not_bind_this_side() -> None:
+def test_signature_schemes_do_not_limit_the_servers_own_signature() -> None:
     # RFC 9846 4.3.3: signature_algorithms is what its sender can verify.
     server = replace(SERVER, signature_schemes=["ed25519"])
     client, other = connections(CLIENT, server)
@@ -55,7 +55,7 @@ def test_what_the_peer_may_sign_with_does_not_bind_this_side() -> None:
     assert client.negotiated.signature_scheme == "ecdsa_secp256r1_sha256"
 
 
-def test_neither_does_it_bind_a_client() -> None:
+def test_signature_schemes_do_not_limit_the_clients_own_signature() -> None:
     client = replace(CLIENT, signature_schemes=["ed25519"], credentials=credentials())
     server = replace(ASKING_SERVER, credentials=credentials("ed25519"))
     one, other = connections(client, server)
@@ -72,7 +72,7 @@ class Picky(PrivateKeySigner):
         self.schemes = tuple(reversed(self.schemes))
 
 
-def test_the_signers_preference_decides() -> None:
+def test_signers_preference_selects_the_scheme() -> None:
     own = credentials("RSA-2048")
     picky = Credentials(own.chain, Picky(own))
     client, server = connections(CLIENT, replace(SERVER, credentials=picky))
@@ -102,7 +102,7 @@ def private_key(own: Credentials) -> PrivateKey:
 
 
 @pytest.mark.parametrize("key_type", KEY_TYPES)
-def test_each_kind_of_certificate(key_type: str) -> None:
+def test_each_key_type_authenticates(key_type: str) -> None:
     own = credentials(key_type)
     schemes = [*ClientConfig.signature_schemes, "mldsa44", "mldsa65", "mldsa87"]
     server_config = replace(SERVER, client_auth="required", client_trust=authority.trust)
@@ -122,7 +122,7 @@ def signed_in(client_config: ClientConfig, server_config: ServerConfig) -> str |
     return server.negotiated.signature_scheme
 
 
-def test_signatures_of_old_clients() -> None:
+def test_pkcs1_signatures_of_clients() -> None:
     """RFC 9963: where the server takes them, and after PSS."""
     rsa = credentials("RSA-2048")
     leaf, key = rsa.chain[0], private_key(rsa)
@@ -141,7 +141,7 @@ def test_signatures_of_old_clients() -> None:
         assert signed_in(replace(CLIENT, credentials=own), optional) is None
 
 
-def test_servers_never_sign_as_old_clients_do() -> None:
+def test_servers_never_sign_with_pkcs1() -> None:
     """RFC 9963 2: neither offered nor accepted by a client, whatever a server offers."""
     with pytest.raises(ConfigError, match="rsa_pkcs1_sha256_legacy: for signatures of clients"):
         replace(CLIENT, signature_schemes=["ed25519", "rsa_pkcs1_sha256_legacy"])
@@ -153,7 +153,7 @@ def test_servers_never_sign_as_old_clients_do() -> None:
     assert client.negotiated.signature_scheme == "rsa_pss_rsae_sha512"
 
 
-def test_mldsa_only_where_it_is_named() -> None:
+def test_mldsa_only_if_it_is_configured() -> None:
     own = credentials("ML-DSA-44")
     client, server = connections(CLIENT, replace(SERVER, credentials=own))
     flight(client, server)

@@ -93,7 +93,7 @@ COMPRESSED = {
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("key_type", ["P-256", "ML-DSA-87"])
-def test_both_sides_compress(name: str, key_type: str) -> None:
+def test_compressed_certificates_in_both_directions(name: str, key_type: str) -> None:
     own = credentials(key_type)
     schemes = [*ClientConfig.signature_schemes, "mldsa87"]
     change: dict[str, Any] = {
@@ -105,7 +105,7 @@ def test_both_sides_compress(name: str, key_type: str) -> None:
 
 
 @pytest.mark.parametrize("retried", [False, True])
-def test_only_what_both_know(retried: bool) -> None:
+def test_compression_algorithm_must_be_common(retried: bool) -> None:
     asking = replace(ASKING, require_cookie=retried)
     with_zlib = replace(CERTIFIED, certificate_compression=["zlib"])
     assert messages(CERTIFIED, asking) == PLAIN
@@ -116,7 +116,7 @@ def test_only_what_both_know(retried: bool) -> None:
     assert messages(with_zlib, both) == COMPRESSED
 
 
-def test_ones_own_preference_decides() -> None:
+def test_own_preference_selects_the_compression() -> None:
     clients, servers = Inverting(), Inverting()
     assert (
         messages(
@@ -130,7 +130,7 @@ def test_ones_own_preference_decides() -> None:
     assert (clients.compressed, servers.limits) == ([], [])
 
 
-def test_an_answer_without_a_certificate_stays_as_it_is() -> None:
+def test_empty_certificate_is_not_compressed() -> None:
     client = replace(CLIENT, certificate_compression=["zlib"])
     server = replace(ASKING, client_auth="optional", certificate_compression=["zlib"])
     names: list[str] = []
@@ -142,7 +142,7 @@ def test_an_answer_without_a_certificate_stays_as_it_is() -> None:
     assert "received compressed_certificate" in names
 
 
-def test_our_own_is_compressed_once() -> None:
+def test_own_certificate_is_compressed_once() -> None:
     server = replace(ASKING, certificate_compression=["zlib"])
     client = replace(CERTIFIED, certificate_compression=["zlib"])
     with pytest.MonkeyPatch.context() as patch:
@@ -161,7 +161,7 @@ def compressor(request: pytest.FixtureRequest) -> CertificateCompressor:
 
 
 @pytest.mark.parametrize("length", [0, 1, 4, 1000, 65_536])
-def test_there_and_back(compressor: CertificateCompressor, length: int) -> None:
+def test_compressor_round_trip(compressor: CertificateCompressor, length: int) -> None:
     data = bytes(octet & 0xFF for octet in range(length))
     compressed = compressor.compress(data)
     for limit in (length, length + 1, 2**17):
@@ -174,7 +174,7 @@ def test_there_and_back(compressor: CertificateCompressor, length: int) -> None:
             compressor.decompress(wrong, 2**17)
 
 
-def test_a_bomb_takes_no_more_memory_than_it_may(compressor: CertificateCompressor) -> None:
+def test_decompression_bomb_is_bounded(compressor: CertificateCompressor) -> None:
     # Past the compressor, which keeps what it compressed.
     library = zlib if compressor.algorithm == 1 else importlib.import_module("compression.zstd")
     bomb = library.compress(bytes(64 * MIB))
@@ -197,20 +197,20 @@ def test_a_bomb_takes_no_more_memory_than_it_may(compressor: CertificateCompress
         (["brotli"], "give an object"),
     ],
 )
-def test_what_is_refused(wanted: Any, sentence: str) -> None:
+def test_malformed_compressed_certificates_are_rejected(wanted: Any, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         replace(CLIENT, certificate_compression=wanted)
 
 
 @pytest.mark.parametrize("algorithm", [-1, 65_536])
-def test_code_points_have_two_octets(algorithm: int) -> None:
+def test_compression_code_points_have_two_octets(algorithm: int) -> None:
     compressor = Inverting()
     compressor.algorithm = algorithm
     with pytest.raises(ConfigError, match="no code point"):
         replace(SERVER, certificate_compression=[compressor])
 
 
-def test_a_python_without_zstd() -> None:
+def test_zstd_needs_a_python_that_has_it() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "compression.zstd", None)
         with pytest.raises(ConfigError, match=r"no zstd; 3\.14 is the first"):

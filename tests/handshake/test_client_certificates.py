@@ -54,7 +54,9 @@ async def request_of(client_config: ClientConfig, asking: ServerConfig) -> Certi
     return request
 
 
-async def test_request(ca: CA, client_config: ClientConfig, asking: ServerConfig) -> None:
+async def test_certificate_request_shows_what_the_server_accepts(
+    ca: CA, client_config: ClientConfig, asking: ServerConfig
+) -> None:
     other = CA("another CA")
     trust = TrustStore([ca.certificate, other.certificate])
     request = await request_of(client_config, replace(asking, client_trust=trust))
@@ -67,7 +69,7 @@ async def test_request(ca: CA, client_config: ClientConfig, asking: ServerConfig
     assert 13 in request.extensions
 
 
-async def test_nobody_reads_hundreds_of_names(
+async def test_certificate_authorities_are_left_out_if_there_are_too_many(
     client_config: ClientConfig, asking: ServerConfig
 ) -> None:
     trust = TrustStore([CA(f"CA {number} {'x' * 50}").certificate for number in range(200)])
@@ -90,7 +92,9 @@ async def sent(
     return [c.chain for c in own].index(chain) if chain else None
 
 
-async def test_by_authority(ca: CA, client_config: ClientConfig, asking: ServerConfig) -> None:
+async def test_client_credentials_selected_by_authority(
+    ca: CA, client_config: ClientConfig, asking: ServerConfig
+) -> None:
     known, unknown = ca.issue("client.example"), CA("another CA").issue("client.example")
     assert await sent(client_config, asking, [known]) == 0
     assert await sent(client_config, asking, [unknown, known]) == 1
@@ -100,7 +104,7 @@ async def test_by_authority(ca: CA, client_config: ClientConfig, asking: ServerC
     assert await sent(client_config, asking, [unknown, below]) == 1
 
 
-async def test_one_that_the_server_trusts_itself(
+async def test_client_credentials_trusted_directly(
     client_config: ClientConfig, asking: ServerConfig
 ) -> None:
     own = CA("another CA").issue("client.example")
@@ -108,7 +112,7 @@ async def test_one_that_the_server_trusts_itself(
     assert await sent(client_config, trusting, [own]) == 0
 
 
-async def test_by_signature_scheme(
+async def test_client_credentials_selected_by_signature_scheme(
     ca: CA, client_config: ClientConfig, asking: ServerConfig
 ) -> None:
     own = [ca.issue("client.example"), ca.issue("client.example", key_type="RSA-2048")]
@@ -118,7 +122,7 @@ async def test_by_signature_scheme(
     assert await sent(client_config, choosy, own[:1]) is None
 
 
-async def test_a_function_gives_credentials(
+async def test_client_credentials_from_a_function(
     ca: CA,
     client_config: ClientConfig,
     asking: ServerConfig,
@@ -135,7 +139,7 @@ async def test_a_function_gives_credentials(
     assert isinstance(request, CertificateRequest)
 
 
-async def test_a_function_gives_several(
+async def test_client_credentials_from_a_function_that_returns_several(
     ca: CA, client_config: ClientConfig, asking: ServerConfig, make_hook: MakeHook
 ) -> None:
     own = [ca.issue("client.example"), ca.issue("client.example", key_type="RSA-2048")]
@@ -145,7 +149,7 @@ async def test_a_function_gives_several(
     assert server.settled().peer_certificates == own[1].chain
 
 
-async def test_a_function_may_send_what_the_server_did_not_name(
+async def test_client_credentials_function_overrides_the_authorities(
     client_config: ClientConfig, asking: ServerConfig, make_hook: MakeHook
 ) -> None:
     own = CA("another CA").issue("client.example")
@@ -155,7 +159,7 @@ async def test_a_function_may_send_what_the_server_did_not_name(
     assert server.failed(CertificateError).alert is Alert.unknown_ca
 
 
-async def test_a_function_gives_none(
+async def test_client_credentials_function_that_returns_none(
     client_config: ClientConfig, asking: ServerConfig, connect: Connect, make_hook: MakeHook
 ) -> None:
     config = replace(client_config, select_credentials=make_hook(None))
@@ -167,7 +171,7 @@ async def test_a_function_gives_none(
 @pytest.mark.parametrize(
     "outcome", [LookupError("no such card"), b"", "client.pem", [None]], ids=repr
 )
-async def test_a_function_fails(
+async def test_client_credentials_function_that_raises(
     client_config: ClientConfig,
     asking: ServerConfig,
     connect: Connect,
@@ -181,7 +185,7 @@ async def test_a_function_fails(
     assert server.failed(AlertReceived).alert is Alert.internal_error
 
 
-async def test_a_function_refuses(
+async def test_client_credentials_function_that_rejects(
     client_config: ClientConfig, asking: ServerConfig, connect: Connect, make_hook: MakeHook
 ) -> None:
     refusal = NegotiationError("not to this server", Alert.access_denied)
@@ -191,7 +195,7 @@ async def test_a_function_refuses(
     assert server.failed(AlertReceived).alert is Alert.access_denied
 
 
-async def test_a_client_gives_no_server_config(
+async def test_client_credentials_function_cannot_return_a_server_config(
     client_config: ClientConfig, asking: ServerConfig, make_hook: MakeHook
 ) -> None:
     config = replace(client_config, select_credentials=make_hook(asking))
@@ -199,7 +203,7 @@ async def test_a_client_gives_no_server_config(
     assert "ServerConfig" in str(client.failed(InternalError))
 
 
-async def test_nobody_is_asked_where_the_server_does_not_ask(
+async def test_client_credentials_function_not_called_without_a_request(
     client_config: ClientConfig, asking: ServerConfig, make_hook: MakeHook
 ) -> None:
     hook = make_hook(None)
@@ -210,7 +214,9 @@ async def test_nobody_is_asked_where_the_server_does_not_ask(
     assert hook.calls == []
 
 
-def test_one_of_the_two(ca: CA, client_config: ClientConfig) -> None:
+def test_credentials_and_select_credentials_exclude_each_other(
+    ca: CA, client_config: ClientConfig
+) -> None:
     with pytest.raises(ConfigError, match="not both"):
         replace(client_config, credentials=ca.issue("client.example"), select_credentials=print)
 
@@ -228,7 +234,7 @@ def test_one_of_the_two(ca: CA, client_config: ClientConfig) -> None:
         ("bad_certificate", "our certificate is not good for it"),
     ],
 )
-async def test_refused(
+async def test_client_certificate_rejected_by_the_server(
     ca: CA,
     client_config: ClientConfig,
     asking: ServerConfig,
@@ -259,7 +265,9 @@ async def test_refused(
 # Who it was
 
 
-async def test_identity(ca: CA, client_config: ClientConfig, asking: ServerConfig) -> None:
+async def test_client_certificate_identity(
+    ca: CA, client_config: ClientConfig, asking: ServerConfig
+) -> None:
     own = ca.issue("client.example", "192.0.2.1", common_name="a client")
     client, server = await run_handshake(
         replace(client_config, credentials=own), asking, await over_memory()
@@ -277,7 +285,9 @@ async def test_identity(ca: CA, client_config: ClientConfig, asking: ServerConfi
     assert identity.dns_names == (NAME,)
 
 
-async def test_no_identity(client_config: ClientConfig, asking: ServerConfig) -> None:
+async def test_client_certificate_without_identity(
+    client_config: ClientConfig, asking: ServerConfig
+) -> None:
     _, server = await run_handshake(
         client_config, replace(asking, client_auth="optional"), await over_memory()
     )
@@ -297,7 +307,7 @@ LONGEST = "spiffe://example.org/" + "a" * (2048 - 21)
     "uri",
     ["spiffe://example.org/ns/prod/sa/web", "spiffe://example.org", "spiffe://a_b.c-d/E", LONGEST],
 )
-def test_spiffe_id(ca: CA, uri: str) -> None:
+def test_client_certificate_spiffe_id(ca: CA, uri: str) -> None:
     identity = identity_with(ca, URI(uri), x509.DNSName("web.example"))
     assert identity.spiffe_id == uri
     assert identity.uris == (uri,)
@@ -321,18 +331,18 @@ def test_spiffe_id(ca: CA, uri: str) -> None:
         LONGEST + "a",
     ],
 )
-def test_what_is_no_spiffe_id(ca: CA, uri: str) -> None:
+def test_invalid_spiffe_ids_are_ignored(ca: CA, uri: str) -> None:
     identity = identity_with(ca, URI(uri))
     assert identity.spiffe_id is None
     assert identity.uris == (uri,)
 
 
-def test_two_spiffe_ids_are_none(ca: CA) -> None:
+def test_two_spiffe_ids_are_ignored(ca: CA) -> None:
     identity = identity_with(ca, URI("spiffe://a.example/x"), URI("spiffe://b.example/x"))
     assert identity.spiffe_id is None
 
 
-def test_other_names(ca: CA) -> None:
+def test_client_certificate_other_names(ca: CA) -> None:
     identity = identity_with(
         ca,
         x509.RFC822Name("someone@mail.example"),
@@ -344,7 +354,7 @@ def test_other_names(ca: CA) -> None:
     assert identity.dns_names == identity.uris == ()
 
 
-def test_without_any_name(ca: CA) -> None:
+def test_client_certificate_without_any_name(ca: CA) -> None:
     identity = Identity.of(ca.issue(common_name="only a subject").chain[0])
     assert identity.dns_names == ()
     assert identity.subject == "CN=only a subject"

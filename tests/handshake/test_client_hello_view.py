@@ -56,7 +56,7 @@ def hello(**changes: object) -> handshake.ClientHello:
     return dataclasses.replace(whole, **changes)  # pyright: ignore[reportArgumentType]
 
 
-def test_what_is_offered() -> None:
+def test_client_hello_view_of_what_is_offered() -> None:
     view = ClientHello.of(hello())
     assert view.server_name == "test.example"
     assert view.alpn_protocols == ("h2", "http/1.1")
@@ -67,14 +67,14 @@ def test_what_is_offered() -> None:
     assert list(view.extensions.items()) == list(EXTENSIONS.items())
 
 
-def test_what_is_not_offered() -> None:
+def test_client_hello_view_of_what_is_not_offered() -> None:
     view = ClientHello.of(hello(extensions={}))
     assert view.server_name is None
     assert view.alpn_protocols == view.groups == view.signature_schemes == ()
     assert view.versions == (0x0303,)
 
 
-def test_nothing_can_be_changed() -> None:
+def test_client_hello_view_is_immutable() -> None:
     view = ClientHello.of(hello())
     with pytest.raises(dataclasses.FrozenInstanceError):
         view.server_name = "other.example"  # pyright: ignore[reportAttributeAccessIssue]
@@ -82,12 +82,12 @@ def test_nothing_can_be_changed() -> None:
         view.extensions[0] = b""  # pyright: ignore[reportIndexIssue]
 
 
-def test_malformed_extension() -> None:
+def test_client_hello_view_of_a_malformed_extension() -> None:
     with pytest.raises(ProtocolError, match="ALPN"):
         ClientHello.of(hello(extensions={0x0010: b"\0\1"}))
 
 
-def test_ja4() -> None:
+def test_ja4_fingerprint() -> None:
     assert ClientHello.of(hello()).ja4 == "t13d1516h2_8daaf6152771_e5627efa2ab1"
 
 
@@ -115,5 +115,5 @@ def without(*kinds: int) -> dict[int, bytes]:
         ({"extensions": {}, "legacy_version": 0x0305}, "t00i"),
     ],
 )
-def test_parts_of_ja4(changes: dict[str, object], expected: str) -> None:
+def test_ja4_parts(changes: dict[str, object], expected: str) -> None:
     assert ClientHello.of(hello(**changes)).ja4.startswith(expected)

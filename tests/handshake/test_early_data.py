@@ -48,7 +48,7 @@ def scenario() -> EarlyDataScenario:
     return scenario
 
 
-def test_it_comes_with_the_hello(scenario: EarlyDataScenario) -> None:
+def test_early_data_arrives_with_the_client_hello(scenario: EarlyDataScenario) -> None:
     client, server = scenario.new_client(), scenario.new_server()
     assert client.do_handshake() is Want.WRITE
     carry(client, server)
@@ -72,7 +72,7 @@ def test_it_comes_with_the_hello(scenario: EarlyDataScenario) -> None:
 
 @pytest.mark.parametrize("suite", [suite.name for suite in CIPHER_SUITES.values()])
 @pytest.mark.parametrize("compatible", [False, True])
-def test_each_suite_and_with_nobody_in_between(suite: str, compatible: bool) -> None:
+def test_early_data_with_each_suite_and_compatibility_mode(suite: str, compatible: bool) -> None:
     scenario = EarlyDataScenario()
     scenario.client = replace(
         scenario.client, cipher_suites=[suite], middlebox_compatibility=compatible
@@ -85,7 +85,7 @@ def test_each_suite_and_with_nobody_in_between(suite: str, compatible: bool) -> 
     assert read_all(client) == b"answer"
 
 
-def test_the_records_lie_as_appendix_e_4_has_them(scenario: EarlyDataScenario) -> None:
+def test_early_data_records_in_middlebox_compatibility_mode(scenario: EarlyDataScenario) -> None:
     client, server = scenario.new_client(), scenario.new_server()
     client.do_handshake()
     flight = client.data_to_send()
@@ -99,7 +99,7 @@ def test_the_records_lie_as_appendix_e_4_has_them(scenario: EarlyDataScenario) -
     assert len(second[0]) == 5 + 4 + 1 + 16
 
 
-def test_all_messages_are_seen_and_in_order(scenario: EarlyDataScenario) -> None:
+def test_early_data_messages_as_the_observer_sees_them(scenario: EarlyDataScenario) -> None:
     seen: list[tuple[str, str]] = []
 
     def observe(way: str, name: str, length: int) -> None:
@@ -117,7 +117,7 @@ def test_all_messages_are_seen_and_in_order(scenario: EarlyDataScenario) -> None
     ]
 
 
-def test_as_much_as_the_ticket_allows_and_no_more(scenario: EarlyDataScenario) -> None:
+def test_early_data_up_to_the_tickets_limit(scenario: EarlyDataScenario) -> None:
     _, _, received = scenario.connect(bytes(MAX))
     assert received == bytes(MAX)
     scenario.get_ticket()
@@ -128,7 +128,7 @@ def test_as_much_as_the_ticket_allows_and_no_more(scenario: EarlyDataScenario) -
 
 
 @pytest.mark.parametrize("limit", [64, 1000, 2**14 + 1])
-def test_all_of_it_is_sent_again_however_small_the_records(
+def test_rejected_early_data_is_resent_in_small_records(
     scenario: EarlyDataScenario, limit: int
 ) -> None:
     off(scenario)
@@ -142,7 +142,7 @@ def test_all_of_it_is_sent_again_however_small_the_records(
     assert again == data
 
 
-def test_of_the_application_protocol_that_the_session_had() -> None:
+def test_early_data_needs_the_sessions_application_protocol() -> None:
     scenario = EarlyDataScenario()
     scenario.client = replace(scenario.client, alpn_protocols=["h2"])
     scenario.server = replace(scenario.server, alpn_protocols=["h2"])
@@ -154,14 +154,14 @@ def test_of_the_application_protocol_that_the_session_had() -> None:
     assert sent_early(scenario) == b""
 
 
-def test_never_without_being_asked_to(scenario: EarlyDataScenario) -> None:
+def test_early_data_only_if_the_caller_passes_it(scenario: EarlyDataScenario) -> None:
     client, server = scenario.new_client(b""), scenario.new_server()
     shake_hands(client, server)
     assert client.negotiated.resumed
     assert not client.negotiated.early_data_accepted
 
 
-def test_only_under_a_key_that_allows_it(scenario: EarlyDataScenario) -> None:
+def test_early_data_only_if_the_session_allows_it(scenario: EarlyDataScenario) -> None:
     assert sent_early(scenario) != b""
     [*_, session] = scenario.session_store.sessions
     scenario.session_store.sessions = [replace(session, max_early_data_size=len(EARLY) - 1)]
@@ -175,7 +175,7 @@ def test_only_under_a_key_that_allows_it(scenario: EarlyDataScenario) -> None:
     assert sent_early(scenario) == b""
 
 
-def test_never_before_the_server_is_judged_where_that_was_asked_for(
+def test_no_early_data_before_reverification(
     scenario: EarlyDataScenario,
 ) -> None:
     judged: list[Peer] = []
@@ -188,7 +188,7 @@ def test_never_before_the_server_is_judged_where_that_was_asked_for(
     assert len(judged) == 2
 
 
-def test_nothing_leaves_for_a_server_that_is_refused_meanwhile(
+def test_no_early_data_if_reverification_rejects_the_server(
     scenario: EarlyDataScenario,
 ) -> None:
     def refuse(peer: Peer) -> None:
@@ -201,7 +201,7 @@ def test_nothing_leaves_for_a_server_that_is_refused_meanwhile(
     assert alert == b"\x15\3\3\0\2\2" + bytes((AlertDescription.certificate_revoked,))
 
 
-def test_a_server_that_rejects_it_is_judged_again(scenario: EarlyDataScenario) -> None:
+def test_reverification_after_early_data_is_rejected(scenario: EarlyDataScenario) -> None:
     judged: list[Peer] = []
     scenario.client = replace(scenario.client, verify_on_resumption=True, verify=judged.append)
     scenario.server = replace(scenario.server, max_early_data_size=0)
@@ -211,20 +211,20 @@ def test_a_server_that_rejects_it_is_judged_again(scenario: EarlyDataScenario) -
     assert [peer.resumed for peer in judged] == [True, True]
 
 
-def test_it_is_of_bytes(scenario: EarlyDataScenario) -> None:
+def test_early_data_must_be_bytes(scenario: EarlyDataScenario) -> None:
     with pytest.raises(ConfigError, match="not str"):
         scenario.new_client("GET / HTTP/1.1")  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("length", [2**17 + 1, 2**20])
-def test_too_much_for_any_server_is_refused_at_once(
+def test_early_data_beyond_the_client_limit_raises(
     scenario: EarlyDataScenario, length: int
 ) -> None:
     with pytest.raises(ConfigError, match="131072"):
         scenario.new_client(bytes(length))
 
 
-def test_the_most_in_the_smallest_records(scenario: EarlyDataScenario) -> None:
+def test_most_early_data_in_the_smallest_records(scenario: EarlyDataScenario) -> None:
     session = scenario.get_ticket()
     scenario.session_store.sessions = [replace(session, max_early_data_size=2**17)]
     scenario.client = replace(scenario.client, max_fragment_size=64)
@@ -234,7 +234,7 @@ def test_the_most_in_the_smallest_records(scenario: EarlyDataScenario) -> None:
     assert len(sealed) == 2**17 // 64
 
 
-def test_it_is_of_the_application_protocol_that_is_wanted_most(
+def test_early_data_uses_the_preferred_application_protocol(
     scenario: EarlyDataScenario,
 ) -> None:
     scenario.client = replace(scenario.client, alpn_protocols=["h2", "http/1.1"])
@@ -248,7 +248,7 @@ def test_it_is_of_the_application_protocol_that_is_wanted_most(
     assert sent_early(scenario) == b""
 
 
-def test_it_is_what_it_was_when_it_was_given(scenario: EarlyDataScenario) -> None:
+def test_early_data_is_copied(scenario: EarlyDataScenario) -> None:
     data = bytearray(EARLY)
     client, server = scenario.new_client(data), scenario.new_server()
     data.clear()
@@ -257,12 +257,14 @@ def test_it_is_what_it_was_when_it_was_given(scenario: EarlyDataScenario) -> Non
 
 
 @pytest.mark.parametrize("size", [-1, MAX + 1])
-def test_no_more_than_other_servers_of_ours_skip(scenario: EarlyDataScenario, size: int) -> None:
+def test_max_early_data_size_beyond_what_servers_skip_is_rejected(
+    scenario: EarlyDataScenario, size: int
+) -> None:
     with pytest.raises(ConfigError, match="14336"):
         replace(scenario.server, max_early_data_size=size)
 
 
-def test_it_is_skipped_in_small_records_too(scenario: EarlyDataScenario) -> None:
+def test_rejected_early_data_in_small_records_is_skipped(scenario: EarlyDataScenario) -> None:
     scenario.client = replace(scenario.client, max_fragment_size=64)
     client, server = scenario.new_client(bytes(MAX)), Connection.server(scenario.server)
     shake_hands(client, server)
@@ -270,7 +272,7 @@ def test_it_is_skipped_in_small_records_too(scenario: EarlyDataScenario) -> None
     assert not client.negotiated.early_data_accepted
 
 
-def test_who_shares_ticket_keys_shares_a_register(scenario: EarlyDataScenario) -> None:
+def test_shared_ticket_keys_need_a_shared_anti_replay_cache(scenario: EarlyDataScenario) -> None:
     with pytest.raises(ConfigError, match="anti_replay_cache"):
         replace(scenario.server, anti_replay_cache=None)
     own = replace(scenario.server, anti_replay_cache=None, ticket_keys=None)
@@ -282,7 +284,7 @@ def test_who_shares_ticket_keys_shares_a_register(scenario: EarlyDataScenario) -
 # What is wrong with it
 
 
-def test_more_than_the_server_allows(scenario: EarlyDataScenario) -> None:
+def test_early_data_beyond_the_servers_limit_is_rejected(scenario: EarlyDataScenario) -> None:
     [*_, session] = scenario.session_store.sessions
     scenario.session_store.sessions = [replace(session, max_early_data_size=2**16)]
     client, server = scenario.new_client(bytes(MAX + 1)), scenario.new_server()
@@ -294,7 +296,7 @@ def test_more_than_the_server_allows(scenario: EarlyDataScenario) -> None:
 
 
 @pytest.mark.parametrize("altered", [-1, -30])
-def test_a_record_that_was_altered(scenario: EarlyDataScenario, altered: int) -> None:
+def test_altered_early_data_record_is_rejected(scenario: EarlyDataScenario, altered: int) -> None:
     flight = bytearray(recorded(scenario))
     flight[altered] ^= 1
     server = scenario.new_server()
@@ -305,7 +307,7 @@ def test_a_record_that_was_altered(scenario: EarlyDataScenario, altered: int) ->
 
 
 @pytest.mark.parametrize("what", ["suite", "protocol", "session"])
-def test_a_server_that_takes_it_although_it_must_not(
+def test_client_rejects_a_server_that_wrongly_accepts_early_data(
     what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scenario = EarlyDataScenario()
@@ -336,7 +338,9 @@ def test_a_server_that_takes_it_although_it_must_not(
     assert failure_of(client.do_handshake).alert == AlertDescription.illegal_parameter
 
 
-def test_nobody_reads_what_a_client_sent_who_may_no_longer_in(scenario: EarlyDataScenario) -> None:
+def test_early_data_of_a_client_that_verify_rejects_is_not_delivered(
+    scenario: EarlyDataScenario,
+) -> None:
     banned: list[str] = []
 
     def verify(peer: Peer) -> None:
@@ -362,7 +366,7 @@ def test_nobody_reads_what_a_client_sent_who_may_no_longer_in(scenario: EarlyDat
 # Secrets
 
 
-def test_exporters_of_early_data_are_equal_and_of_no_other(scenario: EarlyDataScenario) -> None:
+def test_early_exporters_are_equal_and_unique(scenario: EarlyDataScenario) -> None:
     label, context = "EXPERIMENTAL test", b"context"
     client, server = scenario.new_client(), scenario.new_server()
     advance(client, server)
@@ -375,7 +379,7 @@ def test_exporters_of_early_data_are_equal_and_of_no_other(scenario: EarlyDataSc
     assert client.export_keying_material(label, 32, context) != of_client
 
 
-def test_the_key_log_has_what_opens_it(scenario: EarlyDataScenario) -> None:
+def test_key_log_has_the_early_traffic_secret(scenario: EarlyDataScenario) -> None:
     lines: dict[str, list[str]] = {"client": [], "server": []}
     scenario.client = replace(scenario.client, key_log=lines["client"].append)
     scenario.server = replace(scenario.server, key_log=lines["server"].append)

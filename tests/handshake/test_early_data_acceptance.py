@@ -104,7 +104,7 @@ REJECTIONS: dict[str, Callable[[EarlyDataScenario], None]] = {
 
 @pytest.mark.parametrize("resend", [False, True])
 @pytest.mark.parametrize("cause", REJECTIONS)
-def test_is_rejected_and_the_connection_goes_on(cause: str, resend: bool) -> None:
+def test_rejected_early_data_leaves_the_connection_usable(cause: str, resend: bool) -> None:
     scenario = EarlyDataScenario()
     scenario.client = replace(scenario.client, alpn_protocols=["test"])
     scenario.server = replace(scenario.server, alpn_protocols=["test"])
@@ -126,12 +126,16 @@ def test_is_rejected_and_the_connection_goes_on(cause: str, resend: bool) -> Non
 
 
 @pytest.mark.parametrize("seconds", [-10, 0, 10])
-def test_is_taken_within_the_window(scenario: EarlyDataScenario, seconds: int) -> None:
+def test_early_data_within_the_freshness_window_is_accepted(
+    scenario: EarlyDataScenario, seconds: int
+) -> None:
     clock_off_by(seconds)(scenario)
     assert scenario.connect()[2] == EARLY
 
 
-def test_is_rejected_where_nobody_will_read_it(scenario: EarlyDataScenario) -> None:
+def test_early_data_is_rejected_if_accept_early_data_was_not_called(
+    scenario: EarlyDataScenario,
+) -> None:
     client, server = scenario.new_client(), Connection.server(scenario.server)
     shake_hands(client, server)
     assert client.negotiated.resumed
@@ -141,7 +145,9 @@ def test_is_rejected_where_nobody_will_read_it(scenario: EarlyDataScenario) -> N
     assert read_all(server) == b"later"
 
 
-def test_is_rejected_where_somebody_wants_it_too_late(scenario: EarlyDataScenario) -> None:
+def test_early_data_is_rejected_if_accept_early_data_comes_too_late(
+    scenario: EarlyDataScenario,
+) -> None:
     client, server = scenario.new_client(), Connection.server(scenario.server)
     advance(client, server)
     assert server.do_handshake() is Want.WRITE
@@ -151,7 +157,7 @@ def test_is_rejected_where_somebody_wants_it_too_late(scenario: EarlyDataScenari
 
 
 @pytest.mark.parametrize("ticket", ["of retired keys", "without early data", "expired"])
-def test_is_rejected_with_such_a_ticket(ticket: str) -> None:
+def test_early_data_is_rejected_with_an_unsuitable_ticket(ticket: str) -> None:
     scenario = EarlyDataScenario()
     if ticket == "without early data":
         scenario.server = replace(scenario.server, max_early_data_size=0)
@@ -172,7 +178,7 @@ def test_is_rejected_with_such_a_ticket(ticket: str) -> None:
     assert read_all(server) == b"later"
 
 
-def test_is_rejected_under_a_key_that_is_not_the_first(
+def test_early_data_is_rejected_if_its_psk_is_not_the_first(
     scenario: EarlyDataScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """RFC 9846 4.3.10; the client's early data is under the first, whatever that is."""
@@ -194,7 +200,7 @@ def test_is_rejected_under_a_key_that_is_not_the_first(
     assert failure_of(client.do_handshake).alert == AlertDescription.illegal_parameter
 
 
-def test_what_the_register_fails_with_is_logged(
+def test_failing_anti_replay_cache_is_logged(
     scenario: EarlyDataScenario, caplog: pytest.LogCaptureFixture
 ) -> None:
     REJECTIONS["broken"](scenario)
@@ -211,7 +217,7 @@ class Later:
 
 
 @pytest.mark.parametrize("answer", [True, False, None])
-def test_a_register_that_answers_later(scenario: EarlyDataScenario, answer: object) -> None:
+def test_async_anti_replay_cache(scenario: EarlyDataScenario, answer: object) -> None:
     answer_of_register(Later())(scenario)
     client, server = scenario.new_client(), scenario.new_server()
     advance(client, server)
@@ -225,7 +231,7 @@ def test_a_register_that_answers_later(scenario: EarlyDataScenario, answer: obje
     assert server.read_early_data() == (EARLY if answer is True else b"")
 
 
-def test_a_register_that_fails_later(scenario: EarlyDataScenario) -> None:
+def test_async_anti_replay_cache_that_fails(scenario: EarlyDataScenario) -> None:
     answer_of_register(Later())(scenario)
     client, server = scenario.new_client(), scenario.new_server()
     advance(client, server)
@@ -236,7 +242,7 @@ def test_a_register_that_fails_later(scenario: EarlyDataScenario) -> None:
     assert not server.negotiated.early_data_accepted
 
 
-def test_a_register_that_answers_too_late(scenario: EarlyDataScenario) -> None:
+def test_async_anti_replay_cache_that_answers_too_late(scenario: EarlyDataScenario) -> None:
     """By then it may have forgotten what it was told."""
     answer_of_register(Later())(scenario)
     client, server = scenario.new_client(), scenario.new_server()
@@ -249,7 +255,7 @@ def test_a_register_that_answers_too_late(scenario: EarlyDataScenario) -> None:
     assert not server.negotiated.early_data_accepted
 
 
-def test_what_the_register_is_told(scenario: EarlyDataScenario) -> None:
+def test_anti_replay_cache_arguments(scenario: EarlyDataScenario) -> None:
     told: list[tuple[bytes, datetime.datetime, datetime.datetime]] = []
 
     class Noting:

@@ -40,7 +40,7 @@ def early(client_config: ClientConfig, server_config: ServerConfig) -> tuple[Con
     return client, server
 
 
-def test_the_answer_to_early_data_leaves_before_the_client_has_finished(
+def test_early_data_is_answered_before_the_clients_finished(
     client_config: ClientConfig, server_config: ServerConfig
 ) -> None:
     client, server = early(client_config, server_config)
@@ -60,7 +60,7 @@ def test_the_answer_to_early_data_leaves_before_the_client_has_finished(
     assert read_all(client) == b"answer"
 
 
-def test_nothing_is_answered_before_early_data_is_accepted(
+def test_write_before_early_data_is_accepted_raises(
     client_config: ClientConfig, server_config: ServerConfig
 ) -> None:
     _, server = early(client_config, server_config)
@@ -68,7 +68,7 @@ def test_nothing_is_answered_before_early_data_is_accepted(
         server.write(ANSWER)
 
 
-def test_nothing_is_answered_where_early_data_is_rejected(
+def test_write_after_early_data_is_rejected_raises(
     client_config: ClientConfig, server_config: ServerConfig
 ) -> None:
     rejecting = replace(server_config, max_early_data_size=0)

@@ -33,13 +33,13 @@ def scenario() -> EarlyDataScenario:
     return scenario
 
 
-def test_a_flight_sent_a_hundred_times_is_taken_once(scenario: EarlyDataScenario) -> None:
+def test_replayed_early_data_is_accepted_once(scenario: EarlyDataScenario) -> None:
     flight = recorded(scenario)
     servers = [scenario.new_server() for _ in range(100)]
     assert sum(takes(server, flight) for server in servers) == 1
 
 
-def test_a_flight_sent_to_two_that_share_a_register_is_taken_once(
+def test_replayed_early_data_is_accepted_once_by_two_servers(
     scenario: EarlyDataScenario,
 ) -> None:
     flight = recorded(scenario)
@@ -54,7 +54,7 @@ def test_a_flight_sent_to_two_that_share_a_register_is_taken_once(
     assert sum(taken) == 1
 
 
-def test_a_flight_sent_again_and_again_until_it_is_too_old(scenario: EarlyDataScenario) -> None:
+def test_replayed_early_data_until_it_is_too_old(scenario: EarlyDataScenario) -> None:
     flight = recorded(scenario)
     taken: list[bool] = []
     for _ in range(200):
@@ -63,7 +63,7 @@ def test_a_flight_sent_again_and_again_until_it_is_too_old(scenario: EarlyDataSc
     assert sum(taken) == 1
 
 
-def test_two_flights_with_one_ticket_are_two(scenario: EarlyDataScenario) -> None:
+def test_two_client_hellos_with_one_ticket_are_not_a_replay(scenario: EarlyDataScenario) -> None:
     """It is the ClientHello that cannot be used twice (RFC 9846 8.2)."""
     flights = [recorded(scenario) for _ in range(2)]
     assert [takes(scenario.new_server(), flight) for flight in flights * 2] == [
@@ -74,7 +74,9 @@ def test_two_flights_with_one_ticket_are_two(scenario: EarlyDataScenario) -> Non
     ]
 
 
-def test_a_flight_from_before_the_register_began(scenario: EarlyDataScenario) -> None:
+def test_early_data_from_before_the_anti_replay_cache_is_rejected(
+    scenario: EarlyDataScenario,
+) -> None:
     flight = recorded(scenario)
     scenario.clock.forward(1)
     fresh = MemoryAntiReplayCache(clock=scenario.clock)
@@ -84,7 +86,7 @@ def test_a_flight_from_before_the_register_began(scenario: EarlyDataScenario) ->
     assert takes(scenario.new_server(), recorded(scenario))
 
 
-def test_a_ticket_from_a_store_is_gone_after_its_first_use(scenario: EarlyDataScenario) -> None:
+def test_stored_ticket_stops_replayed_early_data(scenario: EarlyDataScenario) -> None:
     """Then a replay does not even resume, and there is nothing for the register to find."""
     scenario.server = replace(scenario.server, ticket_store=MemoryTicketStore())
     scenario.get_ticket()
@@ -92,7 +94,7 @@ def test_a_ticket_from_a_store_is_gone_after_its_first_use(scenario: EarlyDataSc
     assert [takes(scenario.new_server(), flight) for _ in range(3)] == [True, False, False]
 
 
-def test_a_hello_whose_binder_is_wrong_leaves_no_trace(scenario: EarlyDataScenario) -> None:
+def test_wrong_binder_leaves_no_anti_replay_entry(scenario: EarlyDataScenario) -> None:
     [*_, session] = scenario.session_store.sessions
     scenario.session_store.sessions = [replace(session, secret=bytes(32))]
     server = scenario.new_server()
@@ -103,7 +105,7 @@ def test_a_hello_whose_binder_is_wrong_leaves_no_trace(scenario: EarlyDataScenar
     assert len(register) == 0
 
 
-def test_behind_a_hello_of_which_one_octet_was_altered_nothing_is_taken(
+def test_early_data_behind_an_altered_client_hello_is_not_accepted(
     scenario: EarlyDataScenario,
 ) -> None:
     """Nor is the register asked about it: the flight itself is taken afterwards."""

@@ -60,7 +60,7 @@ from trio_tlsx.sessions.external_psk import HashName
 @pytest.mark.parametrize("suite", [suite.name for suite in CIPHER_SUITES.values()])
 @pytest.mark.parametrize("cookie", [False, True])
 @pytest.mark.parametrize("name", ["SHA256", "SHA384"])
-def test_an_imported_key_goes_with_every_suite(name: HashName, suite: str, cookie: bool) -> None:
+def test_imported_psk_works_with_every_suite(name: HashName, suite: str, cookie: bool) -> None:
     key = ExternalPSK(NAME, KEY, context=b"client to server", hash=name)
     server = replace(SERVER, psks=[key], cipher_suites=[suite], require_cookie=cookie)
     assert knows_by_key(replace(CLIENT, psks=[key]), server)
@@ -68,7 +68,7 @@ def test_an_imported_key_goes_with_every_suite(name: HashName, suite: str, cooki
 
 @pytest.mark.parametrize("group", ["x25519", "secp256r1"])
 @pytest.mark.parametrize("name", ["SHA256", "SHA384"])
-def test_a_plain_key_goes_with_the_suites_of_its_hash(name: HashName, group: str) -> None:
+def test_plain_psk_works_with_suites_of_its_hash(name: HashName, group: str) -> None:
     server = replace(SERVER, psks=[plain_psk(name)], groups=[group])
     client = replace(OPEN_CLIENT, psks=[plain_psk(name)], groups=["x25519", "secp256r1"])
     assert knows_by_key(client, server)
@@ -80,7 +80,7 @@ def test_a_plain_key_goes_with_the_suites_of_its_hash(name: HashName, group: str
     assert not knows_by_key(client, server)
 
 
-def test_nobody_shows_a_certificate_nor_is_asked_for_one() -> None:
+def test_no_certificates_with_an_external_psk() -> None:
     seen: list[str] = []
     client = Connection.client(
         CLIENT, SERVER_NAME, observer=lambda way, name, _: seen.append(name)
@@ -96,7 +96,7 @@ def test_nobody_shows_a_certificate_nor_is_asked_for_one() -> None:
     ]
 
 
-def test_verify_is_not_asked_about_a_peer_that_has_the_key() -> None:
+def test_verify_is_not_called_with_an_external_psk() -> None:
     def verify(_: Peer) -> None:
         raise AssertionError("there is nothing to verify")
 
@@ -106,7 +106,7 @@ def test_verify_is_not_asked_about_a_peer_that_has_the_key() -> None:
     assert knows_by_key(replace(OPEN_CLIENT, verify=verify), server)
 
 
-def test_exports_the_same_and_has_no_end_point() -> None:
+def test_exporters_with_an_external_psk() -> None:
     client, server = established(CLIENT, SERVER)
     label = "EXPERIMENTAL test"
     assert client.export_keying_material(label, 32) == server.export_keying_material(label, 32)
@@ -115,7 +115,7 @@ def test_exports_the_same_and_has_no_end_point() -> None:
         assert one.channel_binding("tls-server-end-point") is None
 
 
-def test_no_tickets_are_given_nor_kept() -> None:
+def test_no_tickets_with_an_external_psk() -> None:
     open_client = replace(OPEN_CLIENT, resumption=True)
     client, server = established(open_client, OPEN_SERVER)
     server.write(memoryview(b"x"))
@@ -129,12 +129,12 @@ def test_no_tickets_are_given_nor_kept() -> None:
     assert len(offered(open_client).identities) == 2
 
 
-def test_the_keys_of_another_server_config_count() -> None:
+def test_psks_of_the_selected_server_config() -> None:
     server = ServerConfig(select_credentials=lambda _: SERVER, psks=[STRANGER])
     assert knows_by_key(CLIENT, server)
 
 
-def test_selected_credentials_go_with_the_keys_of_the_config() -> None:
+def test_psks_with_selected_credentials() -> None:
     server = ServerConfig(select_credentials=lambda _: credentials(), psks=[PSK])
     assert knows_by_key(OPEN_CLIENT, server)
     assert not knows_by_key(replace(OPEN_CLIENT, psks=[STRANGER]), server)
@@ -151,21 +151,21 @@ def test_selected_credentials_go_with_the_keys_of_the_config() -> None:
         pytest.param(plain_psk(), id="not imported"),
     ],
 )
-def test_goes_on_with_certificates(key: ExternalPSK) -> None:
+def test_unknown_psk_continues_with_certificates(key: ExternalPSK) -> None:
     client, server = established(replace(OPEN_CLIENT, psks=[key]), OPEN_SERVER)
     assert client.negotiated.psk_identity is server.negotiated.psk_identity is None
     assert client.negotiated.peer_certificates == credentials().chain
     assert not knows_by_key(replace(OPEN_CLIENT, psks=[PSK]), replace(OPEN_SERVER, psks=[key]))
 
 
-def test_without_trust_no_certificate_will_do() -> None:
+def test_psk_required_without_trust() -> None:
     assert ExtensionType.signature_algorithms in client_hello_of(OPEN_CLIENT).extensions
     assert ExtensionType.signature_algorithms not in client_hello_of(CLIENT).extensions
     stranger = replace(CLIENT, psks=[STRANGER])
     assert refused_by_server(stranger, OPEN_SERVER).alert == AlertDescription.missing_extension
 
 
-def test_a_server_that_shows_a_certificate_nobody_asked_for(
+def test_certificate_instead_of_a_required_psk_is_rejected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     client, server = connections(replace(CLIENT, psks=[STRANGER]), OPEN_SERVER)
@@ -181,7 +181,7 @@ def test_a_server_that_shows_a_certificate_nobody_asked_for(
 
 
 @pytest.mark.parametrize("again", ["insecure_skip_verification", "verify_replaces_builtin"])
-def test_other_ways_to_judge_certificates(again: str) -> None:
+def test_certificates_beside_psks_need_explicit_trust(again: str) -> None:
     judged: list[Peer] = []
     how: dict[str, Any] = {again: True, "verify": judged.append}
     client = ClientConfig(psks=[STRANGER], **how)
@@ -192,7 +192,7 @@ def test_other_ways_to_judge_certificates(again: str) -> None:
 # Sessions beside keys
 
 
-def test_a_session_goes_first() -> None:
+def test_session_is_offered_before_external_psks() -> None:
     clueless = replace(OPEN_SERVER, psks=[], ticket_keys=OPEN_SERVER.parameters.ticket_sealer)
     client = replace(OPEN_CLIENT, resumption=True)
     one, other = established(client, clueless)
@@ -210,7 +210,7 @@ def test_a_session_goes_first() -> None:
     assert asked == []
 
 
-def test_a_key_goes_where_the_session_does_not() -> None:
+def test_external_psk_if_the_session_is_rejected() -> None:
     client = replace(OPEN_CLIENT, resumption=True)
     one, other = established(client, replace(OPEN_SERVER, psks=[]))
     send(other, one, b"tickets")
@@ -218,7 +218,7 @@ def test_a_key_goes_where_the_session_does_not() -> None:
     assert knows_by_key(client, OPEN_SERVER)
 
 
-def test_keys_of_another_hash_are_gone_from_the_second_hello() -> None:
+def test_second_client_hello_drops_psks_of_another_hash() -> None:
     server = replace(SERVER, require_cookie=True, cipher_suites=[SHA384.name])
     client, server = connections(replace(CLIENT, psks=[STRANGER, PSK]), server)
     advance(client, server)
@@ -234,7 +234,7 @@ def test_keys_of_another_hash_are_gone_from_the_second_hello() -> None:
 # Without a key exchange
 
 
-def test_no_early_data_goes_under_them() -> None:
+def test_client_sends_no_early_data_under_an_external_psk() -> None:
     client = Connection.client(CLIENT, SERVER_NAME, early_data=b"early", resend_early_data=True)
     server = Connection.server(SERVER)
     server.accept_early_data()
@@ -244,7 +244,7 @@ def test_no_early_data_goes_under_them() -> None:
     assert server.read() == b"early"
 
 
-def test_a_server_takes_no_early_data_under_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_takes_no_early_data_under_an_external_psk(monkeypatch: pytest.MonkeyPatch) -> None:
     make = client_hello.client_hello
 
     def with_early_data(*args: Any) -> ClientHello:
@@ -263,7 +263,7 @@ def test_a_server_takes_no_early_data_under_them(monkeypatch: pytest.MonkeyPatch
 # What cannot be
 
 
-def test_keys_show_nowhere() -> None:
+def test_external_psk_is_in_no_repr() -> None:
     key = ExternalPSK(NAME, b"the secret of it")
     for shown in (key, replace(CLIENT, psks=[key]), replace(SERVER, psks=[key])):
         assert "secret" not in repr(shown)

@@ -48,7 +48,7 @@ from trio_tlsx.sessions.psk_import import ImportedIdentity
 
 @pytest.mark.parametrize("server", [SERVER, OPEN_SERVER], ids=["keys only", "certificates too"])
 @pytest.mark.parametrize("cookie", [False, True])
-def test_a_wrong_key(server: ServerConfig, cookie: bool) -> None:
+def test_wrong_psk_is_rejected(server: ServerConfig, cookie: bool) -> None:
     server = replace(server, require_cookie=cookie)
     error = refused_by_server(replace(OPEN_CLIENT, psks=[IMPOSTOR]), server)
     assert error.alert == AlertDescription.decrypt_error
@@ -58,7 +58,7 @@ def test_a_wrong_key(server: ServerConfig, cookie: bool) -> None:
 @pytest.mark.parametrize("name", ["SHA256", "SHA384"])
 @pytest.mark.parametrize("imported", [True, False])
 @pytest.mark.parametrize("cookie", [False, True])
-def test_with_keys_only_an_unknown_identity_ends_as_a_wrong_key(
+def test_unknown_psk_identity_ends_as_a_wrong_psk_does(
     monkeypatch: pytest.MonkeyPatch,
     imported: bool,
     cookie: bool,
@@ -96,23 +96,25 @@ def notes_calls(
     monkeypatch.setattr(module, name, noting)
 
 
-def test_another_context_is_another_identity() -> None:
+def test_psk_of_another_context_is_unknown() -> None:
     other = replace(PSK, context=b"another")
     error = refused_by_server(replace(CLIENT, psks=[other]), SERVER)
     assert error.alert == AlertDescription.decrypt_error
 
 
-def test_with_keys_only_a_client_without_any() -> None:
+def test_psk_only_server_rejects_a_client_without_psk() -> None:
     client = ClientConfig(trust=authority.trust)
     assert refused_by_server(client, SERVER).alert == AlertDescription.handshake_failure
 
 
-def test_with_keys_only_a_client_without_our_modes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_psk_only_server_rejects_a_client_without_common_modes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     offers_modes(monkeypatch, b"\x01\x00")
     assert refused_by_server(CLIENT, SERVER).alert == AlertDescription.handshake_failure
 
 
-def test_identities_that_cannot_be_ours_are_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_psk_identities_of_another_form_are_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bytes] = []
     server = replace(OPEN_SERVER, psks=asked.append)
     stands_before(monkeypatch, b"x" * 1025, ImportedIdentity(b"x", b"y" * 1025, 0, 0).encode())
@@ -123,7 +125,7 @@ def test_identities_that_cannot_be_ours_are_not_looked_up(monkeypatch: pytest.Mo
 
 
 @given(st.lists(st.binary(min_size=1, max_size=1100), min_size=1, max_size=12))
-def test_whatever_is_offered_fails_alike(identities: list[bytes]) -> None:
+def test_rejected_psk_offers_end_alike(identities: list[bytes]) -> None:
     """Unless it cannot be the identity of any key that could be used here."""
     with pytest.MonkeyPatch.context() as patch:
         offers_only(patch, *identities)
@@ -155,7 +157,7 @@ def stands_before(monkeypatch: pytest.MonkeyPatch, *identities: bytes) -> None:
 
 
 @pytest.mark.parametrize("before", [MAX_IDENTITIES - 1, MAX_IDENTITIES])
-def test_only_so_many_identities_are_looked_at(
+def test_psk_identities_looked_at_are_limited(
     monkeypatch: pytest.MonkeyPatch, before: int
 ) -> None:
     asked: list[bytes] = []
@@ -181,7 +183,7 @@ class Later:
         yield
 
 
-def test_a_look_up_may_answer_later() -> None:
+def test_async_psk_lookup() -> None:
     def find(_: bytes) -> Any:
         return Later(PSK)
 
@@ -202,7 +204,7 @@ def test_a_look_up_may_answer_later() -> None:
     assert server.negotiated.psk_identity == NAME
 
 
-def test_asked_once_however_often_it_is_offered() -> None:
+def test_psk_lookup_is_called_once_for_each_identity() -> None:
     asked: list[bytes] = []
     server = replace(OPEN_SERVER, psks=asked.append, require_cookie=True)
     assert not knows_by_key(replace(OPEN_CLIENT, psks=[PSK, STRANGER]), server)
@@ -210,12 +212,12 @@ def test_asked_once_however_often_it_is_offered() -> None:
 
 
 @pytest.mark.parametrize("psks", [[PSK], {NAME: PSK}, {NAME: PSK}.get], ids=["all", "map", "get"])
-def test_the_first_that_is_known(psks: PSKs) -> None:
+def test_psk_lookup_takes_the_first_known_identity(psks: PSKs) -> None:
     client, server = established(replace(CLIENT, psks=[STRANGER, PSK]), replace(SERVER, psks=psks))
     assert client.negotiated.psk_identity == server.negotiated.psk_identity == NAME
 
 
-def test_a_mapping_may_change() -> None:
+def test_psk_mapping_may_change() -> None:
     known: dict[bytes, ExternalPSK] = {}
     server = replace(SERVER, psks=known)
     assert refused_by_server(CLIENT, server).alert == AlertDescription.decrypt_error
@@ -224,7 +226,7 @@ def test_a_mapping_may_change() -> None:
 
 
 @pytest.mark.parametrize("server", [SERVER, OPEN_SERVER], ids=["keys only", "certificates too"])
-def test_a_look_up_that_fails(server: ServerConfig) -> None:
+def test_failing_psk_lookup(server: ServerConfig) -> None:
     def find(_: bytes) -> ExternalPSK:
         raise LookupError("the database is gone")
 
@@ -235,7 +237,7 @@ def test_a_look_up_that_fails(server: ServerConfig) -> None:
 
 
 @pytest.mark.parametrize("answer", [KEY, False, STRANGER], ids=["bytes", "bool", "another's"])
-def test_a_look_up_that_gives_something_else(answer: object) -> None:
+def test_psk_lookup_with_a_wrong_result(answer: object) -> None:
     def find(_: bytes) -> Any:
         return answer
 

@@ -31,7 +31,9 @@ GROUP_NAMES = [group.name for group in GROUPS.values()]
 
 @pytest.mark.parametrize("require_cookie", [False, True])
 @pytest.mark.parametrize("other_group", [False, True])
-def test_hello_retry_request(require_cookie: bool, other_group: bool) -> None:
+def test_hello_retry_request_for_a_group_or_a_cookie(
+    require_cookie: bool, other_group: bool
+) -> None:
     groups = ["P-384"] if other_group else ["x25519"]
     client, server = connections(
         replace(CLIENT, groups=["x25519", "P-384"]),
@@ -50,7 +52,7 @@ def test_hello_retry_request(require_cookie: bool, other_group: bool) -> None:
 
 @pytest.mark.parametrize("group", GROUP_NAMES)
 @pytest.mark.parametrize("empty", [False, True])
-def test_retry_for_each_group(group: str, empty: bool) -> None:
+def test_hello_retry_request_for_each_group(group: str, empty: bool) -> None:
     other = "secp256r1" if group == "x25519" else "x25519"
     key_shares = [] if empty else [other]
     client, server = connections(
@@ -65,7 +67,7 @@ def test_retry_for_each_group(group: str, empty: bool) -> None:
     exchange(client, server)
 
 
-def test_the_second_hello_differs_only_where_it_was_asked_to() -> None:
+def test_second_client_hello_differs_only_as_requested() -> None:
     client, server = connections(
         replace(CLIENT, groups=["x25519", "P-384"]),
         replace(SERVER, groups=["P-384"], require_cookie=True),
@@ -84,7 +86,7 @@ def test_the_second_hello_differs_only_where_it_was_asked_to() -> None:
 
 
 @pytest.mark.parametrize("given_back", [True, False])
-def test_a_cookie_has_to_come_back(given_back: bool) -> None:
+def test_missing_or_wrong_cookie_is_rejected(given_back: bool) -> None:
     client, server = connections(CLIENT, replace(SERVER, require_cookie=True))
     flight(client, server)
     flight(server, client)
@@ -102,7 +104,7 @@ def test_a_cookie_has_to_come_back(given_back: bool) -> None:
     assert failure_of(server.do_handshake).alert is expected
 
 
-def test_one_retry_is_enough() -> None:
+def test_second_hello_retry_request_is_rejected() -> None:
     client, server = connections(CLIENT, replace(SERVER, require_cookie=True))
     flight(client, server)
     retry = flight(server, client)
@@ -131,7 +133,7 @@ def second_hello_refused(
     return failure_of(server.do_handshake).alert
 
 
-def test_a_second_hello_has_the_one_key_share_asked_for() -> None:
+def test_second_client_hello_with_more_key_shares_is_rejected() -> None:
     # RFC 9846 4.3.8
     x25519 = next(iter(CLIENT.parameters.group_table.values()))
     added = second_hello_refused(
@@ -140,7 +142,7 @@ def test_a_second_hello_has_the_one_key_share_asked_for() -> None:
     assert added is AlertDescription.illegal_parameter
 
 
-def test_a_second_hello_keeps_its_key_shares_where_only_a_cookie_was_asked_for() -> None:
+def test_second_client_hello_with_changed_key_shares_after_a_cookie() -> None:
     # RFC 9846 4.2.2
     config = replace(SERVER, require_cookie=True)
     x25519 = next(iter(CLIENT.parameters.group_table.values()))
@@ -148,7 +150,7 @@ def test_a_second_hello_keeps_its_key_shares_where_only_a_cookie_was_asked_for()
     assert changed is AlertDescription.illegal_parameter
 
 
-def test_the_version_does_not_change_between_two_server_hellos() -> None:
+def test_server_hello_of_another_version_after_a_retry_is_rejected() -> None:
     # RFC 9846 4.2.4
     client, server = connections(CLIENT, replace(SERVER, require_cookie=True))
     client.do_handshake()
@@ -167,13 +169,13 @@ def retrying_server_and_hello() -> tuple[Connection, bytes]:
     return server, encode_message(hello_with_early_data())
 
 
-def test_a_client_cannot_begin_its_second_hello_before_the_retry() -> None:
+def test_second_client_hello_before_the_retry_is_rejected() -> None:
     server, hello = retrying_server_and_hello()
     server.receive_data(plain(hello + hello[:1]))
     assert failure_of(server.do_handshake).alert is AlertDescription.unexpected_message
 
 
-def test_a_server_cannot_begin_its_hello_along_with_the_retry() -> None:
+def test_server_hello_along_with_the_retry_is_rejected() -> None:
     client, server = connections(CLIENT, replace(SERVER, require_cookie=True))
     client.do_handshake()
     carry(client, server)

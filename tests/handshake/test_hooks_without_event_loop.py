@@ -51,7 +51,7 @@ class Store:
     def put(self, session: Session) -> None: ...
 
 
-def test_plain_hooks_are_never_heard_of(ca: CA) -> None:
+def test_plain_hooks_work_without_an_event_loop(ca: CA) -> None:
     """They answer where they are asked: there is nothing for a driver to do."""
     leaf = ca.issue(NAME)
     signer, store = PlainSigner(leaf), Store()
@@ -102,7 +102,7 @@ def connected_sockets() -> Generator[tuple[socket.socket, socket.socket], None, 
         yield one, other
 
 
-def test_an_async_hook_is_refused(
+def test_async_hook_is_rejected_without_an_event_loop(
     ca: CA, blocking_handshake: Callable[[Connection, socket.socket], None]
 ) -> None:
     """Clearly, on both results; and nobody complains that a coroutine was not awaited."""

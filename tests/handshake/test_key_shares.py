@@ -51,7 +51,7 @@ def test_key_shares_are_for_the_first_group_of_each_kind(
     assert list(shares_of(replace(WIDE_CLIENT, groups=groups))) == shares
 
 
-def test_chosen_key_shares() -> None:
+def test_key_shares_argument() -> None:
     config = replace(WIDE_CLIENT, groups=["x25519", "P-256", "P-384"])
     assert shares_of(replace(config, key_shares=["P-256"])) == {"secp256r1": 65}
     # In the order of the groups (RFC 9846 4.3.8), whatever order they are named in.
@@ -75,7 +75,7 @@ def test_lengths_of_key_shares() -> None:
         assert key.exchange(answer) == secret
 
 
-def test_nothing_is_used_for_two_connections() -> None:
+def test_randoms_and_key_shares_are_fresh_for_each_connection() -> None:
     one, other = first_hello(WIDE_CLIENT), first_hello(WIDE_CLIENT)
     assert one.random != other.random
     assert one.legacy_session_id != other.legacy_session_id

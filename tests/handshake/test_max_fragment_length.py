@@ -55,7 +55,7 @@ def longest_sealed(octets: bytes) -> int:
 
 
 @pytest.mark.parametrize(("code", "length"), MAX_FRAGMENT_LENGTHS.items())
-def test_the_server_sends_no_longer_records(ask: Ask, code: int, length: int) -> None:
+def test_max_fragment_length_limits_the_servers_records(ask: Ask, code: int, length: int) -> None:
     ask(bytes((code,)), False)
     client, server = connections(CLIENT, replace(SERVER, tickets=0))
     shake_hands(client, server)
@@ -67,7 +67,7 @@ def test_the_server_sends_no_longer_records(ask: Ask, code: int, length: int) ->
     assert read_all(client) == data
 
 
-def test_it_holds_for_the_servers_certificate_too(ask: Ask) -> None:
+def test_max_fragment_length_limits_the_servers_certificate(ask: Ask) -> None:
     ask(b"\1", False)
     client, server = connections()
     client.do_handshake()
@@ -76,7 +76,7 @@ def test_it_holds_for_the_servers_certificate_too(ask: Ask) -> None:
     assert longest_sealed(server.data_to_send()) == 512 + RECORD_OVERHEAD - HEADER_LENGTH
 
 
-def test_the_client_may_send_no_longer_records(ask: Ask) -> None:
+def test_max_fragment_length_limits_the_clients_records(ask: Ask) -> None:
     ask(b"\1", False)
     client, server = connections()
     shake_hands(client, server)
@@ -86,7 +86,7 @@ def test_the_client_may_send_no_longer_records(ask: Ask) -> None:
     assert failure_of(server.read).alert is AlertDescription.record_overflow
 
 
-def test_record_size_limit_goes_before_it(ask: Ask) -> None:
+def test_record_size_limit_replaces_max_fragment_length(ask: Ask) -> None:
     ask(b"\1", True)
     client, server = connections()
     shake_hands(client, server)
@@ -105,7 +105,9 @@ def test_record_size_limit_goes_before_it(ask: Ask) -> None:
         (b"\1\1", AlertDescription.decode_error),
     ],
 )
-def test_a_length_that_is_not_defined(ask: Ask, body: bytes, alert: AlertDescription) -> None:
+def test_undefined_max_fragment_length_is_rejected(
+    ask: Ask, body: bytes, alert: AlertDescription
+) -> None:
     ask(body, False)
     client, server = connections()
     assert failure_of(lambda: shake_hands(client, server)).alert is alert

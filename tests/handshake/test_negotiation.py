@@ -41,7 +41,7 @@ WIDE_SERVER = ServerConfig(credentials=credentials())
 # Key exchange, suites, signatures
 
 
-def test_by_default() -> None:
+def test_negotiated_by_default() -> None:
     client, server = established(WIDE_CLIENT, WIDE_SERVER)
     for negotiated in (client.negotiated, server.negotiated):
         assert negotiated.version == "TLSv1.3"
@@ -96,7 +96,7 @@ def test_each_group_with_each_suite(group: str, suite: str) -> None:
         ),
     ],
 )
-def test_nothing_in_common(
+def test_nothing_in_common_sends_the_alert(
     client_config: ClientConfig, server_config: ServerConfig, alert: AlertDescription
 ) -> None:
     client, server = connections(client_config, server_config)
@@ -112,7 +112,7 @@ def test_nothing_in_common(
 # ALPN and SNI
 
 
-def test_the_servers_preference_decides_on_the_protocol() -> None:
+def test_alpn_servers_preference_decides() -> None:
     client, server = established(
         replace(CLIENT, alpn_protocols=["one", "two", "three"]),
         replace(SERVER, alpn_protocols=["three", "two"]),
@@ -121,7 +121,7 @@ def test_the_servers_preference_decides_on_the_protocol() -> None:
 
 
 @pytest.mark.parametrize("side", ["client", "server"])
-def test_no_protocol_where_one_side_has_none(side: str) -> None:
+def test_alpn_without_protocols_on_one_side(side: str) -> None:
     protocols = {"alpn_protocols": ["h2"]}
     client, server = established(
         replace(CLIENT, **(protocols if side == "client" else {})),
@@ -140,7 +140,7 @@ def test_no_protocol_where_one_side_has_none(side: str) -> None:
         ("2001:db8::1", None),
     ],
 )
-def test_the_server_is_told_its_name(name: str, sni: bytes | None) -> None:
+def test_server_name_sent_and_received(name: str, sni: bytes | None) -> None:
     body = first_hello(CLIENT, name).extensions.get(ExtensionType.server_name)
     assert (body and ext.decode_server_name(body)) == sni
     own = authority.issue(sni.decode() if sni else name)
@@ -153,7 +153,7 @@ def test_the_server_is_told_its_name(name: str, sni: bytes | None) -> None:
 # What an observer is told
 
 
-def test_an_observer_sees_both_sides_of_each_message() -> None:
+def test_observer_sees_each_message_on_both_sides() -> None:
     seen: dict[str, list[tuple[str, str, int]]] = {"client": [], "server": []}
 
     def observer(role: str) -> Observer:

@@ -54,27 +54,27 @@ def recorded_psk() -> Psk[None]:
     return Psk(identity, age, SUITE, trace()["key"])
 
 
-def test_makes_the_hello_of_the_rfc() -> None:
+def test_client_hello_with_binder_equals_rfc_8448() -> None:
     bare = without_psks(recorded_hello())
     assert ExtensionType.pre_shared_key not in bare.extensions
     hello = with_psks(bare, [recorded_psk()], ())
     assert encode_message(hello) == trace()["message"]
 
 
-def test_the_binder_is_that_of_the_rfc() -> None:
+def test_binder_equals_rfc_8448() -> None:
     psks = recorded_psks()
     assert psks.binders == (trace()["binder"],)
     assert trace()["message"] == trace()["prefix"] + psks.encode_binders()
     check_binder(psks, 0, recorded_psk(), [trace()["message"]])
 
 
-def test_the_early_secrets_are_those_of_the_rfc() -> None:
+def test_early_secrets_equal_rfc_8448() -> None:
     early_secret = EarlySecret(SUITE, trace()["key"])
     digest = SUITE.hash(trace()["message"]).digest()
     assert early_secret.early_exporter(digest) == trace()["early exporter"]
 
 
-def test_each_key_has_a_binder_by_its_own_hash() -> None:
+def test_each_psk_has_a_binder_of_its_own_hash() -> None:
     sha384: Psk[None] = Psk(b"another", 7, CIPHER_SUITES[0x1302], bytes(48))
     hello = with_psks(recorded_hello(), [sha384, recorded_psk()], [b"before"])
     psks = OfferedPsks.decode(hello.extensions[ExtensionType.pre_shared_key])
@@ -87,7 +87,7 @@ def test_each_key_has_a_binder_by_its_own_hash() -> None:
 
 
 @pytest.mark.parametrize("position", [0, 6, 100, 400])
-def test_a_binder_for_another_hello_is_refused(position: int) -> None:
+def test_binder_for_another_client_hello_is_rejected(position: int) -> None:
     message = bytearray(trace()["message"])
     message[position] ^= 1
     with pytest.raises(ProtocolError) as refused:
@@ -95,18 +95,18 @@ def test_a_binder_for_another_hello_is_refused(position: int) -> None:
     assert refused.value.alert == AlertDescription.decrypt_error
 
 
-def test_a_binder_behind_other_messages_is_refused() -> None:
+def test_binder_behind_other_messages_is_rejected() -> None:
     with pytest.raises(ProtocolError):
         check_binder(recorded_psks(), 0, recorded_psk(), [b"x", trace()["message"]])
 
 
-def test_a_binder_by_another_key_is_refused() -> None:
+def test_binder_by_another_psk_is_rejected() -> None:
     other = replace(recorded_psk(), secret=bytes(32))
     with pytest.raises(ProtocolError):
         check_binder(recorded_psks(), 0, other, [trace()["message"]])
 
 
-def test_a_binder_of_another_length_is_refused() -> None:
+def test_binder_of_another_length_is_rejected() -> None:
     psks = replace(recorded_psks(), binders=(trace()["binder"] + b"\0",))
     message = trace()["prefix"] + psks.encode_binders()
     with pytest.raises(ProtocolError):
@@ -121,7 +121,7 @@ IDENTITY = b"\0\x01x" + bytes(4)
 BINDER = b"\x20" + bytes(32)
 
 
-def test_reads_what_it_writes() -> None:
+def test_psk_offer_decodes_to_what_was_encoded() -> None:
     octets = offer(IDENTITY * 2, BINDER * 2)
     psks = OfferedPsks.decode(octets)
     assert psks.identities == ((b"x", 0), (b"x", 0))
@@ -142,12 +142,12 @@ def test_reads_what_it_writes() -> None:
         pytest.param(offer(IDENTITY, BINDER * 2), "illegal_parameter", id="too many binders"),
     ],
 )
-def test_refuses_a_malformed_offer(octets: bytes, alert: str) -> None:
+def test_malformed_psk_offer_is_rejected(octets: bytes, alert: str) -> None:
     with pytest.raises(ProtocolError) as refused:
         OfferedPsks.decode(octets)
     assert refused.value.alert == AlertDescription[alert]
 
 
-def test_the_key_shows_nowhere() -> None:
+def test_psk_is_in_no_repr() -> None:
     psk: Psk[None] = Psk(b"identity", 0, SUITE, b"the secret of it")
     assert "secret" not in repr(psk)

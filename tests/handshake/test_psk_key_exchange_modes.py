@@ -35,7 +35,7 @@ WITHOUT_CLIENT = replace(OPEN_CLIENT, psk_without_key_exchange=True)
 WITHOUT_SERVER = replace(OPEN_SERVER, psk_without_key_exchange=True)
 
 
-def test_a_key_exchange_unless_both_want_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_psk_ke_only_if_both_sides_want_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for client in (OPEN_CLIENT, WITHOUT_CLIENT):
         for server in (OPEN_SERVER, WITHOUT_SERVER):
             assert knows_by_key(client, server)
@@ -47,14 +47,14 @@ def test_a_key_exchange_unless_both_want_none(monkeypatch: pytest.MonkeyPatch) -
         assert one.negotiated.group is None
 
 
-def test_modes_that_are_offered() -> None:
+def test_psk_key_exchange_modes_that_are_offered() -> None:
     code = ExtensionType.psk_key_exchange_modes
     assert client_hello_of(OPEN_CLIENT).extensions[code] == b"\x01\x01"
     assert sorted(client_hello_of(WITHOUT_CLIENT).extensions[code][1:]) == [0, 1]
     assert code not in client_hello_of(replace(OPEN_CLIENT, psks=[])).extensions
 
 
-def test_a_server_that_does_without_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_psk_ke_that_was_not_offered_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     offers_modes(monkeypatch, b"\x01\x00")
     client, server = connections(CLIENT, WITHOUT_SERVER)
     advance(client, server)
@@ -62,7 +62,7 @@ def test_a_server_that_does_without_unasked(monkeypatch: pytest.MonkeyPatch) -> 
     assert failure_of(client.do_handshake).alert == AlertDescription.illegal_parameter
 
 
-def test_no_group_in_common() -> None:
+def test_psk_ke_without_a_common_group() -> None:
     other_groups = {"groups": ["secp384r1"]}
     server = replace(WITHOUT_SERVER, **other_groups)
     assert established(WITHOUT_CLIENT, server)[1].negotiated.group is None
@@ -71,9 +71,7 @@ def test_no_group_in_common() -> None:
 
 
 @pytest.mark.parametrize("cookie", [False, True])
-def test_a_client_that_knows_of_no_key_exchange(
-    monkeypatch: pytest.MonkeyPatch, cookie: bool
-) -> None:
+def test_psk_ke_client_without_groups(monkeypatch: pytest.MonkeyPatch, cookie: bool) -> None:
     leaves_out(monkeypatch, ExtensionType.supported_groups, ExtensionType.key_share)
     assert knows_by_key(WITHOUT_CLIENT, replace(WITHOUT_SERVER, require_cookie=cookie))
     error = refused_by_server(WITHOUT_CLIENT, OPEN_SERVER)
@@ -81,7 +79,9 @@ def test_a_client_that_knows_of_no_key_exchange(
 
 
 @pytest.mark.parametrize("left_out", ["supported_groups", "key_share"])
-def test_one_of_the_two_without_the_other(monkeypatch: pytest.MonkeyPatch, left_out: str) -> None:
+def test_psk_ke_client_with_groups_or_key_share_missing(
+    monkeypatch: pytest.MonkeyPatch, left_out: str
+) -> None:
     leaves_out(monkeypatch, ExtensionType[left_out])
     error = refused_by_server(WITHOUT_CLIENT, WITHOUT_SERVER)
     assert error.alert == AlertDescription.missing_extension
@@ -98,7 +98,7 @@ def leaves_out(monkeypatch: pytest.MonkeyPatch, *left_out: ExtensionType) -> Non
     monkeypatch.setattr(client_hello, "client_hello", incomplete)
 
 
-def test_a_session_can_do_without_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_psk_ke_with_a_session(monkeypatch: pytest.MonkeyPatch) -> None:
     server = replace(WITHOUT_SERVER, psks=[])
     client = replace(WITHOUT_CLIENT, psks=[], resumption=True)
     one, other = established(client, server)

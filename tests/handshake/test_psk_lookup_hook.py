@@ -34,7 +34,7 @@ PAGE = ROOT / "docs" / "external-psks.md"
 PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
-async def test_with_keys_only(connect: Connect, make_hook: MakeHook) -> None:
+async def test_psk_lookup_hook_without_certificates(connect: Connect, make_hook: MakeHook) -> None:
     find = make_hook(PSK)
     client, server = await run_handshake(CLIENT, ServerConfig(psks=find), await connect())
     for side in (client, server):
@@ -43,21 +43,25 @@ async def test_with_keys_only(connect: Connect, make_hook: MakeHook) -> None:
     assert find.calls == [(PSK.identity,)]
 
 
-async def test_nobody_is_known(connect: Connect, make_hook: MakeHook) -> None:
+async def test_psk_lookup_hook_that_knows_no_identity(
+    connect: Connect, make_hook: MakeHook
+) -> None:
     find = make_hook(None)
     client, server = await run_handshake(CLIENT, ServerConfig(psks=find), await connect())
     assert server.failed(ProtocolError).alert is Alert.decrypt_error
     assert client.failed(AlertReceived).alert is Alert.decrypt_error
 
 
-async def test_the_key_is_another(connect: Connect, make_hook: MakeHook) -> None:
+async def test_psk_lookup_hook_that_returns_another_key(
+    connect: Connect, make_hook: MakeHook
+) -> None:
     find = make_hook(replace(PSK, key=bytes(32)))
     client, server = await run_handshake(CLIENT, ServerConfig(psks=find), await connect())
     assert server.failed(ProtocolError).alert is Alert.decrypt_error
     assert client.failed(AlertReceived).alert is Alert.decrypt_error
 
 
-async def test_nobody_is_known_and_there_are_certificates(
+async def test_psk_lookup_hook_that_knows_no_identity_with_certificates(
     ca: CA, connect: Connect, make_hook: MakeHook
 ) -> None:
     credentials = ca.issue(NAME)
@@ -75,7 +79,7 @@ async def test_nobody_is_known_and_there_are_certificates(
     ],
     ids=["a fault", "a refusal"],
 )
-async def test_the_look_up_fails(
+async def test_psk_lookup_hook_that_raises(
     connect: Connect,
     make_hook: MakeHook,
     fault: Exception,
@@ -88,7 +92,7 @@ async def test_the_look_up_fails(
     assert client.failed(AlertReceived).alert is alert
 
 
-async def test_cancelled_while_it_waits_it_is_asked_anew() -> None:
+async def test_cancelled_psk_lookup_hook_is_called_again() -> None:
     asked = 0
 
     async def find(_: bytes) -> ExternalPSK:
@@ -123,7 +127,7 @@ def run_blocks(**names: Any) -> dict[str, Any]:
     return names
 
 
-async def test_what_the_page_shows() -> None:
+async def test_psk_example_of_the_documentation() -> None:
     key = bytes(range(32))
     rows = {b"sensor 7": SimpleNamespace(key=key)}
     asked: list[bytes] = []

@@ -52,7 +52,7 @@ def scenario() -> SessionScenario:
 # What resumption is
 
 
-def test_the_second_connection_resumes_the_first(scenario: SessionScenario) -> None:
+def test_second_connection_resumes_the_first(scenario: SessionScenario) -> None:
     first, _ = scenario.connect()
     assert not first.negotiated.resumed
     client, server = scenario.connect()
@@ -69,12 +69,12 @@ def test_the_second_connection_resumes_the_first(scenario: SessionScenario) -> N
     assert binding == first.channel_binding("tls-server-end-point")
 
 
-def test_a_resumed_connection_can_be_resumed(scenario: SessionScenario) -> None:
+def test_resumed_connection_can_be_resumed(scenario: SessionScenario) -> None:
     scenario.connect()
     assert [scenario.resumes() for _ in range(5)] == [True] * 5
 
 
-def test_by_default_too() -> None:
+def test_resumption_by_default() -> None:
     client = ClientConfig(trust=authority.trust)
     server = ServerConfig(credentials=credentials())
     scenario = SessionScenario(Clock(), RecordingSessionStore(), client, server)
@@ -82,13 +82,13 @@ def test_by_default_too() -> None:
 
 
 @pytest.mark.parametrize("suite", [suite.name for suite in CIPHER_SUITES.values()])
-def test_each_suite(scenario: SessionScenario, suite: str) -> None:
+def test_resumption_with_each_suite(scenario: SessionScenario, suite: str) -> None:
     scenario.client = replace(scenario.client, cipher_suites=[suite])
     assert [scenario.resumes() for _ in range(2)] == [False, True]
 
 
 @pytest.mark.parametrize("cookie", [False, True])
-def test_after_a_hello_retry_request(scenario: SessionScenario, cookie: bool) -> None:
+def test_resumption_after_hello_retry_request(scenario: SessionScenario, cookie: bool) -> None:
     scenario.server = replace(
         scenario.server,
         groups=["secp256r1"],
@@ -98,7 +98,7 @@ def test_after_a_hello_retry_request(scenario: SessionScenario, cookie: bool) ->
     assert [scenario.resumes() for _ in range(2)] == [False, True]
 
 
-def test_nobody_shows_a_certificate(scenario: SessionScenario) -> None:
+def test_resumption_sends_no_certificates(scenario: SessionScenario) -> None:
     scenario.server = replace(
         scenario.server, client_auth="optional", client_trust=authority.trust
     )
@@ -117,7 +117,7 @@ def test_nobody_shows_a_certificate(scenario: SessionScenario) -> None:
     ]
 
 
-def test_another_suite_of_the_same_hash_will_do(scenario: SessionScenario) -> None:
+def test_resumption_with_another_suite_of_the_same_hash(scenario: SessionScenario) -> None:
     scenario.server = replace(scenario.server, cipher_suites=[SHA256])
     keys = scenario.server.parameters.ticket_sealer
     scenario.connect()
@@ -131,7 +131,7 @@ def test_another_suite_of_the_same_hash_will_do(scenario: SessionScenario) -> No
 # What keeps a session from being resumed: always a full handshake, never an error
 
 
-def test_a_suite_of_another_hash(scenario: SessionScenario) -> None:
+def test_no_resumption_with_a_suite_of_another_hash(scenario: SessionScenario) -> None:
     scenario.server = replace(scenario.server, cipher_suites=[SHA256])
     keys = scenario.server.parameters.ticket_sealer
     scenario.connect()
@@ -141,7 +141,7 @@ def test_a_suite_of_another_hash(scenario: SessionScenario) -> None:
     assert client.negotiated.cipher_suite == SHA384
 
 
-def test_a_suite_of_another_hash_behind_a_retry_is_not_offered_again(
+def test_session_of_another_hash_is_dropped_after_a_retry(
     scenario: SessionScenario,
 ) -> None:
     scenario.server = replace(scenario.server, cipher_suites=[SHA256])
@@ -153,14 +153,16 @@ def test_a_suite_of_another_hash_behind_a_retry_is_not_offered_again(
     assert offered(client) is None
 
 
-def test_a_suite_that_the_client_no_longer_allows(scenario: SessionScenario) -> None:
+def test_session_of_a_suite_that_is_no_longer_allowed_is_not_offered(
+    scenario: SessionScenario,
+) -> None:
     scenario.server = replace(scenario.server, cipher_suites=[SHA256])
     scenario.connect()
     scenario.client = replace(scenario.client, cipher_suites=[SHA384])
     assert offered(Connection.client(scenario.client, SERVER_NAME)) is None
 
 
-def test_only_the_mode_without_a_key_exchange(
+def test_no_resumption_for_a_client_with_psk_ke_only(
     scenario: SessionScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scenario.connect()
@@ -171,7 +173,7 @@ def test_only_the_mode_without_a_key_exchange(
 @pytest.mark.parametrize(
     ("before", "resumed"), [(MAX_IDENTITIES - 1, True), (MAX_IDENTITIES, False)]
 )
-def test_only_so_many_identities_are_looked_at(
+def test_session_identities_looked_at_are_limited(
     scenario: SessionScenario, monkeypatch: pytest.MonkeyPatch, before: int, resumed: bool
 ) -> None:
     psks_to_offer = client_hello.psks_to_offer
@@ -189,7 +191,7 @@ def test_only_so_many_identities_are_looked_at(
 # What is refused
 
 
-def test_a_wrong_binder(scenario: SessionScenario) -> None:
+def test_wrong_binder_ends_the_handshake(scenario: SessionScenario) -> None:
     scenario.connect()
     session = scenario.session_store.sessions[-1]
     scenario.session_store.sessions.append(replace(session, secret=bytes(32)))
@@ -199,7 +201,9 @@ def test_a_wrong_binder(scenario: SessionScenario) -> None:
     assert error.alert == AlertDescription.decrypt_error
 
 
-def test_a_malformed_offer(scenario: SessionScenario, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_malformed_session_offer_ends_the_handshake(
+    scenario: SessionScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scenario.connect()
 
     def malformed(plain: ClientHello, *_: object) -> ClientHello:
@@ -215,7 +219,7 @@ def test_a_malformed_offer(scenario: SessionScenario, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("instead", "alert"), [("nothing", "missing_extension"), ("another", "illegal_parameter")]
 )
-def test_a_key_that_has_gone_from_the_second_hello(
+def test_selected_session_missing_from_the_second_client_hello(
     scenario: SessionScenario, monkeypatch: pytest.MonkeyPatch, instead: str, alert: str
 ) -> None:
     scenario.connect()
@@ -235,7 +239,7 @@ def test_a_key_that_has_gone_from_the_second_hello(
 
 
 @pytest.mark.parametrize("index", [1, 2**16 - 1])
-def test_a_server_that_chooses_what_was_not_offered(
+def test_server_that_selects_an_index_that_was_not_offered(
     scenario: SessionScenario, monkeypatch: pytest.MonkeyPatch, index: int
 ) -> None:
     scenario.connect()
@@ -246,7 +250,7 @@ def test_a_server_that_chooses_what_was_not_offered(
     assert failure_of(client.do_handshake).alert == AlertDescription.illegal_parameter
 
 
-def test_a_server_that_resumes_with_another_hash(
+def test_server_that_resumes_with_another_hash_is_rejected(
     scenario: SessionScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scenario.server = replace(scenario.server, cipher_suites=[SHA256])
@@ -263,7 +267,7 @@ def test_a_server_that_resumes_with_another_hash(
     assert failure_of(client.do_handshake).alert == AlertDescription.illegal_parameter
 
 
-def test_a_server_that_resumes_what_nobody_offered(
+def test_server_that_resumes_without_an_offer_is_rejected(
     scenario: SessionScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resumes_with(monkeypatch, 0x1301)
@@ -276,7 +280,7 @@ def test_a_server_that_resumes_what_nobody_offered(
 # Stores
 
 
-def test_secrets_show_nowhere(scenario: SessionScenario) -> None:
+def test_resumption_secrets_are_in_no_repr(scenario: SessionScenario) -> None:
     scenario.connect()
     session = scenario.session_store.sessions[-1]
     client, server = scenario.connect()

@@ -45,7 +45,7 @@ def scenario() -> SessionScenario:
     return new_scenario()
 
 
-def test_a_server_of_another_name(scenario: SessionScenario) -> None:
+def test_session_is_not_offered_to_another_name(scenario: SessionScenario) -> None:
     both = authority.issue(SERVER_NAME, "other.example")
     scenario.server = replace(scenario.server, credentials=both)
     scenario.connect()
@@ -60,7 +60,7 @@ def test_a_server_of_another_name(scenario: SessionScenario) -> None:
     assert not client.negotiated.resumed
 
 
-def test_another_port(scenario: SessionScenario) -> None:
+def test_session_is_not_offered_to_another_port(scenario: SessionScenario) -> None:
     for port in (-1, 0, 2**16):
         with pytest.raises(ConfigError, match=str(port)):
             Connection.client(scenario.client, SERVER_NAME, server_port=port)
@@ -80,7 +80,7 @@ def test_another_port(scenario: SessionScenario) -> None:
     assert offered(Connection.client(scenario.client, SERVER_NAME, server_port=443)) is not None
 
 
-def test_another_certificate_of_the_server(scenario: SessionScenario) -> None:
+def test_ticket_of_another_server_certificate_is_rejected(scenario: SessionScenario) -> None:
     scenario.connect()
     renewed = authority.issue(SERVER_NAME)
     scenario.server = replace(
@@ -90,7 +90,7 @@ def test_another_certificate_of_the_server(scenario: SessionScenario) -> None:
     assert scenario.resumes()
 
 
-def test_one_virtual_host_does_not_open_tickets_of_another(scenario: SessionScenario) -> None:
+def test_ticket_of_another_virtual_host_is_rejected(scenario: SessionScenario) -> None:
     keys = TicketKeys(clock=scenario.clock)
     hosts = {
         name: replace(
@@ -111,7 +111,9 @@ def test_one_virtual_host_does_not_open_tickets_of_another(scenario: SessionScen
 
 
 @pytest.mark.parametrize("change", ["mode", "trust"])
-def test_another_way_of_judging_clients(scenario: SessionScenario, change: str) -> None:
+def test_ticket_of_another_client_auth_policy_is_rejected(
+    scenario: SessionScenario, change: str
+) -> None:
     keys = scenario.server.parameters.ticket_sealer
     scenario.client = replace(scenario.client, credentials=authority.issue("client.example"))
     scenario.server = replace(
@@ -126,14 +128,14 @@ def test_another_way_of_judging_clients(scenario: SessionScenario, change: str) 
     assert not scenario.resumes()
 
 
-def test_another_context_of_the_client(scenario: SessionScenario) -> None:
+def test_session_of_another_session_context_is_not_offered(scenario: SessionScenario) -> None:
     scenario.connect()
     scenario.client = replace(scenario.client, session_context=b"other")
     assert offered(Connection.client(scenario.client, SERVER_NAME)) is None
     assert scenario.session_store.asked[-1] == (SERVER_NAME, None, b"other")
 
 
-def test_under_another_trust_the_server_is_verified_again() -> None:
+def test_session_of_another_trust_is_not_offered() -> None:
     client = ClientConfig(trust=authority.trust)
     scenario = SessionScenario(
         Clock(), RecordingSessionStore(), client, ServerConfig(credentials=credentials())
@@ -146,7 +148,7 @@ def test_under_another_trust_the_server_is_verified_again() -> None:
     assert error.alert == AlertDescription.unknown_ca
 
 
-def test_an_expired_certificate_of_the_server(scenario: SessionScenario) -> None:
+def test_session_ends_with_the_servers_certificate(scenario: SessionScenario) -> None:
     now = scenario.clock.now
     short = authority.issue(SERVER_NAME, not_after=now + datetime.timedelta(seconds=60))
     scenario.server = replace(scenario.server, credentials=short)
@@ -158,7 +160,7 @@ def test_an_expired_certificate_of_the_server(scenario: SessionScenario) -> None
     assert error.alert == AlertDescription.certificate_expired
 
 
-def test_the_clients_certificate_survives_until_it_expires(scenario: SessionScenario) -> None:
+def test_resumed_client_certificate_until_it_expires(scenario: SessionScenario) -> None:
     now = scenario.clock.now
     short = authority.issue("client.example", not_after=now + datetime.timedelta(seconds=60))
     scenario.client = replace(scenario.client, credentials=short)
@@ -176,7 +178,7 @@ def test_the_clients_certificate_survives_until_it_expires(scenario: SessionScen
     assert error.alert == AlertDescription.certificate_expired
 
 
-def test_a_client_with_a_new_certificate_is_not_held_to_its_old_one(
+def test_ticket_ends_with_the_clients_certificate(
     scenario: SessionScenario,
 ) -> None:
     now = scenario.clock.now
@@ -194,7 +196,7 @@ def test_a_client_with_a_new_certificate_is_not_held_to_its_old_one(
     assert server.negotiated.peer_certificates == renewed.chain
 
 
-def test_the_server_judges_a_resuming_client_again(scenario: SessionScenario) -> None:
+def test_verify_is_called_for_a_resuming_client(scenario: SessionScenario) -> None:
     judged: list[Peer] = []
 
     def verify(peer: Peer) -> None:
@@ -215,7 +217,7 @@ def test_the_server_judges_a_resuming_client_again(scenario: SessionScenario) ->
     assert [peer.resumed for peer in judged] == [False, True, True]
 
 
-def test_a_client_judges_a_resuming_server_again_if_it_is_told_to(
+def test_verify_on_resumption_calls_verify(
     scenario: SessionScenario,
 ) -> None:
     judged: list[Peer] = []
@@ -238,7 +240,7 @@ def test_a_client_judges_a_resuming_server_again_if_it_is_told_to(
     assert len({(peer.certificates, peer.server_name, peer.path) for peer in judged}) == 1
 
 
-def test_a_client_verifies_a_resuming_server_again_if_it_is_told_to(
+def test_verify_on_resumption_verifies_the_chain(
     scenario: SessionScenario,
 ) -> None:
     scenario.connect()
@@ -248,7 +250,7 @@ def test_a_client_verifies_a_resuming_server_again_if_it_is_told_to(
     assert error.alert == AlertDescription.unknown_ca
 
 
-def test_no_ocsp_response_is_missed_where_none_can_be(scenario: SessionScenario) -> None:
+def test_check_stapled_ocsp_on_resumption(scenario: SessionScenario) -> None:
     scenario.client = replace(
         scenario.client, credentials=authority.issue("client.example"), verify_on_resumption=True
     )
@@ -265,7 +267,7 @@ def test_no_ocsp_response_is_missed_where_none_can_be(scenario: SessionScenario)
     assert scenario.resumes()
 
 
-def test_no_chain_of_resumptions_outlives_the_week(scenario: SessionScenario) -> None:
+def test_resumptions_end_a_week_after_authentication(scenario: SessionScenario) -> None:
     scenario.server = replace(
         scenario.server, ticket_keys=TicketKeys(lifetime=WEEK, clock=scenario.clock)
     )

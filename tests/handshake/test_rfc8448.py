@@ -124,14 +124,14 @@ def steps() -> list[Any]:
     ]
 
 
-def test_nothing_is_left_out() -> None:
+def test_rfc8448_every_trace_is_replayed() -> None:
     assert sorted(rfc8448()) == sorted((*KEYS, *REPLAYED))
     assert {n: len(rfc8448()[n].steps) for n in REPLAYED} == {3: 55, 4: 60, 5: 54, 6: 52, 7: 51}
     assert len(steps()) == 55 + 60 + 54 + 52 + 51
 
 
 @pytest.mark.parametrize(("section", "step"), steps())
-def test_step(section: Section, step: Step) -> None:
+def test_rfc8448_step(section: Section, step: Step) -> None:
     replay = run(section.number, step.actor)
     fields = section.resolve(step).fields
     what = step.what
@@ -197,7 +197,7 @@ def check_secret_of_the_ticket(fields: dict[str, bytes], replay: Replay) -> None
 
 
 @pytest.mark.parametrize("number", REPLAYED)
-def test_both_sides_computed_nothing_else(number: int) -> None:
+def test_rfc8448_no_other_secrets_were_derived(number: int) -> None:
     """What one side derives the other does too, and all of it stands in the RFC."""
     client, server = run(number, "client"), run(number, "server")
     of_tickets = {made for made in client.hmacs if b"tls13 resumption" in made[1]}
@@ -208,7 +208,7 @@ def test_both_sides_computed_nothing_else(number: int) -> None:
         assert any(value and output.startswith(value) for value in outputs)
 
 
-def test_the_private_key_is_the_servers() -> None:
+def test_rfc8448_private_key_fits_the_certificate() -> None:
     (step,) = rfc8448()[2].steps
     value = {name: int.from_bytes(octets) for name, octets in step.fields.items()}
     key = rsa.RSAPrivateNumbers(

@@ -51,7 +51,7 @@ def answer(server: Connection, hello: ClientHello, changes: Mapping[ExtensionTyp
     server.receive_data(plain(encode_message(replace(hello, extensions=extensions))))
 
 
-def test_a_new_key_share_for_a_group_of_the_first() -> None:
+def test_second_client_hello_with_a_new_key_of_the_same_group() -> None:
     """A JDK generates new keys when a HelloRetryRequest asks for a cookie alone."""
     first = offered_by_a_client()
     server, retry = retried(first)
@@ -61,7 +61,7 @@ def test_a_new_key_share_for_a_group_of_the_first() -> None:
     assert server.do_handshake() is Want.WRITE
 
 
-def test_a_key_share_for_a_group_that_the_first_had_none_of() -> None:
+def test_second_client_hello_with_a_key_of_a_new_group_is_rejected() -> None:
     first = offered_by_a_client()
     server, retry = retried(first)
     answer(server, first, {E.key_share: key_share(P256), E.cookie: retry.extensions[E.cookie]})
@@ -71,7 +71,7 @@ def test_a_key_share_for_a_group_that_the_first_had_none_of() -> None:
 
 
 @pytest.mark.parametrize("in_first", [True, False])
-def test_another_encrypted_client_hello(in_first: bool) -> None:
+def test_second_client_hello_with_another_encrypted_client_hello(in_first: bool) -> None:
     """wolfSSL, NSS and OpenSSL with an ECHConfigList make a new one, or leave it out."""
     first = offered_by_a_client()
     with_ech = replace(first, extensions={**first.extensions, E.encrypted_client_hello: b"first"})

@@ -49,35 +49,35 @@ async def chosen(ca: CA, candidates: list[Credentials], schemes: list[str] | Non
     return leaves.index(client.settled().peer_certificates[0])
 
 
-async def test_by_name(ca: CA) -> None:
+async def test_server_credentials_selected_by_name(ca: CA) -> None:
     exact, wild, other = ca.issue(NAME), ca.issue("*.example"), ca.issue("other.example")
     assert await chosen(ca, [other, wild, exact]) == 2
     assert await chosen(ca, [other, wild]) == 1
     assert await chosen(ca, [other, ca.issue("a.example", NAME.upper())]) == 1
 
 
-async def test_without_a_match_the_first(ca: CA) -> None:
+async def test_server_credentials_without_a_match_are_the_first(ca: CA) -> None:
     assert await chosen(ca, [ca.issue("one.example"), ca.issue("two.example")]) == 0
 
 
 @pytest.mark.parametrize("name", ["*.test.example", "*.le", "other.test.example", "example"])
-async def test_what_a_name_does_not_match(ca: CA, name: str) -> None:
+async def test_server_credentials_names_that_do_not_match(ca: CA, name: str) -> None:
     assert await chosen(ca, [ca.issue("first.example"), ca.issue(name)]) == 0
 
 
-async def test_by_signature_scheme(ca: CA) -> None:
+async def test_server_credentials_selected_by_signature_scheme(ca: CA) -> None:
     pair = [ca.issue(NAME, key_type="RSA-2048"), ca.issue(NAME)]
     assert await chosen(ca, pair, RSA) == 0
     assert await chosen(ca, pair, ECDSA) == 1
     assert await chosen(ca, pair) == 0, "the server's preference"
 
 
-async def test_a_wildcard_where_the_exact_name_has_no_fitting_key(ca: CA) -> None:
+async def test_server_credentials_wildcard_if_the_exact_names_key_does_not_fit(ca: CA) -> None:
     pair = [ca.issue(NAME), ca.issue("*.example", key_type="RSA-2048")]
     assert await chosen(ca, pair, RSA) == 1
 
 
-async def test_not_another_name_for_the_sake_of_the_scheme(ca: CA) -> None:
+async def test_server_credentials_name_goes_before_the_scheme(ca: CA) -> None:
     pair = [ca.issue(NAME), ca.issue("other.example", key_type="RSA-2048")]
     client, server = await run_handshake(
         ClientConfig(trust=ca.trust, signature_schemes=RSA),
@@ -88,7 +88,7 @@ async def test_not_another_name_for_the_sake_of_the_scheme(ca: CA) -> None:
     assert "ecdsa_secp256r1_sha256" in str(server.failed(NegotiationError))
 
 
-async def test_a_client_without_a_name_gets_the_first(ca: CA) -> None:
+async def test_server_credentials_without_server_name_are_the_first(ca: CA) -> None:
     leaves = [ca.issue("127.0.0.2"), ca.issue("127.0.0.1", NAME)]
     transports = await over_memory()
     client = TLSStream(
@@ -105,7 +105,7 @@ async def test_a_client_without_a_name_gets_the_first(ca: CA) -> None:
 # As a hook decides
 
 
-async def test_gives_credentials(
+async def test_select_credentials_returns_credentials(
     ca: CA, client_config: ClientConfig, connect: Connect, make_hook: MakeHook
 ) -> None:
     credentials = ca.issue(NAME)
@@ -123,7 +123,7 @@ async def test_gives_credentials(
     assert request.ja4.startswith("t13d")
 
 
-async def test_gives_several(
+async def test_select_credentials_returns_several(
     ca: CA, client_config: ClientConfig, connect: Connect, make_hook: MakeHook
 ) -> None:
     several = [ca.issue("other.example"), ca.issue(NAME)]
@@ -132,7 +132,7 @@ async def test_gives_several(
     assert client.settled().peer_certificates == several[1].chain
 
 
-async def test_gives_another_config(
+async def test_select_credentials_returns_a_config(
     ca: CA, client_config: ClientConfig, connect: Connect, make_hook: MakeHook
 ) -> None:
     other = ServerConfig(
@@ -160,7 +160,7 @@ async def test_gives_another_config(
         (NegotiationError("not you", Alert.access_denied), Alert.access_denied),
     ],
 )
-async def test_refuses(
+async def test_select_credentials_returns_none(
     client_config: ClientConfig,
     connect: Connect,
     make_hook: MakeHook,
@@ -173,7 +173,9 @@ async def test_refuses(
     assert server.failed(NegotiationError).alert is alert
 
 
-async def test_raises(client_config: ClientConfig, connect: Connect, make_hook: MakeHook) -> None:
+async def test_select_credentials_raises(
+    client_config: ClientConfig, connect: Connect, make_hook: MakeHook
+) -> None:
     fault = LookupError("the database is away")
     server_config = ServerConfig(select_credentials=make_hook(fault))
     client, server = await run_handshake(client_config, server_config, await connect())
@@ -182,7 +184,7 @@ async def test_raises(client_config: ClientConfig, connect: Connect, make_hook: 
 
 
 @pytest.mark.parametrize("nonsense", [True, b"", "test.example", [], (None,), ...], ids=repr)
-async def test_gives_nonsense(
+async def test_select_credentials_with_a_wrong_result(
     client_config: ClientConfig, connect: Connect, make_hook: MakeHook, nonsense: object
 ) -> None:
     server_config = ServerConfig(select_credentials=make_hook(nonsense))
@@ -191,7 +193,7 @@ async def test_gives_nonsense(
     assert "select_credentials gave" in str(server.failed(InternalError))
 
 
-async def test_gives_a_config_that_would_ask_again(
+async def test_select_credentials_returns_a_config_with_the_same_hook(
     client_config: ClientConfig, make_hook: MakeHook
 ) -> None:
     hook = make_hook(None)
@@ -202,7 +204,7 @@ async def test_gives_a_config_that_would_ask_again(
     assert "again" in str(server.failed(InternalError))
 
 
-async def test_what_another_connection_reports_is_not_a_refusal(
+async def test_select_credentials_raises_an_error_of_another_connection(
     client_config: ClientConfig, make_hook: MakeHook
 ) -> None:
     fault = AlertReceived("the policy server refused us", Alert.access_denied)
@@ -212,7 +214,7 @@ async def test_what_another_connection_reports_is_not_a_refusal(
     assert server.failed(InternalError).__cause__ is fault
 
 
-async def test_asked_once_for_two_client_hellos(
+async def test_select_credentials_is_called_once_after_a_retry(
     ca: CA, client_config: ClientConfig, make_hook: MakeHook
 ) -> None:
     hook = make_hook(ca.issue(NAME))
@@ -224,7 +226,7 @@ async def test_asked_once_for_two_client_hellos(
     assert len(hook.calls) == 1
 
 
-def test_needs_one_of_the_two(ca: CA) -> None:
+def test_credentials_or_select_credentials_are_required(ca: CA) -> None:
     with pytest.raises(ConfigError, match="select_credentials"):
         ServerConfig()
     with pytest.raises(ConfigError, match="select_credentials"):
@@ -238,7 +240,7 @@ def test_needs_one_of_the_two(ca: CA) -> None:
 # While it waits
 
 
-async def test_cancelled_before_anything_was_sent_it_is_asked_anew(
+async def test_cancelled_select_credentials_is_called_again(
     ca: CA, client_config: ClientConfig
 ) -> None:
     credentials = ca.issue(NAME)
@@ -266,7 +268,9 @@ async def test_cancelled_before_anything_was_sent_it_is_asked_anew(
     assert client.negotiated.peer_certificates == credentials.chain
 
 
-async def test_given_up_by_timeout(ca: CA, client_config: ClientConfig, connect: Connect) -> None:
+async def test_select_credentials_timeout(
+    ca: CA, client_config: ClientConfig, connect: Connect
+) -> None:
     async def select(_: ClientHello) -> Credentials:
         await trio.sleep_forever()
         raise AssertionError

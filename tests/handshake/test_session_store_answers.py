@@ -66,7 +66,7 @@ def answered(engine: Connection, question: object) -> None:
     engine.answer(run(awaitable))
 
 
-def test_a_store_that_answers_later(scenario: SessionScenario) -> None:
+def test_async_session_store_of_the_engine(scenario: SessionScenario) -> None:
     scenario.client = replace(scenario.client, session_store=SlowStore(scenario.session_store))
     for resumed in (False, True):
         client, server = connections(scenario.client, scenario.server)
@@ -84,7 +84,9 @@ def test_a_store_that_answers_later(scenario: SessionScenario) -> None:
     assert len(scenario.session_store.sessions) == 3
 
 
-def test_asks_anew_where_nobody_waited_for_the_answer(scenario: SessionScenario) -> None:
+def test_session_store_is_asked_again_after_a_cancelled_question(
+    scenario: SessionScenario,
+) -> None:
     scenario.client = replace(scenario.client, session_store=SlowStore(scenario.session_store))
     client, server = connections(scenario.client, scenario.server)
     for _ in range(2):
@@ -125,14 +127,14 @@ class BrokenStore(RecordingSessionStore):
         raise OSError("disk full")
 
 
-def test_a_store_that_gives_something_else(scenario: SessionScenario) -> None:
+def test_session_store_with_a_wrong_result(scenario: SessionScenario) -> None:
     scenario.client = replace(scenario.client, session_store=BadStore())
     error = failure_of(Connection.client(scenario.client, SERVER_NAME).do_handshake)
     assert isinstance(error, InternalError)
     assert "not a session" not in str(error)
 
 
-def test_a_store_that_fails_ends_the_connection(scenario: SessionScenario) -> None:
+def test_failing_session_store_ends_the_connection(scenario: SessionScenario) -> None:
     store: SessionStore = BrokenStore()
     scenario.client = replace(scenario.client, session_store=store)
     client, server = connections(scenario.client, scenario.server)

@@ -47,7 +47,7 @@ async def met(
     return await run_handshake(config, server_config, await connect())
 
 
-async def test_asked_for_one_and_given_two(
+async def test_session_store_hook_is_called(
     ca: CA, server_config: ServerConfig, connect: Connect, make_hook: MakeHook
 ) -> None:
     take, put = make_hook(None), make_hook(None)
@@ -60,7 +60,7 @@ async def test_asked_for_one_and_given_two(
 
 
 @pytest.mark.parametrize("outcome", [OSError("the cache is away"), b"session", True], ids=repr)
-async def test_taking_fails(
+async def test_session_store_hook_take_raises(
     ca: CA, server_config: ServerConfig, connect: Connect, make_hook: MakeHook, outcome: object
 ) -> None:
     client, server = await met(ca, server_config, connect, make_hook(outcome), make_hook(None))
@@ -69,7 +69,7 @@ async def test_taking_fails(
     assert server.failed(AlertReceived).alert is Alert.internal_error
 
 
-async def test_taking_refuses(
+async def test_session_store_hook_take_rejects(
     ca: CA, server_config: ServerConfig, connect: Connect, make_hook: MakeHook
 ) -> None:
     refusal = NegotiationError("not without a session", Alert.access_denied)
@@ -78,7 +78,7 @@ async def test_taking_refuses(
     assert server.failed(AlertReceived).alert is Alert.access_denied
 
 
-async def test_keeping_fails(
+async def test_session_store_hook_put_raises(
     ca: CA, server_config: ServerConfig, connect: Connect, make_hook: MakeHook
 ) -> None:
     """With the first thing that is received: the tickets come with it."""

@@ -28,7 +28,7 @@ async def seen(client: ClientConfig, server: ServerConfig) -> Peer:
     return peers[0]
 
 
-async def test_for_a_client_that_asks(ca: CA, stamped: Credentials) -> None:
+async def test_timestamps_for_a_client_that_asks(ca: CA, stamped: Credentials) -> None:
     peer = await seen(
         ClientConfig(trust=ca.trust, timestamps=True),
         ServerConfig(credentials=stamped.stapling(b"response")),
@@ -37,19 +37,19 @@ async def test_for_a_client_that_asks(ca: CA, stamped: Credentials) -> None:
     assert peer.ocsp_response == b"response"
 
 
-async def test_for_no_other(ca: CA, stamped: Credentials) -> None:
+async def test_timestamps_for_no_other_client(ca: CA, stamped: Credentials) -> None:
     peer = await seen(ClientConfig(trust=ca.trust), ServerConfig(credentials=stamped))
     assert peer.timestamps == ()
 
 
-async def test_from_a_server_that_has_none(ca: CA) -> None:
+async def test_timestamps_of_a_server_without_any(ca: CA) -> None:
     peer = await seen(
         ClientConfig(trust=ca.trust, timestamps=True), ServerConfig(credentials=ca.issue(NAME))
     )
     assert peer.timestamps == ()
 
 
-async def test_an_ocsp_response_can_be_declined(ca: CA, stamped: Credentials) -> None:
+async def test_ocsp_response_can_be_declined(ca: CA, stamped: Credentials) -> None:
     peer = await seen(
         ClientConfig(trust=ca.trust, ocsp_stapling=False),
         ServerConfig(credentials=stamped.stapling(b"response")),
@@ -58,7 +58,7 @@ async def test_an_ocsp_response_can_be_declined(ca: CA, stamped: Credentials) ->
 
 
 @pytest.mark.parametrize("timestamps", [(b"",), (b"a", b""), (bytes(2**16 - 4),)], ids=len)
-def test_what_no_extension_could_hold(ca: CA, timestamps: tuple[bytes, ...]) -> None:
+def test_timestamps_that_are_too_long_are_rejected(ca: CA, timestamps: tuple[bytes, ...]) -> None:
     credentials = ca.issue(NAME)
     with pytest.raises(ConfigError):
         credentials.with_timestamps(timestamps)

@@ -56,9 +56,7 @@ FAULTS = pytest.mark.parametrize(
 
 
 @pytest.mark.parametrize("key_type", ["P-256", "P-521", "ed25519", "RSA-2048"])
-async def test_a_server_s_signer(
-    ca: CA, connect: Connect, make_hook: MakeHook, key_type: str
-) -> None:
+async def test_server_signer(ca: CA, connect: Connect, make_hook: MakeHook, key_type: str) -> None:
     hook = make_hook(None)
     credentials = ca.issue(NAME, key_type=key_type)
     config = ServerConfig(credentials=hooked(credentials, hook))
@@ -72,7 +70,7 @@ async def test_a_server_s_signer(
 
 
 @FAULTS
-async def test_a_server_s_signer_that_fails(
+async def test_failing_server_signer(
     ca: CA, connect: Connect, make_hook: MakeHook, outcome: object
 ) -> None:
     config = ServerConfig(credentials=hooked(ca.issue(NAME), make_hook(outcome)))
@@ -82,7 +80,7 @@ async def test_a_server_s_signer_that_fails(
     assert client.failed(AlertReceived).alert is Alert.internal_error
 
 
-async def test_a_server_s_signer_with_another_key(
+async def test_server_signer_with_another_key(
     ca: CA, connect: Connect, make_hook: MakeHook
 ) -> None:
     config = ServerConfig(credentials=hooked(ca.issue(NAME), make_hook(b"x" * 70)))
@@ -96,7 +94,7 @@ def asking(ca: CA) -> ServerConfig:
     return ServerConfig(credentials=ca.issue(NAME), client_auth="required", client_trust=ca.trust)
 
 
-async def test_a_client_s_signer(
+async def test_client_signer(
     ca: CA, asking: ServerConfig, connect: Connect, make_hook: MakeHook
 ) -> None:
     hook = make_hook(None)
@@ -110,7 +108,7 @@ async def test_a_client_s_signer(
 
 
 @FAULTS
-async def test_a_client_s_signer_that_fails(
+async def test_failing_client_signer(
     ca: CA, asking: ServerConfig, connect: Connect, make_hook: MakeHook, outcome: object
 ) -> None:
     own = hooked(ca.issue("client.example"), make_hook(outcome))
@@ -121,7 +119,7 @@ async def test_a_client_s_signer_that_fails(
     assert server.failed(AlertReceived).alert is Alert.internal_error
 
 
-async def test_a_client_s_signer_with_another_key(
+async def test_client_signer_with_another_key(
     ca: CA, asking: ServerConfig, connect: Connect, make_hook: MakeHook
 ) -> None:
     own = hooked(ca.issue("client.example"), make_hook(b"x" * 70))
@@ -131,7 +129,7 @@ async def test_a_client_s_signer_with_another_key(
     assert server.failed(ProtocolError).alert is Alert.decrypt_error
 
 
-async def test_a_refusal_of_a_signer_s_names_its_alert(
+async def test_signer_selects_the_alert(
     ca: CA, asking: ServerConfig, connect: Connect, make_hook: MakeHook
 ) -> None:
     refusal = CertificateError("the token is locked", Alert.access_denied)
@@ -141,7 +139,7 @@ async def test_a_refusal_of_a_signer_s_names_its_alert(
     assert client.failed(AlertReceived).alert is Alert.access_denied
 
 
-def test_a_signer_that_cannot_sign_for_the_certificate(ca: CA, make_hook: MakeHook) -> None:
+def test_signer_without_a_scheme_for_the_certificate(ca: CA, make_hook: MakeHook) -> None:
     one, other = ca.issue(NAME), ca.issue(NAME, key_type="ed25519")
     signer = hooked(one, make_hook(None)).signer
     with pytest.raises(ConfigError, match="ecdsa_secp256r1_sha256"):

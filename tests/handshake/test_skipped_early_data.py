@@ -54,7 +54,7 @@ def offers_early_data(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("offers_early_data")
 @pytest.mark.parametrize("retried", [False, True])
-def test_early_data_that_is_skipped(retried: bool) -> None:
+def test_skipped_early_data_is_limited(retried: bool) -> None:
     """Which a server does that has no use for it: RFC 9846 4.3.10."""
     for length, refused in [(MAX_SKIPPED_EARLY_DATA, False), (MAX_SKIPPED_EARLY_DATA + 1, True)]:
         client, server = connections(CLIENT, replace(SERVER, require_cookie=retried))
@@ -74,7 +74,7 @@ def test_early_data_that_is_skipped(retried: bool) -> None:
 
 
 @pytest.mark.usefixtures("offers_early_data")
-def test_skipped_records_that_are_empty() -> None:
+def test_skipped_empty_records_are_limited() -> None:
     for count, refused in [(MAX_SKIPPED_EARLY_DATA, False), (MAX_SKIPPED_EARLY_DATA + 1, True)]:
         client, server = connections()
         client.do_handshake()
@@ -94,7 +94,7 @@ def go_on(connection: Connection) -> None:
 RETRYING = replace(SERVER, groups=["P-256"])
 
 
-def test_a_whole_record_of_early_data_is_skipped_before_a_second_hello() -> None:
+def test_skipped_early_data_in_a_record_of_full_length() -> None:
     # RFC 9846 5.2: it may be longer than what comes in the clear; 4.3.10: it is dropped.
     client, server = connections(replace(CLIENT, groups=["x25519", "P-256"]), RETRYING)
     first = sent_hello(client)
@@ -110,7 +110,7 @@ def test_a_whole_record_of_early_data_is_skipped_before_a_second_hello() -> None
 EARLY_DATA = plain(b"\0" * 100, ContentType.application_data)
 
 
-def test_early_data_is_skipped_until_the_second_client_hello_begins() -> None:
+def test_skipped_early_data_ends_with_the_second_client_hello() -> None:
     # RFC 9846 4.3.10 and 5.1: no other record stands between the pieces of a message.
     server = connections(CLIENT, replace(SERVER, groups=["P-256"]))[1]
     first = hello_with_early_data()
@@ -128,7 +128,7 @@ def test_early_data_is_skipped_until_the_second_client_hello_begins() -> None:
 @pytest.mark.parametrize(
     ("length", "too_much"), [(MAX_SKIPPED_EARLY_DATA, False), (MAX_SKIPPED_EARLY_DATA + 1, True)]
 )
-def test_the_early_data_that_is_skipped_is_bounded(length: int, too_much: bool) -> None:
+def test_skipped_early_data_after_a_retry_is_limited(length: int, too_much: bool) -> None:
     server = connections(CLIENT, replace(SERVER, groups=["P-256"]))[1]
     server.receive_data(plain(encode_message(hello_with_early_data())))
     server.do_handshake()

@@ -43,7 +43,7 @@ def scenario() -> SessionScenario:
     return new_scenario()
 
 
-def test_tickets_leave_with_the_first_data_and_not_before(scenario: SessionScenario) -> None:
+def test_tickets_are_sent_with_the_first_data(scenario: SessionScenario) -> None:
     client, server = connections(scenario.client, scenario.server)
     shake_hands(client, server)
     assert not server.pending_output()
@@ -59,9 +59,7 @@ def test_tickets_leave_with_the_first_data_and_not_before(scenario: SessionScena
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 16])
-def test_as_many_as_were_asked_for_each_with_a_key_of_its_own(
-    scenario: SessionScenario, count: int
-) -> None:
+def test_tickets_argument_and_a_psk_for_each(scenario: SessionScenario, count: int) -> None:
     scenario.server = replace(scenario.server, tickets=count)
     scenario.connect()
     assert len(scenario.session_store.sessions) == count
@@ -71,12 +69,12 @@ def test_as_many_as_were_asked_for_each_with_a_key_of_its_own(
 
 
 @pytest.mark.parametrize("count", [-1, 17])
-def test_not_more_than_makes_sense(scenario: SessionScenario, count: int) -> None:
+def test_tickets_argument_out_of_range_is_rejected(scenario: SessionScenario, count: int) -> None:
     with pytest.raises(ValueError, match="tickets"):
         replace(scenario.server, tickets=count)
 
 
-def test_none_for_a_client_that_cannot_use_them(scenario: SessionScenario) -> None:
+def test_no_tickets_for_a_client_without_psk_dhe_ke(scenario: SessionScenario) -> None:
     scenario.client = ClientConfig(trust=authority.trust, resumption=False)
     client, server = connections(scenario.client, scenario.server)
     shake_hands(client, server)
@@ -85,7 +83,7 @@ def test_none_for_a_client_that_cannot_use_them(scenario: SessionScenario) -> No
     assert len(record) == 5 + 1 + 1 + 16
 
 
-def test_none_that_would_be_too_long_for_its_field(scenario: SessionScenario) -> None:
+def test_no_ticket_longer_than_its_field(scenario: SessionScenario) -> None:
     huge = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), bytes(2**16))
     client = authority.issue("client.example", extensions=[(huge, False)])
     scenario.client = replace(scenario.client, credentials=client)
@@ -97,7 +95,7 @@ def test_none_that_would_be_too_long_for_its_field(scenario: SessionScenario) ->
 
 
 @pytest.mark.parametrize(("over", "is_offered"), [(0, True), (1, False)])
-def test_a_ticket_that_leaves_no_room_is_not_offered(
+def test_ticket_without_room_in_the_client_hello_is_not_offered(
     scenario: SessionScenario, over: int, is_offered: bool
 ) -> None:
     """Beside it there is room for as many keys from outside as there can be, however long."""
@@ -113,14 +111,14 @@ def test_a_ticket_that_leaves_no_room_is_not_offered(
     assert len(psks.identities) == 2 * 4 + is_offered
 
 
-def test_each_is_used_once(scenario: SessionScenario) -> None:
+def test_ticket_is_used_once(scenario: SessionScenario) -> None:
     scenario.connect()
     used = {scenario.session_store.sessions[-1].ticket}
     scenario.connect()
     assert used.isdisjoint(session.ticket for session in scenario.session_store.sessions)
 
 
-def test_the_age_is_hidden_and_right(scenario: SessionScenario) -> None:
+def test_obfuscated_ticket_age(scenario: SessionScenario) -> None:
     scenario.connect()
     session = scenario.session_store.sessions[-1]
     scenario.clock.forward(1.5)
@@ -131,7 +129,7 @@ def test_the_age_is_hidden_and_right(scenario: SessionScenario) -> None:
     assert (age - session.ticket_age_add) % 2**32 == 1500
 
 
-def test_a_lifetime_of_nothing_and_one_of_too_much(scenario: SessionScenario) -> None:
+def test_ticket_lifetime_of_zero_and_beyond_a_week(scenario: SessionScenario) -> None:
     client, server = scenario.connect()
     scenario.session_store.sessions.clear()
     deliver(client, server, NewSessionTicket(0, 0, b"", b"ticket", {}))
@@ -142,20 +140,20 @@ def test_a_lifetime_of_nothing_and_one_of_too_much(scenario: SessionScenario) ->
     assert [session.lifetime for session in scenario.session_store.sessions] == [WEEK]
 
 
-def test_an_extension_that_no_ticket_has(scenario: SessionScenario) -> None:
+def test_ticket_with_a_forbidden_extension_is_rejected(scenario: SessionScenario) -> None:
     client, server = scenario.connect()
     wrong: dict[int, bytes] = {ExtensionType.key_share: b""}
     deliver(client, server, NewSessionTicket(1, 0, b"", b"ticket", wrong))
     assert failure_of(client.read).alert == AlertDescription.illegal_parameter
 
 
-def test_an_extension_that_nobody_knows_is_ignored(scenario: SessionScenario) -> None:
+def test_ticket_with_an_unknown_extension_is_accepted(scenario: SessionScenario) -> None:
     client, server = scenario.connect()
     deliver(client, server, NewSessionTicket(1, 0, b"", b"ticket", {0xFAFA: b"grease"}))
     assert client.read() is Want.READ
 
 
-def test_a_ticket_that_was_cut_or_altered(scenario: SessionScenario) -> None:
+def test_altered_ticket_is_rejected(scenario: SessionScenario) -> None:
     scenario.connect()
     [*_, session] = scenario.session_store.sessions
     for ticket in (
@@ -172,7 +170,7 @@ def test_a_ticket_that_was_cut_or_altered(scenario: SessionScenario) -> None:
     assert scenario.resumes()
 
 
-def test_a_ticket_of_retired_keys(scenario: SessionScenario) -> None:
+def test_ticket_under_removed_keys_is_rejected(scenario: SessionScenario) -> None:
     scenario.connect()
     scenario.server = replace(scenario.server, ticket_keys=TicketKeys(clock=scenario.clock))
     assert not scenario.resumes()
@@ -183,7 +181,7 @@ def in_a_new_form(session: resumption_server.ServerSession) -> bytes:
     return b"\2 what nobody here can read"
 
 
-def test_a_ticket_of_another_version(
+def test_ticket_of_another_form_version_is_rejected(
     scenario: SessionScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sealed under keys that are shared, but in a form that this version does not know."""
@@ -197,7 +195,7 @@ def test_a_ticket_of_another_version(
     assert scenario.resumes()
 
 
-def test_a_ticket_under_rotated_keys(scenario: SessionScenario) -> None:
+def test_ticket_under_rotated_keys(scenario: SessionScenario) -> None:
     keys = TicketKeys([bytes(32)], clock=scenario.clock)
     scenario.server = replace(scenario.server, ticket_keys=keys)
     scenario.connect()
@@ -207,7 +205,7 @@ def test_a_ticket_under_rotated_keys(scenario: SessionScenario) -> None:
     assert not scenario.resumes()
 
 
-def test_a_ticket_that_has_expired_for_the_server(scenario: SessionScenario) -> None:
+def test_expired_ticket_is_rejected_by_the_server(scenario: SessionScenario) -> None:
     keys = TicketKeys([bytes(32)], lifetime=100, clock=scenario.clock)
     scenario.server = replace(scenario.server, ticket_keys=keys)
     scenario.connect()
@@ -222,7 +220,7 @@ def test_a_ticket_that_has_expired_for_the_server(scenario: SessionScenario) -> 
     assert not scenario.resumes()
 
 
-def test_a_ticket_that_has_expired_for_the_client_is_not_offered(
+def test_expired_ticket_is_not_offered_by_the_client(
     scenario: SessionScenario,
 ) -> None:
     scenario.server = replace(
@@ -233,7 +231,7 @@ def test_a_ticket_that_has_expired_for_the_client_is_not_offered(
     assert offered(Connection.client(scenario.client, SERVER_NAME)) is None
 
 
-def test_a_ticket_from_the_future(scenario: SessionScenario) -> None:
+def test_ticket_from_the_future(scenario: SessionScenario) -> None:
     scenario.connect()
     session = scenario.session_store.sessions[-1]
     scenario.server = replace(

@@ -66,7 +66,7 @@ def answering(ca: CA, client_config: ClientConfig) -> ClientConfig:
 # A client's
 
 
-async def test_the_client_may_add_to_it(
+async def test_verify_of_a_client_adds_checks(
     ca: CA,
     client_config: ClientConfig,
     server_config: ServerConfig,
@@ -89,7 +89,7 @@ async def test_the_client_may_add_to_it(
     assert peer.at.tzinfo is not None
 
 
-async def test_the_client_may_refuse(
+async def test_verify_of_a_client_rejects(
     client_config: ClientConfig,
     server_config: ServerConfig,
     connect: Connect,
@@ -102,7 +102,7 @@ async def test_the_client_may_refuse(
     assert server.failed(AlertReceived).alert is Alert.access_denied
 
 
-async def test_the_client_s_hook_may_fail(
+async def test_verify_of_a_client_raises(
     client_config: ClientConfig,
     server_config: ServerConfig,
     connect: Connect,
@@ -116,7 +116,7 @@ async def test_the_client_s_hook_may_fail(
 
 
 @pytest.mark.parametrize("answer", [True, False, "yes", b""], ids=repr)
-async def test_only_nothing_trusts(
+async def test_verify_must_return_none(
     client_config: ClientConfig,
     server_config: ServerConfig,
     connect: Connect,
@@ -129,7 +129,7 @@ async def test_only_nothing_trusts(
     assert server.failed(AlertReceived).alert is Alert.internal_error
 
 
-async def test_not_asked_about_what_is_refused_anyway(
+async def test_verify_is_not_called_after_a_builtin_rejection(
     client_config: ClientConfig, server_config: ServerConfig, make_hook: MakeHook
 ) -> None:
     hook = make_hook(None)
@@ -139,7 +139,7 @@ async def test_not_asked_about_what_is_refused_anyway(
     assert hook.calls == []
 
 
-async def test_several_in_order(
+async def test_verify_with_several_hooks_in_order(
     client_config: ClientConfig, server_config: ServerConfig, make_hook: MakeHook
 ) -> None:
     first, second = make_hook(None), make_hook(CertificateError("no"))
@@ -150,7 +150,7 @@ async def test_several_in_order(
     assert [len(hook.calls) for hook in (first, second, third)] == [1, 1, 0]
 
 
-async def test_the_client_may_replace_it(
+async def test_verify_replaces_builtin_of_a_client(
     server_config: ServerConfig, connect: Connect, make_hook: MakeHook
 ) -> None:
     hook = make_hook(None)
@@ -163,7 +163,7 @@ async def test_the_client_may_replace_it(
     assert peer.path == ()
 
 
-async def test_what_replaces_it_may_take_over_its_verdict(server_config: ServerConfig) -> None:
+async def test_verify_that_replaces_the_builtin_may_call_it(server_config: ServerConfig) -> None:
     def verify(peer: Peer) -> None:
         if peer.error is not None:
             raise peer.error
@@ -174,7 +174,7 @@ async def test_what_replaces_it_may_take_over_its_verdict(server_config: ServerC
     assert server.failed(AlertReceived).alert is Alert.unknown_ca
 
 
-async def test_asked_also_where_nothing_is_verified(
+async def test_verify_is_called_with_insecure_skip_verification(
     server_config: ServerConfig, make_hook: MakeHook
 ) -> None:
     hook = make_hook(None)
@@ -186,7 +186,7 @@ async def test_asked_also_where_nothing_is_verified(
     assert peer.path == ()
 
 
-def test_what_makes_no_sense(server_config: ServerConfig) -> None:
+def test_verify_arguments_that_contradict_each_other(server_config: ServerConfig) -> None:
     with pytest.raises(ConfigError, match="verify_replaces_builtin"):
         ClientConfig(verify_replaces_builtin=True)
     with pytest.raises(ConfigError, match="pass a function that is called with the Peer"):
@@ -195,7 +195,7 @@ def test_what_makes_no_sense(server_config: ServerConfig) -> None:
         replace(server_config, client_auth="required", verify=pin_spki(PIN))
 
 
-async def test_cancelled(client_config: ClientConfig, server_config: ServerConfig) -> None:
+async def test_verify_cancelled(client_config: ClientConfig, server_config: ServerConfig) -> None:
     cancelled = trio.Event()
 
     async def verify(_: Peer) -> None:
@@ -218,7 +218,7 @@ async def test_cancelled(client_config: ClientConfig, server_config: ServerConfi
 # A server's
 
 
-async def test_the_server_may_add_to_it(
+async def test_verify_of_a_server_adds_checks(
     ca: CA,
     answering: ClientConfig,
     asking: ServerConfig,
@@ -243,7 +243,7 @@ async def test_the_server_may_add_to_it(
         (True, Alert.internal_error),
     ],
 )
-async def test_the_server_may_refuse_or_fail(
+async def test_verify_of_a_server_rejects_or_raises(
     answering: ClientConfig,
     asking: ServerConfig,
     connect: Connect,
@@ -260,7 +260,7 @@ async def test_the_server_may_refuse_or_fail(
     assert outcome in (error, error.__cause__, True)
 
 
-async def test_the_server_may_replace_it(
+async def test_verify_replaces_builtin_of_a_server(
     answering: ClientConfig, server_config: ServerConfig, make_hook: MakeHook
 ) -> None:
     hook = make_hook(None)
@@ -274,7 +274,7 @@ async def test_the_server_may_replace_it(
     assert peer.error.alert is Alert.unknown_ca
 
 
-async def test_nobody_is_asked_about_a_client_without_a_certificate(
+async def test_verify_is_not_called_without_a_client_certificate(
     client_config: ClientConfig, asking: ServerConfig, make_hook: MakeHook
 ) -> None:
     hook = make_hook(None)
@@ -287,7 +287,9 @@ async def test_nobody_is_asked_about_a_client_without_a_certificate(
 # Pins
 
 
-async def test_pins(ca: CA, client_config: ClientConfig, server_config: ServerConfig) -> None:
+async def test_pinned_public_keys(
+    ca: CA, client_config: ClientConfig, server_config: ServerConfig
+) -> None:
     leaf = server_config.parameters.candidates[0].chain[0]
     other = spki_pin(CA().certificate)
 
@@ -307,7 +309,7 @@ async def test_pins(ca: CA, client_config: ClientConfig, server_config: ServerCo
     assert not await meets(other)
 
 
-async def test_without_verification_only_the_peer_s_own_key_counts(
+async def test_pinned_public_key_must_be_the_leafs_without_verification(
     server_config: ServerConfig,
 ) -> None:
     ca = CA()
@@ -324,17 +326,17 @@ async def test_without_verification_only_the_peer_s_own_key_counts(
 @pytest.mark.parametrize(
     "pin", ["", "sha256//", "sha256//AAAA", "A" * 43 + "=", "sha1//" + "A" * 43 + "=", "sha256//!"]
 )
-def test_what_is_no_pin(pin: str) -> None:
+def test_malformed_pin_is_rejected(pin: str) -> None:
     with pytest.raises(ConfigError, match="is no pin"):
         pin_spki(pin)
 
 
-def test_no_pin_at_all() -> None:
+def test_empty_pins_are_rejected() -> None:
     with pytest.raises(ConfigError, match="nobody"):
         pin_spki()
 
 
-def test_the_pin_is_the_one_that_others_know() -> None:
+def test_pin_equals_openssls() -> None:
     """As ``openssl x509 -pubkey | openssl pkey -pubin -outform der | openssl dgst -sha256``."""
     certificate = TrustStore.from_pem(CERTIFICATE).certificates[0]
     assert spki_pin(certificate) == PIN

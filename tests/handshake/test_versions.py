@@ -25,7 +25,7 @@ from trio_tlsx.record.protection import HEADER_LENGTH as RECORD_HEADER_LENGTH
 
 
 @pytest.mark.parametrize("legacy_version", [0x0303, 0x0304, 0x0400])
-def test_without_supported_versions_nobody_asks_for_tls_1_3(legacy_version: int) -> None:
+def test_client_hello_without_supported_versions_is_rejected(legacy_version: int) -> None:
     # RFC 9846 4.3.1
     hello = hello_with_early_data()
     extensions = dict(hello.extensions)
@@ -36,7 +36,7 @@ def test_without_supported_versions_nobody_asks_for_tls_1_3(legacy_version: int)
     assert failure_of(server.do_handshake).alert is AlertDescription.protocol_version
 
 
-def test_supported_versions_may_not_be_empty() -> None:
+def test_empty_supported_versions_is_rejected() -> None:
     hello = hello_with_early_data()
     extensions = {**hello.extensions, ExtensionType.supported_versions: b""}
     server = connections()[1]
@@ -45,7 +45,7 @@ def test_supported_versions_may_not_be_empty() -> None:
 
 
 @pytest.mark.parametrize("legacy_version", [0x0300, 0x0302, 0x0304])
-def test_a_client_hello_has_the_legacy_version_of_tls_1_2(legacy_version: int) -> None:
+def test_client_hello_with_another_legacy_version_is_rejected(legacy_version: int) -> None:
     # RFC 9846 4.2.2
     client, server = connections()
     give(server, replace(sent_hello(client), legacy_version=legacy_version))
@@ -53,7 +53,7 @@ def test_a_client_hello_has_the_legacy_version_of_tls_1_2(legacy_version: int) -
 
 
 @pytest.mark.parametrize("legacy_version", [0x0300, 0x0304])
-def test_a_server_hello_has_the_legacy_version_of_tls_1_2(legacy_version: int) -> None:
+def test_server_hello_with_another_legacy_version_is_rejected(legacy_version: int) -> None:
     # RFC 9846 4.2.3
     client, server = connections()
     client.do_handshake()

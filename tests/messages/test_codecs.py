@@ -70,7 +70,7 @@ message_types = pytest.mark.parametrize("message_type", MESSAGES, ids=lambda m: 
 quick = settings(deadline=None, max_examples=30)
 
 
-def test_every_message_is_here() -> None:
+def test_every_message_type_has_an_example() -> None:
     without_class = {HandshakeType.message_hash}
     assert {m.handshake_type for m in MESSAGES} == set(HandshakeType) - without_class
 
@@ -78,7 +78,9 @@ def test_every_message_is_here() -> None:
 @message_types
 @quick
 @given(data=st.data())
-def test_messages_are_read_back(message_type: type[Message], data: st.DataObject) -> None:
+def test_messages_decode_to_what_was_encoded(
+    message_type: type[Message], data: st.DataObject
+) -> None:
     message = data.draw(MESSAGES[message_type])
     octets = encode_message(message)
     assert octets[0] == message.handshake_type
@@ -89,7 +91,7 @@ def test_messages_are_read_back(message_type: type[Message], data: st.DataObject
 @message_types
 @quick
 @given(data=st.data())
-def test_damaged_messages_are_refused_or_mean_what_they_say(
+def test_damaged_messages_are_rejected_or_encode_to_the_same_octets(
     message_type: type[Message], data: st.DataObject
 ) -> None:
     """Whatever is accepted is written again as it was: no octet goes by without a meaning."""
@@ -106,7 +108,7 @@ def test_damaged_messages_are_refused_or_mean_what_they_say(
 @message_types
 @quick
 @given(data=st.data())
-def test_messages_may_not_be_longer_or_shorter(
+def test_messages_of_a_wrong_length_are_rejected(
     message_type: type[Message], data: st.DataObject
 ) -> None:
     if message_type is Finished:
@@ -211,7 +213,7 @@ CODECS = {
 codecs = pytest.mark.parametrize("name", CODECS)
 
 
-def test_every_codec_is_here() -> None:
+def test_every_extension_codec_has_an_example() -> None:
     decoders = {name for name in vars(ext) if name.startswith("decode_")} - {"decode_extensions"}
     assert decoders == {f"decode_{name}" for name in CODECS}
 
@@ -219,7 +221,7 @@ def test_every_codec_is_here() -> None:
 @codecs
 @quick
 @given(data=st.data())
-def test_extensions_are_read_back(name: str, data: st.DataObject) -> None:
+def test_extensions_decode_to_what_was_encoded(name: str, data: st.DataObject) -> None:
     codec = CODECS[name]
     value = data.draw(codec.values)
     assert codec.decode(codec.encode(value)) == value
@@ -228,7 +230,7 @@ def test_extensions_are_read_back(name: str, data: st.DataObject) -> None:
 @codecs
 @quick
 @given(data=st.data())
-def test_damaged_extensions_are_refused_or_mean_what_they_say(
+def test_damaged_extensions_are_rejected_or_encode_to_the_same_octets(
     name: str, data: st.DataObject
 ) -> None:
     codec = CODECS[name]
@@ -243,7 +245,7 @@ def test_damaged_extensions_are_refused_or_mean_what_they_say(
 @codecs
 @quick
 @given(data=st.data())
-def test_extensions_may_not_be_longer_or_shorter(name: str, data: st.DataObject) -> None:
+def test_extensions_of_a_wrong_length_are_rejected(name: str, data: st.DataObject) -> None:
     codec = CODECS[name]
     octets = codec.encode(data.draw(codec.values))
     with pytest.raises(ProtocolError):
@@ -254,7 +256,7 @@ def test_extensions_may_not_be_longer_or_shorter(name: str, data: st.DataObject)
 
 @given(extension_blocks)
 @quick
-def test_extension_blocks_are_read_back_in_order(extensions: dict[int, bytes]) -> None:
+def test_extension_blocks_keep_their_order(extensions: dict[int, bytes]) -> None:
     block = ext.encode_extensions(extensions)
     assert int.from_bytes(block[:2]) == len(block) - 2
     decoded = ext.decode_extensions(block[2:], "ClientHello")
@@ -263,7 +265,7 @@ def test_extension_blocks_are_read_back_in_order(extensions: dict[int, bytes]) -
 
 @given(extension_blocks, uint16s, short, short)
 @quick
-def test_no_extension_comes_twice(
+def test_duplicate_extensions_are_rejected(
     extensions: dict[int, bytes], code: int, one: bytes, other: bytes
 ) -> None:
     twice = [*((c, b) for c, b in extensions.items() if c != code), (code, one), (code, other)]
@@ -272,7 +274,7 @@ def test_no_extension_comes_twice(
         ext.decode_extensions(block, "ClientHello")
 
 
-def test_what_does_not_fit_is_not_written() -> None:
+def test_vectors_that_are_too_long_are_not_encoded() -> None:
     """A length that its field cannot hold is never cut down to one that it can."""
     for write, length in ((codec.opaque8, 2**8), (codec.opaque16, 2**16), (codec.opaque24, 2**24)):
         with pytest.raises(OverflowError):

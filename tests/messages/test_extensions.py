@@ -40,7 +40,7 @@ REQUESTS = {
 
 
 @pytest.mark.parametrize(("place", "bodies"), REQUESTS.items(), ids=str)
-def test_a_malformed_request_is_refused(
+def test_malformed_extensions_of_a_request_are_rejected(
     place: tuple[Context, ExtensionType], bodies: tuple[str, ...]
 ) -> None:
     context, extension = place
@@ -52,7 +52,7 @@ def test_a_malformed_request_is_refused(
         assert refusal.value.alert is AlertDescription.decode_error
 
 
-def test_a_ticket_has_only_extensions_of_tickets() -> None:
+def test_ticket_with_an_extension_of_another_message_is_rejected() -> None:
     # RFC 9846 4.3
     client, server = established()
     ticket = NewSessionTicket(1, 2, b"n", b"t", {ExtensionType.key_share: b"\0\x1d"})

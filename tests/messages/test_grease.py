@@ -55,13 +55,13 @@ def seen(client: ClientConfig) -> ClientHello:
     return hellos[0]
 
 
-def test_there_are_sixteen() -> None:
+def test_sixteen_grease_values_are_reserved() -> None:
     assert sorted(GREASE)[:2] == [0x0A0A, 0x1A1A]
     assert len(GREASE) == 16
     assert max(GREASE) == 0xFAFA
 
 
-def test_in_each_list_of_a_client_hello(client: ClientConfig) -> None:
+def test_grease_is_in_each_list_of_a_client_hello(client: ClientConfig) -> None:
     hello = seen(client)
     shares = ext.decode_key_shares(hello.extensions[E.key_share])
     lists = (
@@ -80,17 +80,19 @@ def test_in_each_list_of_a_client_hello(client: ClientConfig) -> None:
     assert set(shares) & GREASE == set(hello.groups) & GREASE
 
 
-def test_not_unless_it_is_wanted(client: ClientConfig) -> None:
+def test_grease_is_off_by_default(client: ClientConfig) -> None:
     hello = seen(replace(client, grease=False))
     assert not is_greased((*hello.cipher_suites, *hello.groups, *hello.extensions))
 
 
-def test_other_values_each_time(client: ClientConfig) -> None:
+def test_grease_values_differ_between_connections(client: ClientConfig) -> None:
     assert len({tuple(seen(client).extensions) for _ in range(20)}) > 1
 
 
 @pytest.mark.parametrize("cookie", [False, True])
-def test_resumption_after_a_retry(client: ClientConfig, *, cookie: bool) -> None:
+def test_grease_with_resumption_after_hello_retry_request(
+    client: ClientConfig, *, cookie: bool
+) -> None:
     server = replace(SERVER, groups=["secp256r1"], require_cookie=cookie, grease=True)
     for resumed in (False, True):
         ours, theirs = established(client, server)
@@ -99,7 +101,7 @@ def test_resumption_after_a_retry(client: ClientConfig, *, cookie: bool) -> None
         assert read_all(ours) == b"hello"
 
 
-def test_in_a_request_and_in_tickets(
+def test_grease_is_in_certificate_requests_and_tickets(
     client: ClientConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     requests: list[CertificateRequest] = []
@@ -125,7 +127,9 @@ def test_in_a_request_and_in_tickets(
     assert all(is_greased(ticket.extensions) for ticket in tickets)
 
 
-def test_an_answer_is_refused(client: ClientConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answer_with_a_grease_value_is_rejected(
+    client: ClientConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """RFC 8701 3.2: although the ClientHello holds it."""
 
     def answer(hs: Any, terms: Any, hello: Any) -> Any:
@@ -139,7 +143,7 @@ def test_an_answer_is_refused(client: ClientConfig, monkeypatch: pytest.MonkeyPa
     assert error.alert is AlertDescription.unsupported_extension
 
 
-def test_no_context_takes_an_answer() -> None:
+def test_grease_extension_in_any_answer_is_rejected() -> None:
     for context in (Context.SH, Context.HRR, Context.EE, Context.CT):
         with pytest.raises(ProtocolError):
             check_context({0x0A0A: b""}, context, {0x0A0A})

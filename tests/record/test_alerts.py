@@ -32,7 +32,7 @@ A, C = AlertDescription, ContentType
     [a for a in A if a not in (A.close_notify, A.user_canceled)],
     ids=lambda a: a.name,
 )
-def test_every_alert_is_understood(description: AlertDescription, level: int) -> None:
+def test_every_alert_ends_the_connection(description: AlertDescription, level: int) -> None:
     """All but two end the connection, whatever level they claim (RFC 9846 6)."""
     client, server = established()
     outgoing(client).alert(level, description)
@@ -44,7 +44,7 @@ def test_every_alert_is_understood(description: AlertDescription, level: int) ->
     assert not server.data_to_send()
 
 
-def test_an_unknown_alert_is_an_error_too() -> None:
+def test_unknown_alert_ends_the_connection() -> None:
     client, server = established()
     outgoing(client).alert(WARNING, 200)
     carry(client, server)
@@ -54,7 +54,7 @@ def test_an_unknown_alert_is_an_error_too() -> None:
     assert "200" in str(error)
 
 
-def test_close_notify_may_claim_to_be_fatal() -> None:
+def test_close_notify_of_level_fatal_is_a_clean_end() -> None:
     client, server = established()
     outgoing(client).alert(FATAL, A.close_notify)
     carry(client, server)
@@ -73,7 +73,7 @@ def test_user_canceled_and_close_notify_after_the_handshake_are_a_clean_end() ->
         assert read_all(one) == b"the other direction goes on"
 
 
-def test_a_server_understands_a_client_that_has_no_keys_yet() -> None:
+def test_plaintext_alert_of_a_client_without_keys_is_accepted() -> None:
     """Until the first record that it can open: from then on the client has keys."""
     client, server = connections()
     client.do_handshake()
@@ -85,7 +85,7 @@ def test_a_server_understands_a_client_that_has_no_keys_yet() -> None:
     assert flight
 
 
-def test_user_canceled_in_a_row() -> None:
+def test_user_canceled_alerts_in_a_row_are_limited() -> None:
     user_canceled = plain(bytes((1, A.user_canceled)), ContentType.alert)
     close_notify = plain(bytes((1, A.close_notify)), ContentType.alert)
     _, server = connections()
@@ -96,7 +96,7 @@ def test_user_canceled_in_a_row() -> None:
     assert alert_of(server.do_handshake) is A.unexpected_message
 
 
-def test_data_may_follow_user_canceled() -> None:
+def test_application_data_after_user_canceled_is_accepted() -> None:
     # RFC 9846 6.1: user_canceled says nothing by itself.
     client, server = established()
     for _ in range(2):
@@ -106,7 +106,7 @@ def test_data_may_follow_user_canceled() -> None:
 
 
 @pytest.mark.parametrize("alert", [AlertDescription.close_notify, AlertDescription.user_canceled])
-def test_nothing_ends_in_the_middle_of_a_message(alert: AlertDescription) -> None:
+def test_alert_inside_a_handshake_message_is_rejected(alert: AlertDescription) -> None:
     # RFC 9846 5.1
     client, server = established()
     client.receive_data(sealed(server, b"\x04\0\0\x20", ContentType.handshake))

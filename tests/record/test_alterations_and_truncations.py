@@ -209,14 +209,14 @@ def altered(stream: bytes, position: int, mask: int) -> bytes:
 
 
 @pytest.mark.parametrize(("scenario", "role"), SIDES)
-def test_recordings_can_be_played(scenario: str, role: str) -> None:
+def test_unaltered_recording_is_accepted(scenario: str, role: str) -> None:
     """Unaltered they give a good connection, so that what is tested below is the alteration."""
     outcome = play(new_connection(scenario, OTHER[role]), recording(scenario, role).stream)
     assert outcome == Outcome(finished=True, data=SAID[role], closed=True)
 
 
 @pytest.mark.parametrize(("scenario", "role"), SIDES)
-def test_every_alteration_is_noticed(scenario: str, role: str) -> None:
+def test_every_altered_octet_is_rejected(scenario: str, role: str) -> None:
     recorded = recording(scenario, role)
     for position, mask in recorded.alterations(EVERY_BIT if scenario == "1-rtt" else MASKS):
         stream = altered(recorded.stream, position, mask)
@@ -231,7 +231,7 @@ def test_every_alteration_is_noticed(scenario: str, role: str) -> None:
 
 
 @pytest.mark.parametrize(("scenario", "role"), SIDES)
-def test_every_truncation_is_noticed(scenario: str, role: str) -> None:
+def test_truncation_at_every_octet_is_reported(scenario: str, role: str) -> None:
     recorded = recording(scenario, role)
     for length in range(len(recorded.stream)):
         outcome = play(new_connection(scenario, OTHER[role]), recorded.stream[:length])
@@ -242,7 +242,7 @@ def test_every_truncation_is_noticed(scenario: str, role: str) -> None:
 
 
 @pytest.mark.parametrize(("scenario", "role"), SIDES)
-def test_byte_by_byte(scenario: str, role: str) -> None:
+def test_recording_delivered_octet_by_octet_is_accepted(scenario: str, role: str) -> None:
     """Until the transport ends, what is missing is waited for; once it is there, all is well."""
     recorded = recording(scenario, role)
     connection = new_connection(scenario, OTHER[role])
@@ -281,7 +281,7 @@ def alter_message(sender: Connection, position: int, mask: int, patch: pytest.Mo
 # it one day.
 @pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 @pytest.mark.parametrize("role", ["client", "server"])
-def test_every_alteration_below_the_seal_is_noticed(role: str) -> None:
+def test_every_altered_octet_inside_a_record_is_rejected(role: str) -> None:
     """The AEAD has nothing to say against these: signatures and Finished have to."""
     config = SCENARIOS["client-auth"]
     length = 0

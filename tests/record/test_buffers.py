@@ -96,7 +96,7 @@ def deliver(one: Connection, other: Connection) -> bytes:
 # The pool
 
 
-def test_an_idle_connection_holds_no_buffer(ledger: Ledger) -> None:
+def test_idle_connection_holds_no_pool_buffer(ledger: Ledger) -> None:
     client, server = connections()
     for _ in range(3):
         for one, other in ((client, server), (server, client)):
@@ -112,7 +112,7 @@ def test_an_idle_connection_holds_no_buffer(ledger: Ledger) -> None:
     assert ledger.most >= 2
 
 
-def test_half_a_record_waits_elsewhere(ledger: Ledger) -> None:
+def test_partial_record_is_kept_outside_the_pool(ledger: Ledger) -> None:
     client, server = established()
     record = sealed(client, b"data" * 1000)
     room = server.receive_buffer()
@@ -126,7 +126,7 @@ def test_half_a_record_waits_elsewhere(ledger: Ledger) -> None:
     assert not ledger.lent
 
 
-def test_output_stays_until_all_of_it_has_left(ledger: Ledger) -> None:
+def test_output_is_kept_until_all_of_it_is_sent(ledger: Ledger) -> None:
     client, server = established()
     client.write(memoryview(LARGE))
     client.release_buffers()
@@ -139,7 +139,7 @@ def test_output_stays_until_all_of_it_has_left(ledger: Ledger) -> None:
     assert read_all(server) == LARGE
 
 
-def test_connections_never_share_a_buffer(ledger: Ledger) -> None:
+def test_connections_never_share_a_pool_buffer(ledger: Ledger) -> None:
     """Each side of many connections has one in use at once, and all data stays what it was."""
     pairs = [established() for _ in range(buffers.MAX_POOLED + 2)]
     for i, (client, server) in enumerate(pairs):
@@ -164,7 +164,7 @@ def test_connections_never_share_a_buffer(ledger: Ledger) -> None:
     assert not ledger.lent
 
 
-def test_a_failure_gives_buffers_back(ledger: Ledger) -> None:
+def test_failed_connection_returns_its_buffers(ledger: Ledger) -> None:
     client, server = established()
     client.write(memoryview(LARGE))
     stream = bytearray(client.data_to_send())
@@ -180,7 +180,7 @@ def test_a_failure_gives_buffers_back(ledger: Ledger) -> None:
     assert not ledger.lent
 
 
-def test_the_pool_has_a_bound() -> None:
+def test_buffer_pool_is_bounded() -> None:
     pool = Pool(bytearray)
     lent = [pool.borrow() for _ in range(2 * buffers.MAX_POOLED)]
     assert len(set(map(id, lent))) == len(lent)
@@ -190,7 +190,7 @@ def test_the_pool_has_a_bound() -> None:
     assert len(set(map(id, lent)) & set(map(id, again))) == buffers.MAX_POOLED
 
 
-def test_a_driver_never_sees_into_what_was_opened_for_somebody_else() -> None:
+def test_receive_buffer_never_shows_plaintext_of_another_connection() -> None:
     secret = b"for your eyes only! " * 2**10
     client, server = established()
     send(client, server, secret)
@@ -199,7 +199,7 @@ def test_a_driver_never_sees_into_what_was_opened_for_somebody_else() -> None:
     assert not any(secret[:20] in bytes(one.receive_buffer()) for one, _ in others)
 
 
-def test_there_is_always_room_for_what_a_record_lacks() -> None:
+def test_receive_buffer_has_room_for_the_rest_of_a_record() -> None:
     """Whatever is unread, and however little is received at a time."""
     client, server = established()
     client.write(memoryview(LARGE))
@@ -230,7 +230,7 @@ LENGTHS = [0, 1, 15, 16, 17, 255, 1000, 4096, 2**14, 2**14 + 1]
 
 
 @suites
-def test_input_and_output_may_be_the_same_octets(suite: CipherSuite) -> None:
+def test_aead_decrypts_in_place(suite: CipherSuite) -> None:
     """What the record layer seals stands where the sealed record is to be."""
     aead, nonce, header = keyed(suite), os.urandom(12), b"header"
     for length in LENGTHS:
@@ -242,7 +242,7 @@ def test_input_and_output_may_be_the_same_octets(suite: CipherSuite) -> None:
 
 
 @suites
-def test_what_is_not_authentic_is_wiped(suite: CipherSuite) -> None:
+def test_plaintext_is_wiped_if_the_tag_is_wrong(suite: CipherSuite) -> None:
     """After InvalidTag the plaintext is in the output all the same."""
     secret = bytes(suite.hash_length)
     run = memoryview(bytearray(1500 + 2 * RECORD_OVERHEAD))
@@ -256,7 +256,7 @@ def test_what_is_not_authentic_is_wiped(suite: CipherSuite) -> None:
     assert b"\x55" not in bytes(output[1000:])
 
 
-def test_a_connection_that_failed_opens_nothing_more() -> None:
+def test_failed_connection_decrypts_nothing_more() -> None:
     client, server = established()
     bad = bytearray(sealed(client, b"bad"))
     bad[-1] ^= 1
@@ -266,7 +266,7 @@ def test_a_connection_that_failed_opens_nothing_more() -> None:
     assert failure_of(server.read) is error
 
 
-def test_queued_output() -> None:
+def test_queued_output_is_bounded() -> None:
     client, server = established()
     data = memoryview(bytes(3 * MAX_QUEUED))
     assert client.write(data) == BATCH_RECORDS * MAX_PLAINTEXT_LENGTH
@@ -282,14 +282,14 @@ def test_queued_output() -> None:
     assert client.write(data)
 
 
-def test_one_write_seals_a_batch_at_most() -> None:
+def test_one_write_seals_at_most_a_batch() -> None:
     client, _ = established(ClientConfig(trust=authority.trust, groups=["x25519"]))
     outgoing(client).fragment_length = 100
     assert client.write(memoryview(bytes(10**6))) == BATCH_RECORDS * 100
 
 
 @pytest.mark.parametrize("borrowed", [False, True])
-def test_there_is_no_room_for_more_than_fits(borrowed: bool) -> None:
+def test_input_beyond_the_receive_buffer_is_rejected(borrowed: bool) -> None:
     client, server = established()
     record = sealed(server, b"first")
     if borrowed:

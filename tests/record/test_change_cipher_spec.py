@@ -31,7 +31,9 @@ def types_of(output: bytes) -> list[int]:
 
 @pytest.mark.parametrize("retried", [False, True])
 @pytest.mark.parametrize("compatible", [False, True])
-def test_middlebox_compatibility(compatible: bool, retried: bool) -> None:
+def test_middlebox_compatibility_sends_one_change_cipher_spec(
+    compatible: bool, retried: bool
+) -> None:
     """Each side sends one change_cipher_spec, or none at all."""
     client, server = connections(
         replace(CLIENT, middlebox_compatibility=compatible),
@@ -57,14 +59,14 @@ def test_middlebox_compatibility(compatible: bool, retried: bool) -> None:
     assert len(session_id.legacy_session_id) == (32 if compatible else 0)
 
 
-def test_no_change_cipher_spec_after_the_handshake() -> None:
+def test_change_cipher_spec_after_the_handshake_is_rejected() -> None:
     for side in (0, 1):
         pair = established()
         pair[side].receive_data(b"\x14\x03\x03\0\x01\x01")
         assert failure_of(pair[side].read).alert is AlertDescription.unexpected_message
 
 
-def test_no_change_cipher_spec_before_the_first_hello() -> None:
+def test_change_cipher_spec_before_the_client_hello_is_rejected() -> None:
     _, server = connections()
     server.receive_data(b"\x14\x03\x03\0\x01\x01")
     assert failure_of(server.do_handshake).alert is AlertDescription.unexpected_message
@@ -76,7 +78,7 @@ A = AlertDescription
 CHANGE_CIPHER_SPEC = plain(b"\1", ContentType.change_cipher_spec)
 
 
-def test_change_cipher_spec_in_a_row() -> None:
+def test_change_cipher_specs_in_a_row_are_limited() -> None:
     client, server = connections()
     client.do_handshake()
     carry(client, server)

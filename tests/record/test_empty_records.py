@@ -17,7 +17,7 @@ from trio_tlsx.record.receive import MAX_EMPTY_RECORDS
 A = AlertDescription
 
 
-def test_empty_records_in_a_row() -> None:
+def test_empty_records_in_a_row_are_limited() -> None:
     client, server = established()
     for _ in range(3):  # data in between makes them harmless
         for _ in range(MAX_EMPTY_RECORDS):
@@ -30,7 +30,7 @@ def test_empty_records_in_a_row() -> None:
     assert alert_of(server.read) is A.unexpected_message
 
 
-def test_empty_records_in_one_piece() -> None:
+def test_empty_records_received_at_once_are_limited() -> None:
     """A driver that hands over a lot at once is no way around it."""
     client, server = established()
     empty = b"".join(sealed(client, b"") for _ in range(1000))

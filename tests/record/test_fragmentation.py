@@ -150,7 +150,7 @@ def pieces(ciphertext: bytes, lengths: list[int]) -> Iterator[bytes]:
     reads=st.lists(st.none() | st.integers(1, 100) | st.integers(1, 300 * KIB), min_size=1),
     limit=limits,
 )
-def test_any_cut_gives_the_same_plaintext(
+def test_plaintext_is_the_same_however_the_ciphertext_is_cut(
     script: list[Action],
     lengths: list[int],
     ways: list[How],
@@ -185,7 +185,7 @@ def test_any_cut_gives_the_same_plaintext(
 
 @settings(deadline=None, max_examples=40)
 @given(lengths=cuts, fragment=st.integers(1, 2000), client_auth=st.booleans())
-def test_any_cut_of_the_handshake_gives_the_same_connection(
+def test_handshake_is_the_same_however_the_ciphertext_is_cut(
     lengths: list[int], fragment: int, client_auth: bool
 ) -> None:
     """Messages in records of any length, which come in pieces of any length."""

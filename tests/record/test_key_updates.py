@@ -39,7 +39,7 @@ def exchange(client: Connection, server: Connection) -> None:
         assert read_all(other) == b"still here"
 
 
-def test_new_keys_for_one_direction() -> None:
+def test_key_update_for_one_direction() -> None:
     client, server = established()
     ours, theirs = secret(client), secret(server)
     client.update_keys()
@@ -48,7 +48,7 @@ def test_new_keys_for_one_direction() -> None:
     assert secret(server) == theirs
 
 
-def test_new_keys_for_both_directions() -> None:
+def test_key_update_for_both_directions() -> None:
     client, server = established()
     theirs = secret(server)
     client.update_keys(request_peer=True)
@@ -56,7 +56,7 @@ def test_new_keys_for_both_directions() -> None:
     assert secret(server) != theirs
 
 
-def test_data_already_sealed_stays_under_the_old_keys() -> None:
+def test_data_sealed_before_a_key_update_keeps_its_keys() -> None:
     client, server = established()
     client.write(memoryview(b"before "))
     client.update_keys()
@@ -65,7 +65,7 @@ def test_data_already_sealed_stays_under_the_old_keys() -> None:
     assert read_all(server) == b"before after"
 
 
-def test_asks_the_peer_once_until_it_has_answered() -> None:
+def test_key_update_requested_once_until_answered() -> None:
     client, server = established()
     first = secret(server)
     client.update_keys(request_peer=True)
@@ -80,7 +80,7 @@ def test_asks_the_peer_once_until_it_has_answered() -> None:
     assert secret(server) == second
 
 
-def test_asks_again_once_the_peer_has_answered() -> None:
+def test_key_update_requested_again_after_the_answer() -> None:
     client, server = established()
     seen = {secret(server)}
     for _ in range(3):
@@ -90,7 +90,7 @@ def test_asks_again_once_the_peer_has_answered() -> None:
     assert len(seen) == 4
 
 
-def test_one_answer_to_the_requests_that_came_before_it_could_leave() -> None:
+def test_key_update_requests_are_answered_once_while_queued() -> None:
     client, server = established()
     client.update_keys(request_peer=True)
     carry(client, server)
@@ -106,7 +106,7 @@ def test_one_answer_to_the_requests_that_came_before_it_could_leave() -> None:
     exchange(client, server)
 
 
-def test_answers_again_once_the_answer_has_left_though_data_is_still_queued() -> None:
+def test_key_update_answered_again_after_the_first_answer_left() -> None:
     client, server = established()
     client.update_keys(request_peer=True)
     carry(client, server)
@@ -127,7 +127,7 @@ def test_answers_again_once_the_answer_has_left_though_data_is_still_queued() ->
     exchange(client, server)
 
 
-def test_no_answer_behind_our_close_notify() -> None:
+def test_key_update_is_not_answered_after_close_notify() -> None:
     client, server = established()
     server.shutdown()
     server.data_to_send()
@@ -137,14 +137,14 @@ def test_no_answer_behind_our_close_notify() -> None:
     assert not server.pending_output()
 
 
-def test_nothing_is_updated_behind_our_close_notify() -> None:
+def test_no_key_update_after_close_notify() -> None:
     client, _ = established()
     client.shutdown()
     with pytest.raises(RuntimeError, match="close_notify"):
         client.update_keys()
 
 
-def test_requests_that_cross_update_each_side_twice() -> None:
+def test_key_update_requests_that_cross() -> None:
     client, server = established()
     before = secret(client), secret(server)
     client.update_keys(request_peer=True)
@@ -160,7 +160,7 @@ def test_requests_that_cross_update_each_side_twice() -> None:
         assert len(set(generations)) == 3
 
 
-def test_a_flood_is_refused() -> None:
+def test_flood_of_key_updates_is_rejected() -> None:
     client, server = established()
     for _ in range(MAX_KEY_UPDATES):
         client.update_keys()
@@ -178,7 +178,7 @@ def flood(connection: Connection, count: int) -> None:
         connection.update_keys(request_peer=True)
 
 
-def test_our_answers_allow_for_no_more_key_updates() -> None:
+def test_own_answers_allow_for_no_more_key_updates() -> None:
     client, server = established()
     for _ in range(MAX_KEY_UPDATES):
         flood(client, 1)
@@ -239,7 +239,7 @@ def test_an_empty_data_record_allows_for_no_key_update() -> None:
 
 
 @pytest.mark.parametrize("side", ["client", "server"])
-def test_updates_by_itself_after_so_many_bytes(side: str) -> None:
+def test_key_update_after_key_update_bytes(side: str) -> None:
     client, server = established(
         replace(CLIENT, key_update_bytes=INTERVAL), replace(SERVER, key_update_bytes=INTERVAL)
     )
@@ -254,7 +254,7 @@ def test_updates_by_itself_after_so_many_bytes(side: str) -> None:
     assert len(generations) == 4
 
 
-def test_updates_by_itself_before_the_keys_are_worn_out() -> None:
+def test_key_update_before_the_aead_limit() -> None:
     client, server = established()
     limit = sealer(client).suite.records_per_key - KEY_UPDATE_MARGIN
     for connection in (sealer(client), server._incoming._opener):  # pyright: ignore[reportPrivateUsage]
@@ -268,14 +268,14 @@ def test_updates_by_itself_before_the_keys_are_worn_out() -> None:
     assert read_all(server) == b"lastfirst"
 
 
-def test_refuses_to_update_more_often_than_makes_sense() -> None:
+def test_key_update_bytes_that_is_too_small_is_rejected() -> None:
     with pytest.raises(ConfigError, match="key_update_bytes"):
         replace(CLIENT, key_update_bytes=1)
     with pytest.raises(ConfigError, match="key_update_bytes"):
         ServerConfig(credentials=SERVER.credentials, key_update_bytes=0)
 
 
-def test_the_configuration_that_answers_says_when_keys_are_updated() -> None:
+def test_key_update_bytes_of_the_selected_configuration() -> None:
     chosen = replace(SERVER, key_update_bytes=2**14)
     config = ServerConfig(select_credentials=lambda _: chosen, groups=["x25519"])
     client, server = established(CLIENT, config)

@@ -62,7 +62,9 @@ def with_handshake_keys() -> tuple[Connection, Connection]:
         ("client", HandshakeType.server_hello, MAX_SERVER_HELLO_LENGTH),
     ],
 )
-def test_length_of_hellos(role: str, handshake_type: int, limit: int) -> None:
+def test_hello_longer_than_the_limit_is_rejected(
+    role: str, handshake_type: int, limit: int
+) -> None:
     for length, refused in [(limit, False), (limit + 1, True)]:
         client, server = connections()
         client.do_handshake()
@@ -84,7 +86,9 @@ def test_length_of_hellos(role: str, handshake_type: int, limit: int) -> None:
         (77, MAX_MESSAGE_LENGTH),
     ],
 )
-def test_length_of_messages(handshake_type: int, limit: int) -> None:
+def test_handshake_message_longer_than_its_limit_is_rejected(
+    handshake_type: int, limit: int
+) -> None:
     for length, refused in [(limit, False), (limit + 1, True)]:
         client, server = with_handshake_keys()
         header = announced(handshake_type, length)

@@ -83,14 +83,16 @@ either_side = st.sampled_from([CLIENT_SIDE, SERVER_SIDE])
 
 @settings(deadline=None, max_examples=100)
 @given(octets=st.binary(max_size=300), side=either_side)
-def test_random_octets(octets: bytes, side: int) -> None:
+def test_random_octets_raise_only_tls_errors(octets: bytes, side: int) -> None:
     for connection in (connections()[side], halfway(side)[side], established()[side]):
         check_refusal_or_wait(connection, octets)
 
 
 @settings(deadline=None, max_examples=100)
 @given(script=random_records, side=either_side)
-def test_random_records_in_the_clear(script: list[tuple[int, bytes, int]], side: int) -> None:
+def test_random_plaintext_records_raise_only_tls_errors(
+    script: list[tuple[int, bytes, int]], side: int
+) -> None:
     octets = b"".join(plain(content, content_type) for content_type, content, _ in script)
     for connection in (connections()[side], halfway(side)[side], established()[side]):
         check_refusal_or_wait(connection, octets)
@@ -98,7 +100,9 @@ def test_random_records_in_the_clear(script: list[tuple[int, bytes, int]], side:
 
 @settings(deadline=None, max_examples=100)
 @given(script=random_records, side=either_side)
-def test_random_records_that_are_sealed(script: list[tuple[int, bytes, int]], side: int) -> None:
+def test_random_sealed_records_raise_only_tls_errors(
+    script: list[tuple[int, bytes, int]], side: int
+) -> None:
     for pair in (halfway(side), established()):
         octets = b"".join(
             sealed(pair[1 - side], content, content_type, padding)
@@ -109,7 +113,9 @@ def test_random_records_that_are_sealed(script: list[tuple[int, bytes, int]], si
 
 @settings(deadline=None, max_examples=30)
 @given(edits=st.lists(st.tuples(st.integers(0, 10**4), st.binary(max_size=3)), max_size=4))
-def test_random_edits_of_a_client_hello(edits: list[tuple[int, bytes]]) -> None:
+def test_randomly_edited_client_hello_raises_only_tls_errors(
+    edits: list[tuple[int, bytes]],
+) -> None:
     client, server = connections()
     client.do_handshake()
     octets = client.data_to_send()

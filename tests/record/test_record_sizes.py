@@ -43,7 +43,7 @@ A = AlertDescription
 # The length of records
 
 
-def test_length_of_records_in_the_clear() -> None:
+def test_plaintext_record_longer_than_the_limit_is_rejected() -> None:
     for length, refused in [(MAX_PLAINTEXT_LENGTH, False), (MAX_PLAINTEXT_LENGTH + 1, True)]:
         _, server = connections()
         server.receive_data(record_header(ContentType.handshake, length))
@@ -53,7 +53,7 @@ def test_length_of_records_in_the_clear() -> None:
             assert server.do_handshake() is Want.READ
 
 
-def test_length_of_sealed_records() -> None:
+def test_sealed_record_longer_than_the_limit_is_rejected() -> None:
     for length, refused in [(MAX_CIPHERTEXT_LENGTH, False), (MAX_CIPHERTEXT_LENGTH + 1, True)]:
         _, server = established()
         server.receive_data(record_header(ContentType.application_data, length))
@@ -64,7 +64,7 @@ def test_length_of_sealed_records() -> None:
 
 
 @pytest.mark.parametrize("padding", [0, 100])
-def test_length_of_what_is_in_sealed_records(padding: int) -> None:
+def test_sealed_content_longer_than_the_limit_is_rejected(padding: int) -> None:
     for length, refused in [(MAX_PLAINTEXT_LENGTH, False), (MAX_PLAINTEXT_LENGTH + 1, True)]:
         client, server = established()
         data = bytes(length - padding)
@@ -79,7 +79,7 @@ def test_length_of_what_is_in_sealed_records(padding: int) -> None:
 
 @pytest.mark.parametrize("limit", [MIN_RECORD_SIZE_LIMIT, 1000, MAX_INNER_PLAINTEXT_LENGTH])
 @pytest.mark.parametrize("limited", ["client", "server"])
-def test_record_size_limit(limit: int, limited: str) -> None:
+def test_record_size_limit_of_application_data(limit: int, limited: str) -> None:
     """RFC 8449: the peer keeps to it, and is held to it; the other direction has its own."""
     small = {"record_size_limit": limit}
     if limited == "client":
@@ -130,7 +130,7 @@ def test_record_size_limit_of_the_handshake() -> None:
     assert pair[0].do_handshake() is pair[1].do_handshake() is Want.NOTHING
 
 
-def test_record_size_limit_that_nobody_can_keep(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_record_size_limit_below_the_minimum_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     def too_small(*args: object) -> ClientHello:
         made = make(*args)  # pyright: ignore[reportArgumentType]
         limit = (MIN_RECORD_SIZE_LIMIT - 1).to_bytes(2)
@@ -144,7 +144,7 @@ def test_record_size_limit_that_nobody_can_keep(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(("limit", "longest"), [(80, 80), (16_385, 101)])
-def test_max_fragment_size(limit: int, longest: int) -> None:
+def test_max_fragment_size_limits_sent_records(limit: int, longest: int) -> None:
     """Our own wish for what we send; the peer's limit counts if it is lower."""
     client, server = connections(
         replace(CLIENT, record_size_limit=limit), replace(SERVER, max_fragment_size=100)
@@ -169,6 +169,6 @@ def test_max_fragment_size(limit: int, longest: int) -> None:
 
 
 @pytest.mark.parametrize("size", [63, 16_385])
-def test_no_fragment_size_that_nobody_can_keep(size: int) -> None:
+def test_max_fragment_size_out_of_range_is_rejected(size: int) -> None:
     with pytest.raises(ConfigError, match="max_fragment_size"):
         replace(CLIENT, max_fragment_size=size)

@@ -80,7 +80,7 @@ REFUSED: dict[str, tuple[Make, AlertDescription]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_may_not_come_after_the_handshake(case: str) -> None:
+def test_records_rejected_after_the_handshake(case: str) -> None:
     make, alert = REFUSED[case]
     client, server = established()
     server.receive_data(make(client))
@@ -96,7 +96,7 @@ def test_what_may_not_come_after_the_handshake(case: str) -> None:
     assert failure_of(client.read).alert is alert
 
 
-def test_a_message_may_come_in_pieces() -> None:
+def test_handshake_message_split_over_records_is_accepted() -> None:
     client, server = established()
     for octet in TICKET:
         client.receive_data(sealed(server, bytes((octet,)), C.handshake))
@@ -105,19 +105,19 @@ def test_a_message_may_come_in_pieces() -> None:
     assert read_all(client) == b"data"
 
 
-def test_padding_says_nothing() -> None:
+def test_record_padding_is_removed() -> None:
     client, server = established()
     for padding in (0, 1, 100, 10_000):
         server.receive_data(sealed(client, b"zeros at the end\0\0", padding=padding))
         assert read_all(server) == b"zeros at the end\0\0"
 
 
-def test_no_two_records_are_sealed_alike() -> None:
+def test_equal_records_are_sealed_differently() -> None:
     client, _ = established()
     assert sealed(client, b"data") != sealed(client, b"data")
 
 
-def test_keys_of_the_two_directions_differ() -> None:
+def test_keys_of_both_directions_differ() -> None:
     client, server = established()
     client.receive_data(sealed(client, b"back to where it came from"))
     assert failure_of(client.read).alert is A.bad_record_mac
@@ -131,7 +131,7 @@ def test_keys_of_the_two_directions_differ() -> None:
     "octets",
     [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n", b"\x80\x2e\x01\0\x02"],
 )
-def test_what_is_not_tls_is_shown_to_whoever_has_to_find_out(octets: bytes) -> None:
+def test_first_octets_of_a_peer_without_tls_are_in_the_error(octets: bytes) -> None:
     for connection in connections():
         connection.do_handshake()
         connection.data_to_send()

@@ -36,7 +36,7 @@ def name(number: int) -> bytes:
     return number.to_bytes(32)
 
 
-def test_the_first_claim_wins_and_no_other(clock: Clock) -> None:
+def test_anti_replay_accepts_the_first_claim_only(clock: Clock) -> None:
     register = MemoryAntiReplayCache(clock=clock)
     until = clock.now + SPAN
     claims = [register.claim(name(n), clock.now, until) for n in (1, 2, 1, 1, 2, 3)]
@@ -44,7 +44,7 @@ def test_the_first_claim_wins_and_no_other(clock: Clock) -> None:
     assert len(register) == 3
 
 
-def test_it_is_remembered_until_then(clock: Clock) -> None:
+def test_anti_replay_entry_is_remembered_until_its_end(clock: Clock) -> None:
     register = MemoryAntiReplayCache(clock=clock)
     since, until = clock.now, clock.now + SPAN
     assert register.claim(name(1), since, until)
@@ -54,13 +54,13 @@ def test_it_is_remembered_until_then(clock: Clock) -> None:
     assert len(register) == 0
 
 
-def test_what_need_not_be_remembered_is_refused(clock: Clock) -> None:
+def test_anti_replay_entry_that_has_ended_is_rejected(clock: Clock) -> None:
     register = MemoryAntiReplayCache(clock=clock)
     assert not register.claim(name(1), clock.now, clock.now)
     assert len(register) == 0
 
 
-def test_a_clock_that_is_set_back(clock: Clock) -> None:
+def test_anti_replay_with_a_clock_that_is_set_back(clock: Clock) -> None:
     register = MemoryAntiReplayCache(clock=clock)
     since, until = clock.now, clock.now + SPAN
     assert register.claim(name(1), since, until)
@@ -72,14 +72,14 @@ def test_a_clock_that_is_set_back(clock: Clock) -> None:
     assert register.claim(name(3), clock.now, clock.now + SPAN)
 
 
-def test_what_could_have_been_claimed_before_it_was_made(clock: Clock) -> None:
+def test_anti_replay_rejects_tickets_from_before_it_was_made(clock: Clock) -> None:
     before = clock.now - 2 * datetime.timedelta(milliseconds=1)
     register = MemoryAntiReplayCache(clock=clock)
     assert not register.claim(name(1), before, clock.now + SPAN)
     assert register.claim(name(1), clock.now, clock.now + SPAN)
 
 
-def test_ten_times_the_rate_that_it_is_made_for(clock: Clock) -> None:
+def test_anti_replay_rejects_beyond_max_entries(clock: Clock) -> None:
     """It stays as large as it is, refuses what it has no room for, and recovers."""
     rate, seconds = 100, 60
     register = MemoryAntiReplayCache(rate * 30, clock=clock)
@@ -97,7 +97,7 @@ def test_ten_times_the_rate_that_it_is_made_for(clock: Clock) -> None:
     assert len(register) == 1
 
 
-def test_the_rate_that_it_is_made_for(clock: Clock) -> None:
+def test_anti_replay_at_its_intended_rate(clock: Clock) -> None:
     rate = 100
     register = MemoryAntiReplayCache(rate * 30, clock=clock)
     for second in range(100):
@@ -106,7 +106,7 @@ def test_the_rate_that_it_is_made_for(clock: Clock) -> None:
         clock.forward(1)
 
 
-def test_threads_that_share_it(clock: Clock) -> None:
+def test_anti_replay_shared_by_threads(clock: Clock) -> None:
     register = MemoryAntiReplayCache(clock=clock)
     won: list[int] = []
     start = threading.Barrier(8)
@@ -123,7 +123,7 @@ def test_threads_that_share_it(clock: Clock) -> None:
     assert sum(won) == 2000
 
 
-def test_a_process_that_was_forked_off(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_anti_replay_in_a_forked_process(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     register = MemoryAntiReplayCache(clock=clock)
     assert register.claim(name(1), clock.now, clock.now + SPAN)
     other = os.getpid() + 1
@@ -131,12 +131,12 @@ def test_a_process_that_was_forked_off(clock: Clock, monkeypatch: pytest.MonkeyP
     assert not register.claim(name(2), clock.now, clock.now + SPAN)
 
 
-def test_it_needs_some_room() -> None:
+def test_anti_replay_without_room_is_rejected() -> None:
     with pytest.raises(ConfigError, match="room"):
         MemoryAntiReplayCache(0)
 
 
-def test_it_shows_no_names(clock: Clock) -> None:
+def test_anti_replay_repr_shows_no_entries(clock: Clock) -> None:
     register = MemoryAntiReplayCache(clock=clock)
     register.claim(b"n" * 32, clock.now, clock.now + SPAN)
     assert repr(register) == "<MemoryAntiReplayCache, 1 of 65536 entries>"

@@ -43,7 +43,7 @@ def extract(name: HashName, salt: bytes, key: bytes) -> bytes:
 
 @pytest.mark.parametrize(("target", "kdf"), [("SHA256", b"\0\1"), ("SHA384", b"\0\2")])
 @pytest.mark.parametrize("source", ["SHA256", "SHA384"])
-def test_imports_as_the_rfc_has_it(source: HashName, target: HashName, kdf: bytes) -> None:
+def test_imported_psk_equals_rfc_9258(source: HashName, target: HashName, kdf: bytes) -> None:
     key = ExternalPSK(b"identity", b"k" * 40, context=b"from there", hash=source)
     suite = {"SHA256": SHA256, "SHA384": SHA384}[target]
     [imported] = psks_of(key, [suite])
@@ -62,7 +62,7 @@ def test_imports_as_the_rfc_has_it(source: HashName, target: HashName, kdf: byte
     assert psk.binder(imported, b"hello") == extract(target, finished, transcript)
 
 
-def test_the_three_kinds_of_keys_have_binders_of_their_own() -> None:
+def test_binder_labels_of_resumption_external_and_imported_psks() -> None:
     session: Psk[str] = Psk(PSK.identity, 0, SHA256, PSK.key, "session")
     plain: Psk[str] = replace(session, session=None, external=PLAIN)
     imported: Psk[str] = replace(session, session=None, external=PSK)
@@ -70,7 +70,7 @@ def test_the_three_kinds_of_keys_have_binders_of_their_own() -> None:
 
 
 @given(st.binary(min_size=1), st.binary(), st.integers(0, 2**16 - 1), st.integers(0, 2**16 - 1))
-def test_reads_the_identities_that_it_writes(
+def test_imported_identity_decodes_to_what_was_encoded(
     name: bytes, context: bytes, protocol: int, kdf: int
 ) -> None:
     identity = ImportedIdentity(name, context, protocol, kdf)
@@ -81,12 +81,12 @@ def test_reads_the_identities_that_it_writes(
 
 
 @given(st.binary())
-def test_what_is_read_is_written_alike(octets: bytes) -> None:
+def test_imported_identity_encodes_to_what_was_decoded(octets: bytes) -> None:
     identity = ImportedIdentity.decode(octets)
     assert identity is None or identity.encode() == octets
 
 
-def test_one_imported_key_for_each_hash_of_the_suites() -> None:
+def test_one_imported_psk_for_each_hash() -> None:
     assert [each.suite.hash for each in psks_of(PSK, CIPHER_SUITES.values())] == [
         SHA256.hash,
         SHA384.hash,

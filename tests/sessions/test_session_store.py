@@ -31,7 +31,7 @@ SESSION = Session(
 )
 
 
-def test_comes_back_from_bytes_as_it_was() -> None:
+def test_session_from_bytes_equals_the_original() -> None:
     data = SESSION.to_bytes(KEY)
     assert Session.from_bytes(data, KEY) == SESSION
     assert data[0] == 1
@@ -39,7 +39,7 @@ def test_comes_back_from_bytes_as_it_was() -> None:
         assert hidden not in data
 
 
-def test_any_alteration_is_noticed() -> None:
+def test_altered_session_bytes_are_rejected() -> None:
     data = SESSION.to_bytes(KEY)
     for position in range(len(data)):
         altered = bytearray(data)
@@ -51,30 +51,30 @@ def test_any_alteration_is_noticed() -> None:
             Session.from_bytes(data[:end], KEY)
 
 
-def test_another_key_does_not_open_it() -> None:
+def test_session_bytes_under_another_key_are_rejected() -> None:
     with pytest.raises(ValueError, match="another key"):
         Session.from_bytes(SESSION.to_bytes(KEY), bytes(32))
 
 
 @pytest.mark.parametrize("key", [b"", bytes(31), bytes(33)])
-def test_refuses_a_key_of_another_length(key: bytes) -> None:
+def test_session_key_of_another_length_is_rejected(key: bytes) -> None:
     with pytest.raises(ConfigError, match="32"):
         SESSION.to_bytes(key)
     with pytest.raises(ConfigError, match="32"):
         Session.from_bytes(SESSION.to_bytes(KEY), key)
 
 
-def test_a_form_of_another_version_is_refused() -> None:
+def test_session_bytes_of_another_version_are_rejected() -> None:
     with pytest.raises(ValueError, match="version"):
         Session.from_bytes(b"\x02" + SESSION.to_bytes(KEY)[1:], KEY)
 
 
-def test_secrets_show_nowhere() -> None:
+def test_session_repr_shows_no_secrets() -> None:
     assert "secret indeed" not in repr(SESSION)
     assert "the ticket" not in repr(SESSION)
 
 
-def test_ends_with_the_first_of_ticket_verification_and_certificate() -> None:
+def test_session_ends_with_ticket_verification_or_certificate() -> None:
     def ends(**changes: object) -> datetime.datetime:
         return replace(SESSION, **changes).expires_at  # pyright: ignore[reportArgumentType]
 
@@ -92,7 +92,7 @@ def session(server_name: str, ticket: int = 0, context: bytes = b"") -> Session:
     return replace(SESSION, server_name=server_name, ticket=bytes((ticket,)), context=context)
 
 
-def test_gives_the_newest_first_and_each_once() -> None:
+def test_session_store_returns_the_newest_first_and_each_once() -> None:
     store = MemorySessionStore()
     for ticket in range(3):
         store.put(session("a", ticket))
@@ -101,7 +101,7 @@ def test_gives_the_newest_first_and_each_once() -> None:
     assert len(store) == 0
 
 
-def test_keeps_servers_and_contexts_apart() -> None:
+def test_session_store_separates_servers_and_contexts() -> None:
     store = MemorySessionStore()
     store.put(session("a", context=b"x"))
     assert store.take("b", 443, b"x") is None
@@ -109,7 +109,7 @@ def test_keeps_servers_and_contexts_apart() -> None:
     assert store.take("a", 443, b"x") is not None
 
 
-def test_keeps_ports_apart() -> None:
+def test_session_store_separates_ports() -> None:
     store = MemorySessionStore()
     store.put(replace(session("a"), port=8443))
     store.put(replace(session("a"), port=None))
@@ -120,12 +120,12 @@ def test_keeps_ports_apart() -> None:
         assert taken.port == port
 
 
-def test_a_port_that_is_not_known_has_a_byte_form_too() -> None:
+def test_session_bytes_without_a_port() -> None:
     unknown = replace(SESSION, port=None)
     assert Session.from_bytes(unknown.to_bytes(KEY), KEY) == unknown
 
 
-def test_is_bounded_per_server() -> None:
+def test_session_store_is_bounded_per_server() -> None:
     store = MemorySessionStore(max_per_server=4)
     for ticket in range(10):
         store.put(session("a", ticket))
@@ -135,7 +135,7 @@ def test_is_bounded_per_server() -> None:
     assert newest.ticket == b"\x09"
 
 
-def test_is_bounded_in_servers_and_forgets_the_one_not_heard_of_longest() -> None:
+def test_session_store_forgets_the_least_recent_server() -> None:
     store = MemorySessionStore(max_servers=2)
     for name in ("a", "b", "a", "c"):
         store.put(session(name))
@@ -148,7 +148,7 @@ def test_is_bounded_in_servers_and_forgets_the_one_not_heard_of_longest() -> Non
 
 
 @pytest.mark.parametrize("bounds", [(0, 1), (1, 0)])
-def test_refuses_to_have_no_room(bounds: tuple[int, int]) -> None:
+def test_session_store_without_room_is_rejected(bounds: tuple[int, int]) -> None:
     with pytest.raises(ConfigError):
         MemorySessionStore(*bounds)
 
@@ -156,14 +156,14 @@ def test_refuses_to_have_no_room(bounds: tuple[int, int]) -> None:
 # The configuration
 
 
-def test_a_store_from_outside_needs_a_context() -> None:
+def test_session_store_argument_needs_session_context() -> None:
     with pytest.raises(ConfigError, match="session_context"):
         ClientConfig(session_store=MemorySessionStore())
     with pytest.raises(ConfigError, match="session_context"):
         ClientConfig(session_context=b"x")
 
 
-def test_unverified_sessions_do_not_leave_their_configuration() -> None:
+def test_unverified_sessions_stay_in_their_configuration() -> None:
     with pytest.raises(ConfigError, match="insecure_skip_verification"):
         ClientConfig(
             insecure_skip_verification=True,
@@ -172,7 +172,7 @@ def test_unverified_sessions_do_not_leave_their_configuration() -> None:
         )
 
 
-def test_each_configuration_has_a_store_of_its_own() -> None:
+def test_each_client_config_has_its_own_session_store() -> None:
     one = ClientConfig()
     assert one.parameters.sessions is not None
     assert replace(one).parameters.sessions is not one.parameters.sessions

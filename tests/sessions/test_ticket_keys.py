@@ -25,7 +25,7 @@ class Clock:
         self.now += datetime.timedelta(seconds=seconds)
 
 
-def test_opens_what_it_sealed_and_hides_it() -> None:
+def test_ticket_keys_open_what_they_sealed() -> None:
     keys = TicketKeys()
     ticket = keys.seal(STATE, CONTEXT)
     assert STATE not in ticket
@@ -33,7 +33,7 @@ def test_opens_what_it_sealed_and_hides_it() -> None:
     assert keys.seal(STATE, CONTEXT) != ticket
 
 
-def test_opens_nothing_else() -> None:
+def test_ticket_keys_reject_anything_else() -> None:
     keys = TicketKeys()
     ticket = keys.seal(STATE, CONTEXT)
     assert keys.open(ticket, b"another context") is None
@@ -48,13 +48,13 @@ def test_opens_nothing_else() -> None:
     assert TicketKeys().open(ticket, CONTEXT) is None
 
 
-def test_those_who_share_keys_open_each_others() -> None:
+def test_shared_ticket_keys_open_tickets_of_each_other() -> None:
     one, other = TicketKeys(KEYS[:2]), TicketKeys([KEYS[1], KEYS[0]])
     assert other.open(one.seal(STATE, CONTEXT), CONTEXT) == STATE
     assert one.open(other.seal(STATE, CONTEXT), CONTEXT) == STATE
 
 
-def test_the_first_key_seals_and_a_retired_one_opens_no_more() -> None:
+def test_first_ticket_key_seals_and_a_removed_one_opens_nothing() -> None:
     keys = TicketKeys(KEYS[:1])
     ticket = keys.seal(STATE, CONTEXT)
     keys.use(KEYS[1::-1])
@@ -64,7 +64,7 @@ def test_the_first_key_seals_and_a_retired_one_opens_no_more() -> None:
     assert keys.open(ticket, CONTEXT) is None
 
 
-def test_its_own_keys_rotate() -> None:
+def test_generated_ticket_keys_rotate() -> None:
     clock = Clock()
     keys = TicketKeys(lifetime=100, clock=clock)
     first = keys.seal(STATE, CONTEXT)
@@ -83,7 +83,7 @@ def test_its_own_keys_rotate() -> None:
     assert keys.open(second, CONTEXT) == STATE
 
 
-def test_keys_from_outside_do_not_rotate() -> None:
+def test_given_ticket_keys_do_not_rotate() -> None:
     clock = Clock()
     keys = TicketKeys(KEYS, lifetime=100, clock=clock)
     first = keys.seal(STATE, CONTEXT)
@@ -92,7 +92,7 @@ def test_keys_from_outside_do_not_rotate() -> None:
     assert keys.open(first, CONTEXT) == STATE
 
 
-def test_old_keys_do_not_pile_up() -> None:
+def test_old_ticket_keys_are_forgotten() -> None:
     clock = Clock()
     keys = TicketKeys(lifetime=100, clock=clock)
     for _ in range(50):
@@ -106,12 +106,12 @@ def name(ticket: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("lifetime", [0, -1, 7 * 24 * 3600 + 1])
-def test_refuses_a_lifetime_that_the_protocol_does_not_have(lifetime: int) -> None:
+def test_ticket_lifetime_out_of_range_is_rejected(lifetime: int) -> None:
     with pytest.raises(ConfigError, match="lifetime"):
         TicketKeys(lifetime=lifetime)
 
 
-def test_refuses_keys_that_are_none() -> None:
+def test_invalid_ticket_keys_are_rejected() -> None:
     for bad in ([b""], [bytes(31)], [bytes(33)], [KEYS[0], b"short"]):
         with pytest.raises(ConfigError, match="32"):
             TicketKeys(bad)
@@ -119,7 +119,7 @@ def test_refuses_keys_that_are_none() -> None:
         TicketKeys(KEYS).use([])
 
 
-def test_keys_show_nowhere() -> None:
+def test_ticket_keys_are_in_no_repr() -> None:
     keys = TicketKeys([b"0123456789abcdef" * 2])
     assert "0123456789" not in repr(keys)
     assert "0123456789" not in repr(keys._keys)  # pyright: ignore[reportPrivateUsage]

@@ -41,9 +41,7 @@ def scenario() -> SessionScenario:
 
 
 @pytest.mark.parametrize("stored", [False, True])
-def test_what_the_application_put_into_a_ticket_comes_back(
-    scenario: SessionScenario, stored: bool
-) -> None:
+def test_ticket_application_data_comes_back(scenario: SessionScenario, stored: bool) -> None:
     store = MemoryTicketStore() if stored else None
     scenario.server = replace(scenario.server, ticket_application_data=RIDER, ticket_store=store)
     for resumed in (False, True, True):
@@ -56,7 +54,7 @@ def test_what_the_application_put_into_a_ticket_comes_back(
     assert RIDER.decode() not in repr(server.negotiated)
 
 
-def test_it_may_be_made_for_each_connection(scenario: SessionScenario) -> None:
+def test_ticket_application_data_made_for_each_connection(scenario: SessionScenario) -> None:
     def count(negotiated: Negotiated) -> bytes:
         assert negotiated.cipher_suite
         return negotiated.ticket_application_data + b"."
@@ -66,7 +64,7 @@ def test_it_may_be_made_for_each_connection(scenario: SessionScenario) -> None:
     assert seen == [b"", b".", b"..", b"..."]
 
 
-def test_a_ticket_that_no_hello_has_room_for_is_not_sent(scenario: SessionScenario) -> None:
+def test_oversized_ticket_is_not_sent(scenario: SessionScenario) -> None:
     names = [f"one-of-many-names-{number:04}.test.example" for number in range(2000)]
     scenario.client = replace(scenario.client, credentials=authority.issue(*names))
     scenario.server = replace(
@@ -78,7 +76,7 @@ def test_a_ticket_that_no_hello_has_room_for_is_not_sent(scenario: SessionScenar
 
 
 @pytest.mark.parametrize(("length", "kept"), [(MAX_TICKET_LENGTH, True), (65_000, False)])
-def test_a_ticket_that_no_hello_has_room_for_is_not_kept(
+def test_oversized_ticket_is_not_stored_by_the_client(
     scenario: SessionScenario, length: int, kept: bool
 ) -> None:
     scenario.server = replace(scenario.server, tickets=0)
@@ -91,7 +89,7 @@ def test_a_ticket_that_no_hello_has_room_for_is_not_kept(
     assert not scenario.resumes()
 
 
-def test_nobody_is_asked_where_there_are_no_tickets(scenario: SessionScenario) -> None:
+def test_ticket_application_data_not_called_without_tickets(scenario: SessionScenario) -> None:
     asked: list[Negotiated] = []
 
     def ask(negotiated: Negotiated) -> bytes:
@@ -104,13 +102,15 @@ def test_nobody_is_asked_where_there_are_no_tickets(scenario: SessionScenario) -
         assert len(asked) == times
 
 
-def test_it_is_of_bytes_that_nobody_sees(scenario: SessionScenario) -> None:
+def test_ticket_application_data_must_be_bytes(scenario: SessionScenario) -> None:
     with pytest.raises(ConfigError, match="of type str"):
         replace(scenario.server, ticket_application_data="rider")
     assert RIDER.decode() not in repr(replace(scenario.server, ticket_application_data=RIDER))
 
 
-def test_it_is_no_more_than_so_much(scenario: SessionScenario) -> None:
+def test_ticket_application_data_longer_than_the_limit_is_rejected(
+    scenario: SessionScenario,
+) -> None:
     most = bytes(MAX_TICKET_APPLICATION_DATA)
     with pytest.raises(ConfigError, match="256 bytes"):
         replace(scenario.server, ticket_application_data=most + b"x")
@@ -120,7 +120,9 @@ def test_it_is_no_more_than_so_much(scenario: SessionScenario) -> None:
 
 
 @pytest.mark.parametrize("given", [bytes(MAX_TICKET_APPLICATION_DATA + 1), "text", None])
-def test_a_function_that_gives_something_else(scenario: SessionScenario, given: Any) -> None:
+def test_ticket_application_data_function_with_a_wrong_result(
+    scenario: SessionScenario, given: Any
+) -> None:
     def give(negotiated: Negotiated) -> Any:
         return given
 
@@ -140,14 +142,18 @@ def store(scenario: SessionScenario) -> MemoryTicketStore:
     return store
 
 
-def test_tickets_are_only_names(scenario: SessionScenario, store: MemoryTicketStore) -> None:
+def test_stored_tickets_are_only_names(
+    scenario: SessionScenario, store: MemoryTicketStore
+) -> None:
     assert [scenario.resumes() for _ in range(3)] == [False, True, True]
     lengths = {len(session.ticket) for session in scenario.session_store.sessions}
     assert lengths == {TICKET_NAME_LENGTH}
     assert len(store) == len(scenario.session_store.sessions) == 4
 
 
-def test_each_is_good_for_one_use(scenario: SessionScenario, store: MemoryTicketStore) -> None:
+def test_stored_ticket_is_accepted_once(
+    scenario: SessionScenario, store: MemoryTicketStore
+) -> None:
     scenario.connect()
     session = scenario.session_store.sessions[-1]
     assert scenario.resumes()
@@ -155,7 +161,7 @@ def test_each_is_good_for_one_use(scenario: SessionScenario, store: MemoryTicket
     assert not scenario.resumes()
 
 
-def test_one_that_the_store_does_not_know(
+def test_unknown_stored_ticket_is_rejected(
     scenario: SessionScenario, store: MemoryTicketStore
 ) -> None:
     scenario.connect()
@@ -167,7 +173,7 @@ def test_one_that_the_store_does_not_know(
     assert scenario.resumes()
 
 
-def test_what_is_stored_is_sealed_and_good_for_its_server_only(
+def test_stored_state_is_sealed_and_bound_to_its_server(
     scenario: SessionScenario, store: MemoryTicketStore
 ) -> None:
     scenario.connect()
@@ -185,7 +191,7 @@ def test_what_is_stored_is_sealed_and_good_for_its_server_only(
     assert scenario.resumes()
 
 
-def test_retired_keys_open_nothing_of_it(
+def test_stored_state_under_removed_keys_is_rejected(
     scenario: SessionScenario, store: MemoryTicketStore
 ) -> None:
     scenario.connect()
@@ -194,7 +200,9 @@ def test_retired_keys_open_nothing_of_it(
     assert scenario.resumes()
 
 
-def test_one_that_has_expired(scenario: SessionScenario, store: MemoryTicketStore) -> None:
+def test_expired_stored_ticket_is_rejected(
+    scenario: SessionScenario, store: MemoryTicketStore
+) -> None:
     keys = TicketKeys([bytes(32)], lifetime=100, clock=scenario.clock)
     scenario.server = replace(scenario.server, ticket_keys=keys)
     scenario.connect()
@@ -207,12 +215,14 @@ def test_one_that_has_expired(scenario: SessionScenario, store: MemoryTicketStor
     assert not scenario.resumes()
 
 
-def test_after_a_hello_retry_request(scenario: SessionScenario, store: MemoryTicketStore) -> None:
+def test_stored_ticket_after_hello_retry_request(
+    scenario: SessionScenario, store: MemoryTicketStore
+) -> None:
     scenario.server = replace(scenario.server, groups=["secp256r1"], require_cookie=True)
     assert [scenario.resumes() for _ in range(3)] == [False, True, True]
 
 
-def test_the_store_in_memory_is_bounded(scenario: SessionScenario) -> None:
+def test_memory_ticket_store_is_bounded(scenario: SessionScenario) -> None:
     store = MemoryTicketStore(max_tickets=3)
     for number in range(10):
         store.put(bytes((number,)), b"state", 60)
@@ -265,7 +275,7 @@ def shake_hands_slowly(client: Connection, server: Connection) -> list[type[Ques
     raise AssertionError("the handshake does not end")
 
 
-def test_a_store_that_answers_later(scenario: SessionScenario) -> None:
+def test_async_ticket_store(scenario: SessionScenario) -> None:
     scenario.server = replace(scenario.server, ticket_store=Later())
     for resumed in (False, True):
         client, server = connections(scenario.client, scenario.server)
@@ -288,7 +298,7 @@ class BrokenStore(MemoryTicketStore):
 
 
 @pytest.mark.parametrize("store_type", [WrongStore, BrokenStore])
-def test_a_store_that_fails(
+def test_failing_ticket_store(
     scenario: SessionScenario, store_type: type[MemoryTicketStore]
 ) -> None:
     scenario.server = replace(scenario.server, ticket_store=store_type())
@@ -305,7 +315,7 @@ class NothingIsForged(MemoryTicketStore):
         return bytes(500)
 
 
-def test_what_the_store_gives_is_not_trusted(scenario: SessionScenario) -> None:
+def test_forged_state_of_a_ticket_store_is_rejected(scenario: SessionScenario) -> None:
     scenario.server = replace(scenario.server, ticket_store=NothingIsForged())
     scenario.connect()
     assert not scenario.resumes()

@@ -285,7 +285,9 @@ MUTUAL_SERVER = replace(ASKING_SERVER, alpn_protocols=["one"])
 
 
 @pytest.mark.parametrize("case", FROM_SERVER)
-def test_servers(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_altered_message_of_a_server_is_rejected(
+    case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     message_type, change, alert = FROM_SERVER[case]
     client, server = connections(MUTUAL_CLIENT, MUTUAL_SERVER)
     misbehave(monkeypatch, server, message_type, change)
@@ -293,7 +295,9 @@ def test_servers(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("case", FROM_CLIENT)
-def test_clients(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_altered_message_of_a_client_is_rejected(
+    case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     message_type, change, alert = FROM_CLIENT[case]
     client, server = connections(MUTUAL_CLIENT, MUTUAL_SERVER)
     misbehave(monkeypatch, client, message_type, change)
@@ -301,7 +305,7 @@ def test_clients(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("role", ["client", "server"])
-def test_without_finished_there_is_no_connection(
+def test_missing_finished_completes_no_handshake(
     role: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What follows in its place is under keys that the other side does not have yet."""
@@ -316,9 +320,7 @@ def test_without_finished_there_is_no_connection(
 
 
 @pytest.mark.parametrize("sentinel", DOWNGRADE_SENTINELS)
-def test_a_downgrade_in_between_is_noticed(
-    sentinel: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_downgrade_sentinel_is_rejected(sentinel: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     def downgraded(message: Any) -> list[Any]:
         (old,) = lacking(E.supported_versions)(message)
         return [replace(old, random=old.random[:-8] + sentinel)]
@@ -357,7 +359,9 @@ RETRIES: dict[str, tuple[Change, AlertDescription]] = {
 
 
 @pytest.mark.parametrize("case", RETRIES)
-def test_retries(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_altered_hello_retry_request_is_rejected(
+    case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     change, alert = RETRIES[case]
     client, server = connections(RETRIED_CLIENT, RETRYING_SERVER)
     misbehave(monkeypatch, server, ServerHello, change)
@@ -394,7 +398,9 @@ SECOND_HELLOS: dict[str, tuple[Change, AlertDescription]] = {
 
 
 @pytest.mark.parametrize("case", SECOND_HELLOS)
-def test_second_hellos(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_altered_second_client_hello_is_rejected(
+    case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     change, alert = SECOND_HELLOS[case]
     client, server = connections(RETRIED_CLIENT, RETRYING_SERVER)
     misbehave(monkeypatch, client, ClientHello, on_second(change))
@@ -404,7 +410,9 @@ def test_second_hellos(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
 # Signatures that are for clients only
 
 
-def test_old_clients_signatures_are_not_for_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_rejects_a_client_that_offers_legacy_schemes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """RFC 9963 2: a client may not offer them; who does gets none."""
     rsa = credentials("RSA-2048")
     leaf = rsa.chain[0]
@@ -437,7 +445,7 @@ def bad_shares(group: Group, from_client: bool) -> list[bytes]:
 
 @pytest.mark.parametrize("group", GROUPS.values(), ids=lambda group: group.name)
 @pytest.mark.parametrize("from_client", [False, True])
-def test_key_shares(group: Group, from_client: bool) -> None:
+def test_malformed_key_share_is_rejected(group: Group, from_client: bool) -> None:
     configs: tuple[ClientConfig, ServerConfig] = (
         replace(CLIENT, groups=[group.name]),
         replace(SERVER, groups=[group.name]),

@@ -56,7 +56,9 @@ PEERS = [
 
 @pytest.mark.parametrize("octet_by_octet", [False, True])
 @pytest.mark.parametrize("make", PEERS)
-def test_an_honest_peer_gets_through(make: type[AnyPeer], octet_by_octet: bool) -> None:
+def test_scripted_peer_without_deviation_is_accepted(
+    make: type[AnyPeer], octet_by_octet: bool
+) -> None:
     peer = make({}, octet_by_octet=octet_by_octet)
     peer.run()
     assert peer.failure is None
@@ -65,7 +67,7 @@ def test_an_honest_peer_gets_through(make: type[AnyPeer], octet_by_octet: bool) 
 
 
 @pytest.mark.parametrize("octet_by_octet", [False, True])
-def test_an_honest_client_with_early_data_gets_through(octet_by_octet: bool) -> None:
+def test_scripted_client_with_early_data_is_accepted(octet_by_octet: bool) -> None:
     peer = EarlyClientPeer({}, octet_by_octet=octet_by_octet)
     peer.run()
     assert peer.failure is None

@@ -28,7 +28,7 @@ def gets_through(make: type[AnyPeer], **deviations: object) -> bool:
 
 
 @pytest.mark.parametrize(("make", "place"), PLACES)
-def test_a_message_may_be_cut_anywhere(make: type[AnyPeer], place: str) -> None:
+def test_handshake_message_cut_anywhere_is_accepted(make: type[AnyPeer], place: str) -> None:
     length = 0
 
     def cut_at(position: int) -> object:
@@ -52,7 +52,9 @@ def test_a_message_may_be_cut_anywhere(make: type[AnyPeer], place: str) -> None:
 
 
 @pytest.mark.parametrize(("make", "place"), PLACES)
-def test_a_message_may_come_an_octet_a_record(make: type[AnyPeer], place: str) -> None:
+def test_handshake_message_in_one_octet_records_is_accepted(
+    make: type[AnyPeer], place: str
+) -> None:
     def deviation(peer: Peer, message: AnyMessage) -> None:
         octets = encode_message(message)
         peer.transcript.add(octets)
@@ -63,7 +65,7 @@ def test_a_message_may_come_an_octet_a_record(make: type[AnyPeer], place: str) -
     assert TYPE_AT[place]
 
 
-def test_a_flight_may_come_in_one_record() -> None:
+def test_flight_in_one_record_is_accepted() -> None:
     held: list[AnyMessage] = []
 
     def hold(peer: Peer, message: AnyMessage) -> None:

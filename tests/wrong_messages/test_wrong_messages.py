@@ -53,7 +53,7 @@ def test_wrong_message(row: Row, octet_by_octet: bool) -> None:
         peer.engine.read()
 
 
-def test_the_table_is_whole() -> None:
+def test_wrong_message_rows_are_unique_and_cited() -> None:
     names = Counter(row.name for row in ROWS)
     assert [name for name, count in names.items() if count > 1] == []
     assert len(ROWS) >= 300
