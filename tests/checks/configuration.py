@@ -61,7 +61,7 @@ REMOVALS_OF_CONFIGURATION = [
     Removal("the range of tickets", "4.7.1", SERVER,
             "if not 0 <= config.tickets <= MAX_TICKETS_ISSUED:", "of_a_server", tests=VALUES),
     Removal("the range of max_early_data_size", "4.3.10", SERVER,
-            "if not 0 <= config.max_early_data_size <= MAX_EARLY_DATA_SIZE:", "of_a_server",
+            "if not 0 <= config.max_early_data_size <= MAX_EARLY_DATA_ACCEPTED:", "of_a_server",
             tests=VALUES),
     Removal("a known client_auth", "4.4.2", SERVER,
             'if config.client_auth not in ("none", "optional", "required"):', "of_a_server",

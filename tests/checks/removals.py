@@ -483,7 +483,7 @@ REMOVALS = [
     Removal("number of user_canceled alerts", "6.1", READER,
             "if self._user_canceled > MAX_USER_CANCELED:", "", tests=ALERTS),
     Removal("number of tickets that are processed", "4.7.1", POST_HANDSHAKE,
-            "if self._tickets_received > MAX_TICKETS:", "tickets", tests=TICKET_LIMIT),
+            "if self._tickets_received > MAX_TICKETS_RECEIVED:", "tickets", tests=TICKET_LIMIT),
     Removal("number of tickets that are dropped in a row", "4.7.1", POST_HANDSHAKE,
             "if self._tickets_dropped > MAX_DROPPED_TICKETS:", "tickets", tests=TICKET_LIMIT),
     Removal("no early data with an external key", "4.3.10", EARLY_DATA,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import collections
 import functools
 import graphlib
 import socket
@@ -181,3 +182,33 @@ def test_a_connection_needs_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     client, server = established()
     send(client, server, b"ping")
     assert read_all(server) == b"ping"
+
+
+#: The same name in several modules, because it has the same meaning there.
+SHARED_NAMES = {
+    "CHUNK": "how much is read at once",
+    "RECEIVE_BYTES": "how much is received at once",
+    "ClientHello": "a message, and what hooks are shown of it",
+    "CertificateRequest": "a message, and what hooks are shown of it",
+}
+
+
+def public_names(module: str) -> Iterator[str]:
+    """The classes, type aliases and constants that a module defines."""
+    for node in ast.parse(modules()[module].read_text()).body:
+        names: list[str] = []
+        if isinstance(node, ast.ClassDef):
+            names = [node.name]
+        elif isinstance(node, ast.Assign) and "TypeVar(" not in ast.unparse(node.value):
+            names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names = [node.target.id]
+        yield from (name for name in names if name[0].isupper())
+
+
+def test_a_name_has_one_meaning() -> None:
+    """No two modules define a public constant or class of the same name."""
+    definitions = collections.Counter(
+        name for module in modules() for name in public_names(module)
+    )
+    assert {name for name, count in definitions.items() if count > 1} == set(SHARED_NAMES)

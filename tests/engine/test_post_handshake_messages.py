@@ -14,7 +14,7 @@ from engine_pairs import (
     send,
 )
 
-from trio_tlsx.engine.post_handshake import MAX_DROPPED_TICKETS, MAX_TICKETS
+from trio_tlsx.engine.post_handshake import MAX_DROPPED_TICKETS, MAX_TICKETS_RECEIVED
 from trio_tlsx.errors import AlertDescription
 from trio_tlsx.handshake.wants import Want
 from trio_tlsx.messages.handshake import (
@@ -32,7 +32,7 @@ A = AlertDescription
 def test_session_tickets_beyond_the_limit_are_dropped() -> None:
     client, server = established(replace(CLIENT, resumption=True), replace(SERVER, tickets=0))
     message = NewSessionTicket(100, 2, b"", b"ticket", {})
-    for number in range(MAX_TICKETS):
+    for number in range(MAX_TICKETS_RECEIVED):
         ticket = replace(message, ticket=b"kept %d" % number)
         client.receive_data(sealed(server, encode_message(ticket), ContentType.handshake))
     assert client.read() is Want.READ

@@ -23,7 +23,7 @@ from trio_tlsx import (
 )
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import AlertDescription, TLSError
-from trio_tlsx.record.protection import HEADER_LENGTH as RECORD_HEADER_LENGTH
+from trio_tlsx.record.protection import RECORD_HEADER_LENGTH
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from trio_tlsx.errors import AlertDescription
 from trio_tlsx.handshake import client as client_hello
 from trio_tlsx.messages.extensions import MAX_FRAGMENT_LENGTHS, ExtensionType
 from trio_tlsx.messages.handshake import ClientHello
-from trio_tlsx.record.protection import HEADER_LENGTH, RECORD_OVERHEAD, ContentType
+from trio_tlsx.record.protection import RECORD_HEADER_LENGTH, RECORD_OVERHEAD, ContentType
 
 E = ExtensionType
 Ask = Callable[[bytes, bool], None]
@@ -48,7 +48,7 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Ask:
 
 def longest_sealed(octets: bytes) -> int:
     return max(
-        len(record) - HEADER_LENGTH
+        len(record) - RECORD_HEADER_LENGTH
         for _, record in records(octets)
         if record[0] == ContentType.application_data
     )
@@ -62,7 +62,7 @@ def test_max_fragment_length_limits_the_servers_records(ask: Ask, code: int, len
     data = bytes(8_000)
     server.write(memoryview(data))
     output = server.data_to_send()
-    assert longest_sealed(output) == length + RECORD_OVERHEAD - HEADER_LENGTH
+    assert longest_sealed(output) == length + RECORD_OVERHEAD - RECORD_HEADER_LENGTH
     client.receive_data(output)
     assert read_all(client) == data
 
@@ -73,7 +73,7 @@ def test_max_fragment_length_limits_the_servers_certificate(ask: Ask) -> None:
     client.do_handshake()
     server.receive_data(client.data_to_send())
     server.do_handshake()
-    assert longest_sealed(server.data_to_send()) == 512 + RECORD_OVERHEAD - HEADER_LENGTH
+    assert longest_sealed(server.data_to_send()) == 512 + RECORD_OVERHEAD - RECORD_HEADER_LENGTH
 
 
 def test_max_fragment_length_limits_the_clients_records(ask: Ask) -> None:

@@ -13,7 +13,12 @@ from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import AlertDescription
 from trio_tlsx.handshake.wants import Want
 from trio_tlsx.messages.extensions import ExtensionType, encode_key_share_entry
-from trio_tlsx.messages.handshake import HEADER_LENGTH, ClientHello, ServerHello, encode_message
+from trio_tlsx.messages.handshake import (
+    MESSAGE_HEADER_LENGTH,
+    ClientHello,
+    ServerHello,
+    encode_message,
+)
 from trio_tlsx.record import protection
 
 E = ExtensionType
@@ -26,7 +31,9 @@ def offered_by_a_client() -> ClientHello:
     client, _ = connections(replace(CLIENT, groups=["x25519", "P-256"], key_shares=["x25519"]))
     client.do_handshake()
     (_, record), *_ = records(client.data_to_send())
-    return ClientHello.decode(bytes(record[protection.HEADER_LENGTH + HEADER_LENGTH :]))
+    return ClientHello.decode(
+        bytes(record[protection.RECORD_HEADER_LENGTH + MESSAGE_HEADER_LENGTH :])
+    )
 
 
 def retried(first: ClientHello) -> tuple[Connection, ServerHello]:
@@ -35,7 +42,7 @@ def retried(first: ClientHello) -> tuple[Connection, ServerHello]:
     server.receive_data(plain(encode_message(first)))
     assert server.do_handshake() is Want.WRITE
     (_, record), *_ = records(server.data_to_send())
-    message = bytes(record[protection.HEADER_LENGTH + HEADER_LENGTH :])
+    message = bytes(record[protection.RECORD_HEADER_LENGTH + MESSAGE_HEADER_LENGTH :])
     assert server.do_handshake() is Want.READ
     return server, ServerHello.decode(message)
 

@@ -30,8 +30,8 @@ from trio_tlsx.messages.handshake import (
     encode_message,
 )
 from trio_tlsx.record.protection import (
-    HEADER_LENGTH,
     MAX_INNER_PLAINTEXT_LENGTH,
+    RECORD_HEADER_LENGTH,
     RECORD_OVERHEAD,
     TAG_LENGTH,
     ContentType,
@@ -61,7 +61,7 @@ def test_skipped_early_data_is_limited(retried: bool) -> None:
         client.do_handshake()
         carry(client, server)
         half = length // 2
-        overhead = RECORD_OVERHEAD - HEADER_LENGTH
+        overhead = RECORD_OVERHEAD - RECORD_HEADER_LENGTH
         for content_length in (half, length - half):
             sealed = bytes(content_length + overhead)
             server.receive_data(plain(sealed, ContentType.application_data))

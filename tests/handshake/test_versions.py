@@ -17,11 +17,11 @@ from hellos import give, hello_with_early_data, sent_hello
 from trio_tlsx.errors import AlertDescription
 from trio_tlsx.messages.extensions import ExtensionType
 from trio_tlsx.messages.handshake import (
-    HEADER_LENGTH,
+    MESSAGE_HEADER_LENGTH,
     ServerHello,
     encode_message,
 )
-from trio_tlsx.record.protection import HEADER_LENGTH as RECORD_HEADER_LENGTH
+from trio_tlsx.record.protection import RECORD_HEADER_LENGTH
 
 
 @pytest.mark.parametrize("legacy_version", [0x0303, 0x0304, 0x0400])
@@ -60,6 +60,6 @@ def test_server_hello_with_another_legacy_version_is_rejected(legacy_version: in
     carry(client, server)
     server.do_handshake()
     (_, record), *_ = records(server.data_to_send())
-    answer = ServerHello.decode(record[RECORD_HEADER_LENGTH + HEADER_LENGTH :])
+    answer = ServerHello.decode(record[RECORD_HEADER_LENGTH + MESSAGE_HEADER_LENGTH :])
     give(client, replace(answer, legacy_version=legacy_version))
     assert failure_of(client.do_handshake).alert is AlertDescription.protocol_version

@@ -19,13 +19,13 @@ from trio_tlsx.engine.connection import Connection
 from trio_tlsx.handshake.wants import Want
 from trio_tlsx.messages.extensions import ExtensionType
 from trio_tlsx.messages.handshake import (
-    HEADER_LENGTH,
+    MESSAGE_HEADER_LENGTH,
     ClientHello,
     Message,
     ServerHello,
     encode_message,
 )
-from trio_tlsx.record.protection import HEADER_LENGTH as RECORD_HEADER_LENGTH
+from trio_tlsx.record.protection import RECORD_HEADER_LENGTH
 
 
 def exchange(client: Connection, server: Connection) -> None:
@@ -60,7 +60,7 @@ def sent_hello(client: Connection) -> ClientHello:
     """The ClientHello that ``client`` sends next."""
     assert client.do_handshake() is Want.WRITE
     *_, (_, record) = records(client.data_to_send())
-    return ClientHello.decode(record[RECORD_HEADER_LENGTH + HEADER_LENGTH :])
+    return ClientHello.decode(record[RECORD_HEADER_LENGTH + MESSAGE_HEADER_LENGTH :])
 
 
 def give(connection: Connection, message: Message) -> None:
@@ -71,5 +71,7 @@ def hello_with_early_data() -> ClientHello:
     """A ClientHello that offers early data and has no key share that the server wants."""
     client, _ = connections(replace(CLIENT, groups=["x25519", "P-256"]))
     client.do_handshake()
-    hello = ClientHello.decode(client.data_to_send()[RECORD_HEADER_LENGTH + HEADER_LENGTH :])
+    hello = ClientHello.decode(
+        client.data_to_send()[RECORD_HEADER_LENGTH + MESSAGE_HEADER_LENGTH :]
+    )
     return replace(hello, extensions={**hello.extensions, ExtensionType.early_data: b""})

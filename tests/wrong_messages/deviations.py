@@ -12,7 +12,7 @@ from scripted_peer import AnyMessage, Deviation, Peer, header
 from trio_tlsx.errors import AlertDescription
 from trio_tlsx.messages.extensions import Extensions
 from trio_tlsx.messages.handshake import (
-    HEADER_LENGTH,
+    MESSAGE_HEADER_LENGTH,
     Certificate,
     CertificateEntry,
     CertificateVerify,
@@ -97,7 +97,7 @@ def body(change: Callable[[bytes], bytes]) -> Deviation:
     """Change what is behind the header, which tells the length that comes out."""
 
     def deviation(peer: Peer, message: AnyMessage) -> None:
-        changed = change(encode_message(message)[HEADER_LENGTH:])
+        changed = change(encode_message(message)[MESSAGE_HEADER_LENGTH:])
         peer.send(header(message.handshake_type, len(changed)) + changed)
 
     return deviation

@@ -20,7 +20,7 @@ from trio_tlsx.errors import TLSError
 from trio_tlsx.handshake.psk import Psk
 from trio_tlsx.handshake.wants import Want
 from trio_tlsx.messages.handshake import (
-    HEADER_LENGTH,
+    MESSAGE_HEADER_LENGTH,
     Certificate,
     CertificateEntry,
     CertificateRequest,
@@ -211,12 +211,12 @@ class Peer:
         handshake_type, octets = message
         assert handshake_type == message_type.handshake_type, handshake_type
         self.transcript.add(octets)
-        return message_type.decode(octets[HEADER_LENGTH:])
+        return message_type.decode(octets[MESSAGE_HEADER_LENGTH:])
 
     def _next_message(self) -> tuple[int, bytes] | None:
         while True:
-            end = HEADER_LENGTH + int.from_bytes(self._messages[1:HEADER_LENGTH])
-            if HEADER_LENGTH <= end <= len(self._messages):
+            end = MESSAGE_HEADER_LENGTH + int.from_bytes(self._messages[1:MESSAGE_HEADER_LENGTH])
+            if MESSAGE_HEADER_LENGTH <= end <= len(self._messages):
                 octets = bytes(self._messages[:end])
                 del self._messages[:end]
                 return octets[0], octets

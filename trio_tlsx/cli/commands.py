@@ -10,7 +10,7 @@ import trio
 
 from .._version import __version__
 from ..config.client import ClientConfig
-from ..config.server import MAX_EARLY_DATA_SIZE, MAX_TICKETS_ISSUED, ServerConfig
+from ..config.server import MAX_EARLY_DATA_ACCEPTED, MAX_TICKETS_ISSUED, ServerConfig
 from ..pki.credentials import Credentials
 from ..pki.trust import TrustStore
 from . import connect as connecting
@@ -225,6 +225,6 @@ def serve(
         credentials=credentials,
         alpn_protocols=service.alpn_protocols,
         tickets=tickets,
-        max_early_data_size=MAX_EARLY_DATA_SIZE if early_data else 0,
+        max_early_data_size=MAX_EARLY_DATA_ACCEPTED if early_data else 0,
     )
     trio.run(partial(serving.serve, service, config, host=host, port=port))

@@ -16,7 +16,7 @@ from ..config.client import ClientConfig
 from ..engine.connection import Connection
 from ..handshake.wants import Want
 from ..pki.negotiated import Negotiated
-from ..record.protection import HEADER_LENGTH, ContentType
+from ..record.protection import RECORD_HEADER_LENGTH, ContentType
 
 __all__ = ["Timeline", "record_handshake"]
 
@@ -99,8 +99,10 @@ def content_types(octets: bytes) -> list[int]:
     start = 0
     while start < len(octets):
         types.append(octets[start])
-        length = int.from_bytes(octets[start + HEADER_LENGTH - 2 : start + HEADER_LENGTH])
-        start += HEADER_LENGTH + length
+        length = int.from_bytes(
+            octets[start + RECORD_HEADER_LENGTH - 2 : start + RECORD_HEADER_LENGTH]
+        )
+        start += RECORD_HEADER_LENGTH + length
     return types
 
 

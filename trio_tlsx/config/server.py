@@ -31,7 +31,7 @@ from .common import (
 )
 from .fields import SERVER_FIELDS
 
-__all__ = ["MAX_EARLY_DATA_SIZE", "MAX_TICKETS_ISSUED", "ServerConfig", "ServerParameters"]
+__all__ = ["MAX_EARLY_DATA_ACCEPTED", "MAX_TICKETS_ISSUED", "ServerConfig", "ServerParameters"]
 
 #: CA names that a server sends, in bytes. Beyond that a client may send any certificate: a list
 #: of everybody, such as a platform's CAs, guides nobody.
@@ -41,7 +41,7 @@ MAX_TICKETS_ISSUED = 16
 
 #: The most early data that a server accepts in one handshake, in bytes. Another server of the same
 #: name may have to skip it: BoringSSL accepts no more, and skips little more.
-MAX_EARLY_DATA_SIZE = 14_336
+MAX_EARLY_DATA_ACCEPTED = 14_336
 
 
 #: Whom a server is for a client, if it is anybody.
@@ -229,10 +229,10 @@ def _check_client_auth(config: ServerConfig) -> None:
 def _check_limits(config: ServerConfig) -> None:
     if not 0 <= config.tickets <= MAX_TICKETS_ISSUED:
         raise ConfigError(f"tickets is {config.tickets}; 0 to {MAX_TICKETS_ISSUED} are allowed")
-    if not 0 <= config.max_early_data_size <= MAX_EARLY_DATA_SIZE:
+    if not 0 <= config.max_early_data_size <= MAX_EARLY_DATA_ACCEPTED:
         raise ConfigError(
             f"max_early_data_size is {config.max_early_data_size} bytes; "
-            f"0 to {MAX_EARLY_DATA_SIZE} are allowed"
+            f"0 to {MAX_EARLY_DATA_ACCEPTED} are allowed"
         )
 
 

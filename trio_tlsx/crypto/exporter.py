@@ -13,7 +13,7 @@ from .key_schedule import exported_keying_material
 
 __all__ = ["channel_binding", "export", "tls_server_end_point"]
 
-MAX_LABEL_LENGTH = 255 - len(b"tls13 ")  # RFC 9846 7.1: a one-byte length
+MAX_EXPORTER_LABEL_LENGTH = 255 - len(b"tls13 ")  # RFC 9846 7.1: a one-byte length
 MAX_EXPORT_HASHES = 255  # RFC 5869 2.3: HKDF-Expand gives that many times the hash's length
 
 TLS_EXPORTER_LABEL = "EXPORTER-Channel-Binding"  # RFC 9266 4.1
@@ -26,8 +26,10 @@ def export(suite: CipherSuite, secret: bytes, label: str, context: bytes, length
     Raises:
         ValueError: there is no such label, or HKDF cannot give that much.
     """
-    if not (label.isascii() and 1 <= len(label) <= MAX_LABEL_LENGTH):
-        raise ValueError(f"an exporter's label is 1 to {MAX_LABEL_LENGTH} ASCII characters")
+    if not (label.isascii() and 1 <= len(label) <= MAX_EXPORTER_LABEL_LENGTH):
+        raise ValueError(
+            f"an exporter's label is 1 to {MAX_EXPORTER_LABEL_LENGTH} ASCII characters"
+        )
     longest = MAX_EXPORT_HASHES * suite.hash_length
     if not 1 <= length <= longest:
         raise ValueError(f"{suite.name} can export 1 to {longest} bytes, not {length}")

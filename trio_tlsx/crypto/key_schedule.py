@@ -26,7 +26,7 @@ from .cipher_suites import CipherSuite, Hash
 __all__ = [
     "EarlySecret",
     "HandshakeSecret",
-    "KeyLog",
+    "LogSecret",
     "MainSecret",
     "exported_keying_material",
     "finished_verify_data",
@@ -39,7 +39,7 @@ __all__ = [
 IV_LENGTH = 12
 
 #: Receives each secret that may be logged: its name in a key log (RFC 9850 2.1), and the secret.
-KeyLog: TypeAlias = Callable[[str, bytes], object]
+LogSecret: TypeAlias = Callable[[str, bytes], object]
 
 _INNER_PAD = bytes(octet ^ 0x36 for octet in range(256))
 _OUTER_PAD = bytes(octet ^ 0x5C for octet in range(256))
@@ -81,7 +81,7 @@ class _Stage:
 
     __slots__ = ("_key_log", "_secret", "_suite")
 
-    def __init__(self, suite: CipherSuite, secret: bytes, key_log: KeyLog | None) -> None:
+    def __init__(self, suite: CipherSuite, secret: bytes, key_log: LogSecret | None) -> None:
         self._suite = suite
         self._secret = secret
         self._key_log = key_log
@@ -117,7 +117,7 @@ class EarlySecret(_Stage):
     __slots__ = ()
 
     def __init__(
-        self, suite: CipherSuite, psk: bytes | None = None, key_log: KeyLog | None = None
+        self, suite: CipherSuite, psk: bytes | None = None, key_log: LogSecret | None = None
     ) -> None:
         zeros = bytes(suite.hash_length)
         super().__init__(suite, hmac(suite.hash, zeros, zeros if psk is None else psk), key_log)

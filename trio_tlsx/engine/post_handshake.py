@@ -18,7 +18,7 @@ from ..record.send import Outgoing
 __all__ = ["PostHandshake", "handshake_shutdown"]
 
 #: The session tickets of one connection that a client processes. It drops the others unread.
-MAX_TICKETS = 64
+MAX_TICKETS_RECEIVED = 64
 
 #: The tickets that a client drops in a row, without application data between them.
 MAX_DROPPED_TICKETS = 32
@@ -89,7 +89,7 @@ class PostHandshake:
             return None
         if message.handshake_type == HandshakeType.new_session_ticket and self._keep_ticket:
             self._tickets_received += 1
-            if self._tickets_received > MAX_TICKETS:
+            if self._tickets_received > MAX_TICKETS_RECEIVED:
                 self._drop_ticket()
                 return None
             return self._keep_ticket(NewSessionTicket.decode(message.body))
@@ -101,7 +101,7 @@ class PostHandshake:
         self._tickets_dropped = self._tickets_dropped + 1 if in_a_row else 1
         self._records_at_dropped_ticket = records
         if self._tickets_dropped > MAX_DROPPED_TICKETS:
-            raise unexpected(f"sent more than {MAX_TICKETS} session tickets, and no data")
+            raise unexpected(f"sent more than {MAX_TICKETS_RECEIVED} session tickets, and no data")
 
 
 def handshake_shutdown() -> HandshakeShutdown:

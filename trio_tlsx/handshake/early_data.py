@@ -57,7 +57,7 @@ _E = ExtensionType
 
 #: The most early data that a client sends, in bytes; servers take less. In the smallest records it
 #: is still less than may be queued (``MAX_QUEUED``).
-MAX_EARLY_DATA = 2**17
+MAX_EARLY_DATA_SENT = 2**17
 
 
 def checked(data: Buffer) -> bytes:
@@ -65,9 +65,9 @@ def checked(data: Buffer) -> bytes:
     if not isinstance(data, Buffer):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigError(f"early_data is bytes, not {type(data).__name__}")
     octets = bytes(data)
-    if len(octets) > MAX_EARLY_DATA:
+    if len(octets) > MAX_EARLY_DATA_SENT:
         raise ConfigError(
-            f"early_data has {len(octets)} bytes; {MAX_EARLY_DATA} at most can be sent early"
+            f"early_data has {len(octets)} bytes; {MAX_EARLY_DATA_SENT} at most can be sent early"
         )
     return octets
 

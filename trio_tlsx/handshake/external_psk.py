@@ -8,7 +8,7 @@ from typing import Any
 
 from ..crypto.cipher_suites import CipherSuite
 from ..errors import ConfigError
-from ..sessions.external_psk import HASHES, ExternalPSK, FindPSK, HashName
+from ..sessions.external_psk import PSK_HASHES, ExternalPSK, FindPSK, HashName
 from ..sessions.psk_import import ImportedIdentity, import_key
 from .psk import Psk
 from .questions import PSKWanted
@@ -80,7 +80,7 @@ def placeholder_psk(identity: bytes, suite: CipherSuite) -> ExternalPSK | None:
     try:
         if imported is None:
             name: HashName = next(
-                name for name, function in HASHES.items() if function is suite.hash
+                name for name, function in PSK_HASHES.items() if function is suite.hash
             )
             return ExternalPSK(identity, key, hash=name, imported=False)
         return ExternalPSK(imported.external_identity, key, context=imported.context)

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from cryptography import x509
 
 from ..crypto.cipher_suites import CipherSuite
-from ..crypto.key_schedule import KeyLog
+from ..crypto.key_schedule import LogSecret
 from ..crypto.signatures import SignatureScheme
 from ..crypto.transcript import Transcript
 from ..errors import AlertDescription, ProtocolError
@@ -114,7 +114,7 @@ class Handshake:
         self.outgoing = outgoing
         self.transcript = Transcript()
         self.early_data = EarlyData()
-        self.key_log: KeyLog | None = None
+        self.key_log: LogSecret | None = None
         self.signed_with: SignatureScheme | None = None
         self._reader = reader
         self._observer = observer

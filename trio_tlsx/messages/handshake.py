@@ -28,7 +28,7 @@ __all__ = [
     "encode_message",
 ]
 
-HEADER_LENGTH = 4
+MESSAGE_HEADER_LENGTH = 4
 RANDOM_LENGTH = 32
 MAX_SESSION_ID_LENGTH = 32
 

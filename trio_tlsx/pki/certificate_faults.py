@@ -16,7 +16,7 @@ from ..errors import AlertDescription, CertificateError
 from .candidate_paths import Path, is_self_issued
 from .certificates import UNREADABLE, extension_of
 from .describe import date, subject_of
-from .issuance import HASHES
+from .issuance import SIGNATURE_HASHES
 from .name_constraints import check_name_constraints
 from .policy import (
     MAX_INTERMEDIATES,
@@ -178,7 +178,7 @@ def _check_path_length(ca: x509.Certificate, below: int) -> None:
 
 def _check_hash(child: x509.Certificate) -> None:
     digest = child.signature_hash_algorithm
-    if digest and digest.name not in HASHES:
+    if digest and digest.name not in SIGNATURE_HASHES:
         # RFC 9846 4.5.1.3 has this alert for MD5 and SHA-1.
         raise CertificateError(
             f"the certificate of {subject_of(child)} is signed with {digest.name.upper()}, which "

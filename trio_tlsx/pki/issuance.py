@@ -13,7 +13,7 @@ from .rsa_keys import is_rsa_work_bounded
 __all__ = ["SignatureChecks", "is_signed_by"]
 
 #: Signatures with other hashes, such as MD5, prove nothing and are not checked.
-HASHES = ("sha256", "sha384", "sha512")
+SIGNATURE_HASHES = ("sha256", "sha384", "sha512")
 
 #: A rejected peer must not make this side check signatures for long.
 MAX_SIGNATURE_CHECKS = 20
@@ -32,7 +32,7 @@ def is_signed_by(child: x509.Certificate, issuer: x509.Certificate) -> bool | No
     try:
         key = issuer.public_key()
         digest = child.signature_hash_algorithm
-        if digest is not None and digest.name not in HASHES:
+        if digest is not None and digest.name not in SIGNATURE_HASHES:
             return None
         parameters = child.signature_algorithm_parameters
         if isinstance(key, PurePublicKey):

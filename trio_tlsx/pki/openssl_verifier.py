@@ -33,7 +33,7 @@ __all__ = ["find_path"]
 MIN_DIGEST_BYTES = 28
 
 #: A peer that is rejected must not be able to make us check signatures for long.
-MAX_SIGNATURE_CHECKS = 4
+MAX_ISSUERS_TRIED = 4
 
 # X509_STORE_CTX_get_error(3) of OpenSSL 3 and 4. Numbers that are not here get OpenSSL's words.
 ISSUER_MISSING = frozenset({2, 20, 21})
@@ -328,4 +328,4 @@ def _names_as_issuer(child: x509.Certificate, issuer: x509.Certificate) -> bool:
 def _another_ca(child: x509.Certificate, chain: Sequence[x509.Certificate]) -> bool:
     """Return whether the peer sent the CA that did sign ``child``."""
     candidates = [ca for ca in chain if ca != child and _names_as_issuer(child, ca)]
-    return any(is_signed_by(child, ca) for ca in candidates[:MAX_SIGNATURE_CHECKS])
+    return any(is_signed_by(child, ca) for ca in candidates[:MAX_ISSUERS_TRIED])

@@ -15,7 +15,7 @@ __all__ = ["ServerName"]
 
 #: RFC 1035 2.3.4 in the text form: 255 octets on the wire, less the first length and the root.
 MAX_NAME_LENGTH = 253
-MAX_LABEL_LENGTH = 63
+MAX_DNS_LABEL_LENGTH = 63
 
 # RFC 952 and RFC 1123 2.1: letters, digits, and hyphens that are neither first nor last.
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.ASCII)
@@ -104,10 +104,10 @@ def _dns_name(name: str) -> str:
 def _check_label(name: str, label: str) -> None:
     if not label:
         raise ConfigError(f"server name {name!r} has an empty label between two dots")
-    if len(label) > MAX_LABEL_LENGTH:
+    if len(label) > MAX_DNS_LABEL_LENGTH:
         raise ConfigError(
             f"server name {name!r} has a label of {len(label)} characters; "
-            f"DNS allows {MAX_LABEL_LENGTH}"
+            f"DNS allows {MAX_DNS_LABEL_LENGTH}"
         )
     if DNS_LABEL.fullmatch(label):
         return

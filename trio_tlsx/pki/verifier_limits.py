@@ -70,7 +70,7 @@ READ_BY_OPENSSL = {
 }
 
 # RFC 1123 2.1, with a wildcard as its first label (RFC 9525 6.3).
-HOST = re.compile(
+HOST_PATTERN = re.compile(
     r"(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*",
     re.ASCII | re.IGNORECASE,
 )
@@ -248,11 +248,11 @@ def _check_name_constraints(path: Path) -> None:
 def _fault_of_constraint(name: Constrained) -> str | None:
     if name.kind is x509.DNSName:
         for base in (*name.permitted, *name.excluded):
-            if not HOST.fullmatch(base):
+            if not HOST_PATTERN.fullmatch(base):
                 # RFC 5280 4.2.1.10 has such a dot for URIs only.
                 dot = " with a leading dot" if base.startswith(".") else ""
                 return f"the name constraint {quoted(base)}{dot}"
-        if not HOST.fullmatch(name.value):
+        if not HOST_PATTERN.fullmatch(name.value):
             return "name constraints on DNS names"
     if name.kind in (x509.DNSName, x509.IPAddress, x509.RFC822Name):
         return None

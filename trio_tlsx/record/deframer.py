@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ..errors import AlertDescription, HandshakeShutdown, ProtocolError, Truncated
 from ..messages.alerts import alert_received, decode_alert
-from ..messages.handshake import HEADER_LENGTH, HandshakeType
+from ..messages.handshake import MESSAGE_HEADER_LENGTH, HandshakeType
 from .protection import ContentType, Opener
 from .receive import Incoming, unexpected, unexpected_record
 
@@ -37,7 +37,7 @@ class RawMessage(NamedTuple):
 
     @property
     def body(self) -> bytes:
-        return self.octets[HEADER_LENGTH:]
+        return self.octets[MESSAGE_HEADER_LENGTH:]
 
 
 class MessageReader:
@@ -96,10 +96,10 @@ class MessageReader:
     def take_message(self) -> RawMessage | None:
         """The next message of the records so far, or None where they hold no whole one."""
         buffer = self._buffer
-        if len(buffer) < HEADER_LENGTH:
+        if len(buffer) < MESSAGE_HEADER_LENGTH:
             return None
         handshake_type = buffer[0]
-        length = int.from_bytes(buffer[1:HEADER_LENGTH])
+        length = int.from_bytes(buffer[1:MESSAGE_HEADER_LENGTH])
         limit = self._limit(handshake_type)
         if length > limit:
             if handshake_type == HandshakeType.finished and self._incoming.is_protected:
@@ -108,7 +108,7 @@ class MessageReader:
                 f"the other side announced a handshake message of {length} bytes; "
                 f"at most {limit} are allowed"
             )
-        end = HEADER_LENGTH + length
+        end = MESSAGE_HEADER_LENGTH + length
         if len(buffer) < end:
             return None
         octets = bytes(buffer[:end])

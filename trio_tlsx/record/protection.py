@@ -15,16 +15,16 @@ from ..messages.codec import uint16
 
 __all__ = ["ContentType", "Opener", "RecordSlot", "Sealer", "record_header"]
 
-HEADER_LENGTH = 5
+RECORD_HEADER_LENGTH = 5
 TAG_LENGTH = 16  # of every AEAD in suites.py
 MAX_PLAINTEXT_LENGTH = 2**14  # RFC 9846 5.1
 MAX_INNER_PLAINTEXT_LENGTH = MAX_PLAINTEXT_LENGTH + 1  # with the content type, RFC 9846 5.4
 MIN_RECORD_SIZE_LIMIT = 64  # RFC 8449 4
 MAX_CIPHERTEXT_LENGTH = MAX_PLAINTEXT_LENGTH + 256  # RFC 9846 5.2
-MAX_RECORD_LENGTH = HEADER_LENGTH + MAX_CIPHERTEXT_LENGTH
+MAX_RECORD_LENGTH = RECORD_HEADER_LENGTH + MAX_CIPHERTEXT_LENGTH
 
 #: What a record of application data without padding adds to its content.
-RECORD_OVERHEAD = HEADER_LENGTH + 1 + TAG_LENGTH
+RECORD_OVERHEAD = RECORD_HEADER_LENGTH + 1 + TAG_LENGTH
 
 #: RFC 9846 5.1: what records claim, but for those of a first ClientHello.
 LEGACY_RECORD_VERSION = 0x0303
@@ -59,7 +59,7 @@ class RecordSlot(NamedTuple):
     def at(cls, octets: memoryview, start: int, length: int) -> RecordSlot:
         """From ``start`` on, for ``length`` bytes of content."""
         inner_length = length + 1
-        body = start + HEADER_LENGTH
+        body = start + RECORD_HEADER_LENGTH
         return cls(
             record_header(ContentType.application_data, inner_length + TAG_LENGTH),
             octets[start:body],
@@ -171,8 +171,8 @@ class Opener(_Protection):
         decrypt_into, iv, sequence_number = self._aead.decrypt_into, self._iv, self.sequence_number
         available = len(records)
         start = end = 0
-        while available - start > HEADER_LENGTH:
-            body = start + HEADER_LENGTH
+        while available - start > RECORD_HEADER_LENGTH:
+            body = start + RECORD_HEADER_LENGTH
             inner_length = (records[start + 3] << 8 | records[start + 4]) - TAG_LENGTH
             stop = body + inner_length + TAG_LENGTH
             if (

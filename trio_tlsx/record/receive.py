@@ -9,11 +9,11 @@ from ..messages.codec import Buffer
 from . import buffers
 from .buffers import BUFFER_LENGTH
 from .protection import (
-    HEADER_LENGTH,
     MAX_CIPHERTEXT_LENGTH,
     MAX_INNER_PLAINTEXT_LENGTH,
     MAX_PLAINTEXT_LENGTH,
     MAX_RECORD_LENGTH,
+    RECORD_HEADER_LENGTH,
     RECORD_OVERHEAD,
     ContentType,
     Opener,
@@ -26,7 +26,7 @@ MAX_EMPTY_RECORDS = 32
 
 #: The most early data that a server skips, in bytes of content, whatever records carry it. It is
 #: what one record with 2^14 octets of ciphertext carries; BoringSSL's runner allows no more.
-MAX_SKIPPED_EARLY_DATA = 2**14 - (RECORD_OVERHEAD - HEADER_LENGTH)
+MAX_SKIPPED_EARLY_DATA = 2**14 - (RECORD_OVERHEAD - RECORD_HEADER_LENGTH)
 
 #: Bytes of ciphertext from which on opening several records at once pays.
 MIN_RUN_LENGTH = 2**12
@@ -186,7 +186,7 @@ class Incoming:
         content_type = view[start]
         if content_type not in CONTENT_TYPES:
             raise self._not_a_record()
-        if available < HEADER_LENGTH:
+        if available < RECORD_HEADER_LENGTH:
             return None
         # legacy_record_version says nothing (RFC 9846 5.1).
         length = view[start + 3] << 8 | view[start + 4]
@@ -194,8 +194,8 @@ class Incoming:
         protected = may_be_sealed and content_type == ContentType.application_data
         if length > (MAX_CIPHERTEXT_LENGTH if protected else MAX_PLAINTEXT_LENGTH):
             raise record_overflow(length)
-        body = start + HEADER_LENGTH
-        if available < HEADER_LENGTH + length:
+        body = start + RECORD_HEADER_LENGTH
+        if available < RECORD_HEADER_LENGTH + length:
             return None
         self._start = body + length
         return Frame(content_type, view[start:body], view[body : body + length])
@@ -318,7 +318,7 @@ class Incoming:
         if self._opener is not None:
             self._opener.sequence_number = 0  # nothing was opened with it yet
         # No record goes for nothing; padding cannot be told from data.
-        content_length = max(1, HEADER_LENGTH + length - RECORD_OVERHEAD)
+        content_length = max(1, RECORD_HEADER_LENGTH + length - RECORD_OVERHEAD)
         if content_length > self.early_data_to_skip:
             raise unexpected("sent more early data than any server would have allowed")
         self.early_data_to_skip -= content_length
@@ -326,11 +326,11 @@ class Incoming:
     def _not_a_record(self) -> ProtocolError:
         start = bytes(self._view[self._start : min(self._end, self._start + 40)])
         if self._opener is None:
-            return unexpected(f"does not speak TLS: it sent {printable(start)}")
+            return unexpected(f"does not speak TLS: it sent {first_line(start)}")
         return unexpected(f"sent a record of the unknown type {start[0]}")
 
 
-def printable(octets: bytes) -> str:
+def first_line(octets: bytes) -> str:
     """The first line of what a peer sent that speaks another protocol."""
     line = octets.split(b"\r\n")[0].split(b"\n")[0]
     return repr(line.decode("ascii", "backslashreplace"))

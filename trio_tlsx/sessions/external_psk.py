@@ -23,7 +23,7 @@ MAX_PSKS = 4
 
 HashName: TypeAlias = Literal["SHA256", "SHA384"]
 
-HASHES: Mapping[HashName, Hash] = {"SHA256": hashlib.sha256, "SHA384": hashlib.sha384}
+PSK_HASHES: Mapping[HashName, Hash] = {"SHA256": hashlib.sha256, "SHA384": hashlib.sha384}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,8 @@ class ExternalPSK:
                 f"the context of a PSK has {len(self.context)} bytes; "
                 f"at most {MAX_CONTEXT_LENGTH} are allowed"
             )
-        if self.hash not in HASHES:
-            known = " or ".join(map(repr, HASHES))
+        if self.hash not in PSK_HASHES:
+            known = " or ".join(map(repr, PSK_HASHES))
             raise ConfigError(f"the hash of a PSK is {known}, not {self.hash!r}")
         if self.imported:
             return
@@ -93,7 +93,7 @@ class ExternalPSK:
     @property
     def hash_function(self) -> Hash:
         """What ``hash`` names."""
-        return HASHES[self.hash]
+        return PSK_HASHES[self.hash]
 
 
 #: Gives the key of an identity, at once or later; None where there is none.
