@@ -17,6 +17,7 @@ import trio_tlsx
 
 PACKAGE = Path(trio_tlsx.__file__).parent
 MAX_LINES = 500  # what one reads in a sitting
+MAX_FUNCTION_LINES = 50  # what fits on a screen, without the docstring
 
 #: The folders and the modules beside them, from the bottom up. Each imports only what is below.
 LAYERS = [
@@ -165,6 +166,19 @@ def test_modules_are_short(module: str) -> None:
     source = modules()[module].read_text()
     theory = ast.get_docstring(ast.parse(source), clean=False) or ""
     assert len(source.splitlines()) - len(theory.splitlines()) <= MAX_LINES
+
+
+def function_lengths(module: str) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(ast.parse(modules()[module].read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            docstring = ast.get_docstring(node, clean=False) or ""
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            yield node.name, lines - (len(docstring.splitlines()) if docstring else 0)
+
+
+@pytest.mark.parametrize("module", modules())
+def test_functions_are_short(module: str) -> None:
+    assert not {name: n for name, n in function_lengths(module) if n > MAX_FUNCTION_LINES}
 
 
 @pytest.mark.parametrize("module", modules())

@@ -33,7 +33,7 @@ from trio_tlsx import (
 from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import AlertDescription
-from trio_tlsx.handshake import client as client_hello
+from trio_tlsx.handshake import client_hello
 from trio_tlsx.handshake.psk import Psk
 from trio_tlsx.handshake.wants import Want
 from trio_tlsx.messages.handshake import ClientHello

@@ -43,8 +43,7 @@ from trio_tlsx import ClientConfig, ExternalPSK, Peer, ServerConfig
 from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import AlertDescription
-from trio_tlsx.handshake import client as client_hello
-from trio_tlsx.handshake import server13
+from trio_tlsx.handshake import client_hello, server13_hello
 from trio_tlsx.handshake.certificate_selection import Selected
 from trio_tlsx.handshake.external_psk import psks_of
 from trio_tlsx.handshake.psk import OfferedPsks
@@ -173,7 +172,7 @@ def test_certificate_instead_of_a_required_psk_is_rejected(
     def whatever(*_: object) -> Selected:
         return credentials(), credentials().signer.schemes[0]
 
-    monkeypatch.setattr(server13, "select_credentials", whatever)
+    monkeypatch.setattr(server13_hello, "select_credentials", whatever)
     advance(client, server)
     advance(server, client)
     error = failure_of(client.do_handshake)
@@ -245,13 +244,13 @@ def test_client_sends_no_early_data_under_an_external_psk() -> None:
 
 
 def test_server_takes_no_early_data_under_an_external_psk(monkeypatch: pytest.MonkeyPatch) -> None:
-    make = client_hello.client_hello
+    make = client_hello.hello_without_psks
 
     def with_early_data(*args: Any) -> ClientHello:
         made = make(*args)
         return replace(made, extensions={**made.extensions, ExtensionType.early_data: b""})
 
-    monkeypatch.setattr(client_hello, "client_hello", with_early_data)
+    monkeypatch.setattr(client_hello, "hello_without_psks", with_early_data)
     client = Connection.client(CLIENT, SERVER_NAME)
     server = Connection.server(replace(SERVER, max_early_data_size=100))
     server.accept_early_data()

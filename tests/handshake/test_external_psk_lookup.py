@@ -36,11 +36,10 @@ from hypothesis import strategies as st
 
 from trio_tlsx import ClientConfig, ExternalPSK, PSKWanted, ServerConfig
 from trio_tlsx.errors import AlertDescription, InternalError
-from trio_tlsx.handshake import client as client_hello
+from trio_tlsx.handshake import client_hello, psk
 from trio_tlsx.handshake import external_psk as external
-from trio_tlsx.handshake import psk
 from trio_tlsx.handshake.psk import Psk
-from trio_tlsx.handshake.server import MAX_IDENTITIES
+from trio_tlsx.handshake.server13_hello import MAX_IDENTITIES
 from trio_tlsx.handshake.wants import Question
 from trio_tlsx.sessions.external_psk import HashName, PSKs
 from trio_tlsx.sessions.psk_import import ImportedIdentity
@@ -142,18 +141,18 @@ def offers_only(monkeypatch: pytest.MonkeyPatch, *identities: bytes) -> None:
     def give(*_: object) -> Sequence[Psk[Any]]:
         return psks
 
-    monkeypatch.setattr(client_hello, "psks_to_offer", give)
+    monkeypatch.setattr(client_hello, "current_psks", give)
 
 
 def stands_before(monkeypatch: pytest.MonkeyPatch, *identities: bytes) -> None:
     """Clients offer these too, before all else."""
-    psks_to_offer = client_hello.psks_to_offer
+    current_psks = client_hello.current_psks
 
     def more(*args: Any) -> Sequence[Psk[Any]]:
-        real = psks_to_offer(*args)
+        real = current_psks(*args)
         return [*(replace(real[0], identity=identity) for identity in identities), *real]
 
-    monkeypatch.setattr(client_hello, "psks_to_offer", more)
+    monkeypatch.setattr(client_hello, "current_psks", more)
 
 
 @pytest.mark.parametrize("before", [MAX_IDENTITIES - 1, MAX_IDENTITIES])

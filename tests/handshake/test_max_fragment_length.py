@@ -19,7 +19,7 @@ from engine_pairs import (
 )
 
 from trio_tlsx.errors import AlertDescription
-from trio_tlsx.handshake import client as client_hello
+from trio_tlsx.handshake import client_hello
 from trio_tlsx.messages.extensions import MAX_FRAGMENT_LENGTHS, ExtensionType
 from trio_tlsx.messages.handshake import ClientHello
 from trio_tlsx.record.protection import RECORD_HEADER_LENGTH, RECORD_OVERHEAD, ContentType
@@ -31,7 +31,7 @@ Ask = Callable[[bytes, bool], None]
 @pytest.fixture
 def ask(monkeypatch: pytest.MonkeyPatch) -> Ask:
     """Have clients send max_fragment_length, with or without record_size_limit."""
-    make = client_hello.client_hello
+    make = client_hello.hello_without_psks
 
     def ask(body: bytes, record_size_limit: bool) -> None:
         def asking(*args: object) -> ClientHello:
@@ -41,7 +41,7 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Ask:
                 del extensions[E.record_size_limit]
             return replace(made, extensions=extensions)
 
-        monkeypatch.setattr(client_hello, "client_hello", asking)
+        monkeypatch.setattr(client_hello, "hello_without_psks", asking)
 
     return ask
 

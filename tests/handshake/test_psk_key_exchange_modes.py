@@ -25,7 +25,7 @@ from external_psk_pairs import (
 )
 
 from trio_tlsx.errors import AlertDescription
-from trio_tlsx.handshake import client as client_hello
+from trio_tlsx.handshake import client_hello
 from trio_tlsx.messages.extensions import ExtensionType
 from trio_tlsx.messages.handshake import ClientHello
 
@@ -88,14 +88,14 @@ def test_psk_ke_client_with_groups_or_key_share_missing(
 
 
 def leaves_out(monkeypatch: pytest.MonkeyPatch, *left_out: ExtensionType) -> None:
-    complete = client_hello.client_hello
+    complete = client_hello.hello_without_psks
 
     def incomplete(*args: Any) -> ClientHello:
         hello = complete(*args)
         rest = {code: body for code, body in hello.extensions.items() if code not in left_out}
         return replace(hello, extensions=rest)
 
-    monkeypatch.setattr(client_hello, "client_hello", incomplete)
+    monkeypatch.setattr(client_hello, "hello_without_psks", incomplete)
 
 
 def test_psk_ke_with_a_session(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,9 +36,9 @@ from trio_tlsx import (
 from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import AlertDescription, ProtocolError
-from trio_tlsx.handshake import client as client_hello
+from trio_tlsx.handshake import client_hello
 from trio_tlsx.handshake.psk import Psk
-from trio_tlsx.handshake.server import MAX_IDENTITIES
+from trio_tlsx.handshake.server13_hello import MAX_IDENTITIES
 from trio_tlsx.handshake.wants import Want
 from trio_tlsx.messages.extensions import ExtensionType
 from trio_tlsx.messages.handshake import ClientHello
@@ -176,15 +176,15 @@ def test_no_resumption_for_a_client_with_psk_ke_only(
 def test_session_identities_looked_at_are_limited(
     scenario: SessionScenario, monkeypatch: pytest.MonkeyPatch, before: int, resumed: bool
 ) -> None:
-    psks_to_offer = client_hello.psks_to_offer
+    current_psks = client_hello.current_psks
 
     def behind_others(*args: Any) -> Sequence[Psk[Session]]:
         """The real key behind some that nobody knows."""
-        [real] = psks_to_offer(*args)
+        [real] = current_psks(*args)
         return [*(replace(real, identity=bytes((i,)) * 60) for i in range(before)), real]
 
     scenario.connect()
-    monkeypatch.setattr(client_hello, "psks_to_offer", behind_others)
+    monkeypatch.setattr(client_hello, "current_psks", behind_others)
     assert scenario.resumes() is resumed
 
 
@@ -229,11 +229,11 @@ def test_selected_session_missing_from_the_second_client_hello(
     client, server = connections(scenario.client, scenario.server)
     advance(client, server)
     advance(server, client)
-    [psk] = client_hello.psks_to_offer(
-        scenario.client.parameters, scenario.session_store.sessions[-1], ()
+    [psk] = client_hello.current_psks(
+        scenario.client.parameters, scenario.session_store.sessions[-1]
     )
     others = [replace(psk, identity=b"another")] if instead == "another" else []
-    monkeypatch.setattr(client_hello, "psks_to_offer", always(others))
+    monkeypatch.setattr(client_hello, "current_psks", always(others))
     advance(client, server)
     assert failure_of(server.do_handshake).alert == AlertDescription[alert]
 

@@ -22,7 +22,8 @@ from hellos import give, hello_with_early_data, sent_hello
 
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import AlertDescription
-from trio_tlsx.handshake import client as client_hello
+from trio_tlsx.handshake import client_hello
+from trio_tlsx.handshake.client_hello import HelloParameters
 from trio_tlsx.handshake.wants import Want
 from trio_tlsx.messages.extensions import ExtensionType
 from trio_tlsx.messages.handshake import (
@@ -43,13 +44,15 @@ A = AlertDescription
 
 @pytest.fixture
 def offers_early_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    make = client_hello.client_hello
+    make = client_hello.hello_without_psks
 
-    def with_early_data(*args: object) -> ClientHello:
-        made = make(*args)  # pyright: ignore[reportArgumentType]
+    def with_early_data(parameters: HelloParameters) -> ClientHello:
+        made = make(parameters)
+        if parameters.cookie is not None:
+            return made  # the second ClientHello offers none
         return replace(made, extensions={**made.extensions, ExtensionType.early_data: b""})
 
-    monkeypatch.setattr(client_hello, "client_hello", with_early_data)
+    monkeypatch.setattr(client_hello, "hello_without_psks", with_early_data)
 
 
 @pytest.mark.usefixtures("offers_early_data")

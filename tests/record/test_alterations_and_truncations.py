@@ -36,8 +36,7 @@ from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.crypto.groups import ECDHKey, Group, X25519Key
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import HandshakeShutdown, InternalError, TLSError, Truncated
-from trio_tlsx.handshake import client as client_hello
-from trio_tlsx.handshake import server as server_hello
+from trio_tlsx.handshake import client_hello, server13_hello
 from trio_tlsx.handshake.wants import Want
 from trio_tlsx.record.protection import ContentType
 from trio_tlsx.record.send import Outgoing
@@ -87,7 +86,7 @@ SIDES = [(scenario, role) for scenario in SCENARIOS for role in ("client", "serv
 
 @pytest.fixture(autouse=True)
 def randomness(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
-    for module in (client_hello, server_hello):
+    for module in (client_hello, server13_hello):
         monkeypatch.setattr(module, "urandom", same_random)
 
 
@@ -141,7 +140,7 @@ class Recording:
 def recording(scenario: str, role: str) -> Recording:
     """What ``role`` says to the other side."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (client_hello, server_hello):
+        for module in (client_hello, server13_hello):
             patch.setattr(module, "urandom", same_random)
         one = new_connection(scenario, role)
         other = new_connection(scenario, OTHER[role])

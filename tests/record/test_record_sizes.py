@@ -21,7 +21,7 @@ from engine_pairs import (
 )
 
 from trio_tlsx.errors import AlertDescription, ConfigError
-from trio_tlsx.handshake import client as client_hello
+from trio_tlsx.handshake import client_hello
 from trio_tlsx.handshake.wants import Want
 from trio_tlsx.messages.extensions import ExtensionType
 from trio_tlsx.messages.handshake import (
@@ -138,8 +138,8 @@ def test_record_size_limit_below_the_minimum_is_rejected(monkeypatch: pytest.Mon
             made, extensions={**made.extensions, ExtensionType.record_size_limit: limit}
         )
 
-    make = client_hello.client_hello
-    monkeypatch.setattr(client_hello, "client_hello", too_small)
+    make = client_hello.hello_without_psks
+    monkeypatch.setattr(client_hello, "hello_without_psks", too_small)
     assert alert_of(lambda: shake_hands(*connections())) is A.illegal_parameter
 
 

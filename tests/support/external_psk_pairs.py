@@ -23,7 +23,7 @@ from trio_tlsx import ClientConfig, ExternalPSK, ServerConfig
 from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import TLSError
-from trio_tlsx.handshake import client as client_hello
+from trio_tlsx.handshake import client_hello
 from trio_tlsx.handshake.psk import OfferedPsks
 from trio_tlsx.messages.extensions import ExtensionType
 from trio_tlsx.messages.handshake import ClientHello

@@ -26,8 +26,7 @@ from trio_tlsx import (
 )
 from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.handshake import resumption_server
-from trio_tlsx.handshake import server as server_hello
+from trio_tlsx.handshake import resumption_server, server13_hello
 from trio_tlsx.handshake.psk import OfferedPsks, Psk
 from trio_tlsx.handshake.steps import Steps
 from trio_tlsx.messages.extensions import ExtensionType
@@ -150,7 +149,5 @@ def resumes_with(monkeypatch: pytest.MonkeyPatch, suite_code: int, index: int = 
         yield from ()
         return [Psk(b"identity", 0, suite, secret, session)]
 
-    monkeypatch.setattr(server_hello, "known_psks", known_psks)
-    monkeypatch.setattr(
-        server_hello, "accept_psk", always({ExtensionType.pre_shared_key: index.to_bytes(2)})
-    )
+    monkeypatch.setattr(server13_hello, "known_psks", known_psks)
+    monkeypatch.setattr(server13_hello, "check_psk", always(index))

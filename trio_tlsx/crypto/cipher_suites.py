@@ -10,6 +10,7 @@ from typing import Protocol
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 from ..messages.codec import Buffer
+from ..messages.versions import PROTOCOL_NAMES, TLS13
 
 __all__ = ["AEAD", "CIPHER_SUITES", "CipherSuite", "Hash", "HashState"]
 
@@ -47,6 +48,7 @@ class CipherSuite:
     """An AEAD with a hash for HKDF.
 
     Attributes:
+        version: the version of TLS that the suite belongs to.
         key_length: bytes of the AEAD's key.
         records_per_key: how many full records one key may protect (RFC 9846 5.5).
     """
@@ -58,6 +60,12 @@ class CipherSuite:
     aead: Callable[[bytes], AEAD]
     key_length: int
     records_per_key: int
+    version: int = TLS13
+
+    @property
+    def protocol(self) -> str:
+        """The name of the version, such as ``"TLSv1.3"``."""
+        return PROTOCOL_NAMES[self.version]
 
 
 # RFC 9846 5.5: AES-GCM may protect 2^24.5 full-size records under a key; for ChaCha20-Poly1305

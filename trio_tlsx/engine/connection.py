@@ -27,7 +27,7 @@ from ..handshake.client import client_handshake
 from ..handshake.early_data import checked as checked_early_data
 from ..handshake.questions import SessionReceived
 from ..handshake.server import server_handshake
-from ..handshake.steps import Established, Handshake, Observer, Steps
+from ..handshake.steps import Completed, Established, Handshake, Observer, Steps
 from ..handshake.wants import Question, Want
 from ..messages.alerts import FATAL, WARNING
 from ..messages.codec import Buffer
@@ -59,7 +59,7 @@ class Connection:
         server_side: bool,
         config: ClientConfig | ServerConfig,
         server_hostname: str | None,
-        start: Callable[[Handshake], Steps[Established]],
+        start: Callable[[Handshake], Steps[Completed]],
         observer: Observer | None,
     ) -> None:
         self.server_side = server_side
@@ -73,7 +73,7 @@ class Connection:
         handshake = Handshake(self._incoming, self._outgoing, self._reader, observer)
         self._early_data = handshake.early_data
         self._post_handshake = PostHandshake(self._incoming, self._outgoing, self._reader)
-        self._steps: Steps[Established] | None = start(handshake)
+        self._steps: Steps[Completed] | None = start(handshake)
         self._question: Question[Any] | None = None  # not answered yet
         self._answer: object = None  # to the question before
         self._established: Established | None = None
@@ -190,9 +190,9 @@ class Connection:
             try:
                 want = self._steps.send(answer)
             except StopIteration as finished:
-                established: Established = finished.value
-                self._established = established
-                self._post_handshake.start(established)
+                completed: Completed = finished.value
+                self._established = completed.established
+                self._post_handshake.start(completed)
                 self._steps = None
                 break
             if isinstance(want, Want):

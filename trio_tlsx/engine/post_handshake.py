@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import AlertDescription, HandshakeShutdown
 from ..handshake.questions import SessionReceived
-from ..handshake.steps import Established
+from ..handshake.steps import Completed
 from ..handshake.wants import Question
 from ..messages.handshake import HandshakeType, KeyUpdate, NewSessionTicket, encode_message
 from ..record.deframer import MessageReader, RawMessage
@@ -48,11 +48,11 @@ class PostHandshake:
         self._tickets_dropped = 0  # in a row
         self._records_at_dropped_ticket = 0
 
-    def start(self, established: Established) -> None:
+    def start(self, completed: Completed) -> None:
         """Accept messages from here on: the handshake is complete."""
-        self.key_updates.set_interval(established.key_update_bytes)
-        self._new_tickets = established.new_tickets
-        self._keep_ticket = established.keep_ticket
+        self.key_updates.set_interval(completed.key_update_bytes)
+        self._new_tickets = completed.new_tickets
+        self._keep_ticket = completed.keep_ticket
 
     def send_before_data(self, bytes_sealed: int) -> None:
         """Queue the messages that are due before more application data.

@@ -111,4 +111,4 @@ class ConnectionNames:
 
 
 def cipher_tuple(suite: CipherSuite) -> tuple[str, str, int]:
-    return suite.name, "TLSv1.3", 8 * suite.key_length
+    return suite.name, suite.protocol, 8 * suite.key_length

@@ -1,17 +1,14 @@
-"""The client's side of a TLS 1.3 handshake, from the ServerHello on (RFC 9846 2)."""
+"""A client's TLS 1.3 handshake, from the server's answer to the ClientHello on (RFC 9846 2)."""
 
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 from cryptography import x509
 
 from ..config.client import ClientParameters
-from ..crypto.cipher_suites import CipherSuite
-from ..crypto.groups import Group
-from ..crypto.key_schedule import EarlySecret
 from ..errors import AlertDescription, ProtocolError
 from ..messages import extensions as ext
 from ..messages import info
@@ -21,6 +18,7 @@ from ..messages.handshake import (
     CertificateRequest,
     EncryptedExtensions,
     EndOfEarlyData,
+    ServerHello,
 )
 from ..pki.negotiated import Negotiated
 from ..pki.server_name import ServerName
@@ -30,133 +28,101 @@ from ..sessions.client import Session
 from . import authentication, certificate_selection, early_data
 from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
 from .certificate_compression import compressor_for, decompressed, message_types
+from .client13_hello import (
+    Offer,
+    Selection,
+    process_hello_retry_request,
+    process_server_hello,
+)
 from .early_data import EarlyDataOffer
-from .psk import Psk
+from .keys13 import ApplicationKeys, HandshakeKeys
 from .questions import ClientCredentialsWanted
 from .resumption_client import TicketKeeper, server_of
-from .steps import Established, Handshake, Steps
+from .steps import Completed, Established, Handshake, Steps
 
-__all__ = ["Offer", "reverify_on_resumption", "run"]
+__all__ = ["reverify_on_resumption", "run"]
 
 _E = ExtensionType
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
-    """What the ClientHello was made of, and the extensions that it held.
+class ServerExtensions:
+    """What the server's EncryptedExtensions selected."""
 
-    Attributes:
-        port: on which the server is reached, where that is known.
-        psk: what the server chose among the keys offered; None where it shows a certificate.
-        early_data: what was sent behind the ClientHello, if anything was.
-        resend: what to send behind the handshake if the server did not take it early.
+    alpn_protocol: str | None
+    early_data_accepted: bool
+
+
+def run(hs: Handshake, offer: Offer, answer: ServerHello) -> Steps[Completed]:
+    """Perform the handshake from the server's answer to the ClientHello (RFC 9846 2).
+
+    ::
+
+        Client                                        Server
+
+        ClientHello        -------->
+                           <--------      HelloRetryRequest*
+        ClientHello*       -------->
+                                                 ServerHello
+                                       {EncryptedExtensions}
+                                       {CertificateRequest*}
+                                              {Certificate*}
+                                        {CertificateVerify*}
+                           <--------              {Finished}
+        (EndOfEarlyData*)
+        {Certificate*}
+        {CertificateVerify*}
+        {Finished}         -------->
     """
+    if answer.is_hello_retry_request:
+        offer, answer = yield from process_hello_retry_request(hs, offer, answer)
+    selection = process_server_hello(hs, offer, answer)
+    keys = establish_handshake_keys(hs, offer, selection)
+    selected = yield from read_encrypted_extensions(hs, offer, selection, keys)
+    request, server = yield from read_server_certificate(hs, offer, selection)
+    yield from read_server_finished(hs, offer, selection, selected, keys)
+    application = establish_application_keys(hs, keys)
+    if selected.early_data_accepted:
+        send_end_of_early_data(hs, keys)
+    if request is not None:
+        yield from send_client_certificate(hs, offer.config, request)
+    send_client_finished(hs, keys, application)
+    if not selected.early_data_accepted:
+        resend_early_data(hs, offer, selected)
+    return complete(hs, offer, selection, selected, server, application)
 
-    config: ClientParameters
-    server_name: ServerName
-    port: int | None
-    extensions: Extensions
-    psk: Psk[Session] | None
-    early_data: EarlyDataOffer | None = None
-    resend: bytes = field(default=b"", repr=False)
+
+def establish_handshake_keys(hs: Handshake, offer: Offer, selection: Selection) -> HandshakeKeys:
+    """Protect both directions with handshake keys, except early data that is under way."""
+    keys = HandshakeKeys.derive(hs, selection.suite, selection.psk, selection.shared_secret)
+    hs.protect_incoming(keys.suite, keys.server_traffic)
+    if offer.config.middlebox_compatibility:
+        hs.send_change_cipher_spec()
+    if early_data_in_flight(offer, selection) is None:
+        hs.protect_outgoing(keys.suite, keys.client_traffic)
+    return keys
 
 
-def run(
-    hs: Handshake,
-    offer: Offer,
-    suite: CipherSuite,
-    group: Group | None,
-    shared_secret: bytes | None,
-) -> Steps[Established]:
-    """From the ServerHello, which is in the transcript, to our Finished.
-
-    Args:
-        group: the key exchange; None where there was none.
-    """
-    config, psk = offer.config, offer.psk
-    session = psk.session if psk else None
-    early_secret = EarlySecret(suite, psk.secret if psk else None, hs.key_log)
-    handshake_secret = early_secret.handshake_secret(shared_secret)
-    hello_hash = hs.transcript.digest()
-    client_secret = handshake_secret.client_handshake_traffic(hello_hash)
-    server_secret = handshake_secret.server_handshake_traffic(hello_hash)
-    hs.protect_incoming(suite, server_secret)
+def early_data_in_flight(offer: Offer, selection: Selection) -> EarlyDataOffer | None:
+    """Return the early data that the server may still accept: it selected the PSK of that."""
     early = offer.early_data
-    if early is not None and early.psk is not psk:
-        early = None
-    if early is None:
-        hs.protect_outgoing(suite, client_secret)
+    return early if early is not None and early.psk is selection.psk else None
 
-    encrypted = yield from hs.expect(EncryptedExtensions)
-    check_context(encrypted.extensions, Context.EE, offer.extensions)
-    alpn_protocol = apply_extensions(hs, config, encrypted.extensions)
-    accepted = early_data.was_accepted(early, suite, encrypted.extensions, alpn_protocol)
+
+def read_encrypted_extensions(
+    hs: Handshake, offer: Offer, selection: Selection, keys: HandshakeKeys
+) -> Steps[ServerExtensions]:
+    """Apply the server's EncryptedExtensions; stop early data if the server rejected it."""
+    extensions = (yield from hs.expect(EncryptedExtensions)).extensions
+    check_context(extensions, Context.EE, offer.hello.extensions)
+    protocol = apply_extensions(hs, offer.config, extensions)
+    early = early_data_in_flight(offer, selection)
+    accepted = early_data.was_accepted(early, selection.suite, extensions, protocol)
     if not accepted:
         hs.early_data.exporter = None
         if early is not None:
-            hs.protect_outgoing(suite, client_secret)
-
-    request = server = None
-    if psk is None:
-        certificate_types = message_types(config.compressors)
-        message = yield from hs.expect_any(CertificateRequest, *certificate_types)
-        if isinstance(message, CertificateRequest):
-            request = read_request(message, offer.server_name)
-            message = yield from hs.expect_any(*certificate_types)
-        certificate = decompressed(config.compressors, message)
-        server = yield from authenticate_server(hs, offer, certificate)
-    elif session is not None:
-        # RFC 9846 2.2: having the key, it is who showed a certificate when the key was made.
-        server = server_of(session)
-    yield from authentication.expect_finished(hs, suite, server_secret)
-    if session is not None and server is not None and not accepted:
-        yield from reverify_on_resumption(hs, config, offer.server_name, session)
-    hs.incoming.accept_change_cipher_spec = False
-
-    main_secret = handshake_secret.main_secret()
-    finished_hash = hs.transcript.digest()
-    hs.protect_incoming(suite, main_secret.server_application_traffic(finished_hash))
-    exporter_secret = main_secret.exporter(finished_hash)
-    if accepted:
-        hs.send(EndOfEarlyData())
-        hs.protect_outgoing(suite, client_secret)
-    if request is not None:
-        yield from answer_request(hs, config, request)
-    authentication.send_finished(hs, suite, client_secret)
-    hs.protect_outgoing(suite, main_secret.client_application_traffic(finished_hash))
-    if not accepted and alpn_protocol == early_data.alpn_protocol(config):
-        # RFC 9846 4.3.10: never if another application protocol was chosen.
-        early_data.write(hs, offer.resend)
-    return Established(
-        suite,
-        Negotiated(
-            version="TLSv1.3",
-            cipher_suite=suite.name,
-            group=group.name if group else None,
-            alpn_protocol=alpn_protocol,
-            server_name=offer.server_name.host,
-            peer_certificates=server.chain if server else (),
-            signature_scheme=server.signature_scheme.name if server else None,
-            resumed=session is not None,
-            early_data_accepted=accepted,
-            psk_identity=psk.external.identity if psk and psk.external else None,
-        ),
-        server_certificate=server.chain[0] if server else None,
-        exporter_secret=exporter_secret,
-        shared_suites=None,
-        key_update_bytes=offer.config.key_update_bytes,
-        own_signature_scheme=hs.signed_with,
-        keep_ticket=TicketKeeper(
-            config,
-            offer.server_name,
-            offer.port,
-            suite,
-            server,
-            verified_at=session.verified_at if session else config.clock(),
-            resumption_secret=main_secret.resumption(hs.transcript.digest()),
-            alpn_protocol=alpn_protocol,
-        ).keep,
-    )
+            hs.protect_outgoing(keys.suite, keys.client_traffic)
+    return ServerExtensions(protocol, accepted)
 
 
 def apply_extensions(
@@ -186,14 +152,37 @@ def apply_extensions(
     return protocols[0].decode("latin-1")
 
 
+def read_server_certificate(
+    hs: Handshake, offer: Offer, selection: Selection
+) -> Steps[tuple[info.CertificateRequest | None, PeerIdentity | None]]:
+    """Read CertificateRequest, Certificate and CertificateVerify, and authenticate the server.
+
+    Returns:
+        The request, if the server sent one, and the server's identity. A session's PSK stands for
+        the certificate of the connection that the session is from (RFC 9846 2.2). An external PSK
+        has none.
+    """
+    if selection.psk is not None:
+        session = selection.psk.session
+        return None, None if session is None else server_of(session)
+    config, request = offer.config, None
+    certificate_types = message_types(config.compressors)
+    message = yield from hs.expect_any(CertificateRequest, *certificate_types)
+    if isinstance(message, CertificateRequest):
+        request = read_request(message, offer.server_name)
+        message = yield from hs.expect_any(*certificate_types)
+    certificate = decompressed(config.compressors, message)
+    return request, (yield from authenticate_server(hs, offer, certificate))
+
+
 def authenticate_server(
     hs: Handshake, offer: Offer, certificate: Certificate
 ) -> Steps[PeerIdentity]:
-    """Learn who the server is, have it prove that, and ask whether it is the right one."""
+    """Read CertificateVerify, and verify that the certificate is the server's."""
     if certificate.certificate_request_context:
         raise ProtocolError("the server's Certificate has a context, but nobody asked for one")
     chain = authentication.parse_chain(
-        certificate, offer.extensions, offer.config.max_chain_length
+        certificate, offer.hello.extensions, offer.config.max_chain_length
     )
     if not chain:
         # RFC 9846 4.5.1.3
@@ -219,7 +208,7 @@ def verify_server_certificate(
 def reverify_on_resumption(
     hs: Handshake, config: ClientParameters, server_name: ServerName, session: Session
 ) -> Steps[None]:
-    """Judge the server of a session by the rules of now, where that is wanted."""
+    """Verify the certificate of a session's server again, if the configuration asks for it."""
     if config.verify_on_resumption:
         chain = session.peer_certificates
         yield from verify_server_certificate(hs, config, server_name, None, chain)
@@ -251,15 +240,46 @@ def read_request(request: CertificateRequest, server_name: ServerName) -> info.C
     return info.CertificateRequest.of(request, server_name.host)
 
 
-def answer_request(
+def read_server_finished(
+    hs: Handshake,
+    offer: Offer,
+    selection: Selection,
+    selected: ServerExtensions,
+    keys: HandshakeKeys,
+) -> Steps[None]:
+    """Read the server's Finished; verify the server of a resumed session again.
+
+    A server that accepted early data was verified again before the early data left.
+    """
+    yield from authentication.expect_finished(hs, keys.suite, keys.server_traffic)
+    session = selection.psk.session if selection.psk else None
+    if session is not None and not selected.early_data_accepted:
+        yield from reverify_on_resumption(hs, offer.config, offer.server_name, session)
+    hs.incoming.accept_change_cipher_spec = False
+
+
+def establish_application_keys(hs: Handshake, keys: HandshakeKeys) -> ApplicationKeys:
+    """Expect application data from the server."""
+    application = ApplicationKeys.derive(hs, keys)
+    hs.protect_incoming(application.suite, application.server_traffic)
+    return application
+
+
+def send_end_of_early_data(hs: Handshake, keys: HandshakeKeys) -> None:
+    """End the early data; the rest of the handshake is under the handshake keys."""
+    hs.send(EndOfEarlyData())
+    hs.protect_outgoing(keys.suite, keys.client_traffic)
+
+
+def send_client_certificate(
     hs: Handshake, config: ClientParameters, request: info.CertificateRequest
 ) -> Steps[None]:
-    """Send our certificate, or say that there is none for this server."""
+    """Send Certificate and CertificateVerify, or an empty Certificate if none fits the request."""
     candidates, authorities = config.candidates, request.authorities
     if config.select_credentials is not None:
         wanted = ClientCredentialsWanted(request, config.select_credentials)
         candidates = yield from hs.ask(wanted)
-        authorities = ()  # the hook has seen them
+        authorities = ()  # the hook has taken them into account
     selected = certificate_selection.for_client(candidates, request.signature_schemes, authorities)
     if selected is None:
         hs.send(Certificate(b"", ()))
@@ -269,3 +289,62 @@ def answer_request(
     yield from authentication.send_certificate(
         hs, credentials, scheme, CLIENT_CONTEXT, compressor=compressor
     )
+
+
+def send_client_finished(hs: Handshake, keys: HandshakeKeys, application: ApplicationKeys) -> None:
+    """Send Finished; application data follows it."""
+    authentication.send_finished(hs, keys.suite, keys.client_traffic)
+    hs.protect_outgoing(application.suite, application.client_traffic)
+
+
+def resend_early_data(hs: Handshake, offer: Offer, selected: ServerExtensions) -> None:
+    """Send the early data that was not accepted early, if the caller asked for it.
+
+    It is never sent for another application protocol than its own (RFC 9846 4.3.10).
+    """
+    if selected.alpn_protocol == early_data.alpn_protocol(offer.config):
+        early_data.write(hs, offer.resend)
+
+
+def complete(
+    hs: Handshake,
+    offer: Offer,
+    selection: Selection,
+    selected: ServerExtensions,
+    server: PeerIdentity | None,
+    application: ApplicationKeys,
+) -> Completed:
+    """Return what the connection needs of its handshake."""
+    config, suite, psk = offer.config, selection.suite, selection.psk
+    session = psk.session if psk else None
+    keeper = TicketKeeper(
+        config,
+        offer.server_name,
+        offer.port,
+        suite,
+        server,
+        verified_at=session.verified_at if session else config.clock(),
+        resumption_secret=application.secret.resumption(hs.transcript.digest()),
+        alpn_protocol=selected.alpn_protocol,
+    )
+    negotiated = Negotiated(
+        version=suite.protocol,
+        cipher_suite=suite.name,
+        group=selection.group.name if selection.group else None,
+        alpn_protocol=selected.alpn_protocol,
+        server_name=offer.server_name.host,
+        peer_certificates=server.chain if server else (),
+        signature_scheme=server.signature_scheme.name if server else None,
+        resumed=session is not None,
+        early_data_accepted=selected.early_data_accepted,
+        psk_identity=psk.external.identity if psk and psk.external else None,
+    )
+    established = Established(
+        suite,
+        negotiated,
+        server_certificate=server.chain[0] if server else None,
+        exporter_secret=application.exporter,
+        shared_suites=None,
+        own_signature_scheme=hs.signed_with,
+    )
+    return Completed(established, config.key_update_bytes, keep_ticket=keeper.keep)

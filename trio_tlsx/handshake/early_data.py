@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..clock import MILLISECOND
@@ -36,7 +36,6 @@ __all__ = [
     "checked",
     "is_allowed",
     "make_offer",
-    "offer",
     "receive",
     "send",
     "was_accepted",
@@ -103,17 +102,10 @@ def alpn_protocol(config: ClientParameters) -> str | None:
     return config.alpn[0].decode("latin-1") if config.alpn else None
 
 
-def offer(hello: ClientHello, made: EarlyDataOffer | None) -> ClientHello:
-    """The ClientHello, with the word that early data comes behind it."""
-    if made is None:
-        return hello
-    return replace(hello, extensions={**hello.extensions, _E.early_data: b""})
-
-
 def send(hs: Handshake, config: ClientParameters, made: EarlyDataOffer) -> None:
     """Send the early data behind the ClientHello, which is all that was sent yet."""
     if config.middlebox_compatibility:
-        hs.outgoing.change_cipher_spec()  # RFC 9846 E.4
+        hs.send_change_cipher_spec()
     suite = made.psk.suite
     hello_hash = suite.hash(b"".join(hs.transcript.messages)).digest()
     hs.protect_outgoing(suite, early_secret(hs, made.psk, suite, hello_hash))

@@ -1,21 +1,16 @@
-"""The server's side of a TLS 1.3 handshake, from its ServerHello on (RFC 9846 2)."""
+"""A server's TLS 1.3 handshake, from the first ClientHello on (RFC 9846 2)."""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import NoReturn
 
 from cryptography import x509
 
 from ..config.server import ServerParameters
-from ..crypto.cipher_suites import CipherSuite
-from ..crypto.groups import Group
-from ..crypto.key_schedule import EarlySecret
-from ..crypto.signatures import CERTIFICATE_ONLY_SCHEMES, CLIENT_ONLY_SCHEMES
-from ..errors import AlertDescription, CertificateError, NegotiationError
+from ..crypto.signatures import CERTIFICATE_ONLY_SCHEMES
+from ..errors import AlertDescription, CertificateError
 from ..messages import extensions as ext
 from ..messages import grease
 from ..messages.codec import uint16
@@ -25,155 +20,78 @@ from ..messages.info import requested_name
 from ..pki.credentials import Credentials
 from ..pki.negotiated import Negotiated
 from ..pki.verification import verify_client
-from . import authentication, certificate_selection, early_data
+from . import authentication, early_data
 from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
 from .certificate_compression import compressor_for, decompressed, message_types, offer
-from .certificate_selection import Selected
-from .early_data import Accepted
-from .hello import require
-from .psk import Psk, psk_modes
+from .keys13 import ApplicationKeys, HandshakeKeys
+from .psk import psk_modes
 from .questions import OCSPResponseWanted
-from .resumption_server import ServerSession, TicketIssuer, ticket_context
-from .steps import Established, Handshake, Steps
+from .resumption_server import TicketIssuer, ticket_context
+from .server13_hello import Terms, process_client_hello, send_server_hello
+from .steps import Completed, Established, Handshake, Steps
 
-__all__ = ["Terms", "choose_protocol", "refuse", "run", "select_credentials"]
+__all__ = ["run"]
 
 _E = ExtensionType
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What the hellos settled.
-
-    Attributes:
-        identity: who we are for this client; None where only a key can tell it.
-        psk: the key that both sides have, by which they know each other; None where we show a
-            certificate.
-        early_data: what of it we take; None for none.
-        group: the key exchange; None where there was none.
-    """
-
-    config: ServerParameters
-    identity: Selected | None
-    psk: Psk[ServerSession] | None
-    early_data: Accepted | None
-    suite: CipherSuite
-    group: Group | None
-    alpn_protocol: bytes | None
-
-
 def run(
-    hs: Handshake, terms: Terms, hello: ClientHello, shared_secret: bytes | None
-) -> Steps[Established]:
-    """From our ServerHello, which is in the transcript, to the client's Finished."""
-    config, suite, psk, accepted = terms.config, terms.suite, terms.psk, terms.early_data
-    identity, group, protocol = terms.identity, terms.group, terms.alpn_protocol
-    session = psk.session if psk else None
-    early_secret = EarlySecret(suite, psk.secret if psk else None, hs.key_log)
-    handshake_secret = early_secret.handshake_secret(shared_secret)
-    hello_hash = hs.transcript.digest()
-    client_secret = handshake_secret.client_handshake_traffic(hello_hash)
-    server_secret = handshake_secret.server_handshake_traffic(hello_hash)
-    hs.protect_incoming(suite, accepted.traffic_secret if accepted else client_secret)
+    hs: Handshake,
+    config: ServerParameters,
+    candidates: Sequence[Credentials],
+    hello: ClientHello,
+) -> Steps[Completed]:
+    """Perform the handshake from the first ClientHello on (RFC 9846 2).
+
+    ::
+
+        Client                                        Server
+
+        ClientHello        -------->
+                           <--------      HelloRetryRequest*
+        ClientHello*       -------->
+                                                 ServerHello
+                                       {EncryptedExtensions}
+                                       {CertificateRequest*}
+                                              {Certificate*}
+                                        {CertificateVerify*}
+                           <--------              {Finished}
+        (Application Data*)
+        (EndOfEarlyData*)
+        {Certificate*}
+        {CertificateVerify*}
+        {Finished}         -------->
+
+    Args:
+        candidates: the credentials to select from.
+    """
+    terms = yield from process_client_hello(hs, config, candidates, hello)
+    shared_secret = send_server_hello(hs, terms)
+    keys = establish_handshake_keys(hs, terms, shared_secret)
+    send_encrypted_extensions(hs, terms)
+    request = send_certificate_request(hs, terms)
+    yield from send_server_certificate(hs, terms)
+    application = send_server_finished(hs, keys)
+    yield from receive_early_data(hs, terms, keys)
+    client = yield from read_client_certificate(hs, terms, request)
+    yield from read_client_finished(hs, terms, keys, application)
+    return (yield from complete(hs, terms, client, application))
+
+
+def establish_handshake_keys(
+    hs: Handshake, terms: Terms, shared_secret: bytes | None
+) -> HandshakeKeys:
+    """Protect both directions with handshake keys, except early data that is to come."""
+    keys = HandshakeKeys.derive(hs, terms.suite, terms.psk, shared_secret)
+    early = terms.early_data
+    hs.protect_incoming(keys.suite, early.traffic_secret if early else keys.client_traffic)
     hs.incoming.accept_plaintext_alert = True
-    hs.protect_outgoing(suite, server_secret)
-
-    hs.send(encrypted_extensions(hs, terms, hello))
-    request = None
-    if psk is None and identity is not None:
-        credentials, scheme = identity
-        request = certificate_request(config)
-        if request is not None:
-            hs.send(request)
-        stapled = yield from staple(hs, credentials, hello)
-        compressor = compressor_for(config.compressors, hello.extensions)
-        yield from authentication.send_certificate(
-            hs, credentials, scheme, SERVER_CONTEXT, stapled, compressor
-        )
-    authentication.send_finished(hs, suite, server_secret)
-
-    main_secret = handshake_secret.main_secret()
-    finished_hash = hs.transcript.digest()
-    hs.protect_outgoing(suite, main_secret.server_application_traffic(finished_hash))
-    exporter_secret = main_secret.exporter(finished_hash)
-    client = session.client if session else None
-    if accepted is not None:
-        if client is not None:
-            # Whether it may in is to be said before anybody reads what it sent.
-            yield from verify_client_certificate(hs, config, None, client.chain)
-        yield from hs.flush()  # then nobody has to wait for who answers
-        hs.early_data.may_be_answered = True
-        yield from early_data.receive(hs, accepted)
-        hs.protect_incoming(suite, client_secret)
-    if request is not None:
-        client = yield from authenticate_client(hs, config, request)
-    yield from authentication.expect_finished(hs, suite, client_secret)
-    if session is not None and client is not None and accepted is None:
-        # Who it is, it showed when the session began; whether it may in, is said each time.
-        yield from verify_client_certificate(hs, config, None, client.chain)
-    hs.incoming.accept_change_cipher_spec = False
-    hs.protect_incoming(suite, main_secret.client_application_traffic(finished_hash))
-    external = psk.external if psk else None
-    negotiated = Negotiated(
-        version="TLSv1.3",
-        cipher_suite=suite.name,
-        group=group.name if group else None,
-        alpn_protocol=protocol.decode("latin-1") if protocol else None,
-        server_name=requested_name(hello.extensions),
-        peer_certificates=client.chain if client else (),
-        signature_scheme=client.signature_scheme.name if client else None,
-        resumed=session is not None,
-        early_data_accepted=accepted is not None,
-        psk_identity=external.identity if external else None,
-        ticket_application_data=session.application_data if session else b"",
-    )
-    new_tickets = None
-    resumption_secret = main_secret.resumption(hs.transcript.digest())
-    # A key from outside costs no more than a ticket, and when it is withdrawn it should be so.
-    if identity is not None and external is None and config.tickets and psk_modes(config, hello):
-        issuer = TicketIssuer(
-            config,
-            ticket_context(config, identity[0], hello),
-            suite,
-            client,
-            authenticated_at=session.authenticated_at if session else config.clock(),
-            resumption_secret=resumption_secret,
-            alpn_protocol=protocol,
-            application_data=config.make_ticket_application_data(negotiated),
-        )
-        new_tickets = issuer.issue
-        if config.ticket_store is not None:
-            deposited = yield from issuer.store_tickets(hs, config.ticket_store)
-            new_tickets = partial(iter, deposited)
-    return Established(
-        suite,
-        negotiated,
-        server_certificate=identity[0].chain[0] if identity and not external else None,
-        exporter_secret=exporter_secret,
-        shared_suites=tuple(
-            config.suite_table[code] for code in hello.cipher_suites if code in config.suite_table
-        ),
-        key_update_bytes=config.key_update_bytes,
-        new_tickets=new_tickets,
-        own_signature_scheme=hs.signed_with,
-    )
+    hs.protect_outgoing(keys.suite, keys.server_traffic)
+    return keys
 
 
-def choose_protocol(config: ServerParameters, hello: ClientHello) -> bytes | None:
-    """Our most wanted application protocol among those offered (RFC 7301 3.2)."""
-    body = hello.extensions.get(_E.application_layer_protocol_negotiation)
-    if body is None:
-        return None
-    offered = ext.decode_alpn(body)
-    if not config.alpn:
-        return None
-    for protocol in config.alpn:
-        if protocol in offered:
-            return protocol
-    raise NegotiationError(
-        f"this peer offers the ALPN protocols {list(offered)}, here are only {list(config.alpn)}",
-        AlertDescription.no_application_protocol,
-    )
+def send_encrypted_extensions(hs: Handshake, terms: Terms) -> None:
+    hs.send(encrypted_extensions(hs, terms, terms.hello))
 
 
 def encrypted_extensions(hs: Handshake, terms: Terms, hello: ClientHello) -> EncryptedExtensions:
@@ -198,6 +116,14 @@ def encrypted_extensions(hs: Handshake, terms: Terms, hello: ClientHello) -> Enc
     return EncryptedExtensions(extensions)
 
 
+def send_certificate_request(hs: Handshake, terms: Terms) -> CertificateRequest | None:
+    """Request the client's certificate, unless a PSK authenticates both sides (RFC 9846 4.4.2)."""
+    request = None if terms.psk is not None else certificate_request(terms.config)
+    if request is not None:
+        hs.send(request)
+    return request
+
+
 def certificate_request(config: ServerParameters) -> CertificateRequest | None:
     if config.client_auth == "none":
         return None
@@ -211,25 +137,15 @@ def certificate_request(config: ServerParameters) -> CertificateRequest | None:
     return CertificateRequest(b"", grease.in_request(extensions) if config.grease else extensions)
 
 
-def select_credentials(candidates: Sequence[Credentials], hello: ClientHello) -> Selected | None:
-    """What of ours is best for this client (RFC 9846 4.5.1.2); None if nothing will do."""
-    body = hello.extensions.get(_E.signature_algorithms)
-    if body is None:
-        return None
-    offered = ext.decode_uint16_list(body, "signature_algorithms")
-    # RFC 9963 2: no client may offer these, and a server never signs with them.
-    schemes = [scheme for scheme in offered if scheme not in CLIENT_ONLY_SCHEMES]
-    return certificate_selection.for_server(candidates, schemes, requested_name(hello.extensions))
-
-
-def refuse(candidates: Sequence[Credentials], hello: ClientHello) -> NoReturn:
-    """Say why we cannot tell this client, with whom we share no key, who we are."""
-    if not candidates:
-        raise NegotiationError("this peer offers no pre-shared key of use, and one is needed here")
-    require(hello, _E.signature_algorithms)
-    able = {scheme.name: None for c in candidates for scheme in c.signer.schemes}
-    raise NegotiationError(
-        f"this peer accepts no signature that our key can make ({', '.join(able)})"
+def send_server_certificate(hs: Handshake, terms: Terms) -> Steps[None]:
+    """Send Certificate and CertificateVerify, unless a PSK authenticates both sides."""
+    if terms.psk is not None or terms.identity is None:
+        return
+    credentials, scheme = terms.identity
+    stapled = yield from staple(hs, credentials, terms.hello)
+    compressor = compressor_for(terms.config.compressors, terms.hello.extensions)
+    yield from authentication.send_certificate(
+        hs, credentials, scheme, SERVER_CONTEXT, stapled, compressor
     )
 
 
@@ -247,10 +163,50 @@ def staple(hs: Handshake, credentials: Credentials, hello: ClientHello) -> Steps
     return stapled
 
 
+def send_server_finished(hs: Handshake, keys: HandshakeKeys) -> ApplicationKeys:
+    """Send Finished; application data may follow it."""
+    authentication.send_finished(hs, keys.suite, keys.server_traffic)
+    application = ApplicationKeys.derive(hs, keys)
+    hs.protect_outgoing(application.suite, application.server_traffic)
+    return application
+
+
+def receive_early_data(hs: Handshake, terms: Terms, keys: HandshakeKeys) -> Steps[None]:
+    """Receive the early data that the server accepts, up to EndOfEarlyData."""
+    if terms.early_data is None:
+        return
+    if (client := resumed_client(terms)) is not None:
+        # Authorize the client before the application reads its early data.
+        yield from verify_client_certificate(hs, terms.config, None, client.chain)
+    yield from hs.flush()  # an application that answers early data need not wait for it
+    hs.early_data.may_be_answered = True
+    yield from early_data.receive(hs, terms.early_data)
+    hs.protect_incoming(keys.suite, keys.client_traffic)
+
+
+def resumed_client(terms: Terms) -> PeerIdentity | None:
+    """Return the identity that the client has from the session, if any."""
+    session = terms.psk.session if terms.psk else None
+    return session.client if session else None
+
+
+def read_client_certificate(
+    hs: Handshake, terms: Terms, request: CertificateRequest | None
+) -> Steps[PeerIdentity | None]:
+    """Read Certificate and CertificateVerify if they were requested.
+
+    Returns:
+        The client's identity, which may be that of the session; None if it has none.
+    """
+    if request is None:
+        return resumed_client(terms)
+    return (yield from authenticate_client(hs, terms.config, request))
+
+
 def authenticate_client(
     hs: Handshake, config: ServerParameters, request: CertificateRequest
 ) -> Steps[PeerIdentity | None]:
-    """Learn who the client is, if it says so, have it prove that, and ask whether it may in."""
+    """Verify the client's certificate and its proof of possession; None if it sent none."""
     message = yield from hs.expect_any(*message_types(config.compressors))
     certificate = decompressed(config.compressors, message)
     if certificate.certificate_request_context != request.certificate_request_context:
@@ -290,3 +246,88 @@ def check_client(
     if config.client_trust is None:
         raise CertificateError("no CA is trusted for clients", AlertDescription.unknown_ca)
     return verify_client(chain, config.client_trust, at)
+
+
+def read_client_finished(
+    hs: Handshake, terms: Terms, keys: HandshakeKeys, application: ApplicationKeys
+) -> Steps[None]:
+    """Read the client's Finished; authorize the client of a resumed session again."""
+    yield from authentication.expect_finished(hs, keys.suite, keys.client_traffic)
+    client = resumed_client(terms)
+    if client is not None and terms.early_data is None:
+        yield from verify_client_certificate(hs, terms.config, None, client.chain)
+    hs.incoming.accept_change_cipher_spec = False
+    hs.protect_incoming(application.suite, application.client_traffic)
+
+
+def complete(
+    hs: Handshake, terms: Terms, client: PeerIdentity | None, application: ApplicationKeys
+) -> Steps[Completed]:
+    """Return what the connection needs of its handshake; store its tickets."""
+    config, identity = terms.config, terms.identity
+    negotiated = negotiated_by(terms, client)
+    external = terms.psk is not None and terms.psk.external is not None
+    offered = terms.hello.cipher_suites
+    established = Established(
+        terms.suite,
+        negotiated,
+        server_certificate=identity[0].chain[0] if identity and not external else None,
+        exporter_secret=application.exporter,
+        shared_suites=tuple(config.suite_table[c] for c in offered if c in config.suite_table),
+        own_signature_scheme=hs.signed_with,
+    )
+    resumption_secret = application.secret.resumption(hs.transcript.digest())
+    issuer = ticket_issuer(terms, client, negotiated, resumption_secret)
+    new_tickets = None if issuer is None else issuer.issue
+    if issuer is not None and config.ticket_store is not None:
+        stored = yield from issuer.store_tickets(hs, config.ticket_store)
+        new_tickets = partial(iter, stored)
+    return Completed(established, config.key_update_bytes, new_tickets)
+
+
+def negotiated_by(terms: Terms, client: PeerIdentity | None) -> Negotiated:
+    session = terms.psk.session if terms.psk else None
+    external = terms.psk.external if terms.psk else None
+    protocol = terms.alpn_protocol
+    return Negotiated(
+        version=terms.suite.protocol,
+        cipher_suite=terms.suite.name,
+        group=terms.group.name if terms.group else None,
+        alpn_protocol=protocol.decode("latin-1") if protocol else None,
+        server_name=requested_name(terms.hello.extensions),
+        peer_certificates=client.chain if client else (),
+        signature_scheme=client.signature_scheme.name if client else None,
+        resumed=session is not None,
+        early_data_accepted=terms.early_data is not None,
+        psk_identity=external.identity if external else None,
+        ticket_application_data=session.application_data if session else b"",
+    )
+
+
+def ticket_issuer(
+    terms: Terms,
+    client: PeerIdentity | None,
+    negotiated: Negotiated,
+    resumption_secret: bytes,
+) -> TicketIssuer | None:
+    """Return what makes this connection's tickets; None if the client gets none.
+
+    A connection with an external PSK gets none: the PSK is as cheap as a ticket, and no ticket
+    outlives it.
+    """
+    config, identity, psk = terms.config, terms.identity, terms.psk
+    if identity is None or not config.tickets or not psk_modes(config, terms.hello):
+        return None
+    if psk is not None and psk.external is not None:
+        return None
+    session = psk.session if psk else None
+    return TicketIssuer(
+        config,
+        ticket_context(config, identity[0], terms.hello),
+        terms.suite,
+        client,
+        authenticated_at=session.authenticated_at if session else config.clock(),
+        resumption_secret=resumption_secret,
+        alpn_protocol=terms.alpn_protocol,
+        application_data=config.make_ticket_application_data(negotiated),
+    )

@@ -24,7 +24,7 @@ from ..record.send import Outgoing
 from .questions import SessionReceived
 from .wants import Question, Want
 
-__all__ = ["EarlyData", "Established", "Handshake", "Observer", "Steps"]
+__all__ = ["Completed", "EarlyData", "Established", "Handshake", "Observer", "Steps"]
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
@@ -45,9 +45,6 @@ class Established:
             each other by a key from outside.
         exporter_secret: what keying material is exported from (RFC 9846 7.5).
         shared_suites: on a server, what the client offers of ours, in its order.
-        key_update_bytes: after how much data we update our keys, in bytes.
-        new_tickets: makes the tickets that a server is to send; None where it is to send none.
-        keep_ticket: makes a client's question of a ticket that came; None on a server.
         own_signature_scheme: what this side signed with; None if it did not authenticate itself
             with a certificate in this handshake.
     """
@@ -57,10 +54,24 @@ class Established:
     server_certificate: x509.Certificate | None
     exporter_secret: bytes = field(repr=False)
     shared_suites: tuple[CipherSuite, ...] | None
+    own_signature_scheme: SignatureScheme | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The result of a handshake: what the connection keeps, and what it needs next.
+
+    Attributes:
+        key_update_bytes: the amount of sent data after which to update the keys, in bytes.
+        new_tickets: returns the tickets that a server sends; None if it sends none. It holds the
+            resumption secret, so drop it after use.
+        keep_ticket: returns the question that stores a received ticket; None on a server.
+    """
+
+    established: Established
     key_update_bytes: int | None
     new_tickets: Callable[[], Iterable[NewSessionTicket]] | None = None
     keep_ticket: Callable[[NewSessionTicket], SessionReceived | None] | None = None
-    own_signature_scheme: SignatureScheme | None = None
 
 
 class EarlyData:
@@ -118,6 +129,7 @@ class Handshake:
         self.signed_with: SignatureScheme | None = None
         self._reader = reader
         self._observer = observer
+        self._change_cipher_spec_sent = False
 
     def expect(self, message_type: type[M]) -> Steps[M]:
         """Wait for this message, and no other."""
@@ -173,6 +185,12 @@ class Handshake:
         self.outgoing.handshake(octets)
         if self._observer is not None:
             self._observer("sent", message.handshake_type.name, len(octets))
+
+    def send_change_cipher_spec(self) -> None:
+        """Send the change_cipher_spec of middlebox compatibility mode, once (RFC 9846 E.4)."""
+        if not self._change_cipher_spec_sent:
+            self._change_cipher_spec_sent = True
+            self.outgoing.change_cipher_spec()
 
     def flush(self) -> Steps[None]:
         """Wait until all that was sent has left."""

@@ -2,40 +2,65 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from secrets import SystemRandom
 
 from . import extensions as ext
 from .extensions import GREASE, Extensions, ExtensionType
 from .handshake import ClientHello
 
-__all__ = ["in_client_hello", "in_request", "in_ticket"]
+__all__ = ["ClientHelloGrease", "in_client_hello", "in_request", "in_ticket"]
 
 _E = ExtensionType
 
 _random = SystemRandom()
 
 
-def in_client_hello(hello: ClientHello) -> ClientHello:
-    """The ClientHello with one of them in each list that a server chooses from (RFC 8701 3.1).
+@dataclass(frozen=True, slots=True)
+class ClientHelloGrease:
+    """The values that the ClientHellos of one handshake have (RFC 8701 3.1).
 
-    Keys have to be offered behind the last extension.
+    Attributes:
+        first, last: the types of two extensions.
+        key_share: whether there is a key share for ``group``.
     """
-    first, last, suite, version, group, scheme = _random.sample(sorted(GREASE), 6)
+
+    first: int
+    last: int
+    suite: int
+    version: int
+    group: int
+    scheme: int
+    key_share: bool = True
+
+    @classmethod
+    def choose(cls) -> ClientHelloGrease:
+        """Choose different values at random."""
+        first, last, suite, version, group, scheme = _random.sample(sorted(GREASE), 6)
+        return cls(first, last, suite, version, group, scheme)
+
+
+def in_client_hello(hello: ClientHello, values: ClientHelloGrease) -> ClientHello:
+    """Add a reserved value to each list that a server chooses from (RFC 8701 3.1).
+
+    Extensions that must come last, such as pre_shared_key, have to be added after it.
+    """
     extensions = dict(hello.extensions)
     versions = ext.decode_supported_versions(extensions[_E.supported_versions])
-    extensions[_E.supported_versions] = ext.encode_supported_versions((version, *versions))
-    for kind, value in ((_E.supported_groups, group), (_E.signature_algorithms, scheme)):
+    listed = ext.encode_supported_versions((values.version, *versions))
+    extensions[_E.supported_versions] = listed
+    lists = {_E.supported_groups: values.group, _E.signature_algorithms: values.scheme}
+    for kind, value in lists.items():
         if kind in extensions:
             others = ext.decode_uint16_list(extensions[kind], kind.name)
             extensions[kind] = ext.encode_uint16_list((value, *others))
-    if (shares := extensions.get(_E.key_share)) is not None:
-        greased = {group: b"\0", **ext.decode_key_shares(shares)}
+    if values.key_share and (shares := extensions.get(_E.key_share)) is not None:
+        greased = {values.group: b"\0", **ext.decode_key_shares(shares)}
         extensions[_E.key_share] = ext.encode_key_shares(greased)
     return replace(
         hello,
-        cipher_suites=(suite, *hello.cipher_suites),
-        extensions={first: b"", **extensions, last: b"\0"},
+        cipher_suites=(values.suite, *hello.cipher_suites),
+        extensions={values.first: b"", **extensions, values.last: b"\0"},
     )
 
 

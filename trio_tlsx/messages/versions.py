@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["TLS12", "TLS13", "VERSION_NAMES"]
+__all__ = ["PROTOCOL_NAMES", "TLS12", "TLS13", "VERSION_NAMES"]
 
 TLS12 = 0x0303
 TLS13 = 0x0304
 VERSION_NAMES = {0x0300: "SSL 3.0", 0x0301: "TLS 1.0", 0x0302: "TLS 1.1", TLS12: "TLS 1.2"}
+
+#: The names that OpenSSL and the stdlib's ``ssl`` use, of the versions that can be negotiated.
+PROTOCOL_NAMES = {TLS13: "TLSv1.3"}

@@ -1,0 +1,167 @@
+"""How a client makes a ClientHello (RFC 9846 4.2.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from os import urandom
+
+from ..config.client import ClientParameters
+from ..crypto.groups import EphemeralKey, Group
+from ..crypto.signatures import CERTIFICATE_ONLY_SCHEMES
+from ..messages import extensions as ext
+from ..messages import grease
+from ..messages.codec import uint16
+from ..messages.extensions import ExtensionType
+from ..messages.grease import ClientHelloGrease
+from ..messages.handshake import MAX_SESSION_ID_LENGTH, RANDOM_LENGTH, ClientHello
+from ..messages.versions import TLS12, TLS13
+from ..pki.server_name import ServerName
+from ..sessions.client import Session
+from .certificate_compression import offer
+from .external_psk import psks_of
+from .hello import NO_COMPRESSION
+from .psk import Psk, encode_psk_key_exchange_modes, with_psks
+from .resumption_client import psk_of
+
+__all__ = [
+    "HelloParameters",
+    "current_psks",
+    "make_client_hello",
+]
+
+_E = ExtensionType
+
+
+@dataclass(frozen=True, slots=True)
+class HelloParameters:
+    """The parameters of one ClientHello.
+
+    The ClientHello after a HelloRetryRequest has most parameters of the first one, and one
+    handshake may make several ClientHellos with different parameters.
+
+    Attributes:
+        server_name: the name that the server_name extension has.
+        shares: the private key for each key share, by the code of its group.
+        psks: the offered PSKs, in order of preference.
+        early_data: whether early data follows the ClientHello.
+        cookie: the cookie of a HelloRetryRequest, as its extension has it.
+        grease: the reserved values of RFC 8701; None to send none.
+    """
+
+    config: ClientParameters
+    server_name: ServerName
+    random: bytes
+    legacy_session_id: bytes
+    shares: Mapping[int, EphemeralKey] = field(repr=False)
+    psks: Sequence[Psk[Session]] = ()
+    early_data: bool = False
+    cookie: bytes | None = None
+    grease: ClientHelloGrease | None = None
+
+    @classmethod
+    def initial(
+        cls,
+        config: ClientParameters,
+        server_name: ServerName,
+        psks: Sequence[Psk[Session]],
+        *,
+        early_data: bool,
+    ) -> HelloParameters:
+        """Return the parameters of the first ClientHello, with new random values and keys."""
+        return cls(
+            config,
+            server_name,
+            urandom(RANDOM_LENGTH),
+            make_legacy_session_id(config),
+            initial_key_shares(config),
+            psks,
+            early_data,
+            grease=ClientHelloGrease.choose() if config.grease else None,
+        )
+
+
+def make_client_hello(parameters: HelloParameters, messages: Sequence[bytes] = ()) -> ClientHello:
+    """Make a ClientHello with all its extensions.
+
+    Args:
+        messages: the transcript before it, which the binders of the PSKs cover: after a
+            HelloRetryRequest, the first ClientHello's hash and the HelloRetryRequest.
+    """
+    return with_psks(hello_without_psks(parameters), parameters.psks, messages)
+
+
+def hello_without_psks(parameters: HelloParameters) -> ClientHello:
+    """Make a ClientHello with all its extensions but pre_shared_key, which has to be the last."""
+    hello = ClientHello(
+        legacy_version=TLS12,
+        random=parameters.random,
+        legacy_session_id=parameters.legacy_session_id,
+        cipher_suites=tuple(parameters.config.suite_table),
+        legacy_compression_methods=NO_COMPRESSION,
+        extensions=offered_extensions(parameters),
+    )
+    return hello if parameters.grease is None else grease.in_client_hello(hello, parameters.grease)
+
+
+def offered_extensions(parameters: HelloParameters) -> dict[int, bytes]:
+    """Return all extensions but pre_shared_key."""
+    config, server_name = parameters.config, parameters.server_name
+    extensions: dict[int, bytes] = {}
+    if server_name.sni is not None:
+        extensions[_E.server_name] = ext.encode_server_name(server_name.sni)
+    extensions[_E.supported_groups] = ext.encode_uint16_list(config.group_table)
+    if not config.psk_required:
+        schemes = (*config.scheme_table, *CERTIFICATE_ONLY_SCHEMES)
+        extensions[_E.signature_algorithms] = ext.encode_uint16_list(schemes)
+    if config.alpn:
+        extensions[_E.application_layer_protocol_negotiation] = ext.encode_alpn(config.alpn)
+    if config.asks_for_ocsp:
+        extensions[_E.status_request] = ext.encode_status_request()
+    if config.timestamps:
+        extensions[_E.signed_certificate_timestamp] = b""
+    extensions |= offer(config.compressors)
+    extensions[_E.record_size_limit] = uint16(config.record_size_limit)
+    public = {code: key.public for code, key in parameters.shares.items()}
+    extensions[_E.key_share] = ext.encode_key_shares(public)
+    extensions[_E.supported_versions] = ext.encode_supported_versions((TLS13,))
+    if config.sessions is not None or config.psks:
+        # RFC 9846 4.3.9: a server sends no tickets to a client that cannot use them.
+        extensions[_E.psk_key_exchange_modes] = encode_psk_key_exchange_modes(config)
+    if parameters.early_data:
+        extensions[_E.early_data] = b""
+    if parameters.cookie is not None:
+        extensions[_E.cookie] = parameters.cookie
+    return extensions
+
+
+def make_legacy_session_id(config: ClientParameters) -> bytes:
+    """Return a session id that looks like a resumption of TLS 1.2 (RFC 9846 E.4), or none."""
+    return urandom(MAX_SESSION_ID_LENGTH) if config.middlebox_compatibility else b""
+
+
+def initial_key_shares(config: ClientParameters) -> Mapping[int, EphemeralKey]:
+    """Generate the keys for the key shares of the first ClientHello, by group."""
+    return {group.code: group.generate() for group in initial_groups(config)}
+
+
+def initial_groups(config: ClientParameters) -> Sequence[Group]:
+    """Return the groups of the first key shares, in order of preference.
+
+    Unless the configuration names them, they are the first post-quantum group and the first other
+    group. A server without post-quantum groups then needs no further round trip.
+    """
+    groups = config.group_table.values()
+    if config.key_share_codes is not None:
+        return [group for group in groups if group.code in config.key_share_codes]
+    first_of_kind: dict[bool, Group] = {}
+    for group in groups:
+        first_of_kind.setdefault(group.is_post_quantum, group)
+    return list(first_of_kind.values())
+
+
+def current_psks(config: ClientParameters, session: Session | None) -> Sequence[Psk[Session]]:
+    """Return the PSKs to offer now: the session's first, with its age, and the external ones."""
+    suites = config.suite_table.values()
+    external = [psk for external in config.psks for psk in psks_of(external, suites)]
+    return external if session is None else [psk_of(session, config.clock()), *external]

@@ -1,0 +1,448 @@
+"""How a server processes ClientHellos of TLS 1.3 and answers them (RFC 9846 4.2)."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from os import urandom
+from typing import NoReturn
+
+from ..config.server import ServerParameters
+from ..crypto.cipher_suites import CipherSuite
+from ..crypto.groups import Group
+from ..crypto.signatures import CLIENT_ONLY_SCHEMES
+from ..errors import AlertDescription, NegotiationError, ProtocolError
+from ..messages import extensions as ext
+from ..messages.codec import uint16
+from ..messages.extensions import Context, ExtensionType, check_context
+from ..messages.handshake import (
+    HELLO_RETRY_REQUEST_RANDOM,
+    RANDOM_LENGTH,
+    ClientHello,
+    ServerHello,
+)
+from ..messages.info import requested_name
+from ..messages.versions import TLS12, TLS13
+from ..pki.credentials import Credentials
+from ..record.receive import MAX_SKIPPED_EARLY_DATA
+from . import certificate_selection, early_data
+from .certificate_selection import Selected
+from .early_data import Accepted
+from .external_psk import find_psks
+from .hello import NO_COMPRESSION, bad_key_share, check_legacy_version, require, select_version
+from .psk import PSK_DHE_KE, PSK_KE, Psk, check_binder, decode_offered_psks, psk_modes
+from .resumption_server import ServerSession, known_sessions, ticket_context
+from .steps import Handshake, Steps
+
+__all__ = ["Terms", "check_client_hello", "process_client_hello", "send_server_hello"]
+
+COOKIE_LENGTH = 32
+
+#: Identities of one ClientHello that a server looks at: a session's, and four external PSKs',
+#: imported for two hashes each.
+MAX_IDENTITIES = 9
+
+_E = ExtensionType
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a server selects from a ClientHello.
+
+    Attributes:
+        identity: the certificate and the signature scheme; None if none fits the client.
+        psk: the PSK; its binder is checked later. None for a certificate.
+        group: None for no key exchange at all.
+        peer_share: None as long as the client has not sent one of that group.
+    """
+
+    suite: CipherSuite
+    identity: Selected | None
+    psk: Psk[ServerSession] | None
+    group: Group | None
+    peer_share: bytes | None
+
+    @property
+    def missing_group(self) -> Group | None:
+        """The group that the client still has to send a key share of."""
+        return self.group if self.peer_share is None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What both sides agree on after the ClientHello.
+
+    Attributes:
+        hello: the last ClientHello.
+        identity: the certificate that the server has for this client; None if it has none.
+        psk: the PSK that authenticates both sides; None if the server sends a certificate.
+        psk_index: its index among the offered PSKs.
+        group, peer_share: the key exchange; None if there is none.
+        early_data: the early data that the server accepts; None for none.
+    """
+
+    config: ServerParameters
+    hello: ClientHello
+    suite: CipherSuite
+    identity: Selected | None
+    psk: Psk[ServerSession] | None
+    psk_index: int | None
+    group: Group | None
+    peer_share: bytes | None
+    alpn_protocol: bytes | None
+    early_data: Accepted | None
+
+
+def process_client_hello(
+    hs: Handshake,
+    config: ServerParameters,
+    candidates: Sequence[Credentials],
+    hello: ClientHello,
+) -> Steps[Terms]:
+    """Select from what the client offers, after a HelloRetryRequest if one is needed."""
+    choice = yield from select(hs, config, candidates, hello)
+    # Before a retry too: a client without the PSK must not learn which suite goes with it.
+    psk_index = check_psk(hs, choice.psk, hello)
+    if choice.missing_group is not None or config.require_cookie:
+        choice, hello = yield from request_retry(hs, config, choice, hello)
+        psk_index = check_psk(hs, choice.psk, hello)
+    protocol = choose_protocol(config, hello)
+    hs.transcript.start(choice.suite)
+    accepted = yield from accept_early_data(hs, config, choice, hello, protocol)
+    return Terms(
+        config,
+        hello,
+        choice.suite,
+        choice.identity,
+        choice.psk,
+        psk_index,
+        choice.group,
+        choice.peer_share,
+        protocol,
+        accepted,
+    )
+
+
+def select(
+    hs: Handshake,
+    config: ServerParameters,
+    candidates: Sequence[Credentials],
+    hello: ClientHello,
+) -> Steps[Choice]:
+    """Select the credentials, the PSK, the cipher suite and the group."""
+    identity = select_credentials(candidates, hello)
+    suites = common_suites(config, hello)
+    psks = yield from known_psks(hs, config, hello, suites, identity, needed=not candidates)
+    choice = choose(config, hello, suites, psks, identity)
+    if choice.psk is None and identity is None:
+        refuse(candidates, hello)
+    return choice
+
+
+def request_retry(
+    hs: Handshake, config: ServerParameters, choice: Choice, hello: ClientHello
+) -> Steps[tuple[Choice, ClientHello]]:
+    """Send a HelloRetryRequest and read the second ClientHello (RFC 9846 4.2.4)."""
+    hs.check_end_of_flight()
+    retry = hello_retry_request(config, hello, choice)
+    hs.send(retry)
+    hs.transcript.retry(choice.suite)
+    if hello.legacy_session_id:
+        hs.send_change_cipher_spec()
+    skip_early_data(hs, hello)
+    second = yield from hs.expect(ClientHello)
+    select_version(second, {TLS13})
+    check_client_hello(second)
+    check_second_client_hello(hello, second, retry)
+    if choice.group is not None:
+        choice = replace(choice, peer_share=retried_key_share(second, choice.group))
+    return choice, second
+
+
+def accept_early_data(
+    hs: Handshake,
+    config: ServerParameters,
+    choice: Choice,
+    hello: ClientHello,
+    protocol: bytes | None,
+) -> Steps[Accepted | None]:
+    """Decide whether to accept the early data that the client offers, if any."""
+    if _E.early_data not in hello.extensions:
+        return None
+    accepted = yield from early_data.accept(hs, config, hello, choice.suite, choice.psk, protocol)
+    if accepted is None:
+        skip_early_data(hs, hello)
+    return accepted
+
+
+def skip_early_data(hs: Handshake, hello: ClientHello) -> None:
+    """Drop what comes behind this ClientHello (RFC 9846 4.3.10)."""
+    if _E.early_data in hello.extensions:
+        hs.incoming.early_data_to_skip = MAX_SKIPPED_EARLY_DATA
+
+
+def check_client_hello(hello: ClientHello) -> None:
+    """Check what any ClientHello of TLS 1.3 must have (RFC 9846 4.2.2, 9.2)."""
+    extensions = hello.extensions
+    check_legacy_version(hello.legacy_version)
+    if hello.legacy_compression_methods != NO_COMPRESSION:
+        raise ProtocolError("the other side offered compression along with TLS 1.3")
+    check_context(extensions, Context.CH)
+    if _E.pre_shared_key in extensions:
+        if tuple(extensions)[-1] != _E.pre_shared_key:
+            raise ProtocolError("pre_shared_key is not the last extension of the ClientHello")
+        require(hello, _E.psk_key_exchange_modes)
+    else:
+        require(hello, _E.signature_algorithms, _E.supported_groups)
+    if _E.supported_groups in extensions or _E.key_share in extensions:
+        require(hello, _E.supported_groups, _E.key_share)
+
+
+def select_credentials(candidates: Sequence[Credentials], hello: ClientHello) -> Selected | None:
+    """What of ours is best for this client (RFC 9846 4.5.1.2); None if nothing will do."""
+    body = hello.extensions.get(_E.signature_algorithms)
+    if body is None:
+        return None
+    offered = ext.decode_uint16_list(body, "signature_algorithms")
+    # RFC 9963 2: no client may offer these, and a server never signs with them.
+    schemes = [scheme for scheme in offered if scheme not in CLIENT_ONLY_SCHEMES]
+    return certificate_selection.for_server(candidates, schemes, requested_name(hello.extensions))
+
+
+def refuse(candidates: Sequence[Credentials], hello: ClientHello) -> NoReturn:
+    """Say why we cannot tell this client, with whom we share no key, who we are."""
+    if not candidates:
+        raise NegotiationError("this peer offers no pre-shared key of use, and one is needed here")
+    require(hello, _E.signature_algorithms)
+    able = {scheme.name: None for c in candidates for scheme in c.signer.schemes}
+    raise NegotiationError(
+        f"this peer accepts no signature that our key can make ({', '.join(able)})"
+    )
+
+
+def common_suites(config: ServerParameters, hello: ClientHello) -> Sequence[CipherSuite]:
+    """The cipher suites that both sides allow, our most wanted one first."""
+    suites = [s for s in config.suite_table.values() if s.code in hello.cipher_suites]
+    if not suites:
+        raise NegotiationError("the other side offers no cipher suite that is allowed here")
+    return suites
+
+
+def known_psks(
+    hs: Handshake,
+    config: ServerParameters,
+    hello: ClientHello,
+    suites: Sequence[CipherSuite],
+    identity: Selected | None,
+    *,
+    needed: bool,
+) -> Steps[Sequence[Psk[ServerSession]]]:
+    """Those of the keys offered that we have: sessions', or else keys from outside.
+
+    The client has one too if its binder is right.
+
+    Args:
+        suites: what the keys have to go with.
+        identity: who we are for this client: our tickets are good for that.
+        needed: we could be nobody without a key.
+    """
+    offered = decode_offered_psks(hello)
+    if offered is None or not psk_modes(config, hello):
+        return ()
+    identities = offered.identities[:MAX_IDENTITIES]
+    if identity is not None:
+        context = ticket_context(config, identity[0], hello)
+        if known := (yield from known_sessions(hs, config, context, identities)):
+            return known
+    names = [name for name, _ in identities]
+    return (yield from find_psks(hs, config.find_psk, names, suites, needed=needed))
+
+
+def choose(
+    config: ServerParameters,
+    hello: ClientHello,
+    suites: Sequence[CipherSuite],
+    psks: Sequence[Psk[ServerSession]],
+    identity: Selected | None,
+) -> Choice:
+    """The first suite, and our most wanted group among those offered.
+
+    A suite goes first that goes with a key, and a group that has a key share.
+    """
+    # RFC 9846 4.3.11: a key goes with a hash, not with the rest of the suite.
+    pairs = ((suite, psk) for suite in suites for psk in psks if psk.suite.hash is suite.hash)
+    suite, psk = next(pairs, (suites[0], None))
+    offered = supported_groups(hello)
+    shares = key_shares(hello)
+    if not shares.keys() <= set(offered):
+        raise ProtocolError("the other side sent a key share for a group that it does not offer")
+    common = [group for group in config.group_table.values() if group.code in offered]
+    if psk is not None:
+        modes = psk_modes(config, hello)
+        if PSK_DHE_KE not in modes or (PSK_KE in modes and not common):
+            return Choice(suite, identity, psk, None, None)
+    require(hello, _E.supported_groups, _E.key_share)
+    if not common:
+        raise NegotiationError("the other side offers no key exchange group that is allowed here")
+    group = next((group for group in common if group.code in shares), common[0])
+    return Choice(suite, identity, psk, group, shares.get(group.code))
+
+
+def check_psk(hs: Handshake, psk: Psk[ServerSession] | None, hello: ClientHello) -> int | None:
+    """Check the binder of the selected PSK; return its index among the offered PSKs.
+
+    The ClientHello is the last message of the transcript.
+
+    Raises:
+        ProtocolError: the binder is wrong, or the second ClientHello lacks the PSK, although it
+            goes with the suite that the HelloRetryRequest named (RFC 9846 4.2.2).
+    """
+    if psk is None:
+        return None
+    offered = decode_offered_psks(hello)
+    if offered is None:
+        raise ProtocolError(
+            "the other side's second ClientHello lacks pre_shared_key",
+            AlertDescription.missing_extension,
+        )
+    identities = [identity for identity, _ in offered.identities]
+    if psk.identity not in identities:
+        raise ProtocolError("the other side's second ClientHello lacks a key of its first")
+    index = identities.index(psk.identity)
+    check_binder(offered, index, psk, hs.transcript.messages)
+    return index
+
+
+def choose_protocol(config: ServerParameters, hello: ClientHello) -> bytes | None:
+    """Our most wanted application protocol among those offered (RFC 7301 3.2)."""
+    body = hello.extensions.get(_E.application_layer_protocol_negotiation)
+    if body is None:
+        return None
+    offered = ext.decode_alpn(body)
+    if not config.alpn:
+        return None
+    for protocol in config.alpn:
+        if protocol in offered:
+            return protocol
+    raise NegotiationError(
+        f"this peer offers the ALPN protocols {list(offered)}, here are only {list(config.alpn)}",
+        AlertDescription.no_application_protocol,
+    )
+
+
+def supported_groups(hello: ClientHello) -> tuple[int, ...]:
+    body = hello.extensions.get(_E.supported_groups)
+    return () if body is None else ext.decode_uint16_list(body, "supported_groups")
+
+
+def key_shares(hello: ClientHello) -> Mapping[int, bytes]:
+    body = hello.extensions.get(_E.key_share)
+    return {} if body is None else ext.decode_key_shares(body)
+
+
+def hello_retry_request(
+    config: ServerParameters, hello: ClientHello, choice: Choice
+) -> ServerHello:
+    extensions: dict[int, bytes] = {}
+    if (group := choice.missing_group) is not None:
+        extensions[_E.key_share] = uint16(group.code)
+    if config.require_cookie:
+        extensions[_E.cookie] = ext.encode_cookie(urandom(COOKIE_LENGTH))
+    extensions[_E.supported_versions] = uint16(TLS13)
+    return ServerHello(
+        legacy_version=TLS12,
+        random=HELLO_RETRY_REQUEST_RANDOM,
+        legacy_session_id_echo=hello.legacy_session_id,
+        cipher_suite=choice.suite.code,
+        legacy_compression_method=0,
+        extensions=extensions,
+    )
+
+
+#: What may differ between two ClientHellos (RFC 9846 4.2.2).
+_MAY_CHANGE = {
+    _E.key_share,
+    _E.early_data,
+    _E.cookie,
+    _E.pre_shared_key,
+    _E.padding,
+    # RFC 9849 6.1.5: this server has no ECH keys, and the client's second hello is a new one.
+    _E.encrypted_client_hello,
+}
+
+
+def check_second_client_hello(first: ClientHello, second: ClientHello, retry: ServerHello) -> None:
+    """Check that the client changed what it was asked to, and nothing else."""
+    if without_extensions(first, _MAY_CHANGE) != without_extensions(second, _MAY_CHANGE):
+        raise ProtocolError("the other side changed its ClientHello more than it was asked to")
+    if _E.early_data in second.extensions:
+        raise ProtocolError("the other side offers early data after a HelloRetryRequest")
+    shares = key_shares(second)
+    if _E.key_share not in retry.extensions:
+        # A JDK generates new keys, of groups that it sent a share of before.
+        if not shares.keys() <= key_shares(first).keys():
+            raise ProtocolError(
+                "the peer's second ClientHello has a key share for another group, "
+                "but the HelloRetryRequest asked for none"
+            )
+    elif len(shares) != 1:
+        raise ProtocolError(f"the other side sent {len(shares)} key shares, and was asked for one")
+    expected = retry.extensions.get(_E.cookie)
+    cookie = second.extensions.get(_E.cookie)
+    if expected is None:
+        if cookie is not None:
+            raise ProtocolError("the other side sent a cookie that it was not given")
+    elif cookie is None:
+        raise ProtocolError(
+            "the other side's second ClientHello lacks the cookie",
+            AlertDescription.missing_extension,
+        )
+    elif not hmac.compare_digest(cookie, expected):
+        raise ProtocolError("the other side sent another cookie than it was given")
+
+
+def without_extensions(hello: ClientHello, omitted: Collection[int]) -> ClientHello:
+    rest = {code: body for code, body in hello.extensions.items() if code not in omitted}
+    return replace(hello, extensions=rest)
+
+
+def retried_key_share(hello: ClientHello, group: Group) -> bytes:
+    """The key share that a second ClientHello must have (RFC 9846 4.3.8)."""
+    shares = key_shares(hello)
+    if group.code not in shares:
+        raise ProtocolError(f"the other side did not send the key share ({group.name}) asked for")
+    return shares[group.code]
+
+
+def send_server_hello(hs: Handshake, terms: Terms) -> bytes | None:
+    """Send the ServerHello; return the shared secret of the key exchange, if there is one."""
+    extensions: dict[int, bytes] = {}
+    shared_secret = None
+    if terms.psk_index is not None:
+        extensions[_E.pre_shared_key] = uint16(terms.psk_index)
+    if terms.group is not None:
+        share, shared_secret = answer_key_share(terms.group, terms.peer_share or b"")
+        extensions[_E.key_share] = ext.encode_key_share_entry(terms.group.code, share)
+    extensions[_E.supported_versions] = uint16(TLS13)
+    hs.send(
+        ServerHello(
+            legacy_version=TLS12,
+            random=urandom(RANDOM_LENGTH),
+            legacy_session_id_echo=terms.hello.legacy_session_id,
+            cipher_suite=terms.suite.code,
+            legacy_compression_method=0,
+            extensions=extensions,
+        )
+    )
+    if terms.hello.legacy_session_id:
+        hs.send_change_cipher_spec()
+    return shared_secret
+
+
+def answer_key_share(group: Group, peer_share: bytes) -> tuple[bytes, bytes]:
+    """Our key share and the shared secret."""
+    try:
+        return group.respond(peer_share)
+    except ValueError as error:
+        raise bad_key_share(group) from error
