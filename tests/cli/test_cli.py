@@ -345,7 +345,7 @@ async def test_serve_http_answers_one_request(request_head: bytes, status: bytes
         (["serve", "--self-signed", "--host", "no.such.host.invalid"], "no.such.host.invalid"),
     ],
 )
-def test_a_mistake_is_one_line(
+def test_usage_error_is_one_line(
     arguments: list[str],
     named: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -479,5 +479,5 @@ async def test_connect_to_openssl(openssl: str, files: tuple[Path, Path], ca_fil
     assert result.stdout == b"olleh\n"
 
 
-def test_there_is_room_between_a_label_and_what_it_says() -> None:
+def test_labels_and_values_are_separated() -> None:
     assert max(map(len, report.LABELS.values())) < report.LABEL_WIDTH

@@ -99,7 +99,7 @@ async def test_openssl_resumes_with_serve(
     assert session_file.exists() is bool(tickets)
 
 
-async def test_the_two_together(
+async def test_connect_resumes_with_serve(
     ca: CA, files: tuple[str | Path, ...], ca_file: Path, session_file: Path, tmp_path: Path
 ) -> None:
     options = ["--ca", ca_file, "--session", session_file]
@@ -195,7 +195,7 @@ async def talk(command: Sequence[str | Path], data: bytes) -> bytes:
     return output
 
 
-async def test_early_data_of_the_two_together(
+async def test_connect_sends_early_data_to_serve(
     files: tuple[str | Path, ...], ca_file: Path, session_file: Path
 ) -> None:
     options = ["--ca", ca_file, "--session", session_file, "--early-data", "early\n"]
@@ -218,7 +218,9 @@ async def test_early_data_of_the_two_together(
         (["--session", "{new}", "--insecure"], "--insecure", 2),
     ],
 )
-async def test_what_is_refused(tmp_path: Path, options: list[str], why: str, status: int) -> None:
+async def test_session_options_that_are_rejected(
+    tmp_path: Path, options: list[str], why: str, status: int
+) -> None:
     keep = tmp_path / "keep"
     keep.write_bytes(b"something else")
     names = {"keep": keep, "missing": tmp_path / "missing", "new": tmp_path / "new"}

@@ -135,7 +135,7 @@ async def test_many_requests_on_one_connection_of_http2() -> None:
 
 
 @pytest.mark.parametrize("version", HTTP)
-async def test_httpx_as_it_comes_against_our_server(version: str) -> None:
+async def test_plain_httpx_against_our_server(version: str) -> None:
     async with (
         serving() as port,
         httpx.AsyncClient(verify=context_of_ca(), http2=version == "HTTP/2") as client,
@@ -155,7 +155,7 @@ async def test_the_context_of_httpx_over_our_stream(version: str) -> None:
         assert response.content == b"hello"
 
 
-async def test_errors_are_those_of_httpx(caplog: pytest.LogCaptureFixture) -> None:
+async def test_tls_errors_become_httpx_errors(caplog: pytest.LogCaptureFixture) -> None:
     async with serving() as port:
         distrustful = http_transport(config_for("HTTP/1.1", trusting=CA()))
         async with httpx.AsyncClient(transport=distrustful) as client:
@@ -178,7 +178,7 @@ async def test_errors_are_those_of_httpx(caplog: pytest.LogCaptureFixture) -> No
             await client.get(f"https://127.0.0.1:{port}/")
 
 
-async def test_a_server_that_never_answers() -> None:
+async def test_httpx_timeout_with_a_silent_server() -> None:
     [silent] = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with silent:
         port = silent.socket.getsockname()[1]
@@ -216,7 +216,7 @@ async def connect_proxy(asked: list[bytes], stream: trio.abc.Stream) -> None:
 
 @pytest.mark.parametrize("version", HTTP)
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_through_a_proxy(scheme: str, version: str) -> None:
+async def test_httpx_through_a_proxy(scheme: str, version: str) -> None:
     """With an https proxy it is TLS in TLS; the proxy is of another CA, and speaks HTTP/1.1."""
     proxy_ca = CA()
     proxy_config = ServerConfig(credentials=proxy_ca.issue("localhost"))
@@ -249,7 +249,7 @@ async def test_through_a_proxy(scheme: str, version: str) -> None:
     assert asked == [b"CONNECT 127.0.0.1:%d HTTP/1.1" % port]
 
 
-async def test_httpcore_alone() -> None:
+async def test_httpcore_without_httpx() -> None:
     backend = Backend(config_for("HTTP/2"))
     async with (
         serving() as port,
@@ -260,7 +260,7 @@ async def test_httpcore_alone() -> None:
         assert "HTTP/2" in repr(pool.connections)
 
 
-async def test_over_a_unix_socket(tmp_path: Path) -> None:
+async def test_httpcore_over_a_unix_socket(tmp_path: Path) -> None:
     async def answer(stream: TLSStream[trio.SocketStream]) -> None:
         async with stream:
             assert await stream.receive_some()
@@ -288,7 +288,7 @@ async def test_over_a_unix_socket(tmp_path: Path) -> None:
             nursery.cancel_scope.cancel()
 
 
-async def test_a_name_that_no_certificate_can_be_for() -> None:
+async def test_httpx_with_an_impossible_host_name() -> None:
     transport = http_transport(ClientConfig(trust=ca.trust))
     async with serving() as port, httpx.AsyncClient(transport=transport) as client:
         request = client.build_request("GET", f"https://127.0.0.1:{port}/")
@@ -298,7 +298,7 @@ async def test_a_name_that_no_certificate_can_be_for() -> None:
 
 
 @pytest.mark.parametrize("version", HTTP)
-async def test_the_example(version: str, tmp_path: Path) -> None:
+async def test_httpx_example(version: str, tmp_path: Path) -> None:
     files = write_pem_files(credentials, tmp_path)
     async with running(sys.executable, EXAMPLES / "hypercorn_server.py", *files, "0") as server:
         transport = http_transport(config_for(version), http2=version == "HTTP/2")

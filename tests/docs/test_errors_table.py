@@ -327,14 +327,14 @@ LINES = [("native", native_line(cells)) for cells in table()] + [
 ]
 
 
-def test_each_line_has_its_scenario() -> None:
+def test_errors_table_has_a_scenario_for_each_line() -> None:
     assert [cells[0] for cells in table()] == list(SCENARIOS)
 
 
 @pytest.mark.parametrize(
     ("engine", "line"), LINES, ids=[f"{engine}: {line.what}" for engine, line in LINES]
 )
-async def test_line(engine: str, line: Line, tmp_path: Path) -> None:
+async def test_errors_table_line(engine: str, line: Line, tmp_path: Path) -> None:
     with trio.fail_after(SECONDS):
         seen = await SCENARIOS[line.what](Subject(engine, tmp_path))
     assert type(seen.error) is qualified(line.exception)

@@ -90,7 +90,7 @@ async def test_readme_programs(
         ("blocking_socket.py", "127.0.0.1", b"b'hello' X25519MLKEM768\n"),
     ],
 )
-async def test_clients_of_the_echo_server(
+async def test_example_clients_of_the_echo_server(
     pki: tuple[Path, Path, Path], program: str, host: str, output: bytes
 ) -> None:
     ca_file, cert, key = pki
@@ -99,7 +99,7 @@ async def test_clients_of_the_echo_server(
         assert await run_program(client) == Result(0, output, b"")
 
 
-async def test_blocking_socket_sends_its_alert(pki: tuple[Path, Path, Path]) -> None:
+async def test_example_blocking_socket_sends_its_alert(pki: tuple[Path, Path, Path]) -> None:
     ca_file, cert, key = pki
     ca_file.write_bytes(CA().pem)  # another CA
     async with running(*ECHO_SERVER, cert, key, "0") as server:
@@ -112,7 +112,7 @@ async def test_blocking_socket_sends_its_alert(pki: tuple[Path, Path, Path]) -> 
     assert b"unknown_ca" in server.output
 
 
-async def test_remote_signer(pki: tuple[Path, Path, Path]) -> None:
+async def test_example_remote_signer(pki: tuple[Path, Path, Path]) -> None:
     ca_file, cert, key = pki
     program = [sys.executable, EXAMPLES / "remote_signer.py"]
     socket_file = ca_file.with_name("signer")
@@ -149,7 +149,7 @@ async def test_remote_signer(pki: tuple[Path, Path, Path]) -> None:
             assert await call(server.port) == b"hello\n"
 
 
-async def test_on_demand(tmp_path: Path) -> None:
+async def test_example_credentials_on_demand(tmp_path: Path) -> None:
     ca_file = tmp_path / "ca.pem"
     program = [sys.executable, EXAMPLES / "on_demand.py"]
     async with running(*program, "zone.example", "0", ca_file) as server:
@@ -178,7 +178,7 @@ async def test_on_demand(tmp_path: Path) -> None:
     assert server.output.count(b"issued") == 2
 
 
-def test_blocking_driver_has_15_lines_and_no_trio() -> None:
+def test_example_blocking_driver_has_15_lines_and_no_trio() -> None:
     source = (EXAMPLES / "blocking_socket.py").read_text()
     tree = ast.parse(source)
     imported = {

@@ -90,7 +90,7 @@ async def receive_all(stream: TCPStream, sizes: list[int]) -> None:
         sizes.append(len(data))
 
 
-async def test_handlers_finish(draining: Start) -> None:
+async def test_graceful_drain_lets_handlers_finish(draining: Start) -> None:
     async with draining(LONG, LONG) as drained:
         async with await drained.connect() as stream:
             await stream.send_all(b"before")
@@ -105,7 +105,7 @@ async def test_handlers_finish(draining: Start) -> None:
         await drained.assert_ends()
 
 
-async def test_at_the_deadline_each_end_is_true(draining: Start) -> None:
+async def test_graceful_drain_at_its_deadline(draining: Start) -> None:
     """One peer has got everything; one stopped reading, and its answer was cut."""
     async with draining(NO_TIME, LONG) as drained:
         whole, cut = await drained.connect(), await drained.connect()
@@ -126,7 +126,7 @@ async def test_at_the_deadline_each_end_is_true(draining: Start) -> None:
         await cut.aclose()
 
 
-async def test_closing_takes_no_longer_than_it_may(draining: Start) -> None:
+async def test_graceful_drain_bounds_the_closing(draining: Start) -> None:
     """A peer that says nothing: to close politely would take a handshake first."""
     async with (
         draining(NO_TIME, NO_TIME) as drained,

@@ -105,7 +105,7 @@ async def with_curl(responder: Responder, curl: str, port: int) -> Result:
     return await run_program(command)
 
 
-async def test_good(responder: Responder, curl: str) -> None:
+async def test_ocsp_responder_example_good(responder: Responder, curl: str) -> None:
     async with serving(responder) as port:
         async with responder.running(VALID):
             assert b"200 OK" in await call(responder, port)
@@ -115,7 +115,7 @@ async def test_good(responder: Responder, curl: str) -> None:
         assert b"200 OK" in await call(responder, port)
 
 
-async def test_revoked(responder: Responder, curl: str) -> None:
+async def test_ocsp_responder_example_revoked(responder: Responder, curl: str) -> None:
     async with serving(responder) as port, responder.running(REVOKED):
         with pytest.raises(trio.BrokenResourceError, match="was revoked"):
             await call(responder, port)
@@ -124,7 +124,7 @@ async def test_revoked(responder: Responder, curl: str) -> None:
         assert refused.status == CURLE_SSL_INVALIDCERTSTATUS
 
 
-async def test_the_responder_is_away(responder: Responder, curl: str) -> None:
+async def test_ocsp_responder_example_without_responder(responder: Responder, curl: str) -> None:
     async with serving(responder) as port:
         with pytest.raises(trio.BrokenResourceError, match="there is no OCSP response"):
             await call(responder, port)

@@ -108,7 +108,7 @@ async def call(port: int, config: ClientConfig) -> Negotiated:
 
 
 @pytest.mark.parametrize("scheme", KEY_TYPES)
-async def test_the_token_signs(
+async def test_pkcs11_token_signs(
     ca: CA, token: Token, certificates: dict[str, Path], scheme: str
 ) -> None:
     label = KEY_TYPES[scheme]
@@ -120,7 +120,7 @@ async def test_the_token_signs(
 
 
 @pytest.mark.parametrize("key_type", ["P-256", "RSA-2048"])
-async def test_many_at_once(
+async def test_pkcs11_many_connections_at_once(
     ca: CA, token: Token, certificates: dict[str, Path], key_type: str
 ) -> None:
     config = ClientConfig(trust=ca.trust, resumption=False)
@@ -132,7 +132,7 @@ async def test_many_at_once(
             nursery.start_soon(call, server.port, config)
 
 
-async def test_a_key_that_is_not_the_certificate_s(
+async def test_pkcs11_key_of_another_certificate_is_rejected(
     ca: CA, token: Token, certificates: dict[str, Path], tmp_path: Path
 ) -> None:
     """The peer notices, and the server goes on."""
@@ -144,7 +144,7 @@ async def test_a_key_that_is_not_the_certificate_s(
                 await call(server.port, config)
 
 
-async def test_without_the_pin(token: Token, certificates: dict[str, Path]) -> None:
+async def test_pkcs11_without_the_pin(token: Token, certificates: dict[str, Path]) -> None:
     command = [sys.executable, PROGRAM, token.module, TOKEN, "P-256", certificates["P-256"], "0"]
     result = await run_program(command, SOFTHSM2_CONF=token.configuration, PKCS11_PIN="0000")
     assert result.status == 1
@@ -184,7 +184,9 @@ class SlowKey:
 SCHEME = SignatureScheme.ecdsa_secp256r1_sha256
 
 
-async def test_the_event_loop_goes_on(ca: CA, make_signer: MakeSigner) -> None:
+async def test_pkcs11_signing_does_not_block_the_event_loop(
+    ca: CA, make_signer: MakeSigner
+) -> None:
     key = SlowKey()
     signer = make_signer(ca.issue("localhost").chain[0], key)
     async with trio.open_nursery() as nursery:
@@ -196,9 +198,7 @@ async def test_the_event_loop_goes_on(ca: CA, make_signer: MakeSigner) -> None:
     assert key.signed == 2
 
 
-async def test_a_handshake_that_is_cancelled_does_not_wait(
-    ca: CA, make_signer: MakeSigner
-) -> None:
+async def test_pkcs11_cancelled_handshake_does_not_wait(ca: CA, make_signer: MakeSigner) -> None:
     key = SlowKey()
     signer = make_signer(ca.issue("localhost").chain[0], key)
     try:

@@ -72,7 +72,9 @@ async def serving(
         nursery.cancel_scope.cancel()
 
 
-async def test_curl(ca: CA, files: tuple[Path, Path, Path]) -> None:
+async def test_curl_with_client_certificate_and_ocsp(
+    ca: CA, files: tuple[Path, Path, Path]
+) -> None:
     ca_file, cert, key = files
     curl = [peer_program("curl"), "-sS", "--tlsv1.3", "--cacert", ca_file, "--cert-status"]
     with_certificate = [*curl, "--cert", cert, "--key", key]
@@ -97,7 +99,9 @@ async def test_curl(ca: CA, files: tuple[Path, Path, Path]) -> None:
         assert result.status == 91  # CURLE_SSL_INVALIDCERTSTATUS
 
 
-async def test_openssl_s_client(ca: CA, files: tuple[Path, Path, Path]) -> None:
+async def test_openssl_s_client_with_client_certificate_and_ocsp(
+    ca: CA, files: tuple[Path, Path, Path]
+) -> None:
     ca_file, cert, key = files
     async with serving(ca) as (port, settled):
         command = [peer_program("openssl"), "s_client", "-connect", f"127.0.0.1:{port}"]
@@ -110,7 +114,9 @@ async def test_openssl_s_client(ca: CA, files: tuple[Path, Path, Path]) -> None:
         assert len(settled) == 1
 
 
-async def test_gnutls_cli(ca: CA, files: tuple[Path, Path, Path]) -> None:
+async def test_gnutls_cli_with_client_certificate_and_ocsp(
+    ca: CA, files: tuple[Path, Path, Path]
+) -> None:
     ca_file, cert, key = files
     async with serving(ca) as (port, settled):
         command = [peer_program("gnutls-cli", "gnutls-bin"), "--port", str(port), "--ocsp"]
@@ -212,7 +218,7 @@ async def page(config: ClientConfig, port: int) -> bytes:
         await trio.aclose_forcefully(stream)
 
 
-async def test_a_server_that_staples_and_wants_a_certificate(
+async def test_server_program_that_staples_and_requests_a_certificate(
     ca: CA, program: ServerProgram, tmp_path: Path
 ) -> None:
     config = ClientConfig(
@@ -224,7 +230,7 @@ async def test_a_server_that_staples_and_wants_a_certificate(
         assert b"HTTP/1.0 200" in await page(config, port)
 
 
-async def test_a_server_whose_certificate_was_revoked(
+async def test_server_program_with_a_revoked_certificate(
     ca: CA, program: ServerProgram, tmp_path: Path
 ) -> None:
     config = ClientConfig(trust=ca.trust, verify=check_stapled_ocsp())
@@ -234,7 +240,9 @@ async def test_a_server_whose_certificate_was_revoked(
         assert isinstance(refusal.value.__cause__, CertificateError)
 
 
-async def test_a_server_that_refuses_us(ca: CA, program: ServerProgram, tmp_path: Path) -> None:
+async def test_server_program_that_rejects_our_certificate(
+    ca: CA, program: ServerProgram, tmp_path: Path
+) -> None:
     """It says so with the first thing that we read: our handshake was over before."""
     expired = ca.issue("client.example", not_before=NOW - 2 * DAY, not_after=NOW - DAY)
     unknown = CA().issue("client.example")

@@ -67,7 +67,7 @@ async def get_ticket(config: ClientConfig, port: int) -> None:
 
 
 @pytest.mark.usefixtures("openssl")
-async def test_openssl_takes_it_from_our_client(authority: Authority) -> None:
+async def test_openssl_accepts_early_data_of_our_client(authority: Authority) -> None:
     config = ClientConfig(trust=authority.ca.trust)
     arguments = s_server(authority, 2)
     with trio.fail_after(SAFETY_NET):
@@ -87,7 +87,9 @@ async def test_openssl_takes_it_from_our_client(authority: Authority) -> None:
 
 @pytest.mark.usefixtures("openssl")
 @pytest.mark.parametrize(("protection", "taken"), [("-anti_replay", 1), ("-no_anti_replay", 3)])
-async def test_a_replay_to_openssl(authority: Authority, protection: str, taken: int) -> None:
+async def test_replayed_early_data_to_openssl(
+    authority: Authority, protection: str, taken: int
+) -> None:
     """What a server lets through that does nothing about it: that is why ours does."""
     config = ClientConfig(trust=authority.ca.trust)
     replays = 3
@@ -108,7 +110,7 @@ async def test_a_replay_to_openssl(authority: Authority, protection: str, taken:
     assert printed.count(EARLY) == taken
 
 
-async def test_gnutls_sends_it_to_our_server(
+async def test_gnutls_sends_early_data_to_our_server(
     gnutls: str, authority: Authority, tmp_path: Path
 ) -> None:
     """And has its answer before it has finished."""

@@ -55,7 +55,7 @@ def theirs(
 
 
 @EACH
-async def test_both_have_the_key(peer_role: PeerRole, authority: Authority) -> None:
+async def test_peer_and_we_share_a_psk(peer_role: PeerRole, authority: Authority) -> None:
     async with peer_role.connect(authority, ours=ours(peer_role), theirs=theirs()) as us:
         await us.converse()
         assert us.stream.negotiated.psk_identity == NAME.encode()
@@ -65,7 +65,9 @@ async def test_both_have_the_key(peer_role: PeerRole, authority: Authority) -> N
 
 
 @EACH
-async def test_again_behind_a_retry(peer_role: PeerRole, authority: Authority) -> None:
+async def test_peer_psk_after_hello_retry_request(
+    peer_role: PeerRole, authority: Authority
+) -> None:
     tap = Tap()
     if peer_role.role == "server":
         config, part = ours(peer_role, groups=["x25519", "secp384r1"]), theirs(group="secp384r1")
@@ -78,7 +80,7 @@ async def test_again_behind_a_retry(peer_role: PeerRole, authority: Authority) -
 
 
 @pytest.mark.parametrize("role", ["client", "server"])
-async def test_a_key_that_goes_with_sha384(
+async def test_peer_psk_with_sha384(
     role: Literal["client", "server"], authority: Authority
 ) -> None:
     peer_role = PeerRole(TLSLitePeer(), role)
@@ -92,7 +94,7 @@ async def test_a_key_that_goes_with_sha384(
 
 
 @EACH
-async def test_the_key_is_wrong(peer_role: PeerRole, authority: Authority) -> None:
+async def test_peer_psk_with_a_wrong_key(peer_role: PeerRole, authority: Authority) -> None:
     async with peer_role.connect(
         authority, ours=ours(peer_role), theirs=theirs(key=bytes(32))
     ) as us:
@@ -105,7 +107,9 @@ async def test_the_key_is_wrong(peer_role: PeerRole, authority: Authority) -> No
 
 
 @EACH
-async def test_the_identity_is_unknown(peer_role: PeerRole, authority: Authority) -> None:
+async def test_peer_psk_with_an_unknown_identity(
+    peer_role: PeerRole, authority: Authority
+) -> None:
     """It goes on with certificates where there are any."""
     known: dict[str, Any] = {"credentials": authority.files()}
     if peer_role.role == "client":
@@ -121,7 +125,7 @@ async def test_the_identity_is_unknown(peer_role: PeerRole, authority: Authority
 
 
 @pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
-async def test_the_identity_is_unknown_and_there_are_keys_only(
+async def test_peer_psk_with_an_unknown_identity_without_certificates(
     peer: OpenSSLPeer, authority: Authority
 ) -> None:
     peer_role = PeerRole(peer, "client")
@@ -145,7 +149,7 @@ def gnutls_serv() -> str:
     return peer_program("gnutls-serv", "gnutls-bin")
 
 
-async def test_gnutls_cli(gnutls_cli: str) -> None:
+async def test_gnutls_cli_psk(gnutls_cli: str) -> None:
     known: list[bytes | None] = []
 
     async def echo(stream: TLSStream[trio.SocketStream]) -> None:
@@ -167,7 +171,7 @@ async def test_gnutls_cli(gnutls_cli: str) -> None:
     assert known == [PSK.identity]
 
 
-async def test_gnutls_serv(gnutls_serv: str, tmp_path: Path) -> None:
+async def test_gnutls_serv_psk(gnutls_serv: str, tmp_path: Path) -> None:
     passwords = tmp_path / "passwords"
     passwords.write_text(f"{NAME}:{KEY.hex()}\n")
     port = free_port()

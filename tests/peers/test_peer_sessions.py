@@ -33,7 +33,7 @@ OPENSSL_CLIENT = PeerRole(OpenSSLPeer(), "client")
 
 
 @peer_role("client", "server")
-async def test_resumption(peer_role: PeerRole, authority: Authority) -> None:
+async def test_peer_resumption(peer_role: PeerRole, authority: Authority) -> None:
     resumed: list[bool] = []
     async with peer_role.prepare(authority, theirs={"echo": A_BIT, "connections": 3}) as known:
         for _ in range(3):
@@ -68,7 +68,7 @@ async def test_peer_resumes_with_tickets_from_a_store(
 
 
 @peer_role("client", "server", needs="tell of resumption")
-async def test_peer_tells_of_resumption(peer_role: PeerRole, authority: Authority) -> None:
+async def test_peer_reports_resumption(peer_role: PeerRole, authority: Authority) -> None:
     async with peer_role.prepare(authority, theirs={"echo": A_BIT, "connections": 2}) as known:
         for _ in range(2):
             async with known.connect() as us:
@@ -109,7 +109,7 @@ async def test_certificate_of_the_peer_survives_resumption(
 
 
 @peer_role("server", needs="count tickets")
-async def test_peer_gives_so_many_tickets(peer_role: PeerRole, authority: Authority) -> None:
+async def test_peer_sends_the_number_of_tickets(peer_role: PeerRole, authority: Authority) -> None:
     store = MemorySessionStore(max_per_server=8)
     async with peer_role.connect(
         authority,
@@ -120,7 +120,7 @@ async def test_peer_gives_so_many_tickets(peer_role: PeerRole, authority: Author
     assert len(store) == 5
 
 
-async def test_openssl_gets_so_many_tickets(authority: Authority) -> None:
+async def test_openssl_receives_the_number_of_tickets(authority: Authority) -> None:
     async with OPENSSL_CLIENT.connect(
         authority, ours={"tickets": 5}, theirs={"echo": A_BIT}
     ) as us:
@@ -146,7 +146,7 @@ def received(monkeypatch: pytest.MonkeyPatch) -> list[KeyUpdate]:
 
 
 @peer_role("client", "server")
-async def test_we_ask_for_new_keys(
+async def test_key_update_requested_by_us(
     peer_role: PeerRole, authority: Authority, received: list[KeyUpdate]
 ) -> None:
     async with peer_role.connect(authority, theirs={"echo": A_BIT}) as us:
@@ -157,7 +157,7 @@ async def test_we_ask_for_new_keys(
 
 
 @peer_role("client", "server", needs="update keys")
-async def test_peer_asks_for_new_keys(
+async def test_key_update_requested_by_the_peer(
     peer_role: PeerRole, authority: Authority, received: list[KeyUpdate]
 ) -> None:
     async with peer_role.connect(authority, theirs={"echo": A_BIT, "updates_keys": True}) as us:
@@ -170,7 +170,9 @@ async def test_peer_asks_for_new_keys(
 
 
 @peer_role("client", "server", needs="export")
-async def test_both_export_the_same(peer_role: PeerRole, authority: Authority) -> None:
+async def test_exported_keying_material_equals_the_peers(
+    peer_role: PeerRole, authority: Authority
+) -> None:
     exported: list[bytes] = []
     async with peer_role.prepare(
         authority, theirs={"echo": A_BIT, "connections": 2, "exports": LABEL}
@@ -199,7 +201,9 @@ def gnutls_serv() -> str:
     return peer_program("gnutls-serv", "gnutls-bin")
 
 
-async def test_gnutls(gnutls_cli: str, authority: Authority, received: list[KeyUpdate]) -> None:
+async def test_gnutls_cli_resumes(
+    gnutls_cli: str, authority: Authority, received: list[KeyUpdate]
+) -> None:
     """Its client resumes by itself; then it changes its keys, and sends data under new ones."""
     resumed: list[bool] = []
     exported: list[bytes] = []
@@ -231,7 +235,7 @@ async def test_gnutls(gnutls_cli: str, authority: Authority, received: list[KeyU
     assert len(received) == 1
 
 
-async def test_gnutls_serv(
+async def test_gnutls_serv_resumes(
     gnutls_serv: str, authority: Authority, received: list[KeyUpdate]
 ) -> None:
     """Its server gives tickets at once; it answers a KeyUpdate, and does not begin with one."""

@@ -29,7 +29,9 @@ def test_no_signature_scheme_is_left_out() -> None:
 
 
 @peer_role_and("scheme", KEY_TYPES)
-async def test_certificate(peer_role: PeerRole, scheme: str, authority: Authority) -> None:
+async def test_certificate_of_each_scheme(
+    peer_role: PeerRole, scheme: str, authority: Authority
+) -> None:
     async with peer_role.connect(
         authority,
         key_type=KEY_TYPES[scheme],
@@ -43,7 +45,9 @@ async def test_certificate(peer_role: PeerRole, scheme: str, authority: Authorit
 
 
 @peer_role_and("group", [group.name for group in GROUPS.values()])
-async def test_group(peer_role: PeerRole, group: str, authority: Authority) -> None:
+async def test_each_group_with_a_peer(
+    peer_role: PeerRole, group: str, authority: Authority
+) -> None:
     async with peer_role.connect(
         authority, ours={"groups": [group]}, theirs={"echo": A_BIT}
     ) as us:
@@ -53,7 +57,9 @@ async def test_group(peer_role: PeerRole, group: str, authority: Authority) -> N
 
 
 @peer_role_and("suite", [suite.name for suite in CIPHER_SUITES.values()])
-async def test_cipher_suite(peer_role: PeerRole, suite: str, authority: Authority) -> None:
+async def test_each_cipher_suite_with_a_peer(
+    peer_role: PeerRole, suite: str, authority: Authority
+) -> None:
     async with peer_role.connect(
         authority, ours={"cipher_suites": [suite]}, theirs={"echo": A_BIT}
     ) as us:
@@ -63,7 +69,7 @@ async def test_cipher_suite(peer_role: PeerRole, suite: str, authority: Authorit
 
 
 @peer_role("client", "server")
-async def test_application_protocol(peer_role: PeerRole, authority: Authority) -> None:
+async def test_application_protocol_with_a_peer(peer_role: PeerRole, authority: Authority) -> None:
     async with peer_role.connect(
         authority,
         ours={"alpn_protocols": ["h2", "http/1.1"]},
@@ -172,7 +178,9 @@ async def test_web_server_closes_first(peer_role: PeerRole, authority: Authority
 
 
 @peer_role("client")
-async def test_we_ask_for_another_key_share(peer_role: PeerRole, authority: Authority) -> None:
+async def test_hello_retry_request_for_a_group_to_the_peer(
+    peer_role: PeerRole, authority: Authority
+) -> None:
     tap = Tap()
     async with peer_role.connect(
         authority, ours={"groups": ["secp384r1"]}, theirs={"echo": A_BIT}, tap=tap
@@ -184,7 +192,9 @@ async def test_we_ask_for_another_key_share(peer_role: PeerRole, authority: Auth
 
 
 @peer_role("server")
-async def test_peer_asks_for_another_key_share(peer_role: PeerRole, authority: Authority) -> None:
+async def test_hello_retry_request_for_a_group_of_the_peer(
+    peer_role: PeerRole, authority: Authority
+) -> None:
     tap = Tap()
     async with peer_role.connect(
         authority, theirs={"group": "secp384r1", "echo": A_BIT}, tap=tap
@@ -196,7 +206,9 @@ async def test_peer_asks_for_another_key_share(peer_role: PeerRole, authority: A
 
 
 @peer_role("client")
-async def test_we_ask_for_a_cookie(peer_role: PeerRole, authority: Authority) -> None:
+async def test_hello_retry_request_with_a_cookie_to_the_peer(
+    peer_role: PeerRole, authority: Authority
+) -> None:
     tap = Tap()
     async with peer_role.connect(
         authority, ours={"require_cookie": True}, theirs={"echo": A_BIT}, tap=tap
@@ -207,7 +219,9 @@ async def test_we_ask_for_a_cookie(peer_role: PeerRole, authority: Authority) ->
 
 
 @peer_role("server", needs="cookie")
-async def test_peer_asks_for_a_cookie(peer_role: PeerRole, authority: Authority) -> None:
+async def test_hello_retry_request_with_a_cookie_of_the_peer(
+    peer_role: PeerRole, authority: Authority
+) -> None:
     tap = Tap()
     # OpenSSL 3.0 stumbles over the change_cipher_spec, its own client's too.
     async with peer_role.connect(

@@ -36,14 +36,14 @@ BUILTIN = pytest.mark.parametrize("verifier", ["cryptography"], indirect=True)
 
 
 @pytest.mark.parametrize("usages", [(SERVER_AUTH,), (CLIENT_AUTH, SERVER_AUTH), (ANY_USAGE,), ()])
-def test_extended_key_usages_that_allow_a_server(
+def test_extended_key_usages_that_are_accepted(
     usages: Sequence[x509.ObjectIdentifier],
 ) -> None:
     root = ca()
     verify_server(issue(root, extended_key_usage=usages), "a.example", root.trust, NOW)
 
 
-def test_an_issuer_that_is_no_ca() -> None:
+def test_issuer_without_ca_bit_is_rejected() -> None:
     root = ca()
     for extensions, without, fault in (
         ([(x509.BasicConstraints(ca=False, path_length=None), True)], [], "says CA:FALSE"),
@@ -54,7 +54,7 @@ def test_an_issuer_that_is_no_ca() -> None:
             verify_server(chain, "a.example", root.trust, NOW)
 
 
-def test_a_leaf_that_issues() -> None:
+def test_leaf_that_issues_a_certificate_is_rejected() -> None:
     # The oldest attack: whoever has a certificate issues the next one with its key.
     root = ca()
     forger = below(root, "forger", extensions=[(LEAF_KEY_USAGE, True)])
@@ -67,14 +67,14 @@ def test_a_leaf_that_issues() -> None:
             verify_server(chain, "a.example", root.trust, NOW)
 
 
-def test_a_version_1_root() -> None:
+def test_version_1_root_is_rejected() -> None:
     root = fixture("version1_root")
     chain = [fixture("under_version1_root")]
     with refused(A.unknown_ca, "lacks basicConstraints", root):
         verify_server(chain, "a.example", store(root), NOW)
 
 
-def test_a_version_1_leaf() -> None:
+def test_version_1_leaf_is_rejected() -> None:
     leaf = fixture("version1_leaf")
     for verify in (as_server, as_client):
         with refused(A.unsupported_certificate, "X.509 version 1", leaf):
@@ -126,7 +126,7 @@ def test_key_usage_of_a_ca(guilty: int) -> None:
 
 
 @pytest.mark.parametrize("guilty", [0, 1, 2], ids=["leaf", "intermediate", "root"])
-def test_short_rsa_keys(guilty: int) -> None:
+def test_short_rsa_keys_are_rejected(guilty: int) -> None:
     key_types = ["P-256", "P-256", "P-256"]
     key_types[guilty] = "RSA-1024"
     root = ca(key_type=key_types[2])
@@ -138,7 +138,7 @@ def test_short_rsa_keys(guilty: int) -> None:
 
 @BUILTIN
 @pytest.mark.parametrize(("key_type", "kind"), [("ed25519", "Ed25519"), ("ed448", "Ed448")])
-def test_a_ca_with_an_edwards_key(key_type: str, kind: str) -> None:
+def test_ca_with_an_edwards_key_is_rejected(key_type: str, kind: str) -> None:
     root = ca(key_type=key_type)
     chain = issue(root)
     sentence = f"signed with the {kind} key of 'CN=root'; the built-in verifier accepts CAs"
@@ -147,7 +147,7 @@ def test_a_ca_with_an_edwards_key(key_type: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("digest", ["sha1", "md5"])
-def test_broken_hashes(digest: str) -> None:
+def test_md5_and_sha1_signatures_are_rejected(digest: str) -> None:
     leaf = fixture(f"{digest}_leaf")
     with refused(A.bad_certificate, f"signed with {digest.upper()}", leaf):
         verify_server([leaf], "a.example", store(fixture("plain_ca")), NOW)
@@ -163,7 +163,7 @@ def test_path_length() -> None:
 
 
 @pytest.mark.parametrize("guilty", [0, 1, 2], ids=["leaf", "intermediate", "root"])
-def test_unknown_critical_extensions(guilty: int) -> None:
+def test_unknown_critical_extensions_are_rejected(guilty: int) -> None:
     strange = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
     extensions: list[list[Extension]] = [[], [], []]
     extensions[guilty] = [(strange, True)]
@@ -174,7 +174,7 @@ def test_unknown_critical_extensions(guilty: int) -> None:
         verify_server(chain, "a.example", root.trust, NOW)
 
 
-def test_an_unknown_extension_that_is_not_critical_does_no_harm() -> None:
+def test_unknown_extension_that_is_not_critical_is_accepted() -> None:
     strange = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
     root = ca(extensions=[(strange, False)])
     verify_server(issue(root, extensions=[(strange, False)]), "a.example", root.trust, NOW)

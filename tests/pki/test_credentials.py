@@ -59,7 +59,7 @@ KEY_DER = key_octets(Encoding.DER, PrivateFormat.PKCS8)
 
 
 @pytest.mark.parametrize("key_type", KEY_TYPES)
-def test_each_key_type_signs(key_type: str) -> None:
+def test_credentials_of_each_key_type_sign(key_type: str) -> None:
     credentials = ROOT.issue("a.example", key_type=key_type)
     credentials = Credentials.from_pem(*credentials_to_pem(credentials))
     leaf = credentials.chain[0]
@@ -70,12 +70,12 @@ def test_each_key_type_signs(key_type: str) -> None:
         signatures.verify(scheme, leaf, signature, b"message")
 
 
-def test_the_chain_and_its_encoding() -> None:
+def test_credentials_chain_and_its_encoding() -> None:
     assert ISSUED.chain == (LEAF, LOWER.certificate, BETWEEN.certificate)
     assert ISSUED.der_chain == tuple(c.public_bytes(Encoding.DER) for c in ISSUED.chain)
 
 
-def test_files(tmp_path: Path) -> None:
+def test_credentials_from_files(tmp_path: Path) -> None:
     cert, key = write_pem_files(ISSUED, tmp_path)
     for credentials in (
         Credentials.from_pem_files(cert, key),
@@ -93,20 +93,20 @@ def test_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL])
 @pytest.mark.parametrize("password", [None, "secret", b"secret"])
-def test_forms_of_keys(form: PrivateFormat, password: str | bytes | None) -> None:
+def test_private_key_formats(form: PrivateFormat, password: str | bytes | None) -> None:
     octets = password.encode() if isinstance(password, str) else password
     key_pem = key_octets(Encoding.PEM, form, octets)
     assert Credentials.from_pem(pem(*ISSUED.chain), key_pem, password).chain == ISSUED.chain
 
 
-def test_what_openssl_puts_before_a_key() -> None:
+def test_private_key_behind_openssl_bag_attributes() -> None:
     # "openssl ecparam -genkey" writes the curve first, "openssl pkcs12" attributes.
     parameters = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
     key_pem = parameters + b"Bag Attributes\n" + KEY_PEM
     assert Credentials.from_pem(pem(LEAF, *ISSUED.chain[1:]), key_pem).chain == ISSUED.chain
 
 
-def test_der() -> None:
+def test_credentials_from_der() -> None:
     credentials = Credentials.from_der(ISSUED.der_chain, KEY_DER)
     assert credentials.chain == ISSUED.chain
     encrypted = key_octets(Encoding.DER, PrivateFormat.PKCS8, b"secret")
@@ -114,7 +114,7 @@ def test_der() -> None:
 
 
 @pytest.mark.parametrize("password", [None, "secret"])
-def test_pkcs12(password: str | None) -> None:
+def test_credentials_from_pkcs12(password: str | None) -> None:
     protection = BestAvailableEncryption(b"secret") if password else NoEncryption()
     data = pkcs12.serialize_key_and_certificates(
         b"name", KEY, LEAF, [BETWEEN.certificate, LOWER.certificate], protection
@@ -124,7 +124,7 @@ def test_pkcs12(password: str | None) -> None:
         Credentials.from_pkcs12(data, "wrong")
 
 
-def test_pkcs12_that_lacks_something() -> None:
+def test_pkcs12_without_key_or_certificate_is_rejected() -> None:
     def octets(key: ec.EllipticCurvePrivateKey | None, leaf: x509.Certificate | None) -> bytes:
         others = [BETWEEN.certificate] if leaf is None else None
         return pkcs12.serialize_key_and_certificates(b"", key, leaf, others, NoEncryption())
@@ -145,14 +145,14 @@ def test_pkcs12_that_lacks_something() -> None:
     ],
 )
 @pytest.mark.parametrize("form", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL])
-def test_passwords(form: PrivateFormat, password: str | None, sentence: str) -> None:
+def test_private_key_passwords(form: PrivateFormat, password: str | None, sentence: str) -> None:
     key_pem = key_octets(Encoding.PEM, form, b"secret")
     with pytest.raises(ConfigError, match=sentence) as caught:
         Credentials.from_pem(pem(*ISSUED.chain), key_pem, password)
     assert "wrong" not in str(caught.value)
 
 
-def test_a_password_that_is_not_needed_does_no_harm() -> None:
+def test_unneeded_password_is_ignored() -> None:
     assert Credentials.from_pem(pem(*ISSUED.chain), KEY_PEM, "secret").chain == ISSUED.chain
 
 
@@ -168,12 +168,12 @@ def test_a_password_that_is_not_needed_does_no_harm() -> None:
         (pem(LEAF), KEY_PEM[:60] + KEY_PEM[90:], "the private key cannot be read"),
     ],
 )
-def test_what_is_not_pem(cert_pem: bytes, key_pem: bytes, sentence: str) -> None:
+def test_malformed_pem_is_rejected(cert_pem: bytes, key_pem: bytes, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         Credentials.from_pem(cert_pem, key_pem)
 
 
-def test_what_is_not_der() -> None:
+def test_malformed_der_is_rejected() -> None:
     with pytest.raises(ConfigError, match="a certificate of the chain is not DER"):
         Credentials.from_der([pem(LEAF)], KEY_DER)
     with pytest.raises(ConfigError, match="the private key cannot be read"):
@@ -182,7 +182,7 @@ def test_what_is_not_der() -> None:
         Credentials.from_der([], KEY_DER)
 
 
-def test_a_key_of_another_certificate() -> None:
+def test_private_key_of_another_certificate_is_rejected() -> None:
     other = key_of(ROOT.issue("a.example"))
     other_pem = key_octets(Encoding.PEM, PrivateFormat.PKCS8, key=other)
     with pytest.raises(ConfigError, match=r"not the one of any of these certificates: 'CN=a.exam"):
@@ -194,7 +194,9 @@ def test_a_key_of_another_certificate() -> None:
 @pytest.mark.parametrize(
     "make", [x25519.X25519PrivateKey.generate, lambda: dsa.generate_private_key(1024)]
 )
-def test_keys_that_tls_cannot_use(make: Callable[[], x25519.X25519PrivateKey]) -> None:
+def test_key_types_without_tls_signatures_are_rejected(
+    make: Callable[[], x25519.X25519PrivateKey],
+) -> None:
     key_pem = make().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     with pytest.raises(ConfigError, match="TLS has no use for a key of type"):
         Credentials.from_pem(pem(*ISSUED.chain), key_pem)
@@ -217,14 +219,14 @@ def signed_by_hand(key: ec.EllipticCurvePrivateKey, *extensions: x509.ExtensionT
     return builder.sign(key, SHA256()).public_bytes(Encoding.DER)
 
 
-def test_a_curve_that_tls_cannot_use() -> None:
+def test_curve_without_tls_signatures_is_rejected() -> None:
     key = ec.generate_private_key(ec.SECP256K1())
     key_der = key_octets(Encoding.DER, PrivateFormat.PKCS8, key=key)
     with pytest.raises(ConfigError, match="no signature scheme for the key of 'CN=by hand'"):
         Credentials.from_der([signed_by_hand(key)], key_der)
 
 
-def test_a_key_usage_that_tls_cannot_use() -> None:
+def test_key_usage_without_digital_signature_is_rejected() -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     usage = x509.KeyUsage(False, False, True, False, False, False, False, False, False)
     key_der = key_octets(Encoding.DER, PrivateFormat.PKCS8, key=key)
@@ -236,39 +238,39 @@ def test_a_key_usage_that_tls_cannot_use() -> None:
 
 
 @pytest.mark.parametrize("order", [(2, 1, 0), (1, 0, 2), (1, 2, 0), (0, 2, 1), (0, 1, 2, 2, 0)])
-def test_the_chain_is_put_in_order(order: Sequence[int]) -> None:
+def test_chain_is_put_in_order(order: Sequence[int]) -> None:
     shuffled = [ISSUED.chain[index] for index in order]
     assert Credentials.from_pem(pem(*shuffled), KEY_PEM).chain == ISSUED.chain
 
 
-def test_a_root_at_the_end_is_kept() -> None:
+def test_root_at_the_end_of_the_chain_is_kept() -> None:
     credentials = Credentials.from_pem(pem(ROOT.certificate, *ISSUED.chain), KEY_PEM)
     assert credentials.chain == (*ISSUED.chain, ROOT.certificate)
 
 
-def test_a_single_leaf_is_a_chain() -> None:
+def test_leaf_alone_is_a_chain() -> None:
     assert Credentials.from_pem(pem(LEAF), KEY_PEM).chain == (LEAF,)
 
 
-def test_both_of_two_cross_signed_issuers_are_kept() -> None:
+def test_cross_signed_issuers_are_kept() -> None:
     twins = [CA(name).intermediate("twin", key_type="RSA-2048") for name in ("old", "new")]
     leaf = twins[0].issue("a.example")
     chain = [leaf.chain[0], *(twin.certificate for twin in twins)]
     assert Credentials(chain, leaf.signer).chain == tuple(chain)
 
 
-def test_a_certificate_that_does_not_belong() -> None:
+def test_certificate_outside_the_chain_is_rejected() -> None:
     with pytest.raises(ConfigError, match=r"'CN=stray' does not belong to the chain of 'CN=a.exa"):
         Credentials.from_pem(pem(*ISSUED.chain, CA("stray").certificate), KEY_PEM)
 
 
-def test_a_gap() -> None:
+def test_gap_in_the_chain_is_rejected() -> None:
     gap = pem(LEAF, BETWEEN.certificate)
     with pytest.raises(ConfigError, match=r"add the one that is missing between them .'CN=lower'"):
         Credentials.from_pem(gap, KEY_PEM)
 
 
-def test_an_issuer_of_the_same_name_with_another_key() -> None:
+def test_issuer_of_the_same_name_with_another_key_is_rejected() -> None:
     remade = BETWEEN.intermediate("lower").certificate
     with pytest.raises(ConfigError, match="was not signed with the key of the 'CN=lower'"):
         Credentials.from_pem(pem(LEAF, remade), KEY_PEM)
@@ -287,7 +289,7 @@ class Remote:
         raise NotImplementedError
 
 
-def test_a_signer_elsewhere() -> None:
+def test_credentials_with_a_remote_signer() -> None:
     signer = Remote(SignatureScheme.ecdsa_secp256r1_sha256)
     credentials = Credentials([LEAF, BETWEEN.certificate, LOWER.certificate], signer)
     assert credentials.signer is signer
@@ -295,14 +297,16 @@ def test_a_signer_elsewhere() -> None:
 
 
 @pytest.mark.parametrize("schemes", [(), (SignatureScheme.ed25519,)])
-def test_a_signer_that_cannot_sign_for_the_leaf(schemes: Sequence[SignatureScheme]) -> None:
+def test_signer_without_a_scheme_for_the_leaf_is_rejected(
+    schemes: Sequence[SignatureScheme],
+) -> None:
     with pytest.raises(
         ConfigError, match=r"the signer offers .* needs one of ecdsa_secp256r1_sha"
     ):
         Credentials(ISSUED.chain, Remote(*schemes))
 
 
-def test_no_chain() -> None:
+def test_empty_chain_is_rejected() -> None:
     with pytest.raises(ConfigError, match="the certificate chain is empty"):
         Credentials([], Remote(SignatureScheme.ed25519))
 
@@ -311,7 +315,7 @@ def test_no_chain() -> None:
 
 
 @pytest.mark.parametrize("key_type", KEY_TYPES)
-def test_the_key_is_in_no_repr(key_type: str) -> None:
+def test_private_key_is_in_no_repr(key_type: str) -> None:
     credentials = ROOT.issue("a.example", key_type=key_type)
     shown = repr(credentials)
     assert "CN=a.example" in shown
@@ -323,7 +327,7 @@ def test_the_key_is_in_no_repr(key_type: str) -> None:
     ("not_before", "not_after", "fault"),
     [(-9 * DAY, -DAY, "expired on"), (DAY, 9 * DAY, "is not valid before")],
 )
-def test_dates_are_warned_of(
+def test_expired_credentials_log_a_warning(
     not_before: datetime.timedelta,
     not_after: datetime.timedelta,
     fault: str,
@@ -336,6 +340,6 @@ def test_dates_are_warned_of(
     assert f"the certificate of 'CN=a.example' {fault}" in record.getMessage()
 
 
-def test_good_dates_are_not(caplog: pytest.LogCaptureFixture) -> None:
+def test_valid_credentials_log_no_warning(caplog: pytest.LogCaptureFixture) -> None:
     ROOT.issue("a.example")
     assert caplog.records == []

@@ -56,19 +56,19 @@ def files(ca: CA, tmp_path: Path) -> Files:
     return Files(ca, tmp_path)
 
 
-def test_nothing_has_changed(files: Files) -> None:
+def test_reloading_unchanged_files_keeps_the_credentials(files: Files) -> None:
     before = files.served()
     assert files.served() is before
     assert files.serves(files.first)
 
 
-def test_written_anew(files: Files) -> None:
+def test_reloading_rewritten_files(files: Files) -> None:
     second = files.ca.issue(NAME)
     files.write(second)
     assert files.serves(second)
 
 
-def test_replaced(files: Files, tmp_path: Path) -> None:
+def test_reloading_replaced_files(files: Files, tmp_path: Path) -> None:
     second = files.ca.issue(NAME)
     other = tmp_path / "other"
     other.mkdir()
@@ -77,7 +77,7 @@ def test_replaced(files: Files, tmp_path: Path) -> None:
     assert files.serves(second)
 
 
-def test_a_symbolic_link_is_swapped(ca: CA, tmp_path: Path) -> None:
+def test_reloading_swapped_symbolic_link(ca: CA, tmp_path: Path) -> None:
     """As Kubernetes swaps the version of a mounted secret: with the same names, at once."""
     versions = [ca.issue(NAME), ca.issue(NAME)]
     for number, version in enumerate(versions):
@@ -98,7 +98,7 @@ def test_a_symbolic_link_is_swapped(ca: CA, tmp_path: Path) -> None:
     assert following(None).chain == versions[1].chain
 
 
-def test_a_half_written_pair_is_never_served(
+def test_reloading_ignores_a_half_written_pair(
     files: Files, caplog: pytest.LogCaptureFixture
 ) -> None:
     second = files.ca.issue(NAME)
@@ -114,7 +114,7 @@ def test_a_half_written_pair_is_never_served(
     assert not any(line in caplog.text for line in key_pem.decode().splitlines()[1:-1])
 
 
-def test_a_half_written_chain_is_never_served(ca: CA, tmp_path: Path) -> None:
+def test_reloading_ignores_a_half_written_chain(ca: CA, tmp_path: Path) -> None:
     """Though its key fits, and its leaf is whole."""
     files = Files(ca.intermediate(), tmp_path)
     whole = files.cert.read_bytes()
@@ -124,7 +124,7 @@ def test_a_half_written_chain_is_never_served(ca: CA, tmp_path: Path) -> None:
         assert files.serves(files.first)
 
 
-def test_a_broken_file_is_logged_once(files: Files, caplog: pytest.LogCaptureFixture) -> None:
+def test_reloading_logs_a_broken_file_once(files: Files, caplog: pytest.LogCaptureFixture) -> None:
     files.cert.write_bytes(b"nothing of use")
     for _ in range(5):
         assert files.serves(files.first)
@@ -139,7 +139,7 @@ def test_a_broken_file_is_logged_once(files: Files, caplog: pytest.LogCaptureFix
     assert len(caplog.records) == 2
 
 
-def test_mended(files: Files) -> None:
+def test_reloading_a_repaired_file(files: Files) -> None:
     good = files.key.read_bytes()
     files.key.unlink()
     assert files.serves(files.first)
@@ -150,7 +150,7 @@ def test_mended(files: Files) -> None:
     assert files.serves(second)
 
 
-def test_a_broken_file_is_tried_again_even_if_it_looks_the_same(files: Files) -> None:
+def test_reloading_retries_a_broken_file(files: Files) -> None:
     """A file system may have coarse times, and a file may be written as it is read."""
     second = files.ca.issue(NAME)
     good = iter([False, True])
@@ -169,7 +169,7 @@ def test_a_broken_file_is_tried_again_even_if_it_looks_the_same(files: Files) ->
     assert following(None) is second
 
 
-def test_not_looked_at_all_the_time(files: Files) -> None:
+def test_reloading_checks_at_intervals(files: Files) -> None:
     files.served()
     files.clock.step = 0.4
     second = files.ca.issue(NAME)
@@ -177,12 +177,12 @@ def test_not_looked_at_all_the_time(files: Files) -> None:
     assert [files.serves(second) for _ in range(3)] == [False, False, True]
 
 
-def test_what_cannot_be_loaded_at_first(tmp_path: Path) -> None:
+def test_reloading_raises_if_the_first_load_fails(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot read"):
         ReloadingCredentials.from_pem_files(tmp_path / "cert.pem", tmp_path / "key.pem")
 
 
-async def test_new_connections_get_the_new_one(files: Files) -> None:
+async def test_reloaded_credentials_are_used_by_new_connections(files: Files) -> None:
     config = ServerConfig(select_credentials=files.following)
     client_config = ClientConfig(trust=files.ca.trust)
     for credentials in (files.first, files.ca.issue(NAME)):
@@ -191,7 +191,7 @@ async def test_new_connections_get_the_new_one(files: Files) -> None:
         assert client.settled().peer_certificates == credentials.chain
 
 
-async def test_a_client_s(files: Files) -> None:
+async def test_reloaded_credentials_of_a_client(files: Files) -> None:
     server = ServerConfig(
         credentials=files.first, client_auth="required", client_trust=files.ca.trust
     )

@@ -64,13 +64,17 @@ def leaf(ca: CA) -> Credentials:
 
 
 @pytest.mark.parametrize("digest", [hashes.SHA1(), hashes.SHA256()], ids=lambda d: d.name)
-async def test_good(ca: CA, leaf: Credentials, digest: hashes.HashAlgorithm) -> None:
+async def test_ocsp_good_is_accepted(
+    ca: CA, leaf: Credentials, digest: hashes.HashAlgorithm
+) -> None:
     der = response(ca, leaf.chain[0], digest=digest)
     assert await verdict(ca, leaf, der, must=True) is None
 
 
 @pytest.mark.parametrize("key_type", ["P-256", "RSA-2048", "ed25519", "ML-DSA-44"])
-async def test_good_by_an_appointed_responder(ca: CA, leaf: Credentials, key_type: str) -> None:
+async def test_ocsp_response_of_a_delegated_responder_is_accepted(
+    ca: CA, leaf: Credentials, key_type: str
+) -> None:
     responder = ca.issue(
         "ocsp.example", key_type=key_type, extended_key_usage=[ExtendedKeyUsageOID.OCSP_SIGNING]
     )
@@ -82,7 +86,7 @@ async def test_good_by_an_appointed_responder(ca: CA, leaf: Credentials, key_typ
     await check_bad(ca, leaf, der.replace(signature, bytes(altered)), "not its issuer's")
 
 
-async def test_good_below_an_intermediate(ca: CA) -> None:
+async def test_ocsp_response_of_an_intermediate_is_accepted(ca: CA) -> None:
     intermediate = ca.intermediate()
     leaf = intermediate.issue(NAME)
     assert await verdict(ca, leaf, response(intermediate, leaf.chain[0])) is None
@@ -91,14 +95,14 @@ async def test_good_below_an_intermediate(ca: CA) -> None:
     assert "not its issuer's" in str(by_root)
 
 
-async def test_revoked(ca: CA, leaf: Credentials) -> None:
+async def test_ocsp_revoked_is_rejected(ca: CA, leaf: Credentials) -> None:
     error = await verdict(ca, leaf, response(ca, leaf.chain[0], REVOKED))
     assert error is not None
     assert error.alert is Alert.certificate_revoked
     assert "keyCompromise" in str(error)
 
 
-async def test_without_a_next_update(ca: CA, leaf: Credentials) -> None:
+async def test_ocsp_response_without_next_update(ca: CA, leaf: Credentials) -> None:
     fresh = response(ca, leaf.chain[0], next_update=None)
     assert await verdict(ca, leaf, fresh) is None
     old = response(ca, leaf.chain[0], this_update=NOW - 2 * DAY, next_update=None)
@@ -112,49 +116,53 @@ async def check_bad(ca: CA, leaf: Credentials, der: bytes, sentence: str) -> Non
     assert sentence in str(error)
 
 
-async def test_not_known_to_the_responder(ca: CA, leaf: Credentials) -> None:
+async def test_ocsp_unknown_is_rejected(ca: CA, leaf: Credentials) -> None:
     await check_bad(ca, leaf, response(ca, leaf.chain[0], UNKNOWN), "does not know it")
 
 
 @pytest.mark.parametrize(
     ("this_update", "next_update"), [(-3, -2), (1, 2)], ids=["too old", "too new"]
 )
-async def test_out_of_date(ca: CA, leaf: Credentials, this_update: int, next_update: int) -> None:
+async def test_ocsp_response_out_of_date_is_rejected(
+    ca: CA, leaf: Credentials, this_update: int, next_update: int
+) -> None:
     der = response(
         ca, leaf.chain[0], this_update=NOW + this_update * DAY, next_update=NOW + next_update * DAY
     )
     await check_bad(ca, leaf, der, "is good from")
 
 
-async def test_about_another_certificate(ca: CA, leaf: Credentials) -> None:
+async def test_ocsp_response_for_another_certificate_is_rejected(
+    ca: CA, leaf: Credentials
+) -> None:
     der = response(ca, ca.issue(NAME).chain[0])
     await check_bad(ca, leaf, der, "about another certificate")
 
 
-async def test_about_another_issuer(ca: CA, leaf: Credentials) -> None:
+async def test_ocsp_response_for_another_issuer_is_rejected(ca: CA, leaf: Credentials) -> None:
     """The serial number alone says nothing."""
     der = response(ca, leaf.chain[0], issuer=CA().certificate)
     await check_bad(ca, leaf, der, "about another certificate")
 
 
-async def test_signed_by_somebody_else(ca: CA, leaf: Credentials) -> None:
+async def test_ocsp_response_with_a_wrong_signature_is_rejected(ca: CA, leaf: Credentials) -> None:
     other = CA()
     der = response(other, leaf.chain[0], issuer=ca.certificate, certificates=[other.certificate])
     await check_bad(ca, leaf, der, "not its issuer's")
 
 
-async def test_signed_by_whom_nobody_has_appointed(ca: CA, leaf: Credentials) -> None:
+async def test_ocsp_responder_without_ocsp_signing_is_rejected(ca: CA, leaf: Credentials) -> None:
     """Least of all by the certificate that it is about."""
     await check_bad(ca, leaf, response(ca, leaf.chain[0], responder=leaf), "not its issuer's")
 
 
-async def test_signed_by_whom_another_ca_has_appointed(ca: CA, leaf: Credentials) -> None:
+async def test_ocsp_responder_of_another_ca_is_rejected(ca: CA, leaf: Credentials) -> None:
     responder = CA().issue("ocsp.example", extended_key_usage=[ExtendedKeyUsageOID.OCSP_SIGNING])
     der = response(ca, leaf.chain[0], responder=responder)
     await check_bad(ca, leaf, der, "not its issuer's")
 
 
-async def test_signed_by_a_responder_that_has_expired(ca: CA, leaf: Credentials) -> None:
+async def test_ocsp_responder_that_has_expired_is_rejected(ca: CA, leaf: Credentials) -> None:
     responder = ca.issue(
         "ocsp.example",
         extended_key_usage=[ExtendedKeyUsageOID.OCSP_SIGNING],
@@ -165,32 +173,32 @@ async def test_signed_by_a_responder_that_has_expired(ca: CA, leaf: Credentials)
     await check_bad(ca, leaf, der, "not its issuer's")
 
 
-async def test_altered(ca: CA, leaf: Credentials) -> None:
+async def test_altered_ocsp_response_is_rejected(ca: CA, leaf: Credentials) -> None:
     der = bytearray(response(ca, leaf.chain[0]))
     der[-1] ^= 1
     await check_bad(ca, leaf, bytes(der), "")
 
 
-async def test_malformed(ca: CA, leaf: Credentials) -> None:
+async def test_malformed_ocsp_response_is_rejected(ca: CA, leaf: Credentials) -> None:
     await check_bad(ca, leaf, b"\x30\x03\x0a\x01", "malformed")
 
 
-async def test_no_answer(ca: CA, leaf: Credentials) -> None:
+async def test_ocsp_error_response_is_rejected(ca: CA, leaf: Credentials) -> None:
     der = ocsp.OCSPResponseBuilder.build_unsuccessful(ocsp.OCSPResponseStatus.TRY_LATER)
     await check_bad(ca, leaf, der.public_bytes(Encoding.DER), "TRY_LATER")
 
 
-async def test_none_where_none_is_needed(ca: CA, leaf: Credentials) -> None:
+async def test_missing_ocsp_response_is_accepted_by_default(ca: CA, leaf: Credentials) -> None:
     assert await verdict(ca, leaf, None) is None
 
 
-async def test_none_where_one_must_be(ca: CA, leaf: Credentials) -> None:
+async def test_missing_ocsp_response_is_rejected_with_must(ca: CA, leaf: Credentials) -> None:
     error = await verdict(ca, leaf, None, must=True)
     assert error is not None
     assert error.alert is Alert.bad_certificate_status_response
 
 
-async def test_none_where_the_certificate_promises_one(ca: CA) -> None:
+async def test_missing_ocsp_response_is_rejected_with_must_staple(ca: CA) -> None:
     promising = ca.issue(NAME, extensions=[MUST_STAPLE])
     error = await verdict(ca, promising, None)
     assert error is not None
@@ -198,7 +206,7 @@ async def test_none_where_the_certificate_promises_one(ca: CA) -> None:
     assert await verdict(ca, promising, response(ca, promising.chain[0])) is None
 
 
-async def test_of_a_certificate_that_is_trusted_itself(leaf: Credentials) -> None:
+async def test_ocsp_response_for_a_trusted_leaf(leaf: Credentials) -> None:
     client, _ = await run_handshake(
         ClientConfig(insecure_skip_verification=True, verify=check_stapled_ocsp()),
         ServerConfig(credentials=leaf.stapling(b"anything")),
@@ -210,7 +218,7 @@ async def test_of_a_certificate_that_is_trusted_itself(leaf: Credentials) -> Non
 # Where a server's response comes from
 
 
-async def test_from_a_function(
+async def test_ocsp_response_from_a_function(
     ca: CA, leaf: Credentials, connect: Connect, make_hook: MakeHook
 ) -> None:
     hook = make_hook(response(ca, leaf.chain[0]))
@@ -224,7 +232,7 @@ async def test_from_a_function(
     assert len(hook.calls) == 1
 
 
-async def test_from_a_function_that_has_none(
+async def test_ocsp_response_function_that_returns_none(
     ca: CA, leaf: Credentials, make_hook: MakeHook
 ) -> None:
     client, _ = await run_handshake(
@@ -236,7 +244,7 @@ async def test_from_a_function_that_has_none(
 
 
 @pytest.mark.parametrize("outcome", [OSError("away"), b"", "response", 1], ids=repr)
-async def test_from_a_function_that_fails(
+async def test_ocsp_response_function_that_raises(
     ca: CA, leaf: Credentials, connect: Connect, make_hook: MakeHook, outcome: object
 ) -> None:
     client, server = await run_handshake(
@@ -249,7 +257,7 @@ async def test_from_a_function_that_fails(
     assert error.__cause__ is outcome or "OCSP" in str(error)
 
 
-async def test_nobody_asks_without_a_hook_that_could_look_at_it(
+async def test_ocsp_response_is_requested_only_with_a_hook(
     ca: CA, leaf: Credentials, make_hook: MakeHook
 ) -> None:
     hook = make_hook(b"response")
@@ -262,7 +270,7 @@ async def test_nobody_asks_without_a_hook_that_could_look_at_it(
     assert hook.calls == []
 
 
-def test_stapling_leaves_the_others_alone(leaf: Credentials) -> None:
+def test_stapling_returns_new_credentials(leaf: Credentials) -> None:
     stapled = leaf.stapling(b"response")
     assert leaf.ocsp is None
     assert stapled.ocsp == b"response"
@@ -312,13 +320,15 @@ async def judged(
     return None if client.error is None else client.failed(CertificateError)
 
 
-async def test_not_listed(ca: CA, leaf: Credentials) -> None:
+async def test_crl_without_the_certificate_is_accepted(ca: CA, leaf: Credentials) -> None:
     assert await judged(ca, leaf, crl(ca)) is None
     assert await judged(ca, leaf, crl(ca, ca.issue(NAME).chain[0])) is None
 
 
 @pytest.mark.parametrize("reason", [None, x509.ReasonFlags.superseded])
-async def test_listed(ca: CA, leaf: Credentials, reason: x509.ReasonFlags | None) -> None:
+async def test_crl_with_the_certificate_is_rejected(
+    ca: CA, leaf: Credentials, reason: x509.ReasonFlags | None
+) -> None:
     error = await judged(ca, leaf, crl(ca), crl(ca, leaf.chain[0], reason=reason))
     assert error is not None
     assert error.alert is Alert.certificate_revoked
@@ -326,7 +336,7 @@ async def test_listed(ca: CA, leaf: Credentials, reason: x509.ReasonFlags | None
     assert ("superseded" in str(error)) is (reason is not None)
 
 
-async def test_an_intermediate_that_is_listed(ca: CA) -> None:
+async def test_crl_with_an_intermediate_is_rejected(ca: CA) -> None:
     intermediate = ca.intermediate()
     below = intermediate.issue(NAME)
     lists = [crl(ca, intermediate.certificate), crl(intermediate)]
@@ -336,7 +346,7 @@ async def test_an_intermediate_that_is_listed(ca: CA) -> None:
     assert error.certificate == intermediate.certificate
 
 
-async def test_no_list_of_the_issuer(ca: CA) -> None:
+async def test_missing_crl_of_the_issuer(ca: CA) -> None:
     intermediate = ca.intermediate()
     below = intermediate.issue(NAME)
     error = await judged(ca, below, crl(ca))
@@ -345,13 +355,13 @@ async def test_no_list_of_the_issuer(ca: CA) -> None:
     assert await judged(ca, below, crl(ca), must=False) is None
 
 
-async def test_a_list_that_another_signed(ca: CA, leaf: Credentials) -> None:
+async def test_crl_with_a_wrong_signature_is_rejected(ca: CA, leaf: Credentials) -> None:
     error = await judged(ca, leaf, crl(ca, signer=CA()))
     assert error is not None
     assert "there is no revocation list" in str(error)
 
 
-async def test_a_list_of_a_ca_that_may_sign_none() -> None:
+async def test_crl_of_a_ca_without_crl_sign_is_rejected() -> None:
     usage = x509.KeyUsage(False, False, False, False, False, True, False, False, False)
     ca = CA(extensions=[(usage, True)])
     error = await judged(ca, ca.issue(NAME), crl(ca))
@@ -360,7 +370,9 @@ async def test_a_list_of_a_ca_that_may_sign_none() -> None:
 
 
 @pytest.mark.parametrize(("begin", "end"), [(-3, -2), (1, 2)], ids=["too old", "too new"])
-async def test_a_list_out_of_date(ca: CA, leaf: Credentials, begin: int, end: int) -> None:
+async def test_crl_out_of_date_is_rejected(
+    ca: CA, leaf: Credentials, begin: int, end: int
+) -> None:
     outdated = partial(crl, ca, last_update=NOW + begin * DAY, next_update=NOW + end * DAY)
     error = await judged(ca, leaf, outdated(), must=False)
     assert error is not None
@@ -370,7 +382,7 @@ async def test_a_list_out_of_date(ca: CA, leaf: Credentials, begin: int, end: in
     assert error.alert is Alert.certificate_revoked
 
 
-async def test_lists_where_nothing_is_verified(ca: CA, leaf: Credentials) -> None:
+async def test_crl_without_verification_is_rejected(ca: CA, leaf: Credentials) -> None:
     client, _ = await run_handshake(
         ClientConfig(insecure_skip_verification=True, verify=check_crl(crl(ca), must=False)),
         ServerConfig(credentials=leaf),
@@ -380,7 +392,7 @@ async def test_lists_where_nothing_is_verified(ca: CA, leaf: Credentials) -> Non
 
 
 @pytest.mark.parametrize("encoding", [Encoding.PEM, Encoding.DER])
-async def test_a_list_in_a_file(ca: CA, leaf: Credentials, encoding: Encoding) -> None:
+async def test_crl_from_a_file(ca: CA, leaf: Credentials, encoding: Encoding) -> None:
     data = crl(ca, leaf.chain[0]).public_bytes(encoding)
     client, _ = await run_handshake(
         ClientConfig(trust=ca.trust, verify=check_crl(data)),
@@ -403,7 +415,7 @@ def point(**changes: Any) -> tuple[x509.ExtensionType, bool]:
     return x509.IssuingDistributionPoint(**fields | changes), True
 
 
-def test_lists_that_are_not_complete(ca: CA) -> None:
+def test_partial_and_delta_crls_are_rejected(ca: CA) -> None:
     check_crl(crl(ca, extensions=[point()]))
     for extension in [
         point(only_contains_user_certs=True),
@@ -414,7 +426,7 @@ def test_lists_that_are_not_complete(ca: CA) -> None:
             check_crl(crl(ca, extensions=[extension]))
 
 
-def test_what_is_no_list() -> None:
+def test_malformed_crl_is_rejected() -> None:
     with pytest.raises(ConfigError, match="cannot be parsed"):
         check_crl(b"-----BEGIN X509 CRL-----\n")
     with pytest.raises(ConfigError, match="no certificate revocation list"):

@@ -20,7 +20,7 @@ from trio_tlsx.testing import CA
 BROKEN = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 
 
-def test_pem() -> None:
+def test_trust_store_from_pem() -> None:
     one, two = CA("one"), CA("two")
     trust = TrustStore.from_pem(b"one:\n" + one.pem + b"two:\r\n" + two.pem + one.pem)
     assert trust.certificates == (one.certificate, two.certificate)
@@ -41,17 +41,17 @@ def test_pem() -> None:
         (CA().pem + BROKEN, "certificate 2 of the trust store is broken"),
     ],
 )
-def test_what_is_not_pem(pem: bytes, sentence: str) -> None:
+def test_trust_store_from_malformed_pem(pem: bytes, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         TrustStore.from_pem(pem)
 
 
-def test_no_certificates() -> None:
+def test_trust_store_without_certificates() -> None:
     with pytest.raises(ConfigError, match="the trust store is empty"):
         TrustStore.from_certificates([])
 
 
-def test_a_file(tmp_path: Path) -> None:
+def test_trust_store_from_a_file(tmp_path: Path) -> None:
     authority = CA()
     file = tmp_path / "ca.pem"
     file.write_bytes(authority.pem)
@@ -66,7 +66,7 @@ def test_a_file(tmp_path: Path) -> None:
         TrustStore.from_pem_file(file)
 
 
-def test_a_directory(tmp_path: Path) -> None:
+def test_trust_store_from_a_directory(tmp_path: Path) -> None:
     one, two = CA("one"), CA("two")
     (tmp_path / "one.pem").write_bytes(one.pem)
     (tmp_path / "two.crt").write_bytes(two.pem)
@@ -106,7 +106,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_default_file_and_directory(elsewhere: Path) -> None:
+def test_platform_trust_default_file_and_directory(elsewhere: Path) -> None:
     one, two = CA("one"), CA("two")
     (elsewhere / "cert.pem").write_bytes(one.pem)
     (elsewhere / "certs").mkdir()
@@ -116,7 +116,7 @@ def test_the_default_file_and_directory(elsewhere: Path) -> None:
     assert load_platform().certificates == (one.certificate, two.certificate)
 
 
-def test_broken_certificates_of_the_platform_are_skipped(elsewhere: Path) -> None:
+def test_platform_trust_skips_unreadable_certificates(elsewhere: Path) -> None:
     authority = CA()
     (elsewhere / "cert.pem").write_bytes(BROKEN + authority.pem + BROKEN)
     assert load_platform().certificates == (authority.certificate,)
@@ -132,7 +132,7 @@ def test_blocks_of_the_platform_that_are_not_read_are_logged(
     assert record.getMessage().endswith("has blocks that are not read: TRUSTED CERTIFICATE")
 
 
-def test_the_environment_says_where_to_look(
+def test_platform_trust_from_environment_variables(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     default, one, two = CA("default"), CA("one"), CA("two")
@@ -147,14 +147,14 @@ def test_the_environment_says_where_to_look(
     assert load_platform().certificates == (one.certificate, two.certificate)
 
 
-def test_a_platform_without_certificates(elsewhere: Path) -> None:
+def test_platform_trust_without_certificates(elsewhere: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"no certificate in '.*cert.pem' and '.*certs'; install"
     ):
         load_platform()
 
 
-def test_certifi_stands_in_on_macos_alone(
+def test_platform_trust_uses_certifi_on_macos_only(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
@@ -170,14 +170,16 @@ def test_certifi_stands_in_on_macos_alone(
         load_platform()
 
 
-def test_macos_without_certifi(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_platform_trust_on_macos_without_certifi(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setitem(sys.modules, "certifi", None)
     with pytest.raises(ConfigError, match="nor is certifi installed"):
         load_platform()
 
 
-def test_windows(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_platform_trust_on_windows(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for_all, for_servers, for_mail, bundle = (
         CA(name) for name in ("all", "servers", "mail", "p7")
     )
@@ -200,7 +202,7 @@ def test_windows(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_platform().certificates == (for_all.certificate, for_servers.certificate)
 
 
-def test_the_platform_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_platform_trust_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     try:
         first = TrustStore.platform()
     except ConfigError:

@@ -87,7 +87,9 @@ def altered(leaf: Credentials, alter: Alter) -> Credentials:
 @pytest.mark.parametrize(
     "alter", [negative_serial_number, subject_that_is_no_text, extension_twice]
 )
-async def test_a_peer_is_refused(ca: CA, leaf: Credentials, alter: Alter) -> None:
+async def test_unreadable_certificate_of_a_peer_is_rejected(
+    ca: CA, leaf: Credentials, alter: Alter
+) -> None:
     client, server = memory_tls_pair(
         ClientConfig(trust=ca.trust), ServerConfig(credentials=altered(leaf, alter))
     )
@@ -101,7 +103,9 @@ async def test_a_peer_is_refused(ca: CA, leaf: Credentials, alter: Alter) -> Non
 
 
 @pytest.mark.parametrize("alter", [subject_that_is_no_text, extension_twice])
-async def test_who_does_not_verify_may_look_at_it(leaf: Credentials, alter: Alter) -> None:
+async def test_unreadable_certificate_with_insecure_skip_verification(
+    leaf: Credentials, alter: Alter
+) -> None:
     client, server = memory_tls_pair(
         ClientConfig(insecure_skip_verification=True),
         ServerConfig(credentials=altered(leaf, alter)),
@@ -117,7 +121,7 @@ async def test_who_does_not_verify_may_look_at_it(leaf: Credentials, alter: Alte
     assert identity.dns_names == (() if alter is extension_twice else (NAME,))
 
 
-def test_our_own_is_refused_when_it_is_loaded(leaf: Credentials) -> None:
+def test_unreadable_own_certificate_is_rejected_when_loaded(leaf: Credentials) -> None:
     der = negative_serial_number(leaf)
     with pytest.raises(ConfigError, match="not DER"):
         Credentials.from_der([der], b"")
@@ -126,13 +130,13 @@ def test_our_own_is_refused_when_it_is_loaded(leaf: Credentials) -> None:
 
 
 @pytest.mark.parametrize("alter", [extension_twice, unknown_curve])
-def test_our_own_is_refused_when_it_is_looked_at(leaf: Credentials, alter: Alter) -> None:
+def test_unreadable_own_certificate_is_rejected_when_used(leaf: Credentials, alter: Alter) -> None:
     certificate = x509.load_der_x509_certificate(alter(leaf))
     with pytest.raises(ConfigError, match="is malformed"):
         Credentials([certificate], leaf.signer)
 
 
-def test_what_can_be_told_of_it(leaf: Credentials) -> None:
+def test_unreadable_certificate_description(leaf: Credentials) -> None:
     twice = x509.load_der_x509_certificate(extension_twice(leaf))
     assert certificate_facts(twice)["names"] == []
     no_text = x509.load_der_x509_certificate(subject_that_is_no_text(leaf))
@@ -142,7 +146,7 @@ def test_what_can_be_told_of_it(leaf: Credentials) -> None:
     assert certificate_facts(curve)["public_key"] == "of an unknown kind"
 
 
-def test_whether_it_promises_an_ocsp_response(ca: CA) -> None:
+def test_unreadable_tls_feature_extension(ca: CA) -> None:
     """Where nothing has verified it, nobody has noticed yet."""
     garbled = x509.UnrecognizedExtension(ExtensionOID.TLS_FEATURE, b"\x30\x03\x02\x01")
     leaf = ca.issue(NAME, extensions=[(garbled, False)]).chain[0]
@@ -152,7 +156,7 @@ def test_whether_it_promises_an_ocsp_response(ca: CA) -> None:
     assert refusal.value.alert is AlertDescription.bad_certificate
 
 
-async def test_one_that_openssl_accepts(leaf: Credentials, tmp_path: Path) -> None:
+async def test_unreadable_certificate_over_openssl(leaf: Credentials, tmp_path: Path) -> None:
     """The connection stands; what cannot be told raises where it is asked for."""
     _, key = credentials_to_pem(leaf)
     file = tmp_path / "server.pem"

@@ -44,7 +44,7 @@ BUILTIN = pytest.mark.parametrize("verifier", ["cryptography"], indirect=True)
 @pytest.mark.parametrize(
     "key_type", ["P-256", "P-384", "P-521", "ed25519", "ed448", "RSA-2048", *MLDSA]
 )
-def test_every_key_type_of_a_leaf(key_type: str) -> None:
+def test_verification_of_every_key_type_of_a_leaf(key_type: str) -> None:
     root = ca()
     chain = issue(root, key_type=key_type)
     verify_server(chain, "a.example", root.trust, NOW)
@@ -52,14 +52,14 @@ def test_every_key_type_of_a_leaf(key_type: str) -> None:
 
 
 @pytest.mark.parametrize("key_type", ["P-256", "P-384", "P-521", "RSA-2048"])
-def test_every_key_type_of_a_ca(key_type: str) -> None:
+def test_verification_of_every_key_type_of_a_ca(key_type: str) -> None:
     root = ca(key_type=key_type)
     chain = issue(below(root, key_type=key_type))
     verify_server(chain, "a.example", root.trust, NOW)
 
 
 @pytest.mark.parametrize("key_type", MLDSA)
-def test_a_ca_with_an_mldsa_key(key_type: str) -> None:
+def test_verification_of_a_ca_with_an_mldsa_key(key_type: str) -> None:
     """cryptography 50 is the first that verifies their signatures."""
     root = ca(key_type=key_type)
     chain = issue(below(root, key_type=key_type), key_type=key_type)
@@ -76,7 +76,7 @@ def test_a_ca_with_an_mldsa_key(key_type: str) -> None:
             verify_server(chain, "a.example", root.trust, NOW)
 
 
-def test_trustme() -> None:
+def test_verification_of_trustme_certificates() -> None:
     # Its leaves have a critical subjectAltName beside a subject, and a critical key usage.
     authority = trustme.CA()
     trust = TrustStore.from_pem(authority.cert_pem.bytes())
@@ -90,7 +90,7 @@ def test_trustme() -> None:
         verify_client(chain, trust, now)
 
 
-def test_what_plain_openssl_makes() -> None:
+def test_verification_of_plain_openssl_certificates() -> None:
     plain, self_signed = fixture("plain_ca"), fixture("self_signed")
     verify_server([fixture("plain_leaf")], "a.example", store(plain), NOW)
     verify_server([fixture("plain_leaf"), plain], "a.example", store(plain), NOW)
@@ -99,7 +99,7 @@ def test_what_plain_openssl_makes() -> None:
     verify_client([self_signed], store(self_signed), NOW)
 
 
-def test_trust_may_begin_anywhere_in_the_chain() -> None:
+def test_trust_anchor_anywhere_in_the_chain() -> None:
     root = ca()
     between = below(root)
     chain = issue(between)
@@ -108,20 +108,20 @@ def test_trust_may_begin_anywhere_in_the_chain() -> None:
     verify_server(chain[:1], "a.example", store(between.certificate), NOW)
 
 
-def test_the_order_of_intermediates_and_strays_do_not_matter() -> None:
+def test_order_of_intermediates_and_strays_do_not_matter() -> None:
     root, stray = ca(), ca("stray")
     leaf, *others = issue(below(below(root, "first"), "second"))
     chain = [leaf, stray.certificate, *reversed(others), root.certificate]
     verify_server(chain, "a.example", root.trust, NOW)
 
 
-def test_a_renewed_ca_with_the_same_name_and_key_will_do() -> None:
+def test_renewed_ca_with_the_same_name_and_key_is_accepted() -> None:
     old, new = ca(key_type="RSA-2048"), ca(key_type="RSA-2048", not_after=NOW + 99 * DAY)
     verify_server(issue(old), "a.example", new.trust, NOW)
 
 
 @BUILTIN
-def test_a_path_is_found_though_another_one_is_bad() -> None:
+def test_path_is_found_beside_an_invalid_one() -> None:
     # Cross-signing: the same intermediate under an expired root and under a good one.
     expired = ca("old root", not_after=NOW - DAY)
     good = ca("new root")
@@ -131,14 +131,14 @@ def test_a_path_is_found_though_another_one_is_bad() -> None:
     verify_server(chain, "a.example", trust, NOW)
 
 
-def test_the_last_second_of_a_certificate_is_included() -> None:
+def test_last_second_of_validity_is_included() -> None:
     root = ca()
     end = NOW.replace(microsecond=0)
     verify_server(issue(root, not_after=end), "a.example", root.trust, NOW)
     verify_server(issue(root, not_before=end), "a.example", root.trust, NOW)
 
 
-def test_the_time_zone_of_the_clock_does_not_matter() -> None:
+def test_time_zone_of_the_clock_does_not_matter() -> None:
     root = ca(not_before=NOW, not_after=NOW + datetime.timedelta(hours=1))
     chain = issue(root, not_before=NOW, not_after=NOW + datetime.timedelta(hours=1))
     east = NOW.astimezone(datetime.timezone(datetime.timedelta(hours=12)))
@@ -164,7 +164,9 @@ def test_the_time_zone_of_the_clock_does_not_matter() -> None:
     ],
     ids=["expired", "not-yet-valid"],
 )
-def test_dates(guilty: int, dates: dict[str, Any], sentence: str) -> None:
+def test_certificates_outside_their_dates_are_rejected(
+    guilty: int, dates: dict[str, Any], sentence: str
+) -> None:
     options: list[dict[str, Any]] = [{}, {}, {}]
     options[guilty] = dates
     root = ca(**options[2])
@@ -174,21 +176,21 @@ def test_dates(guilty: int, dates: dict[str, Any], sentence: str) -> None:
         verify_server(chain, "a.example", root.trust, NOW)
 
 
-def test_a_self_signed_certificate() -> None:
+def test_untrusted_self_signed_certificate_is_rejected() -> None:
     root = ca()
     leaf = fixture("self_signed")
     with refused(A.unknown_ca, "'CN=a.example' is self-signed and is not among", leaf):
         verify_server([leaf], "a.example", root.trust, NOW)
 
 
-def test_an_unknown_root() -> None:
+def test_unknown_root_is_rejected() -> None:
     root, other = ca(), ca("other root")
     chain = [*issue(other), other.certificate]
     with refused(A.unknown_ca, "'CN=other root' is at the end of the chain", chain[1]):
         verify_server(chain, "a.example", root.trust, NOW)
 
 
-def test_a_missing_intermediate() -> None:
+def test_missing_intermediate_is_rejected() -> None:
     root = ca()
     chain = issue(below(root))[:1]
     sentence = "issued by 'CN=intermediate', which is neither trusted .* left out an intermediate"
@@ -196,21 +198,21 @@ def test_a_missing_intermediate() -> None:
         verify_server(chain, "a.example", root.trust, NOW)
 
 
-def test_another_ca_of_the_same_name() -> None:
+def test_another_ca_of_the_same_name_is_rejected() -> None:
     root, impostor = ca(), ca()
     chain = issue(impostor)
     with refused(A.unknown_ca, "another CA than the (known|trusted) one of the same", chain[0]):
         verify_server(chain, "a.example", root.trust, NOW)
 
 
-def test_a_wrong_signature() -> None:
+def test_wrong_certificate_signature_is_rejected() -> None:
     root, impostor = ca(), ca()
     chain = issue(impostor, without=[x509.AuthorityKeyIdentifier])
     with refused(A.bad_certificate, "not made with the key of its issuer 'CN=root'", chain[0]):
         verify_server(chain, "a.example", root.trust, NOW)
 
 
-def test_a_changed_certificate() -> None:
+def test_changed_certificate_is_rejected() -> None:
     root = ca()
     der = issue(root)[0].public_bytes(Encoding.DER)
     changed = x509.load_der_x509_certificate(der.replace(b"a.example", b"b.example"))
@@ -218,7 +220,7 @@ def test_a_changed_certificate() -> None:
         verify_server([changed], "b.example", root.trust, NOW)
 
 
-def test_no_certificate() -> None:
+def test_verification_without_certificates_is_rejected() -> None:
     root = ca()
     with refused(A.decode_error, "the server sent no certificate", None):
         verify_server([], "a.example", root.trust, NOW)
@@ -226,7 +228,7 @@ def test_no_certificate() -> None:
         verify_client([], root.trust, NOW)
 
 
-def test_a_clock_without_a_time_zone() -> None:
+def test_clock_without_a_time_zone_is_rejected() -> None:
     root = ca()
     with pytest.raises(InternalError, match="without a time zone"):
         verify_server(issue(root), "a.example", root.trust, NOW.replace(tzinfo=None))
@@ -235,7 +237,7 @@ def test_a_clock_without_a_time_zone() -> None:
 # Bounds
 
 
-def test_the_longest_path() -> None:
+def test_longest_certificate_path() -> None:
     root = lowest = ca()
     for number in range(MAX_INTERMEDIATES):
         lowest = below(lowest, f"CA {number}")
@@ -246,7 +248,7 @@ def test_the_longest_path() -> None:
         verify_server(longer, "a.example", root.trust, NOW)
 
 
-def test_a_ring_of_cas_ends() -> None:
+def test_ring_of_cas_is_rejected() -> None:
     # Certificates that all verify each other offer more paths than can be searched.
     key = ec.generate_private_key(ec.SECP256R1())
     ring = [self_issued(key) for _ in range(30)]

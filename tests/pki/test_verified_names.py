@@ -44,7 +44,7 @@ BUILTIN = pytest.mark.parametrize("verifier", ["cryptography"], indirect=True)
         ("2001:DB8::7", "2001:db8:0::7"),
     ],
 )
-def test_names_that_match(certified: str, wanted: str) -> None:
+def test_certificate_names_that_match(certified: str, wanted: str) -> None:
     root = ca()
     verify_server(issue(root, "other.example", certified), wanted, root.trust, NOW)
 
@@ -61,7 +61,7 @@ def test_names_that_match(certified: str, wanted: str) -> None:
         ("::1", "127.0.0.1"),
     ],
 )
-def test_names_that_do_not_match(certified: str, wanted: str) -> None:
+def test_certificate_names_that_do_not_match(certified: str, wanted: str) -> None:
     root = ca()
     chain = issue(root, certified)
     sentence = f"^certificate is for '{re.escape(certified)}', not '{re.escape(wanted)}'$"
@@ -69,7 +69,7 @@ def test_names_that_do_not_match(certified: str, wanted: str) -> None:
         verify_server(chain, wanted, root.trust, NOW)
 
 
-def test_a_dns_name_that_reads_like_an_address_does_not_stand_for_it() -> None:
+def test_dns_name_that_reads_like_an_address_does_not_match_it() -> None:
     root = ca()
     san = x509.SubjectAlternativeName([x509.DNSName("127.0.0.1")])
     chain = issue(root, extensions=[(san, False)])
@@ -77,7 +77,7 @@ def test_a_dns_name_that_reads_like_an_address_does_not_stand_for_it() -> None:
         verify_server(chain, "127.0.0.1", root.trust, NOW)
 
 
-def test_a_mismatch_names_a_few_names_only() -> None:
+def test_name_mismatch_error_lists_a_few_names() -> None:
     root = ca()
     chain = issue(root, *(f"h{number}.example" for number in range(12)))
     with refused(A.bad_certificate, "'h0.example', .*'h4.example' and 7 more, not", chain[0]):
@@ -126,13 +126,13 @@ def test_an_address_with_a_scope_id() -> None:
         verify_server(issue(root, "fe80::1"), "fe80::2%eth0", root.trust, NOW)
 
 
-def test_a_client_certificate_needs_no_name() -> None:
+def test_client_certificate_without_names_is_accepted() -> None:
     root = ca()
     leaf = issue(root, extended_key_usage=[CLIENT_AUTH], without=[x509.SubjectAlternativeName])
     verify_client(leaf, root.trust, NOW)
 
 
-def test_a_server_certificate_without_a_name() -> None:
+def test_server_certificate_without_names_is_rejected() -> None:
     root = ca()
     chain = issue(root, without=[x509.SubjectAlternativeName])
     with refused(A.bad_certificate, "names no host: it has no subjectAltName", chain[0]):

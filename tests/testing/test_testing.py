@@ -33,7 +33,7 @@ from trio_tlsx.testing import (
 UTC = datetime.UTC
 
 
-def test_names() -> None:
+def test_ca_issues_names() -> None:
     leaf = CA().issue("a.example", "*.Bücher.example", "127.0.0.1", "::1").chain[0]
     names = extension_of(leaf, x509.SubjectAlternativeName)
     assert names is not None
@@ -45,14 +45,14 @@ def test_names() -> None:
     assert leaf.subject.rfc4514_string() == "CN=a.example"
 
 
-def test_a_name_may_be_longer_than_a_common_name() -> None:
+def test_ca_issues_names_longer_than_a_common_name() -> None:
     name = ".".join(["a" * 60, "b" * 60, "example"])
     authority = CA()
     chain = authority.issue(name).chain
     verify_server(chain, name, authority.trust, datetime.datetime.now(UTC))
 
 
-def test_a_certificate_without_names() -> None:
+def test_ca_issues_a_certificate_without_names() -> None:
     authority = CA()
     leaf = authority.issue(common_name="somebody").chain[0]
     assert extension_of(leaf, x509.SubjectAlternativeName) is None
@@ -74,7 +74,7 @@ def test_a_certificate_without_names() -> None:
         ("ML-DSA-87", mldsa.MLDSA87PublicKey),
     ],
 )
-def test_key_types(key_type: str, kind: type[object]) -> None:
+def test_ca_key_types(key_type: str, kind: type[object]) -> None:
     authority = CA(key_type=key_type)
     leaf = authority.issue("a.example", key_type=key_type).chain[0]
     leaf.verify_directly_issued_by(authority.certificate)
@@ -85,12 +85,12 @@ def test_key_types(key_type: str, kind: type[object]) -> None:
 
 
 @pytest.mark.parametrize("key_type", ["", "P-192", "RSA", "RSA-", "RSA-x", "DSA-2048"])
-def test_unknown_key_types(key_type: str) -> None:
+def test_ca_rejects_unknown_key_types(key_type: str) -> None:
     with pytest.raises(ConfigError, match="unknown key type"):
         CA(key_type=key_type)
 
 
-def test_rsa_keys_are_made_once() -> None:
+def test_ca_reuses_rsa_keys() -> None:
     def leaf_key() -> object:
         return (
             CA(key_type="RSA-2048").issue("a.example", key_type="RSA-2048").chain[0].public_key()
@@ -99,7 +99,7 @@ def test_rsa_keys_are_made_once() -> None:
     assert leaf_key() == leaf_key()
 
 
-def test_validity() -> None:
+def test_ca_validity() -> None:
     def validity(**dates: Any) -> tuple[datetime.datetime, datetime.datetime]:
         leaf = CA().issue("a.example", **dates).chain[0]
         return leaf.not_valid_before_utc, leaf.not_valid_after_utc
@@ -114,7 +114,7 @@ def test_validity() -> None:
     assert validity(not_before=future)[1] > future
 
 
-def test_extensions_are_added_replaced_and_left_out() -> None:
+def test_ca_extensions_are_added_replaced_and_removed() -> None:
     strange = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
     usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING])
     leaf = (
@@ -134,7 +134,7 @@ def test_extensions_are_added_replaced_and_left_out() -> None:
     assert extension_of(CA(without=[x509.BasicConstraints]).certificate, x509.KeyUsage)
 
 
-def test_intermediates() -> None:
+def test_ca_intermediates() -> None:
     root = CA("root")
     lower = root.intermediate("one").intermediate("two")
     credentials = lower.issue("a.example")
@@ -150,7 +150,7 @@ def test_intermediates() -> None:
     assert repr(lower) == "<CA 'CN=two'>"
 
 
-def test_files_for_other_programs(tmp_path: Path) -> None:
+def test_write_pem_files_for_other_programs(tmp_path: Path) -> None:
     credentials = CA().intermediate().issue("a.example")
     cert, key = write_pem_files(credentials, tmp_path)
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
@@ -159,7 +159,7 @@ def test_files_for_other_programs(tmp_path: Path) -> None:
     ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key)
 
 
-def test_a_key_that_is_elsewhere_cannot_be_written() -> None:
+def test_write_pem_files_without_the_private_key_raises() -> None:
     class Remote:
         schemes = (SignatureScheme.ecdsa_secp256r1_sha256,)
 
@@ -181,13 +181,13 @@ async def talk(client: MemoryTLSStream, server: MemoryTLSStream) -> None:
     assert await client.receive_some() == b"answer"
 
 
-async def test_a_pair_out_of_the_box() -> None:
+async def test_memory_pair_by_default() -> None:
     client, server = memory_tls_pair()
     await talk(client, server)
     assert server.negotiated.server_name == "test.example"
 
 
-async def test_a_pair_to_order() -> None:
+async def test_memory_pair_with_configurations() -> None:
     credentials = CA().issue("a.example", key_type="ed25519")
     client, server = memory_tls_pair(
         ClientConfig(alpn_protocols=["h2", "http/1.1"]),
@@ -199,7 +199,7 @@ async def test_a_pair_to_order() -> None:
     assert client.negotiated.peer_certificates == credentials.chain
 
 
-async def test_a_pair_with_trust_of_its_own() -> None:
+async def test_memory_pair_with_its_own_trust() -> None:
     authority = CA()
     server_config = ServerConfig(credentials=authority.issue("a.example"))
     good, bad = (ClientConfig(trust=ca.trust) for ca in (authority, CA()))
