@@ -1,4 +1,4 @@
-"""TLS for trio: a stream over a sans-IO engine of its own."""
+"""TLS for trio: a stream over a sans-IO engine."""
 
 from trio import NeedHandshakeError
 

@@ -1,1 +1,1 @@
-"""What the caller configures: :class:`ClientConfig` and :class:`ServerConfig`."""
+"""The configuration: :class:`ClientConfig` and :class:`ServerConfig`."""

@@ -1,4 +1,4 @@
-"""The options of a client: frozen, checked when made, shared by connections."""
+"""The options of a client: immutable, validated once, shared by connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A log of secrets, for tools that read recorded connections, in the format of RFC 9850.
+"""The key log, with which tools decrypt recorded connections, in the format of RFC 9850.
 
 Whoever has it reads everything. That is what it is for, and nothing turns it on but the program.
 """

@@ -1,4 +1,4 @@
-"""From what people write in a configuration to what the protocol has."""
+"""Convert names in a configuration to values of the protocol."""
 
 from __future__ import annotations
 

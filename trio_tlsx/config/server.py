@@ -1,4 +1,4 @@
-"""The options of a server: frozen, checked when made, shared by connections."""
+"""The options of a server: immutable, validated once, shared by connections."""
 
 from __future__ import annotations
 

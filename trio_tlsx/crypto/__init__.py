@@ -1,1 +1,1 @@
-"""The cryptographic tables and the key schedule; the primitives are `cryptography`'s."""
+"""Cipher suites, groups, signature schemes and the key schedule, over ``cryptography``."""

@@ -1,4 +1,4 @@
-"""What a build of ``cryptography`` has: that depends on the library that it was linked with."""
+"""Detect the algorithms that this build of ``cryptography`` supports."""
 
 from __future__ import annotations
 

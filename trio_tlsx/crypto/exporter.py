@@ -1,4 +1,4 @@
-"""Keying material for what runs inside TLS, and channel bindings (RFC 9846 7.5)."""
+"""Exporters and channel bindings (RFC 9846 7.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The key exchanges that can be negotiated (RFC 9846 4.3.8).
+"""The key exchange groups (RFC 9846 4.3.8).
 
 A key exchange is two moves: one side makes a key share, the other answers it. For Diffie-Hellman
 the answer is a key share too; for a KEM it is a ciphertext. A hybrid (RFC 10024) does two at once,

@@ -1,1 +1,1 @@
-"""The sans-IO engine: TLS from bytes to bytes. Nothing here knows sockets or an event loop."""
+"""The sans-IO engine: TLS from bytes to bytes, without sockets or an event loop."""

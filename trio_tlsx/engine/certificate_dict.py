@@ -1,4 +1,4 @@
-"""A certificate in the shape that :meth:`ssl.SSLSocket.getpeercert` gives it."""
+"""A certificate in the format of :meth:`ssl.SSLSocket.getpeercert`."""
 
 from __future__ import annotations
 

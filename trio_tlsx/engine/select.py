@@ -1,4 +1,4 @@
-"""Which engine a configuration is for: the only place that knows them all."""
+"""Select the engine for a configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an :class:`ssl.SSLObject` tells about its connection, told about one of ours."""
+"""A view of a connection with the names of :class:`ssl.SSLObject`."""
 
 from __future__ import annotations
 

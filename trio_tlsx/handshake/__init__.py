@@ -1,1 +1,1 @@
-"""The handshake: each role top to bottom, as in the RFC, as generators that yield wants."""
+"""The handshake: generators that read as the RFC's diagrams and yield wants."""

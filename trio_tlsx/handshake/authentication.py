@@ -1,4 +1,4 @@
-"""Certificate, CertificateVerify and Finished, which both sides send alike (RFC 9846 4.5)."""
+"""Certificate, CertificateVerify and Finished of both roles (RFC 9846 4.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Certificate messages that are compressed (RFC 8879)."""
+"""CompressedCertificate messages (RFC 8879)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of our credentials to use, by what the other side says that it can use."""
+"""Select the credentials that the peer supports."""
 
 from __future__ import annotations
 

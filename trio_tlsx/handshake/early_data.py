@@ -1,4 +1,4 @@
-"""0-RTT: data that a client sends along with its ClientHello (RFC 9846 2.3, 4.3.10, 4.6, 8).
+"""Early data (0-RTT) of both roles (RFC 9846 2.3, 4.3.10, 4.6, 8).
 
 It is encrypted under the key of the session that is resumed, before the server has said anything.
 So nothing in it is of this connection: whoever records the flight can send it again, and to the

@@ -1,4 +1,4 @@
-"""Keys from outside as they stand in a ClientHello: offered, and found again (RFC 9846 4.3.11)."""
+"""External pre-shared keys in a ClientHello (RFC 9846 4.3.11)."""
 
 from __future__ import annotations
 

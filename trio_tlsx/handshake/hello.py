@@ -1,4 +1,4 @@
-"""What the hellos of both sides have in common (RFC 9846 4.2)."""
+"""Checks of the hellos of both roles (RFC 9846 4.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a handshake asks this side's own program, and the answers that it takes."""
+"""The questions of a handshake to the program, and their answers."""
 
 from __future__ import annotations
 

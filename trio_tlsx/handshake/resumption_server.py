@@ -1,4 +1,4 @@
-"""The server's half of session resumption: tickets issued and accepted (RFC 9846 2.2, 4.7.1)."""
+"""The server's half of session resumption: issue and accept tickets (RFC 9846 2.2, 4.7.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What both handshakes are written in: expecting, sending, asking, changing keys."""
+"""The steps of both handshakes: expect, send, ask, change keys."""
 
 from __future__ import annotations
 

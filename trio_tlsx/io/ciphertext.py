@@ -1,4 +1,4 @@
-"""Who moves ciphertext: one task at a time each way, while the others wait for it."""
+"""Decide which task moves ciphertext: one at a time in each direction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conflict detection: some things only one task at a time may do."""
+"""Conflict detection: reject or delay a second task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drives an engine over the stream below: the handshake, its questions, reading and writing.
+"""Drive an engine over a stream: the handshake, its questions, reading and writing.
 
 There is no ``await`` between asking the engine and doing what it wanted, so that no other task
 finds it half way. Who may ask for what, and when, is the stream's affair.

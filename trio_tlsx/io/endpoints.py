@@ -1,4 +1,4 @@
-"""Addresses of the socket below a stream or a listener, however many layers are between."""
+"""The addresses of the socket below a stream or a listener."""
 
 from __future__ import annotations
 

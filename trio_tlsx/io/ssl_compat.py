@@ -1,4 +1,4 @@
-"""What code that was written for :class:`trio.SSLStream` asks a stream for."""
+"""The attributes of :class:`trio.SSLStream`, on both engines."""
 
 from __future__ import annotations
 

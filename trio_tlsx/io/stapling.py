@@ -1,4 +1,4 @@
-"""OCSP responses for stapling that are fetched when they are needed, and again in time."""
+"""Fetch and refresh OCSP responses for stapling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How ciphertext moves between an engine and the transport below it.
+"""Move ciphertext between an engine and its transport.
 
 The engine's buffers are filled from, and emptied into, the transport directly. Over a
 :class:`trio.SocketStream` on POSIX that is one system call on the descriptor, tried first and

@@ -1,1 +1,1 @@
-"""The messages of TLS: how each is encoded and decoded."""
+"""Encode and decode the messages of TLS."""

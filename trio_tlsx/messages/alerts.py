@@ -1,4 +1,4 @@
-"""Reading the alerts that the peer sends (RFC 9846 6)."""
+"""Decode the peer's alerts (RFC 9846 6)."""
 
 from __future__ import annotations
 

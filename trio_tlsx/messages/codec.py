@@ -1,4 +1,4 @@
-"""Reading and writing the presentation language (RFC 9846 3)."""
+"""Read and write the presentation language (RFC 9846 3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The extensions, and which message may carry which (RFC 9846 4.3)."""
+"""The extensions, and the messages that may carry them (RFC 9846 4.3)."""
 
 from __future__ import annotations
 

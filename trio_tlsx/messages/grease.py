@@ -1,4 +1,4 @@
-"""Values that mean nothing, sent so that nobody comes to rely on there being none (RFC 8701)."""
+"""GREASE: reserved values that a peer must ignore (RFC 8701)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The handshake messages (RFC 9846 4): each knows how to read and to write its body."""
+"""The handshake messages, with their encoding and decoding (RFC 9846 4)."""
 
 from __future__ import annotations
 

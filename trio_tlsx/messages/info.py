@@ -1,4 +1,4 @@
-"""The requests that hooks are shown, so that they can answer them."""
+"""The views of a peer's request that hooks receive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The versions of TLS, as code points and by name."""
+"""The versions of TLS: code points and names."""
 
 from __future__ import annotations
 

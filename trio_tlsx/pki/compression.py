@@ -1,4 +1,4 @@
-"""What certificates are compressed with (RFC 8879)."""
+"""Certificate compression algorithms (RFC 8879)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who one is: a certificate chain, and something that signs for its leaf."""
+"""Credentials: a certificate chain, and a signer for its leaf."""
 
 from __future__ import annotations
 

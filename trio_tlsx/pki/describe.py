@@ -1,4 +1,4 @@
-"""How certificates, dates and addresses are named in messages for people."""
+"""Format certificates, dates and addresses for messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whom a certificate is for."""
+"""The identity in a certificate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a handshake settled."""
+"""The result of a handshake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a program is shown of a peer before it is trusted."""
+"""The view of a peer that ``verify`` receives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pinning: to trust only certain keys, whoever certifies them (RFC 7469 2.4)."""
+"""Public key pinning (RFC 7469 2.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Credentials that follow their files: a renewed certificate is used without a restart."""
+"""Credentials that reload their files after a renewal."""
 
 from __future__ import annotations
 

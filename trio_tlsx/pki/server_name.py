@@ -1,4 +1,4 @@
-"""The name by which a client knows its server: a DNS name or an IP address."""
+"""The server's name: a DNS name or an IP address."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The certificate authorities that one trusts."""
+"""Trust stores: the trusted certificate authorities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whom to trust: the check of a peer's certificate chain (RFC 9846 4.5.1.3, RFC 5280 6)."""
+"""Verify a peer's certificate chain (RFC 9846 4.5.1.3, RFC 5280 6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Large buffers, lent from a pool so that idle connections hold none."""
+"""A pool of large buffers, so that idle connections hold none."""
 
 from __future__ import annotations
 

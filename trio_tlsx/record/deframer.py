@@ -1,4 +1,4 @@
-"""From records to handshake messages (RFC 9846 5.1): joins, splits, and bounds them."""
+"""Join and split records into handshake messages, and bound their length (RFC 9846 5.1)."""
 
 from __future__ import annotations
 

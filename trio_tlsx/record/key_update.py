@@ -1,4 +1,4 @@
-"""New keys after the handshake (RFC 9846 4.7.3)."""
+"""KeyUpdate (RFC 9846 4.7.3)."""
 
 from __future__ import annotations
 

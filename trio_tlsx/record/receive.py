@@ -1,4 +1,4 @@
-"""From ciphertext to content: collects, checks and opens what the peer sends."""
+"""Receive records: collect, check and decrypt them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From content to ciphertext: fragments, seals and queues what this side sends."""
+"""Send records: fragment, encrypt and queue them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which early data was taken before (RFC 9846 8): whoever records it can send it again."""
+"""The anti-replay cache: reject early data that was accepted before (RFC 9846 8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client keeps of a connection to resume it (RFC 9846 2.2), and where it keeps that."""
+"""Client-side sessions and their storage (RFC 9846 2.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys that both sides were given beforehand, in whatever way (RFC 9257)."""
+"""External pre-shared keys (RFC 9257)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys from outside, made fit for one version of TLS and one hash (RFC 9258)."""
+"""Import external pre-shared keys for a version of TLS and a hash (RFC 9258)."""
 
 from __future__ import annotations
 

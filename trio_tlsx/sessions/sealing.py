@@ -1,4 +1,4 @@
-"""Sealing what leaves this process and comes back: tickets and stored sessions."""
+"""Encrypt and authenticate tickets and stored sessions."""
 
 from __future__ import annotations
 

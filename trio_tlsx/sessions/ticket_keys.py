@@ -1,4 +1,4 @@
-"""What a server seals its session tickets with (RFC 9846 4.7.1)."""
+"""The keys that encrypt a server's session tickets (RFC 9846 4.7.1)."""
 
 from __future__ import annotations
 

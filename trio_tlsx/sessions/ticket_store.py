@@ -1,4 +1,4 @@
-"""What a server does about its tickets beside sealing them: what rides in them, where they are.
+"""Server-side storage of tickets, and their application data.
 
 A ticket holds the server's part of a session. So a server that keeps nothing itself gets it back
 with the ticket; one that has a store gives the client no more than a name for what is there.
