@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from removal import Removal, without_branch, without_statement
 
-__all__ = ["REMOVALS_OF_DECISIONS"]
+__all__ = ["REMOVALS_OF_HOOKS"]
 
 VERIFY = "tests/handshake/test_verify_hook.py"
 REVOCATIONS = "tests/pki/test_revocation.py"
@@ -13,7 +13,7 @@ AUTHENTICATION = "handshake/authentication.py"
 QUESTIONS = "handshake/questions.py"
 REVOCATION = "pki/revocation.py"
 
-REMOVALS_OF_DECISIONS = [
+REMOVALS_OF_HOOKS = [
     Removal("the built-in verification is replaced only by verify_replaces_builtin", "4.5",
             AUTHENTICATION,
             "if not config.verify_replaces_builtin:", "not_called_after", tests=VERIFY),
