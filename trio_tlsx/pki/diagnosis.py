@@ -27,7 +27,7 @@ from .verifier_limits import OTHER_VERIFIER, limits_of
 #: A sentence names no more of a chain.
 MAX_CERTIFICATES_NAMED = 4
 
-__all__ = ["Diagnosis", "diagnose", "mismatch"]
+__all__ = ["Diagnosis", "diagnose", "mismatch", "unexplained"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,12 @@ class Diagnosis:
 
     Attributes:
         fault: what is wrong with it by the rules; None if nothing was found.
-        limit: what the verifier does not accept although nothing is wrong with it, or else that
-            no reason can be shown.
+        limit: what the verifier does not accept although nothing is wrong with it; None if
+            nothing was found.
     """
 
     fault: CertificateError | None
-    limit: CertificateError
+    limit: CertificateError | None
 
 
 def diagnose(
@@ -55,14 +55,13 @@ def diagnose(
         trust: where the chain has to end.
         at: the time at which it has to be valid.
     """
-    unexplained = _unexplained(chain, purpose)
     candidates = find_candidates(chain, trust, SignatureChecks())
     paths = candidates.paths(chain[0])
     if not paths:
-        return Diagnosis(_missing_link(candidates, chain[0]), unexplained)
+        return Diagnosis(_missing_link(candidates, chain[0]), None)
     found = [(faults_of(path, purpose, at), limits_of(path)) for path in paths]
     faults, limits = min(found, key=lambda both: (len(both[0]), len(both[1])))
-    return Diagnosis(next(iter(faults), None), next(iter(limits), unexplained))
+    return Diagnosis(next(iter(faults), None), next(iter(limits), None))
 
 
 def mismatch(leaf: x509.Certificate, name: ServerName) -> CertificateError:
@@ -75,7 +74,8 @@ def mismatch(leaf: x509.Certificate, name: ServerName) -> CertificateError:
     )
 
 
-def _unexplained(chain: Sequence[x509.Certificate], purpose: Purpose) -> CertificateError:
+def unexplained(chain: Sequence[x509.Certificate], purpose: Purpose) -> CertificateError:
+    """Return the error for a chain that was refused without a reason that can be shown."""
     subjects = ", ".join(map(subject_of, chain[:MAX_CERTIFICATES_NAMED]))
     return CertificateError(
         f"the built-in verifier rejects the {purpose.role}'s certificate chain ({subjects}), and "

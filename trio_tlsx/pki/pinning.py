@@ -8,11 +8,11 @@ import hashlib
 from collections.abc import Callable
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ..errors import AlertDescription, CertificateError, ConfigError
 from .describe import subject_of
 from .peer import Peer
+from .structure import encode_sequence, read_structure
 
 __all__ = ["pin_spki", "spki_pin"]
 
@@ -58,7 +58,8 @@ def pin_spki(*pins: str) -> Callable[[Peer], None]:
 
 
 def _digest(certificate: x509.Certificate) -> bytes:
-    spki = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    # As the certificate has it: keys of kinds that ``cryptography`` does not know have a pin, too.
+    spki = encode_sequence(read_structure(certificate).public_key.data)
     return hashlib.sha256(spki).digest()
 
 

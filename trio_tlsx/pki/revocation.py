@@ -21,6 +21,7 @@ from ..crypto.signatures import PurePublicKey
 from ..errors import AlertDescription, CertificateError, ConfigError
 from .certificates import MALFORMED, extension_of
 from .describe import date, name_of, subject_of
+from .distinguished_names import subject_name
 from .peer import Peer
 
 __all__ = ["check_crl", "check_stapled_ocsp", "good_until"]
@@ -227,6 +228,7 @@ def _load_crl(crl: x509.CertificateRevocationList | bytes) -> x509.CertificateRe
             pem = crl.lstrip().startswith(b"-----")
             crl = (x509.load_pem_x509_crl if pem else x509.load_der_x509_crl)(crl)
         critical = [extension for extension in crl.extensions if extension.critical]
+        _ = crl.issuer, crl.signature_hash_algorithm
     except MALFORMED as error:
         raise ConfigError(f"a certificate revocation list cannot be parsed: {error}") from error
     for extension in critical:
@@ -246,8 +248,12 @@ def _load_crl(crl: x509.CertificateRevocationList | bytes) -> x509.CertificateRe
 
 
 def _issued_crl(issuer: x509.Certificate, crl: x509.CertificateRevocationList) -> bool:
-    usage = extension_of(issuer, x509.KeyUsage)
-    if crl.issuer != issuer.subject or (usage and not usage.crl_sign):
+    try:
+        usage = extension_of(issuer, x509.KeyUsage)
+    except MALFORMED:
+        return False
+    named = crl.issuer.public_bytes() == subject_name(issuer).der
+    if not named or (usage and not usage.crl_sign):
         return False
     if crl.signature_hash_algorithm and not isinstance(
         crl.signature_hash_algorithm, ACCEPTED_HASHES
@@ -267,7 +273,7 @@ def _check_listed(
     if listed is not None:
         try:
             reason = listed.extensions.get_extension_for_class(x509.CRLReason).value.reason
-        except x509.ExtensionNotFound:
+        except (x509.ExtensionNotFound, *MALFORMED):
             reason = None
         raise _revoked(certificate, listed.revocation_date_utc, reason)
     begin, end = crl.last_update_utc, crl.next_update_utc

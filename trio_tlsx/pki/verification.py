@@ -13,12 +13,13 @@ from . import openssl_verifier
 from .candidate_paths import on_the_way
 from .certificates import MALFORMED
 from .describe import subject_of
-from .diagnosis import diagnose, mismatch
+from .diagnosis import diagnose, mismatch, unexplained
 from .host_names import is_named
 from .name_constraints import check_name_constraints
 from .policy import CLIENT, SERVER, Purpose
 from .server_name import ServerName
 from .trust import TrustStore
+from .verifier_limits import is_subject_decodable, undecodable_name
 
 __all__ = ["verify_client", "verify_server"]
 
@@ -126,8 +127,8 @@ def _find_path(
             return tuple(_search_path(chain, purpose, name, trust, at))
         # The library cannot express such a name.
         path = tuple(_search_path(chain, purpose, None, trust, at))
-    except VerificationError as refusal:
-        raise _explain(chain, purpose, name, trust, at) from refusal
+    except (VerificationError, *MALFORMED) as refusal:
+        raise _explain(chain, purpose, name, trust, at, refusal) from refusal
     _check_name(chain[0], name)
     return path
 
@@ -138,7 +139,9 @@ def _explain(
     name: ServerName | None,
     trust: TrustStore,
     at: datetime.datetime,
+    refusal: Exception,
 ) -> CertificateError:
+    leaf = chain[0]
     diagnosis = diagnose(chain, purpose, trust, at)
     if diagnosis.fault is not None:
         return diagnosis.fault
@@ -147,9 +150,17 @@ def _explain(
             _search_path(chain, purpose, None, trust, at)
         except VerificationError:
             pass  # so it is not the name alone
+        except MALFORMED:
+            # It may not be the name alone, but it is the name.
+            if not is_named(leaf, name):
+                return mismatch(leaf, name)
         else:
-            return mismatch(chain[0], name)
-    return diagnosis.limit
+            return mismatch(leaf, name)
+    if diagnosis.limit is not None:
+        return diagnosis.limit
+    if not isinstance(refusal, VerificationError) and not is_subject_decodable(leaf):
+        return undecodable_name(leaf)
+    return unexplained(chain, purpose)
 
 
 def _search_path(
@@ -159,7 +170,14 @@ def _search_path(
     trust: TrustStore,
     at: datetime.datetime,
 ) -> Sequence[x509.Certificate]:
-    """The way from the leaf to a trusted certificate; VerificationError if there is none."""
+    """Return the path from the leaf to a trusted certificate.
+
+    Raises:
+        VerificationError: there is none.
+        ValueError: there is none, or there is no name to verify; and then the library fails to
+            decode a name for its error, or the leaf's names for its result (or one of
+            ``MALFORMED``).
+    """
     builder = _BUILDERS[purpose].store(trust.store).time(at)
     leaf, others = chain[0], list(chain[1:])
     if len(others) > FEW_CERTIFICATES:

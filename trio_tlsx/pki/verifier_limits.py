@@ -24,13 +24,19 @@ from cryptography.x509.oid import (
 
 from ..errors import AlertDescription, CertificateError
 from .candidate_paths import Path
-from .certificates import UNREADABLE
+from .certificates import MALFORMED, UNREADABLE
 from .describe import kind_of, quoted, subject_of
 from .distinguished_names import DistinguishedName, issuer_name, subject_name
 from .name_constraints import Constrained, constrained_names
 from .structure import encode_sequence, read_structure
 
-__all__ = ["OTHER_VERIFIER", "READ_BY_OPENSSL", "READ_BY_VERIFIER", "limits_of"]
+__all__ = [
+    "OTHER_VERIFIER",
+    "READ_BY_OPENSSL",
+    "READ_BY_VERIFIER",
+    "limits_of",
+    "undecodable_name",
+]
 
 OTHER_VERIFIER = 'or have OpenSSL verify it: give the trust store verifier="openssl"'
 
@@ -99,6 +105,25 @@ def _checks(path: Path) -> Iterator[Callable[[], None]]:
             yield partial(_check_key, path[depth - 1], certificate)
             yield partial(_check_salt, path[depth - 1])
     yield partial(_check_name_constraints, path)
+
+
+def is_subject_decodable(leaf: x509.Certificate) -> bool:
+    """Return whether the built-in verifier can return the subject of a client's certificate."""
+    try:
+        _ = leaf.subject
+    except MALFORMED:
+        return False
+    return True
+
+
+def undecodable_name(leaf: x509.Certificate) -> CertificateError:
+    """Return the error for a leaf that the built-in verifier accepts and then cannot decode."""
+    return _limit(
+        leaf,
+        "has a subject that the built-in verifier cannot decode",
+        "have it reissued with names in UTF-8",
+        AlertDescription.bad_certificate,
+    )
 
 
 def _limit(
