@@ -25,6 +25,7 @@ ALGORITHM = re.compile(r"^\| `(\w+)`.*? \| (?:0x(\w{4}) \| )?(yes|) ?\|", re.MUL
 PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 INCLUDED = re.compile(r"{literalinclude} (\S+)\n:language: python\n:pyobject: (\S+)")
 PACKAGE_PATH = re.compile(r"`((?:[a-z_0-9]+/)*[a-z_0-9]+(?:\.py|/))`")
+NOX_COMMAND = re.compile(r"nox -s ((?:[a-z]+ ?)+)")
 OPTION = re.compile(r"--[a-z][a-z-]+")
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -124,3 +125,19 @@ async def test_the_page_has_every_option(command: str) -> None:
     options = set(OPTION.findall(shown)) - {"--help"}
     assert options
     assert [option for option in options if option not in section] == []
+
+
+def test_the_pages_name_nox_sessions_that_exist() -> None:
+    commands = [command for page in PAGES for command in NOX_COMMAND.findall(page.read_text())]
+    sessions = {"demo", "tests", "quick", "coverage", "checks", "lint", "docs"}
+    assert {name for command in commands for name in command.split()} == sessions
+    source = (ROOT / "noxfile.py").read_text()
+    assert set(re.findall(r"^def (\w+)\(session", source, re.MULTILINE)) == sessions
+
+
+def test_pre_commit_runs_what_the_lint_session_runs() -> None:
+    hooks = re.findall(r"entry: (.+)", (ROOT / ".pre-commit-config.yaml").read_text())
+    source = (ROOT / "noxfile.py").read_text()
+    lint = source.partition("def lint")[2].partition("\n\n\n")[0]
+    runs = re.findall(r"session\.run\((.+)\)", lint)
+    assert hooks == [" ".join(re.findall(r'"([^"]+)"', run)) for run in runs]
