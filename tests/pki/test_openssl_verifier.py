@@ -329,13 +329,17 @@ PATHS: dict[str, tuple[Callable[[], Sequence[x509.Certificate]], AlertDescriptio
     ),
     "hash": (lambda: path_of(fixture("sha1_leaf")), A.bad_certificate, "signed with SHA1"),
     "length of the path": (
-        lambda: (leaf(ca()), *(ca().certificate for _ in range(MAX_INTERMEDIATES + 2))),
+        lambda: (leaf(ca()), *intermediates(MAX_INTERMEDIATES + 1), ca().certificate),
         A.unknown_ca,
         "over 9 intermediate CAs; 8 are accepted",
     ),
 }
 SAN = (x509.SubjectAlternativeName([x509.DNSName(HOST)]), False)
 KEY_CERT_SIGN = (key_usage(CA_KEY_USAGE, digital_signature=False)[0], True)
+
+
+def intermediates(count: int) -> list[x509.Certificate]:
+    return [ca().intermediate(f"CA {number}", **DATES).certificate for number in range(count)]
 
 
 def path_of(own: x509.Certificate) -> Sequence[x509.Certificate]:

@@ -28,7 +28,7 @@ from .policy import (
 from .structure import read_structure
 from .verifier_limits import READ_BY_OPENSSL, READ_BY_VERIFIER
 
-__all__ = ["faults_of"]
+__all__ = ["check_dates", "check_extensions", "check_is_ca", "check_path_length", "faults_of"]
 
 KNOWN_EXTENSIONS = READ_BY_VERIFIER | READ_BY_OPENSSL.keys()
 
@@ -63,16 +63,16 @@ def _checks(
 ) -> Iterator[tuple[x509.Certificate, Callable[[], None]]]:
     below = 0
     for depth, certificate in enumerate(path):
-        yield certificate, partial(_check_dates, certificate, at)
-        yield certificate, partial(_check_extensions, certificate)
+        yield certificate, partial(check_dates, certificate, at)
+        yield certificate, partial(check_extensions, certificate)
         yield certificate, partial(_check_purpose, certificate, purpose)
         if depth == 0:
             yield certificate, partial(_check_form_of_leaf, certificate, purpose)
             yield certificate, partial(_check_leaf_key, certificate)
             continue
-        yield certificate, partial(_check_is_ca, certificate)
+        yield certificate, partial(check_is_ca, certificate)
         yield certificate, partial(_check_ca_key, certificate)
-        yield certificate, partial(_check_path_length, certificate, below)
+        yield certificate, partial(check_path_length, certificate, below)
         yield path[depth - 1], partial(_check_hash, path[depth - 1])
         # RFC 5280 4.2.1.9: self-issued certificates do not count.
         below += not is_self_issued(certificate)
@@ -80,7 +80,8 @@ def _checks(
     yield path[0], partial(check_name_constraints, path)
 
 
-def _check_dates(certificate: x509.Certificate, at: datetime.datetime) -> None:
+def check_dates(certificate: x509.Certificate, at: datetime.datetime) -> None:
+    """CertificateError if a certificate is not valid at this time (RFC 5280 4.1.2.5)."""
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     now = at.replace(microsecond=0)  # certificates count seconds, and the last one is included
     if now > end:
@@ -99,7 +100,8 @@ def _check_dates(certificate: x509.Certificate, at: datetime.datetime) -> None:
     )
 
 
-def _check_extensions(certificate: x509.Certificate) -> None:
+def check_extensions(certificate: x509.Certificate) -> None:
+    """CertificateError if an extension is there twice, or is critical and unknown."""
     extensions = read_structure(certificate).extensions or ()
     kinds = [extension.oid for extension in extensions]
     for extension in extensions:
@@ -149,7 +151,8 @@ def _check_form_of_leaf(leaf: x509.Certificate, purpose: Purpose) -> None:
         )
 
 
-def _check_is_ca(ca: x509.Certificate) -> None:
+def check_is_ca(ca: x509.Certificate) -> None:
+    """CertificateError unless this is a CA's certificate (RFC 5280 4.2.1.9)."""
     constraints = extension_of(ca, x509.BasicConstraints)
     if constraints is None or not constraints.ca:
         # Without the extension (as in version 1) nothing tells a CA from any leaf that the same
@@ -163,8 +166,13 @@ def _check_is_ca(ca: x509.Certificate) -> None:
         )
 
 
-def _check_path_length(ca: x509.Certificate, below: int) -> None:
-    """``below`` counts the CAs between this one and the leaf (RFC 5280 4.2.1.9)."""
+def check_path_length(ca: x509.Certificate, below: int) -> None:
+    """CertificateError if a CA has more CAs below itself than it allows (RFC 5280 4.2.1.9).
+
+    Args:
+        ca: the CA.
+        below: how many CAs are between this one and the leaf.
+    """
     constraints = extension_of(ca, x509.BasicConstraints)
     limit = constraints.path_length if constraints else None
     if limit is not None and below > limit:

@@ -11,26 +11,23 @@ import datetime
 from collections.abc import Sequence
 
 from cryptography import x509
-from cryptography.x509.oid import ExtensionOID
 
 from ..errors import AlertDescription, CertificateError
-from .certificates import MALFORMED, extension_of
-from .describe import date, issuer_of, names_of, subject_of
+from .certificate_faults import (
+    check_dates,
+    check_extensions,
+    check_is_ca,
+    check_path_length,
+    faults_of,
+)
+from .certificates import UNREADABLE, extension_of
+from .describe import issuer_of, names_of, subject_of
 from .distinguished_names import issuer_name, subject_name
 from .issuance import is_signed_by
 from .openssl_store import OpenSSLRefusal, OpenSSLStore
-from .policy import (
-    MAX_INTERMEDIATES,
-    Purpose,
-    check_ca_key,
-    check_extended_key_usage,
-    check_leaf_key,
-)
+from .policy import Purpose, check_ca_key
 
 __all__ = ["find_path"]
-
-#: MD5 and SHA-1 are shorter, and collisions are known (RFC 9846 4.5.1.3).
-MIN_DIGEST_BYTES = 28
 
 #: A peer that is rejected must not be able to make us check signatures for long.
 MAX_ISSUERS_TRIED = 4
@@ -55,25 +52,6 @@ ALERTS = {
     24: AlertDescription.unknown_ca,  # no issuer public key; an invalid CA before OpenSSL 3
     INVALID_CA: AlertDescription.unknown_ca,
 }
-
-#: The critical extensions that OpenSSL supports (``X509_supported_extension`` in 3 and 4).
-SUPPORTED_BY_OPENSSL = frozenset(
-    {
-        ExtensionOID.AUTHORITY_KEY_IDENTIFIER,
-        ExtensionOID.BASIC_CONSTRAINTS,
-        ExtensionOID.CERTIFICATE_POLICIES,
-        ExtensionOID.CRL_DISTRIBUTION_POINTS,
-        ExtensionOID.EXTENDED_KEY_USAGE,
-        ExtensionOID.INHIBIT_ANY_POLICY,
-        ExtensionOID.KEY_USAGE,
-        ExtensionOID.NAME_CONSTRAINTS,
-        ExtensionOID.OCSP_NO_CHECK,
-        ExtensionOID.POLICY_CONSTRAINTS,
-        ExtensionOID.POLICY_MAPPINGS,
-        ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
-        ExtensionOID.SUBJECT_KEY_IDENTIFIER,
-    }
-)
 
 
 def find_path(
@@ -102,98 +80,9 @@ def find_path(
         path = store.find_path(chain[0], chain[1:], at)
     except OpenSSLRefusal as refusal:
         raise _explain(refusal, chain, store, trusted, at) from refusal
-    for depth, certificate in enumerate(path):
-        try:
-            _check(certificate, depth, purpose, at)
-            if depth + 1 < len(path):  # nobody relies on the trusted certificate's own signature
-                _check_hash(certificate)
-        except MALFORMED as error:
-            raise _malformed(certificate, error) from error
-    if len(path) - 2 > MAX_INTERMEDIATES:
-        raise CertificateError(
-            f"the chain leads over {len(path) - 2} intermediate CAs; "
-            f"{MAX_INTERMEDIATES} are accepted",
-            AlertDescription.unknown_ca,
-            certificate=path[0],
-        )
+    for fault in faults_of(path, purpose, at):
+        raise fault
     return path
-
-
-# The checks that are not OpenSSL's
-
-
-def _check(
-    certificate: x509.Certificate, depth: int, purpose: Purpose, at: datetime.datetime
-) -> None:
-    _check_dates(certificate, at)
-    usages = extension_of(certificate, x509.ExtendedKeyUsage)
-    check_extended_key_usage(certificate, usages, purpose)
-    key_usage = extension_of(certificate, x509.KeyUsage)
-    if depth == 0:
-        _check_form_of_leaf(certificate, purpose)
-        check_leaf_key(certificate, key_usage)
-    else:
-        _check_is_ca(certificate)
-        check_ca_key(certificate, key_usage)
-
-
-def _check_dates(certificate: x509.Certificate, at: datetime.datetime) -> None:
-    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    now = at.replace(microsecond=0)  # certificates count seconds, and the last one is included
-    if now > end:
-        fault = f"expired on {date(end)}, and it is {date(at)} now: renew it"
-    elif now < begin:
-        fault = (
-            f"is not valid before {date(begin)}, and it is {date(at)} now: "
-            "check the clock of this machine and of the one that issued it"
-        )
-    else:
-        return
-    raise CertificateError(
-        f"the certificate of {subject_of(certificate)} {fault}",
-        AlertDescription.certificate_expired,
-        certificate=certificate,
-    )
-
-
-def _check_form_of_leaf(leaf: x509.Certificate, purpose: Purpose) -> None:
-    if leaf.version is not x509.Version.v3:
-        raise CertificateError(
-            f"the certificate of {subject_of(leaf)} is of X.509 version 1, which has no "
-            "extensions: have it issued in version 3",
-            AlertDescription.unsupported_certificate,
-            certificate=leaf,
-        )
-    if purpose.role == "server" and extension_of(leaf, x509.SubjectAlternativeName) is None:
-        raise CertificateError(
-            f"the certificate of {subject_of(leaf)} names no host: it has no subjectAltName, and "
-            "the subject's common name does not count (RFC 9525 2); have it issued with one",
-            certificate=leaf,
-        )
-
-
-def _check_is_ca(ca: x509.Certificate) -> None:
-    # OpenSSL accepts a root of version 1 and a CA that has keyUsage alone; RFC 5280 4.2.1.9
-    # forbids both, since any leaf of the same CA would pass for one.
-    constraints = extension_of(ca, x509.BasicConstraints)
-    if constraints is None or not constraints.ca:
-        fault = "lacks basicConstraints" if constraints is None else "says CA:FALSE"
-        raise CertificateError(
-            f"the certificate of {subject_of(ca)} is not a CA's, for it {fault}, but issued "
-            "another one: reissue it with basicConstraints CA:TRUE",
-            AlertDescription.unknown_ca,
-            certificate=ca,
-        )
-
-
-def _check_hash(certificate: x509.Certificate) -> None:
-    digest = certificate.signature_hash_algorithm
-    if digest is not None and digest.digest_size < MIN_DIGEST_BYTES:
-        raise CertificateError(
-            f"the certificate of {subject_of(certificate)} is signed with {digest.name.upper()}, "
-            "which is not accepted: have it issued with SHA-256",
-            certificate=certificate,
-        )
 
 
 # What OpenSSL's numbers mean
@@ -214,59 +103,26 @@ def _explain(
         return _no_issuer(refusal, chain, trusted)
     try:
         if code in (NOT_YET_VALID, EXPIRED):
-            _check_dates(at_fault, at)
+            check_dates(at_fault, at)
         elif code == INVALID_CA:
-            _check_is_ca(at_fault)
+            check_is_ca(at_fault)
             check_ca_key(at_fault, extension_of(at_fault, x509.KeyUsage))
         elif code == PATH_LENGTH_EXCEEDED:
-            _path_too_long(at_fault, refusal.depth - 1)
+            check_path_length(at_fault, refusal.depth - 1)
         elif code == UNHANDLED_CRITICAL_EXTENSION:
-            _check_critical_extensions(at_fault)
+            check_extensions(at_fault)
         elif code in OUTSIDE_CONSTRAINTS:
             _excluded(at_fault)
     except CertificateError as fault:
         return fault
-    except MALFORMED as error:
-        return _malformed(at_fault, error)
+    except UNREADABLE:
+        pass  # OpenSSL's words will do
     return CertificateError(
         f"OpenSSL rejects the certificate of {subject_of(at_fault)}: {refusal.text} "
         f"(error {code})",
         ALERTS.get(code, AlertDescription.certificate_unknown),
         certificate=at_fault,
     )
-
-
-def _malformed(certificate: x509.Certificate, error: Exception) -> CertificateError:
-    return CertificateError(
-        f"the certificate of {subject_of(certificate)} is malformed: {error!r}",
-        certificate=certificate,
-    )
-
-
-def _path_too_long(ca: x509.Certificate, below: int) -> None:
-    constraints = extension_of(ca, x509.BasicConstraints)
-    if constraints is not None and constraints.path_length is not None:
-        raise CertificateError(
-            f"the CA {subject_of(ca)} allows {constraints.path_length} CAs below itself (its path "
-            f"length), and this chain has {below}",
-            AlertDescription.unknown_ca,
-            certificate=ca,
-        )
-
-
-def _check_critical_extensions(certificate: x509.Certificate) -> None:
-    unsupported = [
-        extension.oid.dotted_string
-        for extension in certificate.extensions
-        if extension.critical and extension.oid not in SUPPORTED_BY_OPENSSL
-    ]
-    if unsupported:
-        raise CertificateError(
-            f"the certificate of {subject_of(certificate)} has a critical extension that OpenSSL "
-            f"does not support, {', '.join(unsupported)}",
-            AlertDescription.certificate_unknown,
-            certificate=certificate,
-        )
 
 
 def _excluded(certificate: x509.Certificate) -> None:
