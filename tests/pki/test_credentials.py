@@ -131,7 +131,7 @@ def test_pkcs12_without_key_or_certificate_is_rejected() -> None:
 
     with pytest.raises(ConfigError, match="holds no private key"):
         Credentials.from_pkcs12(octets(None, None))
-    with pytest.raises(ConfigError, match=r"not the one of any of these .*'CN=between'"):
+    with pytest.raises(ConfigError, match=r"does not match any of these .*'CN=between'"):
         Credentials.from_pkcs12(octets(KEY, None))
     with pytest.raises(ConfigError, match="not PKCS#12"):
         Credentials.from_pkcs12(b"nothing")
@@ -140,7 +140,7 @@ def test_pkcs12_without_key_or_certificate_is_rejected() -> None:
 @pytest.mark.parametrize(
     ("password", "sentence"),
     [
-        (None, "the private key is encrypted: give its password"),
+        (None, "the private key is encrypted: pass its password"),
         ("wrong", "the private key cannot be read with this password"),
     ],
 )
@@ -185,9 +185,9 @@ def test_malformed_der_is_rejected() -> None:
 def test_private_key_of_another_certificate_is_rejected() -> None:
     other = key_of(ROOT.issue("a.example"))
     other_pem = key_octets(Encoding.PEM, PrivateFormat.PKCS8, key=other)
-    with pytest.raises(ConfigError, match=r"not the one of any of these certificates: 'CN=a.exam"):
+    with pytest.raises(ConfigError, match=r"does not match any of these certificates: 'CN=a.exam"):
         Credentials.from_pem(pem(*ISSUED.chain), other_pem)
-    with pytest.raises(ConfigError, match=r"not the one of the certificate of 'CN=a.example'"):
+    with pytest.raises(ConfigError, match=r"does not match the certificate of 'CN=a.example'"):
         PrivateKeySigner(other, LEAF)
 
 
@@ -198,7 +198,7 @@ def test_key_types_without_tls_signatures_are_rejected(
     make: Callable[[], x25519.X25519PrivateKey],
 ) -> None:
     key_pem = make().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    with pytest.raises(ConfigError, match="TLS has no use for a key of type"):
+    with pytest.raises(ConfigError, match="TLS cannot use a key of type"):
         Credentials.from_pem(pem(*ISSUED.chain), key_pem)
 
 
@@ -272,7 +272,7 @@ def test_gap_in_the_chain_is_rejected() -> None:
 
 def test_issuer_of_the_same_name_with_another_key_is_rejected() -> None:
     remade = BETWEEN.intermediate("lower").certificate
-    with pytest.raises(ConfigError, match="was not signed with the key of the 'CN=lower'"):
+    with pytest.raises(ConfigError, match="was not signed with the key of 'CN=lower'"):
         Credentials.from_pem(pem(LEAF, remade), KEY_PEM)
 
 

@@ -175,7 +175,7 @@ def test_platform_trust_on_macos_without_certifi(
 ) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setitem(sys.modules, "certifi", None)
-    with pytest.raises(ConfigError, match="nor is certifi installed"):
+    with pytest.raises(ConfigError, match="nor is the package certifi installed"):
         load_platform()
 
 

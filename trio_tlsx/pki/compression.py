@@ -13,38 +13,38 @@ from ..errors import ConfigError
 
 __all__ = ["CertificateCompressor", "compressors_of", "is_compressor"]
 
-#: Certificate messages of ours whose compressed form is kept: they are the same for each peer.
+#: Own Certificate messages whose compressed form is kept: each peer gets the same.
 MAX_REMEMBERED = 64
 
-#: What a decompressor of Zstandard may hold, in bytes, as a power of two (RFC 8878 3.1.1.1.2).
+#: The window of a Zstandard decompressor in bytes, as a power of two (RFC 8878 3.1.1.1.2).
 ZSTD_WINDOW_LOG = 23
 
 
 class CertificateCompressor(Protocol):
-    """A way to compress certificates, both ways.
+    """An algorithm that compresses and decompresses certificates.
 
-    Both sides have to know it by the same number.
+    Both sides must use the same code point for it.
     """
 
     @property
     def algorithm(self) -> int:
-        """Its code point in the IANA registry of certificate compression algorithms."""
+        """The code point in the IANA registry of certificate compression algorithms."""
         ...
 
     def compress(self, data: bytes) -> bytes:
-        """Compress our own Certificate message; called for each handshake."""
+        """Compress this side's Certificate message; called in each handshake."""
         ...
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
-        """Decompress the peer's Certificate message, which anybody may have made.
+        """Decompress the peer's Certificate message, which is not authenticated yet.
 
         Args:
-            data: what the peer sent, 128 KiB at most.
-            max_length: how many bytes may come out, 128 KiB at most; whatever ``data`` says, no
-                more memory than in proportion to this may be taken.
+            data: the bytes from the peer, at most 128 KiB.
+            max_length: the maximum size of the result in bytes, at most 128 KiB. The memory in
+                use must be in proportion to it, whatever ``data`` announces.
 
         Raises:
-            ValueError: it cannot be decompressed, or more would come out.
+            ValueError: ``data`` cannot be decompressed, or the result would be longer.
         """
         ...
 
@@ -65,7 +65,7 @@ def _deflated(data: bytes) -> bytes:
 
 
 class Zstd:
-    """Python has it from 3.14 on."""
+    """Zstandard, which Python has from 3.14 on."""
 
     algorithm = 3
 
@@ -80,7 +80,7 @@ class Zstd:
 
 
 class _Decompressor(Protocol):
-    """What those of the stdlib have in common."""
+    """The interface that the decompressors of the stdlib have in common."""
 
     @property
     def eof(self) -> bool: ...
@@ -95,12 +95,12 @@ def _bounded(
     decompressor: _Decompressor, failure: type[Exception], data: bytes, max_length: int
 ) -> bytes:
     try:
-        # One byte more than there may be: the end is only seen where there is room for more.
+        # Ask for one byte more: the end of the data is only detected if there is room left.
         output = decompressor.decompress(data, max_length + 1)
     except failure as error:
         raise ValueError(str(error)) from error
     if not decompressor.eof or decompressor.unused_data or len(output) > max_length:
-        raise ValueError("it is not compressed in one piece, or too long")
+        raise ValueError("the data is not one complete compressed stream, or too long")
     return output
 
 
@@ -117,16 +117,22 @@ def is_compressor(value: object) -> bool:
 def compressors_of(
     wanted: Iterable[str | CertificateCompressor],
 ) -> Mapping[int, CertificateCompressor]:
-    """What a configuration names or brings with it, by code point, the most wanted first.
+    """Return the compressors of a configuration by code point, the preferred one first.
+
+    Args:
+        wanted: names, or objects of the caller's own.
 
     Raises:
-        ConfigError: a name is unknown here.
+        ConfigError: a name is unknown, or this Python does not have the algorithm.
     """
     compressors: dict[int, CertificateCompressor] = {}
     for each in wanted:
         compressor = _named(each) if isinstance(each, str) else each
         if not 0 <= compressor.algorithm < 2**16:
-            raise ConfigError(f"{compressor.algorithm} is no code point of an algorithm")
+            raise ConfigError(
+                f"the algorithm of {compressor!r} is {compressor.algorithm}, which is not a "
+                "number of 16 bits"
+            )
         compressors[compressor.algorithm] = compressor
     return compressors
 
@@ -136,7 +142,7 @@ def _named(name: str) -> CertificateCompressor:
     if kind is None:
         raise ConfigError(
             f"unknown certificate compression {name!r}; known are {', '.join(_NAMED)}: for "
-            "another one give an object, see CertificateCompressor"
+            "another one pass an object, see CertificateCompressor"
         )
     try:
         return kind()

@@ -32,28 +32,28 @@ logger = logging.getLogger("trio_tlsx")
 
 MAX_TIMESTAMPS_LENGTH = 2**16 - 1 - 2  # in an extension
 
-#: A stapled OCSP response, or what gives one.
+#: A stapled OCSP response, or a function that returns one.
 OCSPSource: TypeAlias = bytes | Callable[[], bytes | Awaitable[bytes | None] | None]
 
 
 class Signer(Protocol):
-    """Makes signatures with the key of one certificate, wherever that key lives."""
+    """Signs with the key of one certificate, wherever that key is kept."""
 
     @property
     def schemes(self) -> Sequence[SignatureScheme]:
-        """What it can sign in, the most wanted first."""
+        """The signature schemes, the preferred one first."""
         ...
 
     def sign(self, scheme: SignatureScheme, message: bytes) -> bytes | Awaitable[bytes]:
-        """Sign.
+        """Sign a message.
 
         Args:
             scheme: one of ``schemes``.
-            message: all that is to be signed, not its digest (RFC 9846 4.5.2).
+            message: the whole message, not its digest (RFC 9846 4.5.2).
 
         Returns:
-            The signature as the scheme encodes it, or an awaitable of it, which is awaited in the
-            task that does the handshake and cancelled with it.
+            The signature in the scheme's encoding, or an awaitable of it. The task that does the
+            handshake awaits it; cancelling that task cancels it.
         """
         ...
 
@@ -63,8 +63,9 @@ class PrivateKeySigner:
 
     Args:
         private_key: an ECDSA, Ed25519, Ed448, RSA or ML-DSA key of ``cryptography``.
-        certificate: the certificate for it.
-        schemes: what to sign in, the most wanted first; by default what :func:`schemes_for` gives.
+        certificate: the certificate for this key.
+        schemes: the signature schemes, the preferred one first; by default those that
+            :func:`schemes_for` returns.
 
     Raises:
         ConfigError: the certificate is for another key, or the key cannot sign in a scheme.
@@ -78,8 +79,8 @@ class PrivateKeySigner:
     ) -> None:
         if not _fits(private_key, certificate):
             raise ConfigError(
-                f"the private key is not the one of the certificate of {subject_of(certificate)}: "
-                "give the key that the certificate was requested with"
+                f"the private key does not match the certificate of {subject_of(certificate)}: "
+                "pass the key that the certificate was requested with"
             )
         self.private_key = private_key
         self.schemes = schemes_for(certificate) if schemes is None else tuple(schemes)
@@ -99,27 +100,27 @@ class PrivateKeySigner:
 
 
 class Credentials:
-    """A certificate chain, leaf first, and what signs for the leaf.
+    """A certificate chain, the leaf first, and a signer with the leaf's key.
 
-    Everything that would fail every handshake is refused when it is made. What stands after the
-    leaf is put in order, each certificate before its issuer; a root at the end does no harm.
+    A mistake that would fail every handshake raises here. The certificates after the leaf are
+    sorted, each before its issuer. The chain may end with a root.
 
     Args:
         chain: the certificates, the leaf first.
-        signer: what signs with the leaf's key.
+        signer: signs with the leaf's key.
 
     Attributes:
         chain: the certificates in the order in which they are sent.
-        der_chain: the same, encoded.
-        signer: what signs.
-        ocsp: where the OCSP response about the leaf comes from, see :meth:`stapling`.
+        der_chain: the same in DER.
+        signer: signs with the leaf's key.
+        ocsp: the source of the OCSP response for the leaf, see :meth:`stapling`.
         timestamps: the leaf's signed certificate timestamps, see :meth:`with_timestamps`.
-        dns_names: the DNS names that the leaf is for, in lower case, wildcards as they stand.
-        authorities: who is named in the chain, as issuer or subject, in DER.
+        dns_names: the DNS names of the leaf in lower case, with wildcards.
+        authorities: the issuers and subjects of the chain, in DER.
 
     Raises:
-        ConfigError: the chain is empty or holds a certificate that has no place in it, TLS cannot
-            use the leaf's key, or the signer cannot sign for it.
+        ConfigError: the chain is empty or has a certificate that does not belong to it, TLS
+            cannot use the leaf's key, or the signer cannot sign with it.
     """
 
     def __init__(self, chain: Sequence[x509.Certificate], signer: Signer) -> None:
@@ -169,7 +170,7 @@ class Credentials:
     def from_pem(
         cls, cert_pem: bytes, key_pem: bytes, password: str | bytes | None = None
     ) -> Credentials:
-        """Make credentials from PEM in memory.
+        """Load credentials from PEM in memory.
 
         Args:
             cert_pem: the certificates, in any order. Private keys and parameters beside them are
@@ -200,10 +201,10 @@ class Credentials:
     def from_der(
         cls, chain: Sequence[bytes], key: bytes, password: str | bytes | None = None
     ) -> Credentials:
-        """Make credentials from DER in memory.
+        """Load credentials from DER in memory.
 
         Args:
-            chain: the certificates, one each, in any order.
+            chain: the certificates, one in each element, in any order.
             key: the private key (PKCS#8, PKCS#1 or SEC 1).
             password: for an encrypted key.
 
@@ -218,10 +219,14 @@ class Credentials:
 
     @classmethod
     def from_pkcs12(cls, data: bytes, password: str | bytes | None = None) -> Credentials:
-        """Make credentials from a PKCS#12 file's content (``.p12``, ``.pfx``).
+        """Load credentials from the content of a PKCS#12 file (``.p12``, ``.pfx``).
+
+        Args:
+            data: the content of the file.
+            password: of the file.
 
         Raises:
-            ConfigError: it is not PKCS#12, the password is wrong, it holds no key or no
+            ConfigError: the data is not PKCS#12, the password is wrong, or there is no key or no
                 certificate for the key.
         """
         try:
@@ -233,31 +238,33 @@ class Credentials:
         return cls._from_key([leaf, *others] if leaf else others, key)
 
     def stapling(self, ocsp: OCSPSource) -> Credentials:
-        """The same credentials, with an OCSP response for clients that ask for one.
+        """Return the same credentials with an OCSP response for clients that request one.
 
         Args:
-            ocsp: the response in DER (RFC 6960); or a function that is called for each client that
-                asks, and gives one, or None where there is none, or an awaitable of that, which is
-                awaited in the task that does the handshake. It should keep what it has fetched.
+            ocsp: the response in DER (RFC 6960), or a function that returns it. The function is
+                called for each client that requests a response. It returns the response, None if
+                there is none, or an awaitable of either, which the task that does the handshake
+                awaits. The function should cache the response.
         """
         stapled = copy.copy(self)
         stapled.ocsp = ocsp
         return stapled
 
     def with_timestamps(self, timestamps: Sequence[bytes]) -> Credentials:
-        """The same credentials, with what certificate logs have signed about the leaf.
+        """Return the same credentials with signed certificate timestamps for the leaf.
 
-        A certificate need not hold the timestamps itself: clients that ask get them beside it.
+        Clients that request timestamps get them beside the certificate, which need not contain
+        them.
 
         Args:
-            timestamps: signed certificate timestamps (RFC 6962 3.2), each as the log gave it.
+            timestamps: signed certificate timestamps (RFC 6962 3.2), each as the log returned it.
 
         Raises:
-            ConfigError: one is empty, or they are too long for their field of 64 KiB.
+            ConfigError: a timestamp is empty, or all together exceed their field of 64 KiB.
         """
         if not all(timestamps) or sum(len(one) + 2 for one in timestamps) > MAX_TIMESTAMPS_LENGTH:
             raise ConfigError(
-                "signed certificate timestamps are not empty, and together no longer than "
+                "a signed certificate timestamp is empty, or all together are longer than "
                 f"{MAX_TIMESTAMPS_LENGTH} bytes"
             )
         stamped = copy.copy(self)
@@ -268,8 +275,8 @@ class Credentials:
     def _from_key(cls, certificates: Sequence[x509.Certificate], key: object) -> Credentials:
         if not isinstance(key, PrivateKey):
             raise ConfigError(
-                f"TLS has no use for a key of type {type(key).__name__}: "
-                "make an ECDSA, Ed25519, Ed448, RSA or ML-DSA key"
+                f"TLS cannot use a key of type {type(key).__name__}: "
+                "create an ECDSA, Ed25519, Ed448, RSA or ML-DSA key"
             )
         if not certificates:
             raise ConfigError("the certificate chain is empty: it needs the leaf at least")
@@ -278,9 +285,9 @@ class Credentials:
                 break
         else:
             raise ConfigError(
-                "the private key is not the one of any of these certificates: "
+                "the private key does not match any of these certificates: "
                 + ", ".join(map(subject_of, certificates))
-                + "; give the key that the certificate was requested with"
+                + "; pass the key that the certificate was requested with"
             )
         others = [certificate for certificate in certificates if certificate is not leaf]
         return cls([leaf, *others], PrivateKeySigner(key, leaf))
@@ -303,11 +310,11 @@ def _load_key(load: _Loader, data: bytes, password: str | bytes | None) -> objec
         return load(data, _octets(password))
     except TypeError as error:
         if password is None:
-            raise ConfigError("the private key is encrypted: give its password") from error
+            raise ConfigError("the private key is encrypted: pass its password") from error
     except (ValueError, UnsupportedAlgorithm) as error:
         fault = "cannot be read" if password is None else "cannot be read with this password"
         raise ConfigError(f"the private key {fault}: {error}") from error
-    # A password for a key that needs none does no harm; the stdlib takes it so too.
+    # A password for a key that is not encrypted is ignored, as in the stdlib.
     return _load_key(load, data, None)
 
 
@@ -321,7 +328,7 @@ def _fits(key: PrivateKey, certificate: x509.Certificate) -> bool:
 def _in_order(
     leaf: x509.Certificate, others: Sequence[x509.Certificate]
 ) -> tuple[x509.Certificate, ...]:
-    """The leaf, then each certificate after one that it issued (RFC 9846 4.5.1)."""
+    """Sort the chain: the leaf, then each certificate after one that it issued (4.5.1)."""
     ordered = [leaf]
     waiting = [other for other in dict.fromkeys(others) if other != leaf]
     for child in ordered:  # grows as issuers are found
@@ -331,9 +338,9 @@ def _in_order(
         signers = [other for other in issuers if is_signed_by(child, other) is not False]
         if issuers and not signers:
             raise ConfigError(
-                f"the certificate of {subject_of(child)} was not signed with the key of the "
+                f"the certificate of {subject_of(child)} was not signed with the key of "
                 f"{subject_of(issuers[0])} in the chain, though it names that as its issuer: "
-                "give the issuer's certificate that was in use when it was signed"
+                "pass the issuer's certificate that was in use when it was signed"
             )
         ordered += signers
         waiting = [other for other in waiting if other not in signers]
@@ -354,7 +361,7 @@ def _check_leaf(
 ) -> None:
     if not usable:
         raise ConfigError(
-            f"TLS 1.3 has no signature scheme for the key of {subject_of(leaf)}: make one for "
+            f"TLS 1.3 has no signature scheme for the key of {subject_of(leaf)}: create one for "
             "P-256, P-384, P-521, Ed25519, Ed448, RSA or ML-DSA"
         )
     if not set(usable) & set(signer.schemes):
@@ -362,7 +369,7 @@ def _check_leaf(
             f"the signer offers {', '.join(s.name for s in signer.schemes) or 'no scheme'}, but "
             f"the key of {subject_of(leaf)} needs one of {', '.join(s.name for s in usable)}"
         )
-    # RFC 9846 4.5.1.2: every peer that follows the RFC would refuse it.
+    # RFC 9846 4.5.1.2: every peer that follows the RFC rejects such a certificate.
     if usage and not usage.digital_signature:
         raise ConfigError(
             f"the key usage of the certificate of {subject_of(leaf)} does not allow "
@@ -377,9 +384,9 @@ def _dns_names(leaf: x509.Certificate) -> frozenset[str]:
 
 
 def _warn_of_dates(chain: Sequence[x509.Certificate]) -> None:
-    # A warning, not an error: a server must be able to come up so that a certificate can be
-    # renewed through it (ACME), it may serve other names well, and the clock may be the one that
-    # is wrong. The peer judges the dates in any case.
+    # A warning, not an error: a server must be able to start so that a certificate can be
+    # renewed through it (ACME), its other names may be fine, and this clock may be wrong. The
+    # peer verifies the dates in any case.
     now = utc_now()
     for certificate in chain:
         if now > certificate.not_valid_after_utc:
@@ -389,7 +396,7 @@ def _warn_of_dates(chain: Sequence[x509.Certificate]) -> None:
         else:
             continue
         logger.warning(
-            "credentials: the certificate of %s %s (it is %s now): peers will refuse it",
+            "credentials: the certificate of %s %s (it is %s now): peers will reject it",
             subject_of(certificate),
             fault,
             date(now),

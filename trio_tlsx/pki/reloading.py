@@ -15,29 +15,29 @@ __all__ = ["ReloadingCredentials"]
 
 logger = logging.getLogger("trio_tlsx")
 
-#: How often the files are looked at, at the most, in seconds.
+#: The shortest time between two checks of the files, in seconds.
 CHECK_SECONDS = 1.0
 
 
 class ReloadingCredentials:
-    """Credentials that are loaded again when their files have changed.
+    """Reload credentials when their files have changed.
 
-    Give it as ``select_credentials`` of a server or a client. The files are looked at when a
-    handshake needs them, once a second at the most; connections that exist go on. A pair that is
-    half written, or broken in whatever way, is not used: the one before is, one line is logged,
-    and the files are tried again. A directory whose symbolic link is swapped, as Kubernetes does
-    it, counts as a change.
+    Pass it as ``select_credentials`` of a server or a client. A handshake checks the files, at
+    most once per second. Existing connections are not affected. If the files cannot be loaded,
+    for example because they are half written, the previous credentials stay in use; one line is
+    logged, and the next check tries again. Swapping a symbolic link to a directory, as Kubernetes
+    does, counts as a change.
 
     Args:
-        load: gives the credentials, or raises ConfigError.
-        paths: the files that they come from.
-        clock: gives seconds that never run backwards.
+        load: returns the credentials, or raises ConfigError.
+        paths: the files that ``load`` reads.
+        clock: returns the time in seconds; it must never run backwards.
 
     Attributes:
         current: the credentials of the last check.
 
     Raises:
-        ConfigError: they cannot be loaded now.
+        ConfigError: the credentials cannot be loaded now.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class ReloadingCredentials:
         self._load = load
         self._paths = tuple(paths)
         self._clock = clock
-        self._state = self._look()  # before loading: what changes meanwhile is a change
+        self._state = self._look()  # before loading: a change during it is a change
         self.current = load()
         self._checked_at = clock()
         self._fault: str | None = None
@@ -62,15 +62,15 @@ class ReloadingCredentials:
         key: str | os.PathLike[str],
         password: str | bytes | None = None,
     ) -> Self:
-        """Follow a certificate chain and its private key; see ``Credentials.from_pem_files``.
+        """Reload a certificate chain and its private key; see ``Credentials.from_pem_files``.
 
         Raises:
-            ConfigError: they cannot be loaded now.
+            ConfigError: the files cannot be loaded now.
         """
         return cls(lambda: Credentials.from_pem_files(cert, key, password), (cert, key))
 
     def __call__(self, request: object) -> Credentials:
-        """The credentials for a handshake, whoever asks."""
+        """Return the credentials for a handshake; every request gets the same."""
         now = self._clock()
         if now - self._checked_at >= CHECK_SECONDS:
             self._checked_at = now
@@ -79,7 +79,7 @@ class ReloadingCredentials:
 
     def _check(self) -> None:
         state = self._look()
-        # Of a fault nobody can tell whether a file was being written that looks the same since.
+        # After a fault try again: a file that was being written may look the same since.
         if state == self._state and self._fault is None:
             return
         try:
@@ -88,12 +88,12 @@ class ReloadingCredentials:
             if str(error) != self._fault:
                 self._fault = str(error)
                 logger.warning(
-                    "credentials: %s cannot be loaded, those from before stay in use: %s",
+                    "credentials: %s cannot be loaded, the previous ones stay in use: %s",
                     " and ".join(repr(os.fspath(path)) for path in self._paths),
                     error,
                 )
             return
-        if self._look() == state:  # else it was written meanwhile, and this may be a half of it
+        if self._look() == state:  # else a file was written meanwhile, and may be half loaded
             self.current = loaded
             self._state, self._fault = state, None
 
@@ -105,7 +105,7 @@ class ReloadingCredentials:
 
 
 def _state_of(path: str | os.PathLike[str]) -> object:
-    """What changes when a file is written, or another takes its place."""
+    """Return values that change when a file is written or replaced."""
     try:
         status = os.stat(path)
     except OSError as error:

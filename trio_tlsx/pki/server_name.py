@@ -19,10 +19,10 @@ MAX_DNS_LABEL_LENGTH = 63
 
 # RFC 952 and RFC 1123 2.1: letters, digits, and hyphens that are neither first nor last.
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.ASCII)
-# What DNS has beside host names, such as service names and the names of containers.
+# DNS has other names than those of hosts, such as names of services and of containers.
 DNS_LABEL = re.compile(r"[a-z0-9_-]+", re.ASCII)
 
-# UTS 46 2.3: what separates labels where people type in other scripts.
+# UTS 46 2.3: the separators of labels in other scripts.
 DOTS = re.compile("[.\u3002\uff0e\uff61]")
 
 
@@ -52,7 +52,7 @@ class ServerName:
         Raises:
             ConfigError: ``name`` is neither.
         """
-        # Both kinds of address show at a glance; trying every name would cost 10 us.
+        # Both kinds of address can be told by one character; parsing every name costs 10 us.
         if ":" in name or name[-1:].isdigit():
             with contextlib.suppress(ValueError):
                 address = ipaddress.ip_address(name.partition("%")[0] if ":" in name else name)
@@ -66,11 +66,11 @@ class ServerName:
         Other DNS names, such as ``my_db``, are compared exactly, without wildcards, and the
         verifier of ``cryptography`` cannot apply name constraints to them.
         """
-        return bool(self.address) or all(map(LABEL.fullmatch, self.host.split(".")))
+        return self.address is not None or all(map(LABEL.fullmatch, self.host.split(".")))
 
     @property
     def sni(self) -> bytes | None:
-        """What the server_name extension says; None for an address, which RFC 6066 3 bars."""
+        """The name for the server_name extension; None for an address (RFC 6066 3)."""
         return None if self.address else self.host.encode("ascii")
 
     @property
@@ -126,8 +126,8 @@ def _to_ascii(name: str) -> str:
     import idna  # comes with trio; most programs never need its tables
 
     try:
-        # UTS 46 maps what people type (capitals, wide forms, ideographic dots) as browsers do.
-        # It knows no underscores, so labels that are ASCII stay out of it.
+        # UTS 46 maps capitals, wide forms and ideographic dots, as browsers do. It rejects
+        # underscores, so ASCII labels are left out.
         return ".".join(
             label if label.isascii() else idna.encode(label, uts46=True).decode("ascii")
             for label in DOTS.split(name)

@@ -40,7 +40,7 @@ SERVER_AUTH = "1.3.6.1.5.5.7.3.1"
 class TrustStore:
     """The certificates at which a chain may end: CAs, or single servers' own.
 
-    Make it once and share it: what takes time is done when it is made.
+    Create it once and share it: the slow work is done at creation.
 
     The verifier is the code that builds the path from the peer's certificate to a trusted one and
     checks its signatures. Both verifiers check names, purposes, keys and dates in the same way.
@@ -68,7 +68,7 @@ class TrustStore:
             )
         self._certificates = tuple(dict.fromkeys(certificates))
         if not self._certificates:
-            raise ConfigError("the trust store is empty: nobody would be trusted")
+            raise ConfigError("the trust store is empty: pass at least one certificate")
         self._verifier: Verifier = verifier
         #: For the verifier of ``cryptography``.
         self.store = Store(list(self._certificates))
@@ -176,8 +176,8 @@ class TrustStore:
 
     @functools.cached_property
     def _by_subject(self) -> dict[Canonical, list[x509.Certificate]]:
-        # Only explaining a refusal needs it: parsing the names of a platform's store takes
-        # milliseconds.
+        # Only the explanation of a refusal needs it. Parsing the names of a platform's store
+        # takes milliseconds.
         found: dict[Canonical, list[x509.Certificate]] = {}
         for certificate in self._certificates:
             found.setdefault(subject_name(certificate).canonical, []).append(certificate)
@@ -202,7 +202,7 @@ def _files(path: str | os.PathLike[str]) -> list[Path]:
 
 
 def load_platform() -> TrustStore:
-    """Read what this machine trusts; ConfigError if that is nothing."""
+    """Read the CAs that this machine trusts; ConfigError if there is none."""
     # Imported here because nothing else needs OpenSSL's own TLS in the process.
     import ssl
 
@@ -218,9 +218,9 @@ def load_platform() -> TrustStore:
     load_pem = x509.load_pem_x509_certificate
     certificates = [*_readable(_unix_blocks(file, directories), load_pem)]
     chosen = {paths.openssl_cafile_env, paths.openssl_capath_env} & os.environ.keys()
-    # Whoever sets a variable wants those CAs alone: a typing error there must not widen trust.
+    # A variable selects these CAs alone: a typing error in it must not widen trust.
     if not certificates and not chosen and sys.platform == "darwin":
-        sources += " (nor is certifi installed, which would do instead)"
+        sources += " (nor is the package certifi installed, which would be used instead)"
         certificates = [*_readable(_certifi_blocks(), load_pem)]
     return _trust(sources, certificates)
 
@@ -238,7 +238,7 @@ def _trust(sources: str, certificates: Iterable[x509.Certificate]) -> TrustStore
     if not found:
         raise ConfigError(
             f"this machine's trust store is empty: no certificate in {sources}; install the "
-            "system's CA certificates (Debian: package ca-certificates) or give trust="
+            "system's CA certificates (Debian: package ca-certificates) or pass trust="
         )
     return TrustStore(found)
 
@@ -280,7 +280,7 @@ def _windows_roots(
     entries: Iterable[tuple[bytes, str, Collection[str] | bool]],
 ) -> Iterator[bytes]:
     for octets, encoding, purposes in entries:
-        # True stands for every purpose; a PKCS#7 bundle is not a single certificate.
+        # True means every purpose. A PKCS#7 bundle is not a single certificate.
         trusted = purposes if isinstance(purposes, bool) else SERVER_AUTH in purposes
         if encoding == "x509_asn" and trusted:
             yield octets
@@ -289,8 +289,8 @@ def _windows_roots(
 def _readable(
     encoded: Iterable[bytes], load: Callable[[bytes], x509.Certificate]
 ) -> Iterator[x509.Certificate]:
-    # One oddity among a hundred CAs that somebody else chose must not stop the program, nor
-    # make it warn of what its user cannot mend.
+    # The platform chose these CAs. One that cannot be read must not stop the program, and a
+    # warning about it would not help the user.
     for block in encoded:
         try:
             with warnings.catch_warnings(action="ignore"):

@@ -38,7 +38,10 @@ __all__ = [
     "undecodable_name",
 ]
 
-OTHER_VERIFIER = 'or have OpenSSL verify it: give the trust store verifier="openssl"'
+OTHER_VERIFIER = (
+    "or have OpenSSL verify it: pass verifier='openssl' to the trust store, with the extra "
+    "trio-tlsx[openssl]"
+)
 
 # What the verifier accepts as a CA's key.
 CURVES = ("secp256r1", "secp384r1", "secp521r1")
