@@ -39,8 +39,8 @@ __all__ = [
 ]
 
 OTHER_VERIFIER = (
-    "or have OpenSSL verify it: pass verifier='openssl' to the trust store, with the extra "
-    "trio-tlsx[openssl]"
+    "or have OpenSSL verify it: install trio-tlsx[openssl] and make the trust store with "
+    'verifier="openssl"'
 )
 
 # What the verifier accepts as a CA's key.
