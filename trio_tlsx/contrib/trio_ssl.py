@@ -1,4 +1,4 @@
-"""Let packages that ask for ``trio.SSLStream`` by its type accept our streams: no extra needed.
+"""Register the streams and listeners of this library with the classes of trio; no extra needed.
 
 Some packages, such as ``trio-websocket``, call ``isinstance(stream, trio.SSLStream)`` before they
 read a connection's addresses. Call :func:`register_as_trio_ssl` once, before their first use::
