@@ -20,7 +20,7 @@ from deviations import (
     with_extensions,
     without_extension,
 )
-from scripted_clients import CertifiedClientPeer, RetriedClientPeer
+from scripted_clients import CertifiedClientPeer, RetriedClientPeer, UncookiedClientPeer
 from scripted_peer import P256, P384, X25519
 from scripted_servers import AskingServerPeer, RetryingServerPeer
 
@@ -242,6 +242,7 @@ CLIENT_HELLO: Mapping[str, Mapping[str, Any]] = {
         "compression-1-0": but(legacy_compression_methods=b"\1\0"),
         "compression-0-0": but(legacy_compression_methods=b"\0\0"),
         "psk-not-last": extension_first(E.pre_shared_key, bytes(40)),
+        "cookie-unasked": extension(E.cookie, b"\0\x20" + bytes(32)),
         "shares-not-of-its-groups": extension(E.supported_groups, encode_uint16_list([P256])),
     },
     "handshake_failure": {
@@ -344,6 +345,13 @@ ROWS = [
     *key_shares(),
     *rows(
         "4.2.2", [RetriedClientPeer], ["second_client_hello"], SECOND_HELLO, A.illegal_parameter
+    ),
+    *rows(
+        "4.3.2",
+        [UncookiedClientPeer],
+        ["second_client_hello"],
+        {"cookie-unasked": extension(E.cookie, b"\0\x20" + bytes(32))},
+        A.illegal_parameter,
     ),
     *(
         row

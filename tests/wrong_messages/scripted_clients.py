@@ -176,4 +176,10 @@ class RetriedClientPeer(ClientPeer):
     )
 
 
+class UncookiedClientPeer(RetriedClientPeer):
+    """A client that has no key share for the server's group, and receives no cookie."""
+
+    engine_config: ClassVar = replace(ClientPeer.engine_config, groups=["P-256"])
+
+
 AnyPeer: TypeAlias = ServerPeer | ClientPeer

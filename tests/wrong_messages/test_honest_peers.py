@@ -22,6 +22,7 @@ from scripted_clients import (
     ClientPeer,
     CompressingClientPeer,
     RetriedClientPeer,
+    UncookiedClientPeer,
 )
 from scripted_peer import DATA
 from scripted_servers import (
@@ -38,6 +39,7 @@ PEERS = [
     ClientPeer,
     CertifiedClientPeer,
     RetriedClientPeer,
+    UncookiedClientPeer,
     PskServerPeer,
     RetryingPskServerPeer,
     PskClientPeer,

@@ -317,6 +317,8 @@ def complete(
     """Return what the connection needs of its handshake."""
     config, suite, psk = offer.config, selection.suite, selection.psk
     session = psk.session if psk else None
+    resumption_secret = application.secret.resumption(hs.transcript.digest())
+    stores_sessions = config.sessions is not None and server is not None
     keeper = TicketKeeper(
         config,
         offer.server_name,
@@ -324,7 +326,7 @@ def complete(
         suite,
         server,
         verified_at=session.verified_at if session else config.clock(),
-        resumption_secret=application.secret.resumption(hs.transcript.digest()),
+        resumption_secret=resumption_secret if stores_sessions else None,
         alpn_protocol=selected.alpn_protocol,
     )
     negotiated = Negotiated(

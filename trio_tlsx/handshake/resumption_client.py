@@ -74,7 +74,8 @@ class TicketKeeper:
     """Makes sessions of the tickets that a client gets.
 
     Attributes:
-        resumption_secret: what the tickets' keys come from.
+        resumption_secret: the secret that the PSKs of the tickets are derived from; None if this
+            client stores no sessions, so that nothing holds the secret.
         server: None where there were no certificates, and so no tickets worth keeping: the key
             from outside costs no more, and a key that is withdrawn should be so at once.
         verified_at: when the server's chain was verified, in this connection or an earlier one.
@@ -86,14 +87,16 @@ class TicketKeeper:
     suite: CipherSuite
     server: PeerIdentity | None
     verified_at: datetime.datetime
-    resumption_secret: bytes = field(repr=False)
+    resumption_secret: bytes | None = field(repr=False)
     alpn_protocol: str | None
 
     def keep(self, ticket: NewSessionTicket) -> SessionReceived | None:
         """What is to be asked to keep it; None where nobody would."""
         check_context(ticket.extensions, Context.NST)
         early_data = ticket.extensions.get(_E.early_data)
-        if self.config.sessions is None or self.server is None or not ticket.ticket_lifetime:
+        if self.config.sessions is None or self.server is None or self.resumption_secret is None:
+            return None
+        if not ticket.ticket_lifetime:
             return None
         if len(ticket.ticket) > MAX_TICKET_LENGTH:
             return None

@@ -101,6 +101,9 @@ def process_client_hello(
     hello: ClientHello,
 ) -> Steps[Terms]:
     """Select from what the client offers, after a HelloRetryRequest if one is needed."""
+    if _E.cookie in hello.extensions:
+        # RFC 9846 4.3.2: only the second ClientHello may have one.
+        raise ProtocolError("the peer's first ClientHello has a cookie, which no server sent")
     choice = yield from select(hs, config, candidates, hello)
     # Before a retry too: a client without the PSK must not learn which suite goes with it.
     psk_index = check_psk(hs, choice.psk, hello)
@@ -392,7 +395,9 @@ def check_second_client_hello(first: ClientHello, second: ClientHello, retry: Se
     cookie = second.extensions.get(_E.cookie)
     if expected is None:
         if cookie is not None:
-            raise ProtocolError("the other side sent a cookie that it was not given")
+            raise ProtocolError(
+                "the peer's second ClientHello has a cookie, which was not sent to it"
+            )
     elif cookie is None:
         raise ProtocolError(
             "the other side's second ClientHello lacks the cookie",
