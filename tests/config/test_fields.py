@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import inspect
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -213,3 +215,18 @@ def test_paths_are_text() -> None:
     path: Any = _PathOfBytes(b"ca.pem")
     with pytest.raises(ConfigError, match="trust is of type _PathOfBytes; pass the path"):
         ClientConfig(trust=path)
+
+
+ARGUMENT = re.compile(r"^ {4,8}(\w+): ", re.MULTILINE)
+
+
+def documented(kind: type[CommonConfig]) -> list[str]:
+    """The arguments that the class's own docstring describes."""
+    text = inspect.getdoc(kind) or ""
+    return ARGUMENT.findall(text.partition("Args:")[2].partition("Raises:")[0])
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_each_field_is_documented_once(kind: type[CommonConfig]) -> None:
+    described = [*documented(CommonConfig), *documented(kind)]
+    assert sorted(described) == sorted(field.name for field in fields(kind))

@@ -28,7 +28,7 @@ from .names import GROUP_ALIASES, look_up
 
 __all__ = ["ClientConfig", "ClientParameters"]
 
-#: Who a client is for a server, if it is anybody.
+#: The credentials of a client, if it has any.
 ClientIdentity: TypeAlias = Credentials | Sequence[Credentials] | None
 SelectClientCredentials: TypeAlias = Callable[
     [CertificateRequest], ClientIdentity | Awaitable[ClientIdentity]
@@ -37,71 +37,50 @@ SelectClientCredentials: TypeAlias = Callable[
 
 @dataclass(frozen=True)
 class ClientConfig(CommonConfig):
-    """What a client offers and whom it trusts.
+    """What a client offers and which servers it trusts.
+
+    The arguments that clients and servers share are those of
+    :class:`~trio_tlsx.config.common.CommonConfig`. All are keyword arguments.
 
     Args:
-        trust: the CAs that may have issued the server's certificate; the platform's by default.
-        alpn_protocols: application protocols (RFC 7301), most wanted first.
-        cipher_suites: names of the IANA registry, most wanted first.
-        groups: key exchanges, likewise; ``"P-256"`` is understood too.
-        key_shares: those of ``groups`` that a key share is sent for at once. With the right one
-            the server needs to ask no second time; with none at all (``()``) it says first which
-            it wants. By default the first post-quantum group and the first other one.
-        signature_schemes: what the server may sign with, likewise.
-        certificate_compression: what certificates, the server's and our own, may be compressed
-            with (RFC 8879), the most wanted first: ``"zlib"``, on Python 3.14 ``"zstd"``, or a
-            :class:`CertificateCompressor`. Nothing by default.
-        record_size_limit: the largest plaintext record that the server may send, in bytes, with
-            its content type (RFC 8449): 64 to 16,385.
-        max_fragment_size: how much one record carries that we send, in bytes: 64 to 16,384. A peer
-            on a slow line can read small records sooner; for both sides they are more work.
-        key_update_bytes: go on to new keys (KeyUpdate) whenever about so many bytes of application
-            data were sent, 16,384 at least; by default only when the cipher suite needs it.
-        key_log: where the secrets of each connection are written (RFC 9850), so that Wireshark
-            can read a recording: a path, a function that is given each line, or
-            :func:`key_log_from_environment`. Whoever has the log can read the connections.
-        credentials: our certificate chain and key, for a server that asks for them; or several, of
-            which the first is sent that comes from a CA that the server knows and can sign so that
-            it understands. None is sent if none does.
-        select_credentials: instead of ``credentials``, is called with the
-            :class:`CertificateRequest` and gives ``Credentials``, several of them, or None. It may
-            give an awaitable of that, which is awaited in the task that does the handshake.
-        middlebox_compatibility: make the handshake look like a resumption of TLS 1.2 to whatever
-            is in between (RFC 9846 E.4).
-        resumption: keep the session tickets that servers send, and resume with them.
-        session_store: where sessions are kept; by default in memory, in a store that belongs to
-            this configuration alone.
-        session_context: with a ``session_store``, and then never empty: says under which trust
-            its sessions were made. One that was kept under another context is not resumed.
-        ocsp_stapling: ask servers to staple an OCSP response, ``Peer.ocsp_response``; by default
-            where there is a ``verify`` that could look at it.
+        trust: the CAs that may have issued the server's certificate: a :class:`TrustStore`, or the
+            path of a PEM file, which is read once, when the configuration is created. The
+            platform's CAs by default.
+        key_shares: those of ``groups`` that the first ClientHello has a key share for. With one
+            that the server accepts, the handshake saves a round trip; with none (``()``) the
+            server selects the group first. By default the first post-quantum group and the first
+            other one.
+        credentials: the client's certificate chain and key, for a server that requests them; or
+            several. The client sends the first that comes from a CA that the server names and can
+            sign with a scheme that the server accepts. If none does, it sends no certificate.
+        select_credentials: a function to call instead of ``credentials``, with the
+            :class:`CertificateRequest`. It returns ``Credentials``, several of them, None, or an
+            awaitable of these, which is awaited in the task that does the handshake.
+        middlebox_compatibility: make the handshake look like a resumption of TLS 1.2 to
+            middleboxes (RFC 9846 E.4).
+        resumption: store the session tickets that servers send, and resume with them.
+        session_store: where to store sessions. By default in memory, in a store of this
+            configuration's own.
+        session_context: names the trust under which the sessions of a ``session_store`` were
+            made. Required with a ``session_store``. A session that was stored under another
+            context is not resumed.
+        ocsp_stapling: ask servers to staple an OCSP response, ``Peer.ocsp_response``. By default
+            only if there is a ``verify`` that could check it.
         timestamps: ask servers for signed certificate timestamps (RFC 6962),
-            ``Peer.timestamps``, for a ``verify`` that looks at them.
-        verify_on_resumption: judge a server anew in each connection that resumes another, by the
-            certificates that it showed then; so that a pin or a revocation that came since counts.
-            Early data leaves after that only.
-        insecure_skip_verification: trust whoever answers. Such a connection is open to anyone in
-            the middle; it is for looking at servers, never for talking to them.
-        verify: is called with the :class:`Peer` after it has shown that it holds its key and the
-            built-in verification has accepted it, to refuse it nevertheless, by raising
-            :class:`CertificateError`; or several such functions, one after the other. Each gives
-            None, or an awaitable, which is awaited in the task that does the handshake. Ready-made
-            are :func:`pin_spki`, :func:`check_stapled_ocsp` and :func:`check_crl`.
-        verify_replaces_builtin: have ``verify`` alone decide. It is then asked about every peer;
-            what the built-in verification says against one is its ``error``.
-        psks: keys that the server may know us by instead of certificates: four at most, each
-            with an identity of its own. Unless ``trust`` is given, a server that takes none of
-            them is refused (``missing_extension``); else its certificate counts. ``verify`` is
-            not asked about a server that has one of them.
-        psk_without_key_exchange: let a server that has a key do without a key exchange as well.
-            Whoever gets hold of the key later can read such a connection.
-        grease: put values that mean nothing (RFC 8701) where the peer has to ignore them.
-        max_chain_length: how many certificates the peer may send, 1 to 255. This is not the length
-            of the path that is built from them, which has 8 intermediate CAs at most.
-        clock: gives the time by which certificates are judged.
+            ``Peer.timestamps``, for a ``verify`` that checks them.
+        verify_on_resumption: verify the server again in each connection that resumes a session,
+            by the certificates of the first handshake, so that a new pin or a revocation counts.
+            Early data is sent only after that.
+        insecure_skip_verification: skip certificate verification. Insecure: anyone on the path can
+            intercept the connection. For inspection only.
+        psks: keys that the server may accept instead of sending a certificate: at most four, each
+            with its own identity. Without ``trust`` the client rejects a server that selects none
+            of them (``missing_extension``); with it the client verifies the server's certificate.
+            ``verify`` is not called for a server that has one of the keys.
 
     Raises:
-        ConfigError: a name is unknown or a value out of range.
+        ConfigError: a value has the wrong type or is out of range, a name is unknown, a file
+            cannot be read, or two arguments exclude each other.
     """
 
     trust: Trust | None = None

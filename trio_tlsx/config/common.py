@@ -42,7 +42,7 @@ MIN_KEY_UPDATE_BYTES = 2**14
 DEFAULT_MAX_CHAIN_LENGTH = 32
 MAX_CHAIN_LENGTH_ALLOWED = 255
 
-#: Trusts a peer by giving nothing, at once or later; refuses it by raising CertificateError.
+#: Returns None, or an awaitable of None, to accept a peer; raises CertificateError to reject it.
 Verify: TypeAlias = Callable[[Peer], Awaitable[None] | None]
 
 #: The CAs that a peer's certificate may come from: made beforehand, or a PEM file's path.
@@ -51,7 +51,42 @@ Trust: TypeAlias = TrustStore | str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class CommonConfig:
-    """The options that clients and servers share."""
+    """The options that clients and servers share. All are keyword arguments.
+
+    Args:
+        alpn_protocols: application protocols (RFC 7301), most preferred first. A server rejects a
+            client that offers ALPN and none of these with ``no_application_protocol``.
+        cipher_suites: names of the IANA registry, most preferred first.
+        groups: the names of the key exchanges, most preferred first; ``"P-256"`` is an alias.
+        signature_schemes: the schemes that the peer may sign with, most preferred first.
+        certificate_compression: the algorithms that the certificates of both sides may be
+            compressed with (RFC 8879), most preferred first: ``"zlib"``, on Python 3.14
+            ``"zstd"``, or a :class:`CertificateCompressor`. None by default.
+        record_size_limit: the largest plaintext record that the peer may send, in bytes, with its
+            content type (RFC 8449): 64 to 16,385.
+        max_fragment_size: the most data that one sent record carries, in bytes: 64 to 16,384.
+            A peer on a slow line can read small records sooner; they are more work for both sides.
+        max_chain_length: the most certificates that the peer may send, 1 to 255. This is not the
+            length of a path, which has at most 8 intermediate CAs.
+        key_update_bytes: update the keys (KeyUpdate) each time about this many bytes of
+            application data were sent, at least 16,384. By default the keys are updated only when
+            the cipher suite needs it.
+        key_log: where to write the secrets of each connection (RFC 9850), so that Wireshark can
+            read a recording: a path, a function that is called with each line, or
+            :func:`key_log_from_environment`. Anyone who has the log can decrypt the connections.
+        verify: a function that is called with the :class:`Peer` after the peer has proved that it
+            has its key and the built-in verification has accepted it; or several, called one after
+            the other. Return None, or an awaitable of None, to accept the peer; raise
+            :class:`CertificateError` to reject it. An awaitable is awaited in the task that does
+            the handshake. :func:`pin_spki`, :func:`check_stapled_ocsp` and :func:`check_crl`
+            return such functions.
+        verify_replaces_builtin: let ``verify`` alone decide. It is then called for every peer; a
+            fault that the built-in verification finds is the peer's ``error``.
+        psk_without_key_exchange: allow a handshake with a PSK and no key exchange. Anyone who gets
+            the PSK later can decrypt such a connection.
+        grease: send reserved values (RFC 8701) where the peer has to ignore them.
+        clock: returns the time, with a time zone. Certificates and tickets are verified by it.
+    """
 
     _: KW_ONLY
     credentials: Credentials | Sequence[Credentials] | None = None

@@ -44,7 +44,7 @@ MAX_TICKETS_ISSUED = 16
 MAX_EARLY_DATA_ACCEPTED = 14_336
 
 
-#: Whom a server is for a client, if it is anybody.
+#: The credentials of a server, or the configuration to continue with.
 ServerIdentity: TypeAlias = "Credentials | Sequence[Credentials] | ServerConfig | None"
 SelectServerCredentials: TypeAlias = (
     "Callable[[ClientHello], ServerIdentity | Awaitable[ServerIdentity]]"
@@ -53,82 +53,57 @@ SelectServerCredentials: TypeAlias = (
 
 @dataclass(frozen=True)
 class ServerConfig(CommonConfig):
-    """What a server accepts and who it is.
+    """What a server accepts and which certificates it has.
+
+    The arguments that clients and servers share are those of
+    :class:`~trio_tlsx.config.common.CommonConfig`. All are keyword arguments.
 
     Args:
-        credentials: its certificate chain and key. Or several: each client gets the first for
-            the name that it asks for (else for a wildcard that covers it, else any) with which
-            we can sign so that the client understands it.
-        select_credentials: instead of ``credentials``, is called with each
-            :class:`ClientHello` and gives ``Credentials``, several of them, a whole other
-            ``ServerConfig`` to go on with, or None to refuse the name (``unrecognized_name``). It
-            may give an awaitable of that, which is awaited in the task that does the handshake.
-        alpn_protocols: application protocols (RFC 7301), most wanted first. A client that offers
-            ALPN and none of these is refused with ``no_application_protocol``.
-        cipher_suites: names of the IANA registry, most wanted first.
-        groups: key exchanges, likewise; ``"P-256"`` is understood too.
-        signature_schemes: what clients may sign with, likewise.
-        certificate_compression: what certificates, our own and clients', may be compressed with
-            (RFC 8879), the most wanted first: ``"zlib"``, on Python 3.14 ``"zstd"``, or a
-            :class:`CertificateCompressor`. Nothing by default.
-        record_size_limit: the largest plaintext record that the client may send, in bytes, with
-            its content type (RFC 8449): 64 to 16,385.
-        max_fragment_size: how much one record carries that we send, in bytes: 64 to 16,384. A peer
-            on a slow line can read small records sooner; for both sides they are more work.
-        key_update_bytes: go on to new keys (KeyUpdate) whenever about so many bytes of application
-            data were sent, 16,384 at least; by default only when the cipher suite needs it.
-        key_log: where the secrets of each connection are written (RFC 9850), so that Wireshark
-            can read a recording: a path, a function that is given each line, or
-            :func:`key_log_from_environment`. Whoever has the log can read the connections.
-        client_auth: whether clients are asked for a certificate: ``"none"``, ``"optional"``
-            (those without one are let in) or ``"required"``.
-        client_trust: the CAs that may have issued their certificates. Clients are told the CAs'
-            names, if that is no more than 8 KiB.
-        require_cookie: have each client repeat a cookie (RFC 9846 4.3.2) before a key exchange and
-            a signature are computed for it; it costs a round trip. GnuTLS 3.7, mbedTLS 3.6 and s2n
-            cannot do that. ``select_credentials``, ``ticket_store`` and ``psks`` are asked before
-            it.
-        verify: is called with the :class:`Peer` after it has shown that it holds its key and the
-            built-in verification has accepted it, to refuse it nevertheless, by raising
-            :class:`CertificateError`; or several such functions, one after the other. Each gives
-            None, or an awaitable, which is awaited in the task that does the handshake. Ready-made
-            are :func:`pin_spki`, :func:`check_stapled_ocsp` and :func:`check_crl`.
-        verify_replaces_builtin: have ``verify`` alone decide. It is then asked about every peer;
-            what the built-in verification says against one is its ``error``.
-        tickets: how many session tickets each client gets that can use them, 0 to 16. They leave
-            with the first data that is sent.
-        ticket_keys: what the tickets are sealed with; by default keys of this configuration's
-            own, which rotate.
-        ticket_store: where what is in the tickets is kept. The client then gets no more than a
-            name for it, and each ticket is good for one use.
-        ticket_application_data: what of the application's own rides in the tickets, up to 255
-            bytes: the same in each, or a function that is given ``negotiated``. A connection that
-            resumes has it in ``negotiated.ticket_application_data``.
-        max_early_data_size: how much early data (0-RTT, RFC 9846 2.3) a client may send that
-            resumes a session, in bytes: up to 14,336. None by default, and only who calls
-            :meth:`TLSStream.receive_replayable_early_data` gets any. Whoever records early data
-            can replay it: the register below stops what it hears of, and the rest is for the
-            application to stand.
-        anti_replay_cache: remembers early data that was accepted, so that a replay is rejected; by
-            default a :class:`MemoryAntiReplayCache` of this configuration's own. With
-            ``ticket_keys`` it is required: servers that share the keys must share the cache.
-        psks: keys that clients may be known by instead of certificates; or a mapping of them by
-            their identities, which may change; or a function that is called with an identity and
-            gives its :class:`ExternalPSK`, or None where there is none. It may give an awaitable
-            of that, which is awaited in the task that does the handshake. A client that offers
-            none that is known here gets a certificate; without ``credentials`` it is refused, just
-            as one that does not have the key of its identity (``decrypt_error``). No certificate
-            is asked of a client that has a key, whatever ``client_auth`` says, and ``verify`` is
-            not asked about it.
-        psk_without_key_exchange: do without a key exchange for clients that have a key and want
-            it so. Whoever gets hold of the key later can read such a connection.
-        grease: put values that mean nothing (RFC 8701) where the peer has to ignore them.
-        max_chain_length: how many certificates the peer may send, 1 to 255. This is not the length
-            of the path that is built from them, which has 8 intermediate CAs at most.
-        clock: gives the time by which certificates are judged.
+        credentials: the server's certificate chain and key; or several. Each client gets the first
+            for the name that it asks for (or else for a wildcard that covers the name, or else
+            any) that can sign with a scheme that the client accepts.
+        select_credentials: a function to call instead of ``credentials``, with each
+            :class:`ClientHello`. It returns ``Credentials``, several of them, another
+            ``ServerConfig`` to continue with, None to reject the name (``unrecognized_name``), or
+            an awaitable of these, which is awaited in the task that does the handshake.
+        client_auth: whether the server requests a certificate of its clients: ``"none"``,
+            ``"optional"`` (clients without one are accepted) or ``"required"``.
+        client_trust: the CAs that may have issued the clients' certificates: a
+            :class:`TrustStore`, or the path of a PEM file, which is read once, when the
+            configuration is created. The server sends the CAs' names to its clients, unless they
+            exceed 8 KiB.
+        require_cookie: require each client to repeat a cookie (RFC 9846 4.3.2) before the server
+            computes a key exchange and a signature for it. This costs a round trip. GnuTLS 3.7,
+            mbedTLS 3.6 and s2n cannot do that. The server calls ``select_credentials``,
+            ``ticket_store`` and ``psks`` before it.
+        tickets: how many session tickets to send to each client that can use them, 0 to 16. They
+            are sent with the first data.
+        ticket_keys: the keys that seal the tickets. By default keys of this configuration's own,
+            which rotate.
+        ticket_store: where to store the content of the tickets. The client then gets only a name
+            for it, and each ticket can be used once.
+        ticket_application_data: up to 255 bytes of the application's own that each ticket carries:
+            bytes, or a function that returns them for a :class:`Negotiated`. A connection that
+            resumes has them in ``negotiated.ticket_application_data``.
+        max_early_data_size: how much early data (0-RTT, RFC 9846 2.3) a client that resumes a
+            session may send, in bytes: 0 to 14,336. 0 by default. Only
+            :meth:`TLSStream.receive_replayable_early_data` returns early data. Anyone who records
+            early data can replay it: ``anti_replay_cache`` rejects the replays that it learns of,
+            and the application has to withstand the others.
+        anti_replay_cache: remembers accepted early data, so that a replay is rejected. By default
+            a :class:`MemoryAntiReplayCache` of this configuration's own. Required with
+            ``ticket_keys``: servers that share the keys must share the cache.
+        psks: keys that clients may have instead of certificates; or a mapping of them by identity,
+            which may change; or a function that returns the :class:`ExternalPSK` of an identity,
+            None if there is none, or an awaitable of these, which is awaited in the task that
+            does the handshake. A client that offers no known identity gets a certificate; without
+            ``credentials`` it is rejected like a client with the wrong key (``decrypt_error``).
+            The server requests no certificate of a client that has a key, whatever ``client_auth``
+            is, and does not call ``verify`` for it.
 
     Raises:
-        ConfigError: a name is unknown or a value out of range.
+        ConfigError: a value has the wrong type or is out of range, a name is unknown, a file
+            cannot be read, or two arguments exclude each other.
     """
 
     select_credentials: SelectServerCredentials | None = None

@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.utils import CryptographyDeprecationWarning
 
+from ..arguments import PATH, Expected, check
 from ..errors import ConfigError
 from .structure import read_extension
 
@@ -39,6 +40,7 @@ MALFORMED = (
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
     """A file's content; ConfigError if it cannot be read."""
+    check("path", path, Expected(PATH, "the path of a file, a str or a Path"))
     try:
         return Path(path).read_bytes()
     except (OSError, ValueError) as error:

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
+from ..arguments import Expected, check, has_methods, instance_of, sequence_of
 from ..clock import utc_now
 from ..crypto.signatures import PrivateKey, SignatureScheme, schemes_for, sign
 from ..errors import ConfigError
@@ -29,6 +30,12 @@ from .pem import find_private_key, load_certificates
 __all__ = ["Credentials", "PrivateKeySigner", "Signer"]
 
 logger = logging.getLogger("trio_tlsx")
+
+CHAIN = Expected(
+    sequence_of(instance_of(x509.Certificate)),
+    "x509.Certificate objects in a list, or call Credentials.from_pem_files(cert, key)",
+)
+SIGNER = Expected(has_methods("sign"), "an object with the methods of Signer")
 
 MAX_TIMESTAMPS_LENGTH = 2**16 - 1 - 2  # in an extension
 
@@ -124,6 +131,8 @@ class Credentials:
     """
 
     def __init__(self, chain: Sequence[x509.Certificate], signer: Signer) -> None:
+        check("chain", chain, CHAIN)
+        check("signer", signer, SIGNER)
         if not chain:
             raise ConfigError("the certificate chain is empty: it needs the leaf at least")
         leaf = chain[0]
@@ -163,8 +172,8 @@ class Credentials:
         Raises:
             ConfigError: a file cannot be read, or as ``from_pem``.
         """
-        names = repr(os.fspath(cert)), repr(os.fspath(key))
-        return cls._from_pem(read_file(cert), read_file(key), password, *names)
+        pems = read_file(cert), read_file(key)
+        return cls._from_pem(*pems, password, repr(os.fspath(cert)), repr(os.fspath(key)))
 
     @classmethod
     def from_pem(

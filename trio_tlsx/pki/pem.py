@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from cryptography import x509
 
+from ..arguments import BYTES, Expected, check
 from ..errors import ConfigError
 from .certificates import MALFORMED
 
@@ -97,6 +98,7 @@ def load_certificates(pem: bytes, what: str) -> list[x509.Certificate]:
     Raises:
         ConfigError: there is none, one cannot be parsed, or there is a block of another kind.
     """
+    check("pem", pem, Expected(BYTES, "PEM as bytes, such as text.encode()"))
     certificates: list[x509.Certificate] = []
     for block in pem_blocks(pem):
         if block.label in CERTIFICATES:

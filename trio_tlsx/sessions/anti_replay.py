@@ -7,6 +7,7 @@ import os
 from collections.abc import Awaitable
 from typing import Protocol
 
+from ..arguments import INT, Expected, check
 from ..clock import EPOCH, MILLISECOND, Clock, utc_now
 from ..errors import ConfigError
 
@@ -63,6 +64,7 @@ class MemoryAntiReplayCache:
         *,
         clock: Clock = utc_now,
     ) -> None:
+        check("max_entries", max_entries, Expected(INT, "a number of ClientHellos"))
         if max_entries < 1:
             raise ConfigError("a replay register needs room for one entry at least")
         self._max_entries = max_entries

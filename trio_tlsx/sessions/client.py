@@ -11,6 +11,7 @@ from typing import Protocol
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from ..arguments import INT, Expected, check
 from ..clock import EPOCH, MILLISECOND
 from ..crypto.cipher_suites import CIPHER_SUITES
 from ..errors import ConfigError, ProtocolError
@@ -204,6 +205,8 @@ class MemorySessionStore:
     """
 
     def __init__(self, max_servers: int = 256, max_per_server: int = 4) -> None:
+        check("max_servers", max_servers, Expected(INT, "a number of servers"))
+        check("max_per_server", max_per_server, Expected(INT, "a number of sessions"))
         if max_servers < 1 or max_per_server < 1:
             raise ConfigError("a session store needs room for one session at least")
         self._max_servers = max_servers

@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import urandom
 
+from ..arguments import BYTES, CALLABLE, INT, Expected, check, sequence_of
 from ..clock import Clock, utc_now
 from ..errors import ConfigError
 from .sealing import KEY_LENGTH, seal, unseal
 
 __all__ = ["TicketKeys"]
+
+KEYS = Expected(sequence_of(BYTES), "a list of keys of 32 random bytes, [secrets.token_bytes(32)]")
 
 NAME_LENGTH = 8
 
@@ -61,6 +64,9 @@ class TicketKeys:
         lifetime: int = DEFAULT_LIFETIME,
         clock: Clock = utc_now,
     ) -> None:
+        check("lifetime", lifetime, Expected(INT, "a number of seconds"))
+        check("clock", clock, Expected(CALLABLE, "a function that returns the time"))
+        check("keys", keys, KEYS)
         if not 1 <= lifetime <= MAX_LIFETIME:
             raise ConfigError(
                 f"the lifetime of tickets is {lifetime} seconds; 1 to {MAX_LIFETIME} are allowed"
@@ -83,6 +89,7 @@ class TicketKeys:
         Raises:
             ConfigError: there is no key, or one is of the wrong length.
         """
+        check("keys", keys, KEYS)
         if not keys:
             raise ConfigError("there are no ticket keys: the first of them seals")
         for key in keys:

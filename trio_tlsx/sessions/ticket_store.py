@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeAlias
 
+from ..arguments import INT, Expected, check
 from ..errors import ConfigError, InternalError
 from ..pki.negotiated import Negotiated
 
@@ -94,6 +95,7 @@ class MemoryTicketStore:
     """
 
     def __init__(self, max_tickets: int = 10_000) -> None:
+        check("max_tickets", max_tickets, Expected(INT, "a number of tickets"))
         if max_tickets < 1:
             raise ConfigError("a ticket store needs room for one ticket at least")
         self._max_tickets = max_tickets
