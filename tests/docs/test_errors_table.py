@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
+from cryptography import x509
 from error_scenarios import (
     CA_OF_ALL,
     NATIVE_CLIENT,
@@ -158,6 +159,34 @@ async def _(subject: Subject) -> Outcome:
 async def _(subject: Subject) -> Outcome:
     other = CA_OF_ALL.issue("other.example")
     return await meet(subject.client_config(), server_with(other))
+
+
+@happens("the name constraints of a CA exclude the peer's certificate")
+async def _(subject: Subject) -> Outcome:
+    constraints = x509.NameConstraints([x509.DNSName("other.example")], None)
+    ca = CA(extensions=[(constraints, True)])
+    return await meet(subject.client_config(ca), server_with(ca.issue(SERVER_NAME)))
+
+
+@happens(
+    "the peer's certificate has something that the built-in verifier does not support, "
+    "such as critical policies"
+)
+async def _(subject: Subject) -> Outcome:
+    assert subject.native
+    policy = x509.PolicyInformation(x509.ObjectIdentifier("1.2.3.4"), None)
+    policies = (x509.CertificatePolicies([policy]), True)
+    odd = CA_OF_ALL.issue(SERVER_NAME, extensions=[policies])
+    return await meet(subject.client_config(), server_with(odd))
+
+
+@happens("the peer sent more certificates than `max_chain_length`")
+async def _(subject: Subject) -> Outcome:
+    assert subject.native
+    ca = CA()
+    config = ClientConfig(trust=ca.trust, max_chain_length=2)
+    long = ca.intermediate("one").intermediate("two").issue(SERVER_NAME)
+    return await meet(config, server_with(long))
 
 
 @happens("the server requires a client certificate, and the client sent none")

@@ -332,7 +332,7 @@ def test_malformed_pin_is_rejected(pin: str) -> None:
 
 
 def test_empty_pins_are_rejected() -> None:
-    with pytest.raises(ConfigError, match="nobody"):
+    with pytest.raises(ConfigError, match="needs a pin"):
         pin_spki()
 
 

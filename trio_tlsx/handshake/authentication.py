@@ -141,7 +141,7 @@ def expect_certificate_verify(
             AlertDescription.unsupported_certificate,
             certificate=leaf,
         ) from error
-    check_rsa_work(leaf)  # the signature is checked before anybody trusts the key
+    check_rsa_work(leaf)  # the signature is checked before the key is trusted
     if scheme not in possible:
         raise ProtocolError(f"the key in the other side's certificate cannot sign {scheme.name}")
     try:

@@ -155,8 +155,8 @@ def check_is_ca(ca: x509.Certificate) -> None:
     """CertificateError unless this is a CA's certificate (RFC 5280 4.2.1.9)."""
     constraints = extension_of(ca, x509.BasicConstraints)
     if constraints is None or not constraints.ca:
-        # Without the extension (as in version 1) nothing tells a CA from any leaf that the same
-        # CA ever issued; RFC 5280 4.2.1.9 forbids to take it for one.
+        # Without the extension (as in version 1) a CA cannot be told from any leaf that the same
+        # CA ever issued (RFC 5280 4.2.1.9).
         fault = "lacks basicConstraints" if constraints is None else "says CA:FALSE"
         raise CertificateError(
             f"the certificate of {subject_of(ca)} is not a CA's, for it {fault}, but issued "

@@ -68,17 +68,17 @@ def names_of(certificate: x509.Certificate) -> str:
 
 
 def kind_of(key: object) -> str:
-    """What kind of public key it is, such as ``Ed25519`` or ``ML-DSA-44``."""
+    """Return the kind of a public key, such as ``Ed25519`` or ``ML-DSA-44``."""
     return type(key).__name__.removesuffix("PublicKey").replace("MLDSA", "ML-DSA-")
 
 
 def date(moment: datetime.datetime) -> str:
-    """A moment to the second, in UTC."""
+    """Return a moment as text, to the second, in UTC."""
     return moment.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def socket_address(address: Any) -> str:
-    """What ``getpeername`` and ``getsockname`` give: ``host:port``, IPv6 in brackets."""
+    """Return the result of ``getpeername`` or ``getsockname`` as text, IPv6 in brackets."""
     match address:
         case (str(host), int(port)):
             return f"{host}:{port}"
@@ -89,5 +89,5 @@ def socket_address(address: Any) -> str:
 
 
 def printable(text: str) -> str:
-    """The text without what would steer a terminal, which may have come from the peer."""
+    """Escape control characters of a text from the peer, so that it cannot steer a terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -23,15 +23,15 @@ SPIFFE_ID = re.compile(r"spiffe://[a-z0-9._-]{1,255}(/[a-zA-Z0-9._-]+)*", re.ASC
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whom a certificate is for: its subject alternative names (RFC 5280 4.2.1.6).
+    """The names in a certificate: its subject alternative names (RFC 5280 4.2.1.6) and subject.
 
     Attributes:
         dns_names: such as ``"www.example"`` or ``"*.example"``.
         ip_addresses: the addresses.
         email_addresses: the mailboxes.
-        uris: the URIs, as they stand.
-        spiffe_id: the URI, where it is the only one and a valid SPIFFE ID; else None.
-        subject: the distinguished name (RFC 4514). What it means is up to the CA.
+        uris: the URIs, unchanged.
+        spiffe_id: the URI, if it is the only one and a valid SPIFFE ID; otherwise None.
+        subject: the distinguished name (RFC 4514). Its meaning is up to the CA.
     """
 
     dns_names: tuple[str, ...]
@@ -43,7 +43,11 @@ class Identity:
 
     @classmethod
     def of(cls, certificate: x509.Certificate) -> Self:
-        """Read the names of a certificate; those that are malformed are as good as none."""
+        """Read the names of a certificate.
+
+        A malformed ``subjectAltName`` counts as none. This method never raises for a certificate
+        that ``cryptography`` loads.
+        """
         try:
             extension = extension_of(certificate, x509.SubjectAlternativeName)
         except MALFORMED:

@@ -54,7 +54,7 @@ class Constrained:
 
     @property
     def is_violated(self) -> bool:
-        """Whether the constraints exclude the name; False where nobody here can tell."""
+        """Whether the constraints exclude the name; False for kinds that are not in MATCHES."""
         matches = MATCHES.get(self.kind)
         if matches is None:
             return False

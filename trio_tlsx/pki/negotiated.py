@@ -13,28 +13,29 @@ __all__ = ["Negotiated"]
 
 @dataclass(frozen=True, slots=True)
 class Negotiated:
-    """What the handshake settled.
+    """The result of a handshake.
 
-    Names are those of the IANA registries. Over an ``ssl.SSLContext`` what the stdlib does not
-    tell is None: always ``signature_scheme``, before Python 3.15 ``group``, and on a server
-    ``server_name``; and before Python 3.13 ``peer_certificates`` is the first of the chain only.
+    Names are those of the IANA registries. Over an ``ssl.SSLContext`` some attributes are None,
+    because the stdlib does not return them: ``signature_scheme``, ``group`` before Python 3.15,
+    and ``server_name`` on a server. Before Python 3.13 ``peer_certificates`` holds only the
+    peer's own certificate.
 
     Attributes:
         version: ``"TLSv1.3"``.
         cipher_suite: such as ``"TLS_AES_128_GCM_SHA256"``.
-        group: the key exchange, such as ``"X25519MLKEM768"``; None where there was none
+        group: the key exchange, such as ``"X25519MLKEM768"``; None if there was none
             (``psk_without_key_exchange``).
         alpn_protocol: the application protocol (RFC 7301), None if none was negotiated.
-        server_name: the name that the client asked for, None if it gave none.
+        server_name: the name that the client sent, None if it sent none.
         peer_certificates: the chain as the peer sent it, its own certificate first.
         signature_scheme: what the peer signed its CertificateVerify with, such as
             ``"ecdsa_secp256r1_sha256"``; None if it sent no certificate.
         resumed: whether the handshake resumed an earlier session.
-        early_data_accepted: whether the server took the client's early data (0-RTT).
-        psk_identity: the identity of the :class:`ExternalPSK` that both sides have; None if they
-            know each other by other means. There are no certificates with it.
-        ticket_application_data: on a server, what it had put into the ticket that this connection
-            resumes (``ServerConfig.ticket_application_data``); empty otherwise.
+        early_data_accepted: whether the server accepted the client's early data (0-RTT).
+        psk_identity: the identity of the :class:`ExternalPSK` that authenticated both sides, in
+            place of certificates; None without one.
+        ticket_application_data: on a server, the application data in the ticket that this
+            connection resumes (``ServerConfig.ticket_application_data``); empty otherwise.
     """
 
     version: str
@@ -51,5 +52,5 @@ class Negotiated:
 
     @property
     def peer_identity(self) -> Identity | None:
-        """Whom the peer's certificate is for; None if it sent none."""
+        """The names in the peer's certificate; None if it sent none."""
         return Identity.of(self.peer_certificates[0]) if self.peer_certificates else None

@@ -15,21 +15,21 @@ __all__ = ["Peer"]
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A peer that has shown that it holds the key of its certificate, and is not trusted yet.
+    """A peer that has proved that it holds the key of its certificate, and is not trusted yet.
 
     Attributes:
-        certificates: what it sent, its own certificate first. Not empty.
-        server_name: whom a client wanted to reach; None on a server.
-        ocsp_response: the OCSP response about its own certificate that it stapled to it, in DER
-            as it came, or None.
-        path: what the verification found: from its own certificate to a trusted one. Empty where
-            there was no verification, or none that ended well.
-        error: why the verification refuses it, or None if it does not.
-        at: the time by which all is judged, with its time zone.
-        resumed: whether it showed all this in an earlier connection, which this one resumes
+        certificates: the certificates that the peer sent, its own first. Not empty.
+        server_name: the name that a client wants to reach; None on a server.
+        ocsp_response: the stapled OCSP response about the peer's own certificate, in DER and
+            unchecked, or None.
+        path: the verified path, from the peer's own certificate to a trusted one. Empty if there
+            was no verification, or if it failed.
+        error: the error of the verification, or None if it succeeded or did not take place.
+        at: the time at which the certificates have to be valid, with its time zone.
+        resumed: whether the peer proved this in an earlier connection, which this one resumes
             (RFC 9846 2.2).
-        timestamps: the signed certificate timestamps (RFC 6962) that it sent with its own
-            certificate, each as it came. Nobody has looked at them.
+        timestamps: the signed certificate timestamps (RFC 6962) that the peer sent with its own
+            certificate, unchecked.
     """
 
     certificates: tuple[x509.Certificate, ...]
@@ -43,10 +43,10 @@ class Peer:
 
     @property
     def identity(self) -> Identity:
-        """Whom its certificate is for."""
+        """The names in the peer's own certificate."""
         return Identity.of(self.certificates[0])
 
     @property
     def issuer(self) -> x509.Certificate | None:
-        """The certificate of who issued the peer's own; None if that is not verified."""
+        """The certificate of the CA that issued the peer's own; None without a verified path."""
         return self.path[1] if len(self.path) > 1 else None

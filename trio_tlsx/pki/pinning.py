@@ -32,15 +32,15 @@ def pin_spki(*pins: str) -> Callable[[Peer], None]:
     verified (``insecure_skip_verification``), only the peer's own counts.
 
     Args:
-        pins: as :func:`spki_pin` gives them: ``"sha256//"`` and the base64 of the SHA-256 of the
-            public key. Give a second one, for the key that comes next.
+        pins: as :func:`spki_pin` returns them: ``"sha256//"`` and the base64 of the SHA-256 of the
+            public key. Pass a second one, for the key that comes next.
 
     Raises:
         ConfigError: one of them is no pin, or there is none.
     """
     wanted = frozenset(map(_decode, pins))
     if not wanted:
-        raise ConfigError("no pin at all: nobody would be trusted")
+        raise ConfigError("pin_spki() needs a pin: without one it rejects every peer")
 
     def verify(peer: Peer) -> None:
         # Without a path, anybody's CA certificate could stand beside the peer's own.

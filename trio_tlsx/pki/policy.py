@@ -1,9 +1,10 @@
-"""Which certificates are acceptable, apart from who issued them.
+"""The policy for single certificates: key sizes, key usages and purposes.
 
-``cryptography.x509.verification`` builds the chain, checks signatures, dates, path lengths, name
-constraints and the name, and refuses critical extensions that it does not know. Its own profile of
-extensions is the CA/B Forum's, which private PKIs do not follow; so that is opened up, and what it
-then no longer looks at is checked here. The alerts are those that OpenSSL and BoringSSL send.
+``cryptography.x509.verification`` builds the path. It checks signatures, dates, path lengths, name
+constraints and the name, and rejects critical extensions that it does not know. Its own profile of
+extensions is the CA/B Forum's, which private PKIs do not follow. So the policy here permits all
+extensions, and checks those that the library then no longer checks. The alerts are those of
+OpenSSL and BoringSSL.
 """
 
 from __future__ import annotations
@@ -29,28 +30,28 @@ __all__ = [
     "check_leaf_key",
 ]
 
-#: Between the leaf and the trusted certificate. The signatures that the library checks in search
-#: of a path are bounded by itself (128); this keeps each search short.
+#: Intermediate CAs on a path. The library itself limits the signatures that it checks in a search
+#: (128); this limit keeps each search short.
 MAX_INTERMEDIATES = 8
 
-#: Below that OpenSSL's security level 2 refuses too (112 bits).
+#: The limit of OpenSSL's security level 2 (112 bits).
 MIN_RSA_BITS = 2048
 
 
 @dataclass(frozen=True, slots=True)
 class Purpose:
-    """What a certificate has to be good for.
+    """The use of a leaf certificate.
 
     Attributes:
-        role: whose certificate it is, ``"server"`` or ``"client"``.
-        usage: the extended key usage that says so.
+        role: the role of the certificate's holder, ``"server"`` or ``"client"``.
+        usage: the extended key usage for it.
     """
 
     role: str
     usage: ObjectIdentifier
 
     def policy_builder(self) -> PolicyBuilder:
-        """The library's policy; store, time and name are still to be given."""
+        """Return the library's policy, without a store, a time and a name."""
         leaf = ExtensionPolicy.permit_all()
         if self.role == "server":
             # RFC 9525 2: the name is in subjectAltName, never in the subject's common name.
@@ -90,7 +91,7 @@ def _check_ca_key(_: Policy, ca: x509.Certificate, usage: x509.KeyUsage | None) 
 
 
 def check_leaf_key(leaf: x509.Certificate, usage: x509.KeyUsage | None) -> None:
-    """CertificateError unless a leaf's key may and can sign a handshake (RFC 9846 4.5.1.2)."""
+    """Raise CertificateError unless a leaf's key may sign a handshake (RFC 9846 4.5.1.2)."""
     _check_key_size(leaf)
     if usage and not usage.digital_signature:
         raise CertificateError(
@@ -102,7 +103,7 @@ def check_leaf_key(leaf: x509.Certificate, usage: x509.KeyUsage | None) -> None:
 
 
 def check_ca_key(ca: x509.Certificate, usage: x509.KeyUsage | None) -> None:
-    """CertificateError unless a CA's key may and can sign certificates (RFC 5280 4.2.1.3)."""
+    """Raise CertificateError unless a CA's key may sign certificates (RFC 5280 4.2.1.3)."""
     _check_key_size(ca)
     if usage and not usage.key_cert_sign:
         raise CertificateError(
@@ -128,9 +129,9 @@ def _check_key_size(certificate: x509.Certificate) -> None:
 def check_extended_key_usage(
     certificate: x509.Certificate, usages: x509.ExtendedKeyUsage | None, purpose: Purpose
 ) -> None:
-    """CertificateError unless a certificate may be used so (RFC 5280 4.2.1.12).
+    """Raise CertificateError unless a certificate may be used for this (RFC 5280 4.2.1.12).
 
-    A CA's restricts what it issues, which is what OpenSSL, Go and NSS make of it.
+    The usages of a CA restrict the certificates that it issues, as in OpenSSL, Go and NSS.
     """
     if usages is None:
         return

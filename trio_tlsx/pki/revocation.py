@@ -1,7 +1,7 @@
-"""Whether a certificate was revoked: by a stapled OCSP response (RFC 6960), or a CRL (RFC 5280 5).
+"""Revocation checks: stapled OCSP responses (RFC 6960) and CRLs (RFC 5280 5).
 
-Both are ``verify`` hooks. Neither fetches anything: a client that asks a responder about each
-server that it calls tells the responder of each call, and waits for it.
+Both are ``verify`` hooks. Neither fetches anything: a client that queries an OCSP responder for
+each connection waits for the responder, and reveals to it every server that it connects to.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from .peer import Peer
 
 __all__ = ["check_crl", "check_stapled_ocsp", "good_until"]
 
-#: How far the clocks of a responder and of this machine may be apart.
+#: Allowed difference between the clocks of a responder and of this machine.
 CLOCK_SKEW = datetime.timedelta(minutes=5)
-#: A response that does not say when the next one comes is good for so long.
+#: Lifetime of a response without nextUpdate.
 MAX_AGE_WITHOUT_NEXT_UPDATE = datetime.timedelta(days=1)
-#: Certificates in a response that may be its signer's.
+#: Certificates in a response that are tried as its signer's.
 MAX_RESPONDERS = 4
 #: Issuers whose signature of a CRL is not checked again each time.
 MAX_REMEMBERED_SIGNATURES = 256
@@ -44,13 +44,13 @@ _Alert = AlertDescription
 
 
 def check_stapled_ocsp(*, must: bool = False) -> Callable[[Peer], None]:
-    """A ``verify`` hook that refuses a peer whose stapled OCSP response does not say "good".
+    """Return a ``verify`` hook that rejects a peer unless its stapled OCSP response is "good".
 
     Args:
-        must: refuse peers that staple none. Those whose certificate promises one (RFC 7633, "must
-            staple") are refused without one in any case.
+        must: reject peers that staple none. A peer whose certificate promises a response (RFC
+            7633, "must staple") is rejected without one in any case.
 
-    Where a connection resumes another, nobody can staple anything, so there it has nothing to say.
+    A resumed connection has no stapled response, so the hook accepts it.
     """
 
     def verify(peer: Peer) -> None:
@@ -82,7 +82,7 @@ def _bad_response(leaf: x509.Certificate, fault: str) -> CertificateError:
 def _check_response(
     der: bytes, leaf: x509.Certificate, issuer: x509.Certificate | None, at: datetime.datetime
 ) -> None:
-    """CertificateError unless the response is good, and says that the certificate is."""
+    """Raise CertificateError unless the response is valid and the certificate is "good"."""
     if issuer is None:
         raise _bad_response(leaf, "its issuer is not verified, so no response can be")
     try:
@@ -131,14 +131,14 @@ def _check_dates(
 
 
 def good_until(single: ocsp.OCSPSingleResponse) -> datetime.datetime:
-    """Until when a response is good, leaving clocks that differ aside."""
+    """Return the end of a response's lifetime, without the allowed clock skew."""
     return single.next_update_utc or single.this_update_utc + MAX_AGE_WITHOUT_NEXT_UPDATE
 
 
 def _is_signed(
     response: ocsp.OCSPResponse, issuer: x509.Certificate, at: datetime.datetime
 ) -> bool:
-    """Whether it is signed by the issuer, or by whom that has appointed (RFC 6960 4.2.2.2)."""
+    """Whether the issuer, or a responder that it appointed, signed it (RFC 6960 4.2.2.2)."""
     appointed = (
         responder
         for responder in response.certificates[:MAX_RESPONDERS]
@@ -188,14 +188,14 @@ def _signed_by(response: ocsp.OCSPResponse, signer: x509.Certificate) -> bool:
 def check_crl(
     *crls: x509.CertificateRevocationList | bytes, must: bool = True
 ) -> Callable[[Peer], None]:
-    """A ``verify`` hook that refuses a peer if a certificate of its verified path was revoked.
+    """Return a ``verify`` hook that rejects a peer if its verified path has a revoked certificate.
 
-    A list that is out of date refuses, too: make a new hook when new lists come. Only complete
-    lists are understood, for all certificates of one issuer.
+    A list that is out of date rejects the peer, too: make a new hook when new lists arrive. Only
+    complete lists are supported, for all certificates of one issuer.
 
     Args:
         crls: the lists, or their content in PEM or DER.
-        must: refuse paths with a certificate whose issuer has no list here.
+        must: reject paths with a certificate whose issuer has no list here.
 
     Raises:
         ConfigError: a list cannot be parsed or is not a complete one, or there is none.

@@ -3,7 +3,7 @@
 ``x509.Certificate.extensions`` raises if a single extension is malformed, and ``subject`` raises
 if a single string is. The verifier reads only the fields that it needs, so it accepts
 certificates that raise afterwards. The declarations below are for the decoder of
-``cryptography.hazmat.asn1``; they return each field as it stands in the certificate.
+``cryptography.hazmat.asn1``; they return each field as it is in the certificate.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Validity:
 
 @asn1.sequence
 class TbsCertificate:
-    """RFC 5280 4.1; the parts that nobody here looks into stay undecoded."""
+    """RFC 5280 4.1; the parts that this library does not read stay undecoded."""
 
     version: Annotated[int | None, asn1.Explicit(0)]
     serial_number: asn1.TLV

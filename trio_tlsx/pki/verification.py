@@ -35,21 +35,21 @@ def verify_server(
     trust: TrustStore,
     at: datetime.datetime,
 ) -> tuple[x509.Certificate, ...]:
-    """Check that a server's chain leads to a trusted certificate and that it is for this name.
+    """Verify that a server's chain leads to a trusted certificate and that it is for this name.
 
     Args:
         chain: what the server sent: the leaf, then the others in any order.
         server_name: the DNS name or IP address that the client wanted to reach.
         trust: where the chain may end.
-        at: the time by which it is judged, with its time zone.
+        at: the time at which the certificates have to be valid, with its time zone.
 
     Returns:
         The path that was found: from the leaf to a trusted certificate.
 
     Raises:
-        CertificateError: it is refused; with the alert, the certificate that it is about, and a
-            sentence that says what is wrong.
-        ConfigError: ``server_name`` is not a name that a certificate could be for.
+        CertificateError: the chain is rejected. The error has the alert, the certificate that is
+            at fault, and a sentence that says what is wrong with it and what to do.
+        ConfigError: ``server_name`` is neither a DNS name nor an IP address.
         InternalError: ``at`` has no time zone.
     """
     if isinstance(server_name, str):
@@ -60,12 +60,12 @@ def verify_server(
 def verify_client(
     chain: Sequence[x509.Certificate], trust: TrustStore, at: datetime.datetime
 ) -> tuple[x509.Certificate, ...]:
-    """Check that a client's chain leads to a trusted certificate, whatever its name.
+    """Verify that a client's chain leads to a trusted certificate, whatever its name.
 
     Args:
         chain: what the client sent: the leaf, then the others in any order.
         trust: where the chain may end.
-        at: the time by which it is judged, with its time zone.
+        at: the time at which the certificates have to be valid, with its time zone.
 
     Returns:
         The path that was found: from the leaf to a trusted certificate.
@@ -85,7 +85,7 @@ def _verify(
     at: datetime.datetime,
 ) -> tuple[x509.Certificate, ...]:
     if at.tzinfo is None:
-        raise InternalError("the clock gave a time without a time zone; use datetime.now(UTC)")
+        raise InternalError("the clock returned a time without a time zone; use datetime.now(UTC)")
     if not chain:
         # RFC 9846 4.5.1.3: a server must not, a client may send none.
         server = purpose is SERVER

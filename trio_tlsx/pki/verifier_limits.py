@@ -187,7 +187,7 @@ def _check_names(child: x509.Certificate, issuer: x509.Certificate) -> None:
             f"has the name of its issuer as {quoted(names.text)}, in another encoding than its "
             f"issuer's own certificate, {quoted(other.text)}; both are equal by RFC 5280 7.1, but "
             "the built-in verifier compares them octet by octet",
-            "have it reissued with the name as it stands there",
+            "have it reissued with exactly that name",
             AlertDescription.unknown_ca,
         )
 
