@@ -2,6 +2,9 @@
 
 Each check looks at the certificate itself. It raises only what it has seen, never what is left
 when everything else has passed.
+
+The built-in verifier has decided by then, and these checks explain. Behind OpenSSL's path building
+they decide: it does not check all of this.
 """
 
 from __future__ import annotations
