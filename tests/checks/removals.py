@@ -8,6 +8,7 @@ from checks_of_hellos import REMOVALS_OF_HELLOS
 from checks_of_hooks import REMOVALS_OF_HOOKS
 from checks_of_records import REMOVALS_OF_RECORDS
 from checks_of_sessions import REMOVALS_OF_SESSIONS
+from stream_checks import REMOVALS_OF_STREAMS
 
 __all__ = ["REMOVALS"]
 
@@ -18,4 +19,5 @@ REMOVALS = [
     *REMOVALS_OF_HOOKS,
     *REMOVALS_OF_CONFIGURATION,
     *REMOVALS_OF_RECORDS,
+    *REMOVALS_OF_STREAMS,
 ]

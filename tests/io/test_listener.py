@@ -158,7 +158,7 @@ async def test_a_silent_client_is_timed_out(
         # user_canceled and close_notify, in the clear
         assert answer == b"\x15\x03\x03\0\x02\x01\x5a" + b"\x15\x03\x03\0\x02\x01\x00"
     [line] = [r.getMessage() for r in caplog.records if r.name == "trio_tlsx"]
-    assert "not over within 0.1 seconds" in line
+    assert "not complete within 0.1 seconds" in line
 
 
 async def test_clients_that_go_away(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:

@@ -53,6 +53,7 @@ class Connection:
     """
 
     error_types: tuple[type[Exception], ...] = (TLSError,)
+    pauses = False
 
     def __init__(
         self,
@@ -75,6 +76,7 @@ class Connection:
         self._post_handshake = PostHandshake(self._incoming, self._outgoing, self._reader)
         self._steps: Steps[Completed] | None = start(handshake)
         self._question: Question[Any] | None = None  # not answered yet
+        self._may_ask = True
         self._answer: object = None  # to the question before
         self._established: Established | None = None
         self._failure: TLSError | None = None
@@ -156,9 +158,15 @@ class Connection:
 
     def do_handshake(self) -> Want | Question[Any]:
         """Go on with the handshake; see :meth:`Engine.do_handshake`."""
+        want = self._go_on()
+        # The caller of `write` sends an answer to early data, while the handshake reads on.
+        flushed = not self._outgoing or self._early_data.may_be_answered
+        return want if flushed else Want.WRITE
+
+    def _go_on(self) -> Want | Question[Any]:
         self._raise_failure()
         try:
-            want = self._advance()
+            return self._advance()
         except CloseNotifyReceived:
             self.shutdown()
             raise self._fail(handshake_shutdown()) from None
@@ -178,9 +186,6 @@ class Connection:
             # Ctrl-C, say: a generator that it went through is over, but has not come to its end.
             self._fail(InternalError("the handshake was interrupted on our side"))
             raise
-        # An answer to early data is sent by who has written it, while the handshake reads on.
-        flushed = not self._outgoing or self._early_data.may_be_answered
-        return want if flushed else Want.WRITE
 
     def _advance(self) -> Want | Question[Any]:
         if self._question is not None and self._question.awaitable is None:
@@ -196,6 +201,8 @@ class Connection:
                 self._steps = None
                 break
             if isinstance(want, Want):
+                if want is Want.PAUSE and not self.pauses:
+                    continue
                 return want
             self._pose(want)
         return self._question or Want.NOTHING
@@ -203,6 +210,8 @@ class Connection:
     def _pose(self, question: Question[Any]) -> None:
         """Call the hook. What it gives is the answer, unless that is still to be awaited."""
         self._question = question
+        if not self._may_ask:
+            return
         try:
             answer = question.ask()
         except Exception as error:  # noqa: BLE001 - whatever a hook raises is its refusal
@@ -252,6 +261,23 @@ class Connection:
     def read_early_data(self, max_bytes: int | None = None) -> bytes:
         """Give early data that has come; see :meth:`Engine.read_early_data`."""
         return self._early_data.take(max_bytes)
+
+    def read_alert(self) -> bool:
+        """Look for the alert of a peer that broke it; see :meth:`Engine.read_alert`."""
+        self._raise_failure()
+        if self._question is not None:
+            self._question.drop()
+            self._question.awaitable = None
+            return False
+        self._outgoing.drop()
+        self._may_ask = False
+        try:
+            step: object = Want.NOTHING
+            while step in (Want.EARLY_DATA, Want.NOTHING, Want.PAUSE):
+                step = self._go_on() if self._established is None else self.read(0)
+        finally:
+            self._may_ask = True
+        return step is Want.READ
 
     def cancel_handshake(self) -> None:
         """Give up an unfinished handshake, and queue the alerts for the peer.
@@ -381,6 +407,9 @@ class Connection:
         except TLSError as error:
             self._fail(error)
             raise
+        except Exception as error:
+            failure = InternalError(f"the connection failed on our side: {type(error).__name__}")
+            raise self._fail(failure) from error
 
     def pending(self) -> int:
         """How many bytes of application data have been opened and wait for ``read``."""

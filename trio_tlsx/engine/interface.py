@@ -25,6 +25,9 @@ class Engine(Protocol):
     server_side: bool
     bytes_sealed: int  #: how much application data has become records since the connection began
 
+    #: The driver sets it to have ``Want.PAUSE`` returned where it may let other tasks run.
+    pauses: bool
+
     @property
     def session(self) -> Session | None:
         """The newest session that can be resumed later; None before a ticket has come."""
@@ -69,9 +72,10 @@ class Engine(Protocol):
 
         ``Want.WRITE`` while output is pending (never ``READ`` then), ``Want.READ`` where input is
         missing, ``Want.NOTHING`` once finished and flushed (calling again does nothing),
-        ``Want.EARLY_DATA`` where it was asked for, or a :class:`Question`. Where early data can be
-        answered, the handshake has no more output of its own, and that of ``write`` is left to
-        who has called it: the peer need not read it before it has said all.
+        ``Want.EARLY_DATA`` where it was asked for, ``Want.PAUSE`` if ``pauses`` is set, or a
+        :class:`Question`. Where early data can be answered, the handshake has no more output of
+        its own, and that of ``write`` is left to the caller of ``write``: the peer need not read
+        it before it has sent everything.
 
         Raises:
             TLSError: it failed; the alert, if any, is in the output already. Calling again raises
@@ -149,6 +153,7 @@ class Engine(Protocol):
         ``Want.WRITE`` for output to leave before the peer can go on (only in a renegotiation of
         TLS 1.2, which is OpenSSL's; else what is queued may wait for the next send). A
         :class:`Question` comes with a session ticket, where the session store is async.
+        ``Want.PAUSE`` comes if ``pauses`` is set: there is more to process already.
 
         Raises:
             Truncated: the transport ended without ``close_notify``; nothing can be sent either.
@@ -206,6 +211,20 @@ class Engine(Protocol):
         ...
 
     # The end
+
+    def read_alert(self) -> bool:
+        """Look for the alert of a peer that broke the connection, once nothing can be sent.
+
+        It drops the output, and processes input as ``do_handshake`` or ``read(0)`` would, but asks
+        no question. It stops at application data, and where a question is open.
+
+        Returns:
+            Whether all input was processed, so that more input may help.
+
+        Raises:
+            TLSError: the peer sent an alert, or its input is wrong.
+        """
+        ...
 
     def shutdown(self) -> None:
         """Queue ``close_notify``; nothing can be written afterwards. Twice does no harm."""

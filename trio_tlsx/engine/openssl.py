@@ -53,6 +53,7 @@ class OpenSSLConnection:
     error_types: tuple[type[Exception], ...] = (ssl.SSLError,)
     session = None  # the stdlib has its own, in ssl_object
     keeps_sessions = False
+    pauses = False
 
     def __init__(
         self,
@@ -241,6 +242,11 @@ class OpenSSLConnection:
         with suppress(ssl.SSLError):
             self._ssl.unwrap()
         self._collect_output()
+
+    def read_alert(self) -> bool:
+        self._output = memoryview(b"")
+        step = self.read(0) if self._complete else self.do_handshake()
+        return step is Want.READ
 
     def cancel_handshake(self) -> None:
         """Do nothing: OpenSSL has no way to say it."""

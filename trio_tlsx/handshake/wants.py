@@ -22,6 +22,9 @@ class Want(enum.Enum):
     #: Only for who called ``accept_early_data``: some is there for ``read_early_data``, at once
     #: or later; then call again.
     EARLY_DATA = "early data"
+    #: Only for a driver that has set ``pauses``: many small messages or records were processed;
+    #: let other tasks run, then call again.
+    PAUSE = "pause"
 
 
 class Question(ABC, Generic[T]):

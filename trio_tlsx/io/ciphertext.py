@@ -1,14 +1,16 @@
-"""Decide which task moves ciphertext: one at a time in each direction."""
+"""The pump: moves ciphertext between an engine and the stream below, for any number of tasks.
+
+In each direction one task at a time moves ciphertext. A task that finds the direction taken waits
+until the other task has finished, and then asks the engine again what it wants.
+"""
 
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import partial
 
 import trio
 
 from ..engine.interface import Engine
-from ..handshake.wants import Want
 from .conflict import ConflictDetector
 from .transport import transport_over
 
@@ -19,17 +21,17 @@ ALERT_SECONDS = 1
 
 
 class Pump:
-    """Moves ciphertext between an engine and the stream below, for any number of tasks.
+    """Moves ciphertext between an engine and the stream below.
 
     Args:
-        engine: whose ciphertext it is.
+        engine: the engine that makes and reads the ciphertext.
         stream: the stream below.
 
     Attributes:
-        send_failure: why nothing can be sent any more.
+        send_failure: why nothing can be sent any more; None while sending is possible.
         at_eof: the stream below is at its end.
-        answering: a task has this turn while it waits for the answer to a question of the
-            engine's, which would ask anew if it were read from meanwhile.
+        answering: taken by the task that waits for the answer to a question of the engine. The
+            engine must not be asked to go on meanwhile: it would ask the question again.
     """
 
     def __init__(self, engine: Engine, stream: trio.abc.Stream) -> None:
@@ -44,15 +46,18 @@ class Pump:
 
     @property
     def started(self) -> bool:
-        """Whether some output has gone out, or may have."""
+        """Whether some output has left, or may have."""
         return self._transport.started
 
     async def move_output(self) -> None:
-        """Send all that the engine has queued; wait only where that is needed.
+        """Send everything that the engine has queued, and wait only where that is necessary.
+
+        If cancelled over a socket, the rest stays queued and leaves with the next send. Over any
+        other stream nothing can be sent afterwards.
 
         Raises:
-            Exception: also what the engine makes of the alert by which the peer said why it broke
-                the connection.
+            Exception: what the stream below raises; or, if the peer broke the connection and sent
+                an alert before, what the engine raises for that alert.
         """
         if self.move_output_nowait():
             await trio.lowlevel.cancel_shielded_checkpoint()
@@ -76,21 +81,24 @@ class Pump:
                 raise
 
     def move_output_nowait(self) -> bool:
-        """Send what leaves without waiting, and say whether that was all.
+        """Send what leaves without waiting, and return whether that was everything.
 
         Errors are left to :meth:`move_output`.
         """
         return self._transport.send_nowait(self._engine)
 
     async def move_input(self) -> None:
-        """Feed the engine once, or wait for the task that does."""
+        """Feed the engine once, or wait for the task that does. If cancelled, nothing is lost."""
         if self.move_input_nowait():
             await trio.lowlevel.cancel_shielded_checkpoint()
         else:
             await self.wait_for_input()
 
     async def wait_for_input(self) -> None:
-        """Wait for input and feed the engine once, or wait for the task that does."""
+        """Wait for input and feed the engine once, or wait for the task that does.
+
+        If cancelled, nothing is lost.
+        """
         if self._receiving.taken:
             await self._receiving.over()
             return
@@ -98,7 +106,7 @@ class Pump:
             self._note_end(await self._transport.receive(self._engine))
 
     def move_input_nowait(self) -> bool:
-        """Feed the engine once, if that is possible without waiting."""
+        """Feed the engine once if that needs no waiting, and return whether it was fed."""
         if self._receiving.taken:
             return False
         count = self._transport.receive_nowait(self._engine)
@@ -113,42 +121,45 @@ class Pump:
             self._engine.receive_data(b"")
 
     def _read_pending_alert(self) -> None:
-        """Read what the peer said before the stream below broke, as far as that needs no waiting.
+        """Read the alert that the peer may have sent before the stream below broke.
 
-        Who refuses us closes, perhaps before we have sent all. What breaks our send says no more
-        than that, but the alert may be there to be read.
+        A peer that rejects us may close before we finish sending. The broken send shows only that
+        it closed; its alert may still be readable. This neither waits nor asks the program
+        anything. It ends at the first input that the engine leaves unread.
 
         Raises:
-            Exception: what the engine makes of the alert.
+            Exception: what the engine raises for the alert.
         """
-        engine = self._engine
-        if self.answering.taken:
-            return
-        step = partial(engine.read, 0) if engine.handshake_complete else engine.do_handshake
-        # That the stream below broke we know already.
+        # The stream below is broken; the caller raises that.
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            while isinstance(step(), Want):
-                if self._receiving.taken or not self._transport.receive_nowait(engine):
+            while self._engine.read_alert():
+                if self._receiving.taken or not self._transport.receive_nowait(self._engine):
                     return
 
     async def wait_output_might_not_block(self) -> None:
-        """Wait until the stream below might take something without waiting."""
+        """Wait until the stream below might accept something without waiting.
+
+        Cancelling it changes nothing.
+        """
         while self._sending.taken:
             await self._sending.over()
         with self._sending:
             await self._stream.wait_send_all_might_not_block()
 
     async def flush_alert(self) -> None:
-        """Send what says why we end it, unless a task is sending, which takes it along."""
+        """Send the alert that is queued, for a second at most.
+
+        If another task is sending, the alert leaves with that, and this does not wait.
+        """
         possible = self._engine.pending_output() and self.send_failure is None
         if possible and not self._sending.taken:
             with trio.move_on_after(ALERT_SECONDS), suppress(Exception):
                 await self.move_output()
 
     async def linger(self) -> None:
-        """Give the last words time to arrive. The stream below is only to be closed then."""
+        """Wait until the alert may have arrived. Only close the stream below after this."""
         await self._transport.linger()
 
     def discard_input(self) -> None:
-        """Throw away what has come, so that closing does not answer it with a reset."""
+        """Discard the input that has come, so that closing does not answer it with a reset."""
         self._transport.discard_input()

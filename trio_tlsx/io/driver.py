@@ -1,14 +1,28 @@
-"""Drive an engine over a stream: the handshake, its questions, reading and writing.
+"""The driver: runs an engine over the stream below.
 
-There is no ``await`` between asking the engine and doing what it wanted, so that no other task
-finds it half way. Who may ask for what, and when, is the stream's affair.
+Theory of operation
+===================
 
-The handshake is done by the first task that needs it, while the others queue for the same lock.
-A handshaking task that is cancelled leaves the lock to the next one, which resumes where the
-engine stands. Only if there is none is the handshake given up, and the peer told so.
+The driver asks the engine what it wants, does that, and asks again. There is no ``await`` between
+the engine's answer and the action, so that no other task sees a half-finished step. The stream
+decides which task may call which method, and when.
 
-An alert that the engine produced leaves before its exception does, unless another task is sending:
-then it leaves with that, and the exception does not wait.
+**The handshake.** The first task that needs the handshake does it. Other tasks wait for the same
+lock. If the first task is cancelled, the next one gets the lock and continues where the engine
+stands. If no task waits, the driver gives up the handshake and sends the alerts that say so. One
+timer bounds all methods that wait before the handshake is complete.
+
+**Questions.** The engine may ask the program something by a :class:`Question`. The task that
+called the engine awaits the answer, under its own cancel scope. Meanwhile the task holds
+``pump.answering``, and no other task asks the engine to go on, because the engine would ask the
+same question again.
+
+**Failures.** The driver sends the alert of an error before it raises the error. If another task is
+sending, the alert leaves with that task's data, and the error does not wait. The driver remembers
+the first failure, and every later call raises it again.
+
+**Fairness.** A peer that sends without a pause never makes a call wait. The driver lets other
+tasks run after each piece of input, and between many small messages, where the engine asks for it.
 """
 
 from __future__ import annotations
@@ -23,37 +37,42 @@ from ..handshake.wants import Question, Want
 from ..sessions.client import Session
 from .ciphertext import Pump
 from .conflict import ConflictDetector
+from .handshake_timer import HandshakeTimer
 
 __all__ = ["Driver"]
 
 
 class Driver:
-    """An engine on its way through a connection.
+    """Runs one engine through its connection.
 
     Args:
-        engine: what to drive.
+        engine: the engine to run.
         transport_stream: the stream below.
-        handshake_timeout: how long the handshake may take from its beginning, in seconds.
+        handshake_timeout: how long methods may wait before the handshake is complete, in seconds.
 
     Attributes:
-        pump: what moves the ciphertext. Once its ``send_failure`` is set, sending cannot go on,
-            but receiving can.
-        receiving: the turn of who takes data.
-        handshake_done: the handshake is over, and its last message has left.
+        pump: moves the ciphertext. Once its ``send_failure`` is set, sending is over, but
+            receiving goes on.
+        receiving: taken by the task that receives data.
+        handshake_done: the handshake is complete, and its last message has left.
+        closing: a task is closing the stream, so that nothing more can be sent.
         closed: this side has closed the stream.
-        failure: the protocol, the transport or an abandoned handshake failed it, both ways.
+        failure: what broke the connection in both directions: the protocol, the transport, or a
+            handshake that was given up.
         send_ended: ``close_notify`` was queued; nothing can be sent behind it.
-        alerted: the last thing that was sent says why it ended.
+        alerted: the last thing sent, or still queued, is the alert that explains the end.
     """
 
     def __init__(
         self, engine: Engine, transport_stream: trio.abc.Stream, handshake_timeout: float
     ) -> None:
+        engine.pauses = True
         self.pump = Pump(engine, transport_stream)
         self.receiving = ConflictDetector(
             "another task is currently receiving data on this TLSStream"
         )
         self.handshake_done = False
+        self.closing = False
         self.closed = False
         self.failure: Exception | None = None
         self.send_ended = False
@@ -61,23 +80,30 @@ class Driver:
         self._engine = engine
         self._handshake_lock = trio.Lock()
         self._handshake_timeout = handshake_timeout
-        self._handshake_deadline: float | None = None
+        self._timer = HandshakeTimer(handshake_timeout)
 
-    # What has ended
+    # The end
 
     def check_usable(self) -> None:
-        """Raise what every method raises once the connection is closed or broken."""
+        """Raise the error that every method raises once the connection is closed or broken."""
         if self.closed:
             raise trio.ClosedResourceError("this TLSStream was closed")
         if self.failure is not None:
             raise _broken(self.failure) from self.failure
 
     def check_sendable(self) -> None:
-        """Raise what sending raises where it is not possible, or not any more."""
-        if self.closed or self.failure or self.pump.send_failure or self.send_ended:
+        """Raise the error of a send that is not possible, or no longer possible."""
+        ended = self.closed or self.closing or self.send_ended
+        if ended or self.failure or self.pump.send_failure:
             self.check_usable()
+            self.check_not_closing()
             self.check_unbroken_sending()
             raise trio.ClosedResourceError("can't send data after sending EOF")
+
+    def check_not_closing(self) -> None:
+        """Raise ``trio.ClosedResourceError`` while another task closes the stream."""
+        if self.closing:
+            raise trio.ClosedResourceError("another task is closing this TLSStream")
 
     def check_unbroken_sending(self) -> None:
         """Raise why nothing can be sent any more, if that is so."""
@@ -85,17 +111,17 @@ class Driver:
             raise _broken(error) from error
 
     def note_failure(self, error: Exception) -> None:
-        """Have every method say from now on that the connection failed, both ways."""
+        """Make every later call raise this error: the connection failed in both directions."""
         self.failure = self.failure or error
         self.receiving.wake()
 
     def note_closed(self) -> None:
-        """Have every method say from now on that this side has closed the stream."""
+        """Make every later call raise that this side has closed the stream."""
         self.closed = True
         self.receiving.wake()
 
     async def _fail(self, error: Exception) -> trio.BrokenResourceError:
-        """Note why the connection failed, let the alert leave, and give what to raise."""
+        """Record the failure, send the alert, and return the exception to raise."""
         self.note_failure(error)
         self.alerted = self.alerted or bool(self._engine.pending_output())
         await self.pump.flush_alert()
@@ -103,22 +129,23 @@ class Driver:
 
     # The handshake
 
-    @trio.lowlevel.disable_ki_protection  # there are hooks in it, and it gives up by itself
+    @trio.lowlevel.disable_ki_protection  # hooks run in it, and Ctrl-C gives the handshake up
     async def do_handshake(self, *, until_early_data: bool = False) -> None:
         """Do the handshake, or wait for the task that does.
 
+        If cancelled, the next task that waits continues it; without one it is given up, unless
+        nothing was sent yet.
+
         Args:
-            until_early_data: stop as soon as there is some to be read; call it again to go on.
+            until_early_data: stop as soon as there is early data to read; the next call goes on.
         """
         async with self._handshake_lock:
             if self.handshake_done:
                 return
             self.check_usable()
             self.check_unbroken_sending()
-            if self._handshake_deadline is None:
-                self._handshake_deadline = trio.current_time() + self._handshake_timeout
             try:
-                with trio.CancelScope(deadline=self._handshake_deadline) as scope:
+                with self._timer.running() as scope:
                     await self._drive_handshake(until_early_data)
             except BaseException as error:
                 # If it is no Exception: a cancellation, which may come in a group, or Ctrl-C.
@@ -128,11 +155,9 @@ class Driver:
                     )
                 raise
             if scope.cancelled_caught:
-                error = trio.TooSlowError(
-                    f"the handshake was not over within {self._handshake_timeout} seconds"
-                )
-                self._give_handshake_up(error)
-                raise await self._fail(error) from error
+                error = self._timed_out()
+                await self.pump.flush_alert()
+                raise error
 
     async def _drive_handshake(self, until_early_data: bool) -> None:
         engine, pump = self._engine, self.pump
@@ -143,13 +168,16 @@ class Driver:
                     await pump.move_input()
                 elif want is Want.WRITE:
                     await pump.move_output()
+                elif want is Want.PAUSE:
+                    await trio.lowlevel.cancel_shielded_checkpoint()
                 elif want is not Want.EARLY_DATA:
                     await self._answer(want)
                 elif until_early_data:
                     return
-                # Moving may never have waited, and a peer that floods keeps it so.
+                # If the input never ends, nothing above waits: check for a cancellation.
                 await trio.lowlevel.checkpoint_if_cancelled()
             self.handshake_done = True
+            self._timer.stop()
         except engine.error_types as error:
             raise await self._fail(error) from error
         except Exception as error:
@@ -163,16 +191,20 @@ class Driver:
             raise RuntimeError(f"{question!r} has nothing to wait for")
         self._engine.release_buffers()  # a hook may take long
         timeout = math.inf if question.timeout is None else question.timeout
-        try:
-            with trio.fail_after(timeout):
-                answer = await awaitable
-        except Exception as error:  # noqa: BLE001 - whatever a hook raises is its refusal
-            self._engine.refuse(error)
-        else:
-            self._engine.answer(answer)
+        with self.pump.answering:
+            try:
+                with trio.fail_after(timeout):
+                    answer = await awaitable
+            except Exception as error:  # noqa: BLE001 - whatever a hook raises is its refusal
+                self._engine.refuse(error)
+            else:
+                self._engine.answer(answer)
 
     async def receive_early_data(self, max_bytes: int | None) -> bytes:
-        """Give early data; ``b""`` once the handshake is over and there is no more."""
+        """Return early data; ``b""`` once the handshake is complete and all was returned.
+
+        If cancelled, no data is lost.
+        """
         engine = self._engine
         engine.accept_early_data()
         waited = False
@@ -185,7 +217,7 @@ class Driver:
         return data
 
     def _handshake_can_resume(self) -> bool:
-        """Whether someone can still finish it after the task that did it was cancelled."""
+        """Whether another task can still finish it after the task that did it was cancelled."""
         if self.pump.send_failure is not None:
             return False
         return (
@@ -195,15 +227,29 @@ class Driver:
         )
 
     def _give_handshake_up(self, error: Exception) -> None:
-        self.failure = error
+        self.failure = self.failure or error
         self._engine.cancel_handshake()
-        self.alerted = bool(self._engine.pending_output())
+        self.alerted = self.alerted or bool(self._engine.pending_output())
         self.pump.move_output_nowait()
 
-    # After it
+    def _timed_out(self) -> trio.BrokenResourceError:
+        """Give the handshake up because its time is over, and return the exception to raise."""
+        error = trio.TooSlowError(
+            f"the handshake was not complete within {self._handshake_timeout} seconds"
+        )
+        self._give_handshake_up(error)
+        self.note_failure(error)
+        broken = _broken(error)
+        broken.__cause__ = error
+        return broken
+
+    # Application data
 
     async def receive(self, max_bytes: int | None = None) -> bytes:
-        """Give what the peer has sent; ``b""`` once that was ``close_notify``."""
+        """Return what the peer has sent; ``b""`` after its ``close_notify``.
+
+        If cancelled, no data is lost.
+        """
         engine, pump = self._engine, self.pump
         await trio.lowlevel.checkpoint_if_cancelled()
         moved = waited = False
@@ -215,18 +261,20 @@ class Driver:
                 if isinstance(data, bytes):
                     break
                 if isinstance(data, Question):
-                    with pump.answering:
-                        await self._answer(data)
+                    await self._answer(data)
                     continue
                 if data is Want.WRITE:
                     await pump.move_output()
+                elif data is Want.PAUSE:
+                    await trio.lowlevel.cancel_shielded_checkpoint()
                 elif not pump.move_input_nowait():
+                    pump.move_output_nowait()  # the answer to a KeyUpdate, if there is one
                     await pump.wait_for_input()
                 elif not moved:
                     moved = True
                     continue
                 else:
-                    # A peer that floods with what is no data is not to keep others from running.
+                    # The peer sends much that is no data: let other tasks run.
                     await trio.lowlevel.cancel_shielded_checkpoint()
                 await trio.lowlevel.checkpoint_if_cancelled()
                 waited = True
@@ -242,23 +290,26 @@ class Driver:
         return data
 
     async def wait_session(self) -> Session:
-        """Wait until a ticket has made a session, beside a task that receives or without one."""
+        """Wait until a ticket has made a session, whether or not another task receives.
+
+        If cancelled, nothing is lost.
+        """
         engine = self._engine
         await trio.lowlevel.checkpoint_if_cancelled()
         while (session := engine.session) is None:
             self.check_usable()
-            if await self._look_on():
+            if await self._process_messages():
                 continue
             if not engine.pending():
                 raise trio.EndOfChannel("the server has ended without a session ticket")
-            await self.receiving.over()  # data is before it, and somebody has to take that
+            await self.receiving.over()  # data is before the ticket: another task has to take it
         engine.release_buffers()
         self.pump.move_output_nowait()
         await trio.lowlevel.cancel_shielded_checkpoint()
         return session
 
-    async def _look_on(self) -> bool:
-        """Take in what comes before data; False where data, or the end of it, is next."""
+    async def _process_messages(self) -> bool:
+        """Process what comes before data; return False where data, or its end, is next."""
         engine, pump = self._engine, self.pump
         try:
             if pump.answering.taken:
@@ -266,11 +317,13 @@ class Driver:
                 return True
             step = engine.read(0)
             if isinstance(step, Question):
-                with pump.answering:
-                    await self._answer(step)
+                await self._answer(step)
+            elif step is Want.PAUSE:
+                await trio.lowlevel.cancel_shielded_checkpoint()
             elif engine.session is None:
                 if isinstance(step, bytes):
                     return False
+                pump.move_output_nowait()  # the answer to a KeyUpdate, if there is one
                 await pump.move_input()
             await trio.lowlevel.checkpoint_if_cancelled()
         except engine.error_types as error:
@@ -281,7 +334,11 @@ class Driver:
         return True
 
     async def send(self, data: memoryview) -> None:
-        """Send ``data``, behind all that is queued already; return when it has left."""
+        """Send ``data`` behind everything that is queued already; return when it has left.
+
+        If cancelled over a socket, what was sealed stays queued. Over any other stream nothing
+        can be sent afterwards.
+        """
         engine, pump = self._engine, self.pump
         try:
             if not data or engine.pending_output():
@@ -300,15 +357,35 @@ class Driver:
         except engine.error_types as error:
             raise await self._fail(error) from error
 
+    async def send_in_handshake(self, data: memoryview) -> None:
+        """Do the same before the handshake is complete, within the handshake's time."""
+        with self._timer.running() as scope:
+            await self.send(data)
+        if scope.cancelled_caught:
+            raise self._timed_out()
+
+    async def wait_output_might_not_block(self) -> None:
+        """Wait until a send might not have to wait. Cancelling it changes nothing."""
+        if self.handshake_done:
+            await self.pump.wait_output_might_not_block()
+            return
+        with self._timer.running() as scope:
+            await self.pump.wait_output_might_not_block()
+        if scope.cancelled_caught:
+            raise self._timed_out()
+
     async def send_close_notify(self) -> None:
-        """Say that nothing more will be sent."""
+        """Send ``close_notify``: nothing can be sent behind it.
+
+        If cancelled over a socket, it stays queued and can be sent by another call.
+        """
         self.check_unbroken_sending()
         self._engine.shutdown()
         self.send_ended = True
         await self.flush()
 
     async def flush(self) -> None:
-        """Send what is queued."""
+        """Send what is queued. If cancelled, as :meth:`send`."""
         try:
             await self.pump.move_output()
         except self._engine.error_types as error:

@@ -1,4 +1,8 @@
-"""Servers and clients over TCP."""
+"""Servers and clients over TCP.
+
+A server must survive every client. :func:`handshake_first` does the handshake in the connection's
+own task, and logs what one connection does wrong instead of raising it in the server's nursery.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,8 @@ import logging
 import math
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Generic, NoReturn, TypeVar
+from contextlib import suppress
+from typing import Generic, NoReturn, TypeVar, cast
 
 import trio
 
@@ -31,7 +36,7 @@ T_Stream = TypeVar("T_Stream", bound=trio.abc.Stream)
 #: How long a client may take over its handshake with ``serve_tls_over_tcp``, in seconds.
 HANDSHAKE_TIMEOUT = 10
 
-#: How much is logged of why a handshake failed: what a peer sent may be told there at length.
+#: Characters that are logged of why a connection failed: the reason may quote what the peer sent.
 MAX_REASON_LENGTH = 500
 
 #: What trio waits between two addresses of a host, in seconds (RFC 8305 5).
@@ -43,20 +48,19 @@ _log = logging.getLogger("trio_tlsx")
 class TLSListener(trio.abc.Listener[TLSStream[T_Stream]], Generic[T_Stream]):
     """Accepts connections of another listener as :class:`TLSStream`.
 
-    The handshake is not done by :meth:`accept`, so that a slow client delays nobody, but by
-    whoever uses the stream first. There its failure is an exception like any other; wrap a handler
-    in :func:`handshake_first` to have it logged instead.
+    :meth:`accept` does not do the handshake, so that a slow client does not delay others. The
+    first method called on the stream does it, and raises if it fails. Wrap a handler in
+    :func:`handshake_first` to have failures logged instead.
 
     Args:
-        transport_listener: the listener below. It belongs to this one from now on.
+        transport_listener: the listener below; it belongs to this one from now on.
         config: what every connection negotiates.
         https_compatible: as for :class:`TLSStream`.
-        handshake_timeout: how long each handshake may take from its beginning, in seconds; by
-            default as long as it likes.
+        handshake_timeout: as for :class:`TLSStream`, in seconds; None for no limit.
 
     Raises:
         ConfigError: this configuration is not for servers.
-        TypeError: it is no configuration.
+        TypeError: this is no configuration.
 
     Attributes:
         transport_listener: the listener below.
@@ -70,7 +74,7 @@ class TLSListener(trio.abc.Listener[TLSStream[T_Stream]], Generic[T_Stream]):
         https_compatible: bool = False,
         handshake_timeout: float | None = None,
     ) -> None:
-        engine_for(config, None, True)  # what is wrong is to be said here, not to the first client
+        engine_for(config, None, True)  # raise here, not for the first client
         self.transport_listener = transport_listener
         self._config = config
         self._https_compatible = https_compatible
@@ -94,10 +98,10 @@ class TLSListener(trio.abc.Listener[TLSStream[T_Stream]], Generic[T_Stream]):
         return port_of(self.transport_listener)
 
     async def accept(self) -> TLSStream[T_Stream]:
-        """Accept the next connection. If cancelled, none is lost.
+        """Accept the next connection. If cancelled, no connection is lost.
 
         Raises:
-            OSError: what the listener below raises, such as for want of file descriptors.
+            OSError: what the listener below raises, as when there are no file descriptors left.
         """
         transport_stream = await self.transport_listener.accept()
         try:
@@ -113,7 +117,10 @@ class TLSListener(trio.abc.Listener[TLSStream[T_Stream]], Generic[T_Stream]):
             raise
 
     async def aclose(self) -> None:
-        """Close the listener below; connections that it accepted go on."""
+        """Close the listener below; the connections that it accepted stay open.
+
+        If cancelled, it is closed all the same.
+        """
         await self.transport_listener.aclose()
 
 
@@ -121,18 +128,31 @@ def handshake_first(
     handler: Callable[[TLSStream[T_Stream]], Awaitable[object]],
     *,
     replayable_early_data: bool = False,
+    raise_connection_errors: bool = False,
 ) -> Callable[[TLSStream[T_Stream]], Awaitable[None]]:
-    """Give a handler only connections whose handshake has succeeded.
+    """Call a handler after the handshake, and keep the faults of one connection to itself.
 
-    A failed one is closed and logged in one line by the logger ``trio_tlsx``. Use it around the
-    handler of :func:`trio.serve_listeners` and of what is built on it: anyone on the network can
-    make a handshake fail, which must not reach the nursery of the server.
+    Anybody on the network can make a handshake fail or reset a connection, and neither must end
+    the server. Use this around the handler of :func:`trio.serve_listeners` and of what is built on
+    it. Each of these is logged in one line by the logger ``trio_tlsx``, and the connection is
+    closed:
+
+    - **in the handshake: every** :exc:`Exception`, with its traceback unless it is a
+      :exc:`trio.BrokenResourceError`;
+    - **in the handler: a** :exc:`trio.BrokenResourceError` **that this very stream raised**, alone
+      or as every leaf of an exception group.
+
+    Everything else that the handler raises reaches the server's nursery, as in trio: errors of
+    your program, :exc:`trio.ClosedResourceError` and :exc:`trio.BusyResourceError`, the errors of
+    other streams and channels, and groups that contain any of these. A cancellation always
+    continues.
 
     Args:
-        handler: what is to be called with each connection, in its own task.
+        handler: called with each connection, in the connection's own task.
         replayable_early_data: accept early data, and call the handler as soon as there is some,
-            before the handshake is over. It must call
-            :meth:`TLSStream.receive_replayable_early_data` then, until that returns ``b""``.
+            before the handshake is complete. The handler must then call
+            :meth:`TLSStream.receive_replayable_early_data` until that returns ``b""``.
+        raise_connection_errors: raise also what is logged otherwise.
 
     Returns:
         A handler that does the handshake first.
@@ -142,17 +162,63 @@ def handshake_first(
         peer = peer_of(stream.transport_stream)
         try:
             await stream.do_handshake(until_replayable_early_data=replayable_early_data)
-        except trio.BrokenResourceError as error:
-            _log.warning("TLS handshake with %s failed: %s", peer, _explained(error))
-            await stream.aclose()
+        except Exception as error:
+            if not raise_connection_errors:
+                _log_failed_handshake(peer, error)
+            with suppress(Exception):  # the first error explains the end
+                await stream.aclose()  # lets the alert arrive
+            if raise_connection_errors:
+                raise
         else:
-            await handler(stream)
+            if raise_connection_errors:
+                await handler(stream)
+            else:
+                await _run_handler(handler, stream, peer)
 
     return handle
 
 
+def _log_failed_handshake(peer: str, error: Exception) -> None:
+    if isinstance(error, trio.BrokenResourceError):
+        _log.warning("TLS handshake with %s failed: %s", peer, _explained(error))
+    else:
+        _log.warning("TLS handshake with %s failed: %s", peer, _one_line(error), exc_info=error)
+
+
+async def _run_handler(
+    handler: Callable[[TLSStream[T_Stream]], Awaitable[object]],
+    stream: TLSStream[T_Stream],
+    peer: str,
+) -> None:
+    try:
+        await handler(stream)
+    except trio.BrokenResourceError as error:
+        if not stream.has_raised(error):
+            raise
+        _log.warning("TLS connection with %s broke: %s", peer, _explained(error))
+    except BaseExceptionGroup as group:
+        own, rest = group.split(stream.has_raised)
+        if own is None or not _is_cancellation(rest):
+            raise
+        _log.warning("TLS connection with %s broke: %s", peer, _explained(_first_leaf(own)))
+        if rest is not None:
+            raise rest from None
+
+
+def _is_cancellation(group: BaseExceptionGroup[BaseException] | None) -> bool:
+    """Return whether a group is nothing but cancellations; None has no leaf at all."""
+    return group is None or group.split(trio.Cancelled)[1] is None
+
+
+def _first_leaf(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        error = group.exceptions[0]
+    return error
+
+
 def peer_of(stream: trio.abc.Stream) -> str:
-    """Where a connection comes from; to be asked while it is there."""
+    """Return where a connection comes from; call it while the connection is there."""
     if not isinstance(stream, trio.SocketStream):
         return f"a {type(stream).__name__}"
     try:
@@ -161,17 +227,21 @@ def peer_of(stream: trio.abc.Stream) -> str:
         return "a peer that has gone"
 
 
-def _explained(error: trio.BrokenResourceError) -> str:
-    """Which side refused with which alert, and why, in one line."""
-    why = " ".join(str(error).split()).encode("ascii", "backslashreplace").decode()
-    if len(why) > MAX_REASON_LENGTH:
-        why = why[:MAX_REASON_LENGTH] + "..."
+def _explained(error: BaseException) -> str:
+    """Return in one line which side sent which alert, and why."""
+    why = _one_line(error)
     cause = error.__cause__
     if not isinstance(cause, TLSError) or cause.alert is None:
         return why
     if cause.refused_by == "us":
         return f"we sent the alert {cause.alert.name}: {why}"
     return f"the peer sent the alert {cause.alert.name}: {why}"
+
+
+def _one_line(error: BaseException) -> str:
+    text = str(error) or type(error).__name__
+    line = " ".join(text.split()).encode("ascii", "backslashreplace").decode()
+    return line if len(line) <= MAX_REASON_LENGTH else line[:MAX_REASON_LENGTH] + "..."
 
 
 async def open_tls_over_tcp_stream(
@@ -185,27 +255,28 @@ async def open_tls_over_tcp_stream(
     early_data: bytes | bytearray | memoryview = b"",
     resend_early_data: bool = False,
 ) -> TLSStream[trio.SocketStream]:
-    """Connect to a server over TCP. The handshake is left to the stream's first use.
+    """Connect to a server over TCP. The first method called on the stream does the handshake.
+
+    If cancelled, no connection is left open.
 
     Args:
-        host: a DNS name or an IP address, which the server's certificate is to name.
+        host: a DNS name or an IP address; the server's certificate must be for it.
         port: its TCP port.
         config: what to negotiate; by default ``ClientConfig()``.
         ssl_context: trio's name for ``config``.
         https_compatible: as for :class:`TLSStream`.
         happy_eyeballs_delay: as for :func:`trio.open_tcp_stream`, in seconds.
-        early_data: as for :class:`TLSStream`: what anyone who records it can send again.
+        early_data: as for :class:`TLSStream`; anybody who records it can send it again.
         resend_early_data: as for :class:`TLSStream`.
 
     Raises:
-        OSError: no connection.
-        ConfigError: ``host`` is no name that a certificate could have, or there can be no such
-            early data.
+        OSError: the connection could not be made.
+        ConfigError: no certificate can be for ``host``, or the early data is not allowed.
     """
     if config is not None and ssl_context is not None:
-        raise TypeError("config and ssl_context are two names for one argument: give one of them")
+        raise TypeError("config and ssl_context are two names for one argument: pass one of them")
     config = config or ssl_context or ClientConfig()
-    # What is wrong is to be said before anybody is called.
+    # Check the arguments before connecting.
     engine_for(config, host, False, port, early_data)
     tcp_stream = await trio.open_tcp_stream(host, port, happy_eyeballs_delay=happy_eyeballs_delay)
     try:
@@ -232,7 +303,7 @@ async def open_tls_over_tcp_listeners(
     backlog: int | None = None,
     handshake_timeout: float | None = None,
 ) -> list[TLSListener[trio.SocketStream]]:
-    """Listen for TLS over TCP.
+    """Listen for TLS over TCP. If cancelled, no port is left open.
 
     Args:
         port: the TCP port; 0 for any that is free.
@@ -243,7 +314,7 @@ async def open_tls_over_tcp_listeners(
         handshake_timeout: as for :class:`TLSListener`, in seconds.
 
     Raises:
-        OSError: the port cannot be had.
+        OSError: the port is not available.
         ConfigError: this configuration is not for servers.
     """
     engine_for(config, None, True)
@@ -269,31 +340,37 @@ async def serve_tls_over_tcp(
     handshake_timeout: float | None = HANDSHAKE_TIMEOUT,
     https_compatible: bool = False,
     replayable_early_data: bool = False,
+    raise_connection_errors: bool = False,
     task_status: trio.TaskStatus[list[TLSListener[trio.SocketStream]]] = trio.TASK_STATUS_IGNORED,
 ) -> NoReturn:
     """Serve TLS over TCP: run ``handler(stream)`` in a task for each connection.
 
-    Each handshake is done in its connection's own task, before ``handler`` is called. A failed one
-    is closed and logged in one line by the logger ``trio_tlsx``. Running out of file descriptors
-    is logged by ``trio.serve_listeners``, which goes on when there are some again. What
-    ``handler`` raises is not caught.
+    Each handshake is done in its connection's own task, before ``handler`` is called. No client
+    can end the server: a handshake that fails, and a connection that breaks in the handler, is
+    logged in one line and closed (the exact rule is that of :func:`handshake_first`).
+    :func:`trio.serve_ssl_over_tcp` raises both. All other errors of ``handler`` end the server,
+    as in trio. When there are no file descriptors left, ``trio.serve_listeners`` logs that and
+    goes on later.
+
+    If cancelled, it closes the listeners and cancels the handlers, except those in a
+    ``handler_nursery``.
 
     Args:
-        handler: is given each connection; when it returns, the connection is closed, without
+        handler: called with each connection; when it returns, the connection is closed, without
             ``close_notify`` unless the handler has called ``aclose``.
         port: the TCP port; 0 for any that is free.
         config: what every connection negotiates.
         host: the address to listen on; by default all.
         backlog: as for :func:`trio.open_tcp_listeners`.
         handler_nursery: where handlers run; by default in a nursery of this function.
-        handshake_timeout: how long each handshake may take from its beginning, in seconds; None
-            for as long as it likes.
+        handshake_timeout: as for :class:`TLSStream`, in seconds; None for no limit.
         https_compatible: as for :class:`TLSStream`.
         replayable_early_data: as for :func:`handshake_first`.
-        task_status: ``nursery.start`` gives the listeners.
+        raise_connection_errors: as for :func:`handshake_first`.
+        task_status: ``nursery.start`` returns the listeners.
 
     Raises:
-        OSError: the port cannot be had.
+        OSError: the port is not available.
     """
     listeners = await open_tls_over_tcp_listeners(
         port,
@@ -303,8 +380,13 @@ async def serve_tls_over_tcp(
         backlog=backlog,
         handshake_timeout=handshake_timeout,
     )
+    handle = handshake_first(
+        handler,
+        replayable_early_data=replayable_early_data,
+        raise_connection_errors=raise_connection_errors,
+    )
     await trio.serve_listeners(
-        handshake_first(handler, replayable_early_data=replayable_early_data),
+        handle,
         listeners,
         handler_nursery=handler_nursery,
         task_status=task_status,

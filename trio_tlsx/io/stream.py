@@ -3,24 +3,31 @@
 Theory of operation
 ===================
 
-An engine (:mod:`trio_tlsx.engine.interface`) turns application data into ciphertext and back and
-never waits. A driver (:mod:`trio_tlsx.io.driver`) asks it what to do next and waits for that, and
-a pump (:mod:`trio_tlsx.io.ciphertext`) moves ciphertext between the engine and the stream below.
-What is here is what a program may call: which task, when, and what holds when it is cancelled.
+There are four layers. An engine (:mod:`trio_tlsx.engine.interface`) turns application data into
+ciphertext and back, and never waits. A pump (:mod:`trio_tlsx.io.ciphertext`) moves ciphertext
+between the engine and the stream below. A driver (:mod:`trio_tlsx.io.driver`) asks the engine what
+it wants, and waits for that. The stream, in this module, is what a program calls. It decides which
+task may do what, and what holds after a cancellation.
 
-Who may do what is a matter of turns. One task at a time sends and one receives; a second one is
-refused. Behind those, one task at a time moves ciphertext out, and one moves it in; who finds that
-taken waits for the other task to finish and then asks the engine again. Mostly nobody does:
-receiving never waits for sending, since two peers that both flushed before they read would
-deadlock. What the engine queues while it reads leaves at once if the transport takes it without
-waiting, and otherwise with the next send.
+**Which task may do what.** One task at a time sends, and one receives; a second task gets
+``trio.BusyResourceError``. Below that, one task at a time moves ciphertext in each direction.
+Another task that needs the same direction waits, and then asks the engine again: a receiver may
+have to finish a handshake, and a sender may find an alert.
 
-``close_notify`` says that everything that was given to ``send_all`` has been sent. So it is never
-sent once a ``send_all`` was cut, nor by an ``aclose`` that is cancelled.
+**Receiving never waits for sending.** Two peers that both flush before they read would deadlock.
+What the engine queues while it reads leaves at once if the transport takes it without waiting, and
+otherwise with the next send.
 
-Ctrl-C comes where a cancellation may come, and nowhere else: between ``write`` and the note of how
-much it took it would cost the connection its place in the stream. Only what a hook does can be
-interrupted anywhere.
+**``close_notify`` is a promise.** It says that all data that was given to ``send_all`` was sent.
+So the stream never sends it after a ``send_all`` that was cut, nor from an ``aclose`` that is
+cancelled.
+
+**Ctrl-C** arrives where a cancellation may arrive, and nowhere else. If it arrived between
+``write`` and the record of how much was written, the connection would lose its place in the data.
+Only a hook can be interrupted anywhere.
+
+**Errors.** The stream remembers, by identity, each ``trio.BrokenResourceError`` that it has
+raised. So a server can tell the end of one connection from every other error of its handler.
 """
 
 from __future__ import annotations
@@ -36,62 +43,66 @@ import trio
 from ..config.client import ClientConfig
 from ..config.server import ServerConfig
 from ..engine.select import engine_for
-from ..pki.negotiated import Negotiated
 from ..sessions.client import Session
 from .conflict import ConflictDetector
+from .connection_info import ConnectionInfo
 from .driver import Driver
-from .endpoints import SocketAddress, local_address_of, remote_address_of
-from .ssl_compat import SSLNames
+from .raised import RaisedErrors
 
 __all__ = ["TLSStream"]
 
 T_Stream = TypeVar("T_Stream", bound=trio.abc.Stream)
 
 
-class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
+class TLSStream(ConnectionInfo, trio.abc.HalfCloseableStream, Generic[T_Stream]):
     """TLS over another stream.
 
-    The handshake is done by whatever is called first: :meth:`do_handshake` or a method that needs
-    it. After it, one task may send while another receives.
+    The first method that needs the handshake does it. After the handshake one task may send while
+    another receives.
 
     Args:
-        transport_stream: the stream below. It belongs to this one from now on.
+        transport_stream: the stream below; it belongs to this one from now on.
         config: what to negotiate, and in which role: a :class:`ClientConfig`, a
             :class:`ServerConfig`, or a stdlib :class:`ssl.SSLContext`, with which OpenSSL speaks
             TLS.
-        server_hostname: whom a client calls: a DNS name or an IP address, against which the
-            server's certificate is verified.
-        server_port: the port on which a client calls it, if it is worth telling apart: sessions
-            are kept, and resumed, by name and port.
-        server_side: the role, for an :class:`ssl.SSLContext`. The other two say it themselves.
-        https_compatible: neither send ``close_notify`` on :meth:`aclose` nor miss it at the end.
-            This is for protocols that say themselves where their messages end, as HTTP does: for
-            any other, whoever is in the middle can cut the connection and it looks like its end.
-        handshake_timeout: how long the handshake may take from its beginning, in seconds.
-        early_data: what a client sends along with the first message of its handshake (0-RTT, RFC
-            9846 2.3), if it has a session to resume whose server may take so much of it so. Give
-            nothing that must not happen twice: **anyone who records it can send it to the server
-            again**, and only the server can notice. Up to 131,072 bytes, of the first of the
-            ``alpn_protocols``, if there are any. :attr:`negotiated` says whether the server has
-            taken it (``early_data_accepted``), and then the server has all of it.
-        resend_early_data: if it has not, send it as the first data behind the handshake; unless
-            the server has chosen another application protocol, which ``negotiated`` says too.
+        server_hostname: the server that a client connects to: a DNS name or an IP address. The
+            server's certificate must be for it.
+        server_port: the server's port, for a client. Sessions are kept and resumed by name and
+            port.
+        server_side: the role, for an :class:`ssl.SSLContext`. Our own configurations fix it.
+        https_compatible: do not send ``close_notify`` on :meth:`aclose`, and accept an end without
+            it. Use this only for a protocol whose messages say where they end, as in HTTP.
+            Otherwise anybody on the path can cut the connection, and that looks like its end.
+        handshake_timeout: how long the stream's methods may wait, all together, until the
+            handshake is complete, in seconds; hooks count too. The time between two calls, in
+            which the program holds the stream, does not count.
+        early_data: data that a client sends with the first message of its handshake (0-RTT, RFC
+            9846 2.3), if it has a session to resume whose server accepts that much. **Anybody who
+            records it can send it to the server again**, and only the server can notice: send
+            nothing that must not happen twice. Up to 131,072 bytes, for the first of the
+            ``alpn_protocols``, if there are any. ``negotiated.early_data_accepted`` says whether
+            the server has accepted all of it.
+        resend_early_data: if the server has rejected the early data, send it as the first data
+            after the handshake; unless the server has selected another application protocol.
 
     Raises:
-        ConfigError: role and name do not fit the configuration, the name is none, or there can be
-            no such early data.
+        ConfigError: the role or the server name does not match the configuration, the server name
+            is invalid, or the early data is not allowed.
 
     Attributes:
         transport_stream: the stream below.
 
     Every method raises:
 
-    - :exc:`trio.BrokenResourceError` when the connection failed: its message says why, and its
+    - :exc:`trio.BrokenResourceError` if the connection failed: its message says why, and its
       ``__cause__`` is the :exc:`TLSError` (with an :class:`ssl.SSLContext` the stdlib's
       :exc:`ssl.SSLError`);
-    - :exc:`trio.ClosedResourceError` after this side closed it;
-    - :exc:`trio.BusyResourceError` while another task does the same.
+    - :exc:`trio.ClosedResourceError` after this side has closed it, and for a send while another
+      task closes it;
+    - :exc:`trio.BusyResourceError` if two tasks send, or receive, at the same time.
     """
+
+    transport_stream: T_Stream
 
     def __init__(
         self,
@@ -116,101 +127,67 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
             "another task is currently sending data on this TLSStream"
         )
         self._closing = ConflictDetector("another task is closing this TLSStream")
-        self._send_cut = False  # part of what one send_all was given has left, or may have
+        self._send_cut = False  # part of the data of one send_all has left, or may have
+        self._raised = RaisedErrors()
 
-    @property
-    def server_side(self) -> bool:
-        """Whether this side is the server."""
-        return self._engine.server_side
+    def has_raised(self, error: BaseException) -> bool:
+        """Return whether this stream raised this very :exc:`trio.BrokenResourceError`.
 
-    @property
-    def negotiated(self) -> Negotiated:
-        """What the handshake settled.
-
-        Raises:
-            trio.NeedHandshakeError: it is not over.
-            CertificateError: over an ``ssl.SSLContext``, OpenSSL can read the peer's certificate,
-                and ``cryptography`` cannot.
+        Use it in a server to tell the end of one connection from an error of your own program.
         """
-        if not self._engine.handshake_complete:
-            raise trio.NeedHandshakeError("call do_handshake() before asking what it settled")
-        return self._engine.negotiated
-
-    @property
-    def bytes_sealed(self) -> int:
-        """How much application data has become records since the connection began, in bytes.
-
-        All of it has left or will leave with the next send: what this grew by during a
-        ``send_all`` that was cancelled is how much of its data belongs to the stream.
-        """
-        return self._engine.bytes_sealed
-
-    @property
-    def local_address(self) -> SocketAddress | None:
-        """This side's address in the form of :meth:`socket.socket.getsockname`.
-
-        None if the stream below is not over a socket, or the socket is closed.
-        """
-        return local_address_of(self.transport_stream)
-
-    @property
-    def remote_address(self) -> SocketAddress | None:
-        """The peer's address in the form of :meth:`socket.socket.getpeername`.
-
-        None if the stream below is not over a socket, the socket is closed, or the peer has reset
-        the connection: read it early if you log it later.
-        """
-        return remote_address_of(self.transport_stream)
+        return error in self._raised
 
     # The handshake
 
     async def do_handshake(self, *, until_replayable_early_data: bool = False) -> None:
-        """Do the handshake, or wait for the task that does; once done, do nothing.
+        """Do the handshake, or wait for the task that does. Once it is complete, do nothing.
 
-        If cancelled, another task that waits for the handshake takes it over. Without one, a
-        handshake from which nothing has been sent yet can be begun again; any other is given up,
-        the peer is told so (``user_canceled`` and ``close_notify``, RFC 9846 6.1) as far as that
-        needs no waiting, and the stream is broken.
+        If cancelled, another task that waits for the handshake continues it. If there is none and
+        nothing was sent yet, the handshake can be started again. Otherwise the stream is broken,
+        and the peer gets alerts as far as the transport takes them without waiting:
+        ``user_canceled`` and ``close_notify`` (RFC 9846 6.1), or ``internal_error`` from a server
+        whose Finished has left.
 
         Args:
-            until_replayable_early_data: on a server, accept early data, and go on only until there
-                is some for :meth:`receive_replayable_early_data`.
+            until_replayable_early_data: on a server, accept early data, and return as soon as
+                :meth:`receive_replayable_early_data` has some to return.
         """
-        self._driver.check_usable()
-        if until_replayable_early_data:
-            self._engine.accept_early_data()
-        if self._driver.handshake_done:
-            await trio.lowlevel.checkpoint()
-        else:
-            await self._driver.do_handshake(until_early_data=until_replayable_early_data)
+        with self._raised:
+            self._driver.check_usable()
+            if until_replayable_early_data:
+                self._engine.accept_early_data()
+            if self._driver.handshake_done:
+                await trio.lowlevel.checkpoint()
+            else:
+                await self._driver.do_handshake(until_early_data=until_replayable_early_data)
 
     # Receiving
 
     @trio.lowlevel.enable_ki_protection
     async def receive_replayable_early_data(self, max_bytes: int | None = None) -> bytes:
-        """On a server, receive what the client sent along with its first message (0-RTT).
+        """On a server, receive the data that the client sent with its first message (0-RTT).
 
-        **Anyone who recorded it can have sent it** (RFC 9846 8, F.5): until this has returned
-        ``b""`` nobody has shown to be there. So do nothing meanwhile that must not happen twice;
-        ``docs/sessions.md`` says what is safe. None of it ever comes from :meth:`receive_some`,
-        which gives what comes behind it.
+        **It may be a replay of what somebody recorded** (RFC 9846 8, F.5). Until this method has
+        returned ``b""``, nothing shows that the client is there: do nothing before that must not
+        happen twice. ``docs/sessions.md`` says what is safe. :meth:`receive_some` never returns
+        early data, only what comes after it.
 
-        Early data is accepted only if this is the first method to be called, and the
-        configuration allows it (``ServerConfig.max_early_data_size``). All other is rejected, and
-        then this does the handshake and returns ``b""``. With an :class:`ssl.SSLContext` there
-        never is any.
+        Early data is accepted only if this is the first method to be called, and if
+        ``ServerConfig.max_early_data_size`` allows it. Otherwise it is rejected; this method then
+        does the handshake and returns ``b""``. With an :class:`ssl.SSLContext` there is never any
+        early data.
 
-        If cancelled, no data is lost; the handshake is as with :meth:`do_handshake`.
+        If cancelled, no data is lost. The handshake is treated as in :meth:`do_handshake`.
 
         Args:
-            max_bytes: how much at most; by default what is there.
+            max_bytes: the most to return; by default everything that has come.
 
         Returns:
-            At least one byte; or ``b""`` once the handshake is over: then the client is there,
-            and what it sent early was its own.
+            At least one byte; or ``b""`` once the handshake is complete. Then the client has shown
+            that it is there and that the early data was its own.
         """
         max_bytes = _checked(max_bytes)
-        with self._driver.receiving:
+        with self._raised, self._driver.receiving:
             self._driver.check_usable()
             return await self._driver.receive_early_data(max_bytes)
 
@@ -218,13 +195,13 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Receive application data.
 
-        If cancelled, nothing is lost: the next call gives it.
+        If cancelled, no data is lost: the next call returns it.
 
         Args:
-            max_bytes: how much at most; by default what is there.
+            max_bytes: the most to return; by default everything that has come.
 
         Returns:
-            At least one byte, or ``b""`` once the peer has said ``close_notify``.
+            At least one byte, or ``b""`` after the peer's ``close_notify``.
         """
         max_bytes = _checked(max_bytes)
         with self._driver.receiving:
@@ -233,65 +210,35 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
                 if not self._driver.handshake_done:
                     await self._driver.do_handshake()
                 return await self._driver.receive(max_bytes)
-            except trio.BrokenResourceError:
+            except trio.BrokenResourceError as error:
                 if not (self._https_compatible and self._driver.pump.at_eof):
+                    self._raised.add(error)
                     raise
                 await trio.lowlevel.checkpoint()
                 return b""
 
     @trio.lowlevel.enable_ki_protection
     async def wait_session_ticket(self) -> Session:
-        """Wait until the server has sent a session ticket; give the newest :attr:`session`.
+        """Wait until the server has sent a session ticket; return the newest :attr:`session`.
 
-        Other tasks may be sending and receiving meanwhile, and need not be: it reads by itself.
-        Only application data that has come before any ticket has to be received by somebody. It
-        waits for as long as the server sends no ticket, which it need not ever do. If cancelled,
-        nothing is lost.
-
-        Raises:
-            trio.EndOfChannel: the server has said ``close_notify`` before any ticket.
-            RuntimeError: no ticket would be kept: this is a server, or a client without
-                ``resumption``, or with an :class:`ssl.SSLContext`.
-        """
-        self._driver.check_usable()
-        if not self._engine.keeps_sessions:
-            raise RuntimeError(
-                "no session ticket is kept here: that needs resumption, on a client"
-            )
-        if not self._driver.handshake_done:
-            await self._driver.do_handshake()
-        return await self._driver.wait_session()
-
-    def export_keying_material(self, label: str, length: int, context: bytes = b"") -> bytes:
-        """Keying material that both sides can derive from this connection (RFC 9846 7.5).
-
-        Args:
-            label: what it is for, 1 to 249 ASCII characters; the registered ones begin with
-                ``EXPORTER``, one's own with ``EXPERIMENTAL``.
-            length: how much of it, in bytes.
-            context: what else it shall depend on.
+        Other tasks may send and receive meanwhile. If no task receives, this method reads by
+        itself; but another task has to receive application data that comes before the ticket. A
+        server need not send any ticket, so set a timeout. If cancelled, nothing is lost.
 
         Raises:
-            trio.NeedHandshakeError: the handshake is not over.
-            ValueError: there can be no such label, or not so much keying material.
-            NotImplementedError: with an :class:`ssl.SSLContext`; the stdlib cannot.
+            trio.EndOfChannel: the server sent ``close_notify`` before any ticket.
+            RuntimeError: this stream keeps no tickets: it is a server, or a client without
+                ``resumption``, or it is over an :class:`ssl.SSLContext`.
         """
-        if not self._engine.handshake_complete:
-            raise trio.NeedHandshakeError("call do_handshake() before exporting anything")
-        return self._engine.export_keying_material(label, length, context)
-
-    def export_early_keying_material(self, label: str, length: int, context: bytes = b"") -> bytes:
-        """Keying material that goes with early data, as soon as that was sent or accepted.
-
-        Whoever replays the early data gets the same at the server: it says nothing about who is
-        there now (RFC 9846 F.5.1). The arguments are those of :meth:`export_keying_material`.
-
-        Raises:
-            RuntimeError: no early data was sent, or it was not accepted.
-            ValueError: there can be no such label, or not so much keying material.
-            NotImplementedError: with an :class:`ssl.SSLContext`; the stdlib cannot.
-        """
-        return self._engine.export_early_keying_material(label, length, context)
+        with self._raised:
+            self._driver.check_usable()
+            if not self._engine.keeps_sessions:
+                raise RuntimeError(
+                    "this stream keeps no session tickets: only a client with resumption does"
+                )
+            if not self._driver.handshake_done:
+                await self._driver.do_handshake()
+            return await self._driver.wait_session()
 
     # Sending
 
@@ -300,24 +247,29 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
         """Send application data.
 
         If cancelled over a socket, no record is cut: what was sealed (:attr:`bytes_sealed`) leaves
-        first with the next send, and the connection can be used on. Over any other stream it is
-        broken for sending, and receiving goes on.
+        first with the next send, and the connection can still be used. Over any other stream
+        nothing can be sent afterwards, and receiving goes on.
 
         Args:
-            data: what to send.
+            data: the data to send.
         """
         octets = memoryview(data).cast("B")
-        with self._sending:
+        try:
             self._driver.check_sendable()
-            if not self._driver.handshake_done:
-                await self._driver.do_handshake()
-            await self._send(octets)
+            with self._sending:
+                if not self._driver.handshake_done:
+                    await self._driver.do_handshake()
+                await self._send(octets)
+        except trio.BrokenResourceError as error:
+            self._raised.add(error)
+            raise
 
     async def _send(self, data: memoryview) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
         sealed = self._engine.bytes_sealed
+        send = self._driver.send if self._driver.handshake_done else self._driver.send_in_handshake
         try:
-            await self._driver.send(data)
+            await send(data)
         except BaseException:
             self._send_cut = self._send_cut or self._engine.bytes_sealed > sealed
             raise
@@ -326,66 +278,74 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
     async def answer_early_data(self, data: bytes | bytearray | memoryview) -> None:
         """On a server, send application data without waiting for the end of the handshake.
 
-        That is what early data gains: :meth:`send_all` waits for the client's last message, which
-        is under way for as long as the client would have taken without. Only whom the session
-        belongs to can read the answer. But **nobody has shown to be there yet**: whoever replays
-        early data has it answered too. Where no early data was accepted, and once the handshake
-        is over, it is :meth:`send_all`.
+        This is what early data gains: :meth:`send_all` waits for the client's last message. Only
+        the owner of the session can decrypt the answer. But **nothing shows yet that the client is
+        there**: a replay of early data is answered too. If no early data was accepted, and once
+        the handshake is complete, this is :meth:`send_all`.
 
-        If cancelled, it is as with that; where that breaks the connection for sending, the
-        handshake cannot come to its end either.
+        If cancelled, as :meth:`send_all`; where that breaks the connection for sending, the
+        handshake cannot complete either.
 
         Args:
-            data: what to send.
+            data: the data to send.
         """
         octets = memoryview(data).cast("B")
-        with self._sending:
+        with self._raised:
             self._driver.check_sendable()
-            if not self._engine.can_write:
-                await self._driver.do_handshake(until_early_data=True)
-            await self._send(octets)
+            with self._sending:
+                if not self._engine.can_write:
+                    await self._driver.do_handshake(until_early_data=True)
+                await self._send(octets)
 
     @trio.lowlevel.enable_ki_protection
     async def update_keys(self, *, request_peer: bool = False) -> None:
-        """Go on to new keys for what this side sends (KeyUpdate, RFC 9846 4.7.3).
+        """Change to new keys for what this side sends (KeyUpdate, RFC 9846 4.7.3).
 
-        Other tasks may be sending and receiving meanwhile. If cancelled, it is as with
-        :meth:`send_all`, and what is sent next is under the new keys all the same.
+        Other tasks may send and receive meanwhile. If cancelled, as :meth:`send_all`; what is sent
+        next is under the new keys in any case.
 
         Args:
-            request_peer: ask the peer to do so too, unless it was asked and has not answered yet.
-                Its answer is taken in by whoever receives.
+            request_peer: ask the peer to change its keys too, unless it was asked and has not
+                answered yet. The task that receives processes the answer.
 
         Raises:
             NotImplementedError: with an :class:`ssl.SSLContext`; the stdlib cannot.
         """
+        with self._raised:
+            await self._prepare_message()
+            self._engine.update_keys(request_peer=request_peer)
+            await self._driver.flush()
+
+    async def _prepare_message(self) -> None:
         self._driver.check_sendable()
         if not self._driver.handshake_done:
             await self._driver.do_handshake()
             self._driver.check_sendable()
         await trio.lowlevel.checkpoint_if_cancelled()
-        self._engine.update_keys(request_peer=request_peer)
-        await self._driver.flush()
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until :meth:`send_all` might not have to wait. Cancelling it changes nothing."""
-        with self._sending:
+        with self._raised:
             self._driver.check_sendable()
-            await self._driver.pump.wait_output_might_not_block()
-            self._driver.check_usable()
+            with self._sending:
+                await self._driver.wait_output_might_not_block()
+                self._driver.check_usable()
 
     @trio.lowlevel.enable_ki_protection
     async def send_eof(self) -> None:
-        """Say ``close_notify``: nothing more will be sent; receiving goes on.
+        """Send ``close_notify``: nothing more will be sent. Receiving goes on.
 
-        If cancelled over a socket, call it again; any other stream is broken for sending then.
+        If cancelled over a socket, call it again. Over any other stream nothing can be sent
+        afterwards.
         """
-        with self._sending:
-            self._driver.check_usable()
-            if not self._driver.handshake_done:
-                await self._driver.do_handshake()
-            await trio.lowlevel.checkpoint_if_cancelled()
-            await self._send_close_notify()
+        with self._raised:
+            self._driver.check_not_closing()
+            with self._sending:
+                self._driver.check_usable()
+                if not self._driver.handshake_done:
+                    await self._driver.do_handshake()
+                await trio.lowlevel.checkpoint_if_cancelled()
+                await self._send_close_notify()
 
     async def _send_close_notify(self) -> None:
         if self._send_cut and self._driver.pump.send_failure is None:
@@ -400,60 +360,64 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
     async def unwrap(self) -> tuple[T_Stream, bytes]:
         """End TLS, but not the stream below: exchange ``close_notify`` with the peer.
 
-        If cancelled over a socket, call it again. Over any other stream that helps only if our
-        own ``close_notify`` has left by then; otherwise the connection is broken for sending.
+        If cancelled over a socket, call it again. Over any other stream that helps only if our own
+        ``close_notify`` has left already; otherwise nothing can be sent afterwards.
 
         Returns:
             The stream below, and what was received from it after the peer's ``close_notify``.
 
         Raises:
-            trio.BrokenResourceError: also when the peer still sends application data; receive
-                until ``b""`` before.
+            trio.BrokenResourceError: also if the peer still sends application data; receive until
+                ``b""`` first.
         """
-        with self._driver.receiving, self._sending:
-            self._driver.check_usable()
-            if not self._driver.handshake_done:
-                await self._driver.do_handshake()
-            await trio.lowlevel.checkpoint_if_cancelled()
-            await self._send_close_notify()
-            if await self._driver.receive():
-                error = trio.BrokenResourceError(
-                    "the peer sent application data that nobody has received: "
-                    "receive it before unwrap()"
-                )
-                self._driver.note_failure(error)
-                raise error
-            self._driver.note_closed()
-            transport_stream = self.transport_stream
-            self.transport_stream = cast(T_Stream, None)
-            return transport_stream, self._engine.unread_ciphertext()
+        with self._raised:
+            self._driver.check_not_closing()
+            with self._driver.receiving, self._sending:
+                self._driver.check_usable()
+                if not self._driver.handshake_done:
+                    await self._driver.do_handshake()
+                await trio.lowlevel.checkpoint_if_cancelled()
+                await self._send_close_notify()
+                if await self._driver.receive():
+                    error = trio.BrokenResourceError(
+                        "the peer sent application data that was not received: "
+                        "receive it before unwrap()"
+                    )
+                    self._driver.note_failure(error)
+                    raise error
+                self._driver.note_closed()
+                transport_stream = self.transport_stream
+                self.transport_stream = cast(T_Stream, None)
+                return transport_stream, self._engine.unread_ciphertext()
 
     async def aclose(self) -> None:
-        """Say ``close_notify``, and close the stream below.
+        """Send ``close_notify``, and close the stream below.
 
-        It does the handshake first if that has not been done. It does not wait for the peer's
+        It does the handshake first if that was not done. It does not wait for the peer's
         ``close_notify``. With ``https_compatible``, after a failure, after a ``send_all`` that was
-        cut and while another task is sending, it only closes the stream below.
+        cut, and while another task is sending, it only closes the stream below.
 
-        If cancelled, it closes all the same, and ``close_notify`` may be missing. While another
-        task is closing, it waits for that.
+        If cancelled, it closes the stream below all the same, and ``close_notify`` may be missing.
+        If another task is closing, it waits for that task.
         """
         if self._driver.closed:
             await trio.lowlevel.checkpoint()
             return
-        try:
-            if self._closing.taken:
-                await self._closing.over()
-                return
-            with self._closing:
-                await self._finish()
-        except BaseException:
+        with self._raised:
+            try:
+                if self._closing.taken:
+                    await self._closing.over()
+                    return
+                with self._closing:
+                    self._driver.closing = True
+                    await self._finish()
+            except BaseException:
+                self._driver.note_closed()
+                await trio.aclose_forcefully(self.transport_stream)
+                raise
             self._driver.note_closed()
-            await trio.aclose_forcefully(self.transport_stream)
-            raise
-        self._driver.note_closed()
-        self._driver.pump.discard_input()
-        await self.transport_stream.aclose()
+            self._driver.pump.discard_input()
+            await self.transport_stream.aclose()
 
     async def _finish(self) -> None:
         try:
@@ -474,7 +438,7 @@ class TLSStream(SSLNames, trio.abc.HalfCloseableStream, Generic[T_Stream]):
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._may_send_close_notify():
             with self._sending, suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-                # Two peers may well close at the same time.
+                # The peer may have closed at the same time.
                 await self._send_close_notify()
 
 

@@ -1,0 +1,29 @@
+"""The checks that keep a stream and a server alive whatever one connection does."""
+
+from __future__ import annotations
+
+from removal import Removal
+
+__all__ = ["REMOVALS_OF_STREAMS"]
+
+CONNECTION = "engine/connection.py"
+LISTENER = "io/listener.py"
+CONTAINMENT = "tests/io/test_containment.py"
+
+REMOVALS_OF_STREAMS = [
+    Removal("no question while the alert of a broken connection is read", "6.2", CONNECTION,
+            "if not self._may_ask:", "asks_no_question", tests="tests/engine/test_read_alert.py"),
+    Removal("a flood behind a broken send is left unread", "6.2", CONNECTION,
+            "return step is Want.READ", "flood_of_data", "return True",
+            "tests/io/test_pending_alert.py"),
+    Removal("a broken connection of this very stream alone is contained", "6", LISTENER,
+            "if not stream.has_raised(error):", "another_stream", tests=CONTAINMENT),
+    Removal("a mixed group is not contained", "6", LISTENER,
+            "if own is None or not _is_cancellation(rest):", "mixed_group", "if own is None:",
+            CONTAINMENT),
+    Removal("the time of a handshake bounds an answer to early data", "2.3", "io/driver.py",
+            "        with self._timer.running() as scope:\n            await self.send(data)",
+            "answering_is_bounded",
+            "        with trio.CancelScope() as scope:\n            await self.send(data)",
+            "tests/io/test_handshake_time.py"),
+]  # fmt: skip

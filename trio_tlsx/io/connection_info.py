@@ -1,0 +1,95 @@
+"""What a program may ask a stream about its connection, without waiting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import trio
+
+from ..pki.negotiated import Negotiated
+from .endpoints import SocketAddress, local_address_of, remote_address_of
+from .ssl_compat import SSLNames
+
+__all__ = ["ConnectionInfo"]
+
+
+class ConnectionInfo(SSLNames):
+    """Facts about the connection, its two ends, and keying material for other protocols."""
+
+    transport_stream: Any
+
+    @property
+    def server_side(self) -> bool:
+        """Whether this side is the server."""
+        return self._engine.server_side
+
+    @property
+    def negotiated(self) -> Negotiated:
+        """What the two sides agreed on in the handshake.
+
+        Raises:
+            trio.NeedHandshakeError: the handshake is not complete.
+            CertificateError: over an ``ssl.SSLContext``, OpenSSL can read the peer's certificate,
+                and ``cryptography`` cannot.
+        """
+        if not self._engine.handshake_complete:
+            raise trio.NeedHandshakeError("call do_handshake() before reading 'negotiated'")
+        return self._engine.negotiated
+
+    @property
+    def bytes_sealed(self) -> int:
+        """How much application data has become records since the connection began, in bytes.
+
+        All of it has left or will leave with the next send. If a ``send_all`` is cancelled, the
+        increase during that call is how much of its data belongs to the stream.
+        """
+        return self._engine.bytes_sealed
+
+    @property
+    def local_address(self) -> SocketAddress | None:
+        """This side's address in the form of :meth:`socket.socket.getsockname`.
+
+        None if the stream below is not over a socket, or the socket is closed.
+        """
+        return local_address_of(self.transport_stream)
+
+    @property
+    def remote_address(self) -> SocketAddress | None:
+        """The peer's address in the form of :meth:`socket.socket.getpeername`.
+
+        None if the stream below is not over a socket, the socket is closed, or the peer has reset
+        the connection: read it early if you log it later.
+        """
+        return remote_address_of(self.transport_stream)
+
+    def export_keying_material(self, label: str, length: int, context: bytes = b"") -> bytes:
+        """Derive keying material that only the two sides of this connection can (RFC 9846 7.5).
+
+        Args:
+            label: what it is for, 1 to 249 ASCII characters; the registered labels begin with
+                ``EXPORTER``, your own with ``EXPERIMENTAL``.
+            length: how much to derive, in bytes.
+            context: other data that the result depends on.
+
+        Raises:
+            trio.NeedHandshakeError: the handshake is not complete.
+            ValueError: the label or the length is not allowed.
+            NotImplementedError: with an :class:`ssl.SSLContext`; the stdlib cannot.
+        """
+        if not self._engine.handshake_complete:
+            raise trio.NeedHandshakeError("call do_handshake() before exporting keying material")
+        return self._engine.export_keying_material(label, length, context)
+
+    def export_early_keying_material(self, label: str, length: int, context: bytes = b"") -> bytes:
+        """Derive keying material that goes with early data, once that was sent or accepted.
+
+        A replay of the early data derives the same material at the server: it does not show that
+        the client is there now (RFC 9846 F.5.1). The arguments are those of
+        :meth:`export_keying_material`.
+
+        Raises:
+            RuntimeError: no early data was sent, or it was not accepted.
+            ValueError: the label or the length is not allowed.
+            NotImplementedError: with an :class:`ssl.SSLContext`; the stdlib cannot.
+        """
+        return self._engine.export_early_keying_material(label, length, context)
