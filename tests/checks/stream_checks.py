@@ -8,6 +8,7 @@ __all__ = ["REMOVALS_OF_STREAMS"]
 
 CONNECTION = "engine/connection.py"
 LISTENER = "io/listener.py"
+READER = "record/deframer.py"
 CONTAINMENT = "tests/io/test_containment.py"
 
 REMOVALS_OF_STREAMS = [
@@ -26,4 +27,12 @@ REMOVALS_OF_STREAMS = [
             "answering_is_bounded",
             "        with trio.CancelScope() as scope:\n            await self.send(data)",
             "tests/io/test_handshake_time.py"),
+    Removal("records of a message", "5.1", READER,
+            "if self._records > MAX_RECORDS_PER_MESSAGE:", "too-many-records"),
+    Removal("other tasks run between many records", "5.1", READER,
+            "if self._steps < STEPS_BETWEEN_PAUSES:", "pauses or meanwhile", "if True:",
+            "tests/record/test_many_records.py"),
+    Removal("work of the choice among credentials", "4.5.1.2",
+            "handshake/certificate_selection.py", "offered = frozenset(schemes)",
+            "compares_each", "offered = schemes", "tests/handshake/test_certificate_selection.py"),
 ]  # fmt: skip

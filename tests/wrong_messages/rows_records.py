@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 from deviations import Row, interrupted_by, octets, record, rows
 from scripted_clients import CertifiedClientPeer, RetriedClientPeer
-from scripted_peer import DATA, AnyMessage, Deviation, Peer
+from scripted_peer import DATA, AnyMessage, Deviation, Peer, header
 from scripted_servers import AskingServerPeer, RetryingServerPeer
 
 from trio_tlsx.errors import AlertDescription as A
 from trio_tlsx.messages.alerts import WARNING
 from trio_tlsx.messages.handshake import encode_message
+from trio_tlsx.record.deframer import MAX_RECORDS_PER_MESSAGE
 from trio_tlsx.record.protection import (
     MAX_CIPHERTEXT_LENGTH,
     MAX_PLAINTEXT_LENGTH,
@@ -96,7 +97,17 @@ ALTERED = {
 }
 
 
+def in_too_many_records(peer: Peer, message: AnyMessage) -> None:
+    """A message that is not too long, an octet a record."""
+    for octet in header(message.handshake_type, 2**14) + bytes(MAX_RECORDS_PER_MESSAGE - 3):
+        peer.record(bytes((octet,)))
+
+
 def everywhere() -> Iterator[Row]:
+    many = {"in-too-many-records": in_too_many_records}
+    places = ("server_hello", "client_hello", "certificate", "encrypted_extensions")
+    yield from rows("5.1", PEERS, places, many, A.unexpected_message)
+    yield from rows("5.1", RETRIES, SECOND_IN_THE_CLEAR, many, A.unexpected_message)
     unknown = {
         f"of-type-{code}": octets(bytes((code, 3, 3, 0, 1, 0)))
         for code in (0, 1, 19, 24, 26, 128, 255)

@@ -200,11 +200,10 @@ class Connection:
                 self._post_handshake.start(completed)
                 self._steps = None
                 break
-            if isinstance(want, Want):
-                if want is Want.PAUSE and not self.pauses:
-                    continue
+            if not isinstance(want, Want):
+                self._pose(want)
+            elif want is not Want.PAUSE or self.pauses:
                 return want
-            self._pose(want)
         return self._question or Want.NOTHING
 
     def _pose(self, question: Question[Any]) -> None:
@@ -421,6 +420,8 @@ class Connection:
         while True:
             if self._question is not None:
                 return self._question
+            if self.pauses and self._reader.is_pause_due():
+                return Want.PAUSE
             if not self._reader.is_within_message:
                 data = self._incoming.take_application_data(limit)
                 if data:

@@ -46,5 +46,7 @@ def for_client(
 
 
 def _first(candidates: Iterable[Credentials], schemes: Collection[int]) -> Selected | None:
-    fitting = ((c, scheme) for c in candidates for scheme in c.signer.schemes if scheme in schemes)
+    # A set: a peer may offer thousands of schemes, and there may be hundreds of credentials.
+    offered = frozenset(schemes)
+    fitting = ((c, scheme) for c in candidates for scheme in c.signer.schemes if scheme in offered)
     return next(fitting, None)

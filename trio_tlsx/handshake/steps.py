@@ -146,8 +146,12 @@ class Handshake:
         raise unexpected_message(raw, " or ".join(names))
 
     def _next(self) -> Steps[RawMessage]:
-        while (raw := self._reader.next()) is None:
-            yield Want.READ
+        reader = self._reader
+        while (raw := reader.take_message()) is None:
+            if not reader.read_record():
+                yield Want.READ
+            elif reader.is_pause_due():
+                yield Want.PAUSE
         self._observe(raw)
         return raw
 
@@ -162,6 +166,8 @@ class Handshake:
                 yield Want.EARLY_DATA
             elif not reader.read_record():
                 yield Want.READ
+            elif reader.is_pause_due():
+                yield Want.PAUSE
         self._observe(raw)
         return self._take(raw, message_type)
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ..errors import AlertDescription, HandshakeShutdown, ProtocolError, Truncated
 from ..messages.alerts import alert_received, decode_alert
 from ..messages.handshake import MESSAGE_HEADER_LENGTH, HandshakeType
-from .protection import ContentType, Opener
+from .protection import MIN_RECORD_SIZE_LIMIT, ContentType, Opener
 from .receive import Incoming, unexpected, unexpected_record
 
 __all__ = ["CloseNotifyReceived", "MessageReader", "RawMessage", "wrong_finished_length"]
@@ -20,6 +20,16 @@ MAX_SERVER_HELLO_LENGTH = 2**15  # a HelloRetryRequest is one too
 MAX_CERTIFICATE_LENGTH = 2**17
 MAX_MESSAGE_LENGTH = 2**16
 MAX_FINISHED_LENGTH = 64  # RFC 9846 4.5.3: a hash, and no hash here is longer
+
+#: Records that one handshake message may come in. The longest message needs that many in the
+#: smallest records that this side may ask for (``record_size_limit``), and one more where it
+#: begins at the end of a record.
+MAX_RECORDS_PER_MESSAGE = (
+    -(-(MESSAGE_HEADER_LENGTH + MAX_CERTIFICATE_LENGTH) // (MIN_RECORD_SIZE_LIMIT - 1)) + 1
+)
+
+#: Records and messages after which the engine lets its driver run other tasks.
+STEPS_BETWEEN_PAUSES = 64
 
 #: user_canceled says nothing by itself; what follows it does (RFC 9846 6.1).
 MAX_USER_CANCELED = 4
@@ -43,11 +53,13 @@ class RawMessage(NamedTuple):
 class MessageReader:
     """Reads handshake messages, and what else may stand between them."""
 
-    __slots__ = ("_buffer", "_incoming", "_user_canceled")
+    __slots__ = ("_buffer", "_incoming", "_records", "_steps", "_user_canceled")
 
     def __init__(self, incoming: Incoming) -> None:
         self._incoming = incoming
         self._buffer = bytearray()
+        self._records = 0  # that the unfinished message has come in so far
+        self._steps = 0  # since the last pause
         self._user_canceled = 0
 
     @property
@@ -64,28 +76,34 @@ class MessageReader:
         if self._buffer:
             raise unexpected("sent more handshake octets where others must come first")
 
-    def next(self) -> RawMessage | None:
-        """The next handshake message, or None where more input is needed.
+    def is_pause_due(self) -> bool:
+        """Return whether other tasks should run now; if so, count anew."""
+        if self._steps < STEPS_BETWEEN_PAUSES:
+            return False
+        self._steps = 0
+        return True
+
+    def read_record(self) -> bool:
+        """Process one record; return False where it is not complete.
 
         Raises:
             CloseNotifyReceived: the peer ends its direction.
-            AlertReceived: it ends the connection.
-            ProtocolError: it sent what may not be there.
+            AlertReceived: the peer ends the connection.
+            ProtocolError: the peer may not send this here.
             Truncated, HandshakeShutdown: the transport is at its end.
         """
-        while (message := self.take_message()) is None:
-            if not self.read_record():
-                return None
-        return message
-
-    def read_record(self) -> bool:
-        """Take one record in; False where it is not complete. Raises as :meth:`next`."""
         record = self._incoming.next_record()
         if record is None:
             if self._incoming.at_eof:
                 raise self._end_of_transport()
             return False
+        self._steps += 1
         if record.content_type == ContentType.handshake:
+            self._records += 1
+            if self._records > MAX_RECORDS_PER_MESSAGE:
+                raise unexpected(
+                    f"sent a handshake message in more than {MAX_RECORDS_PER_MESSAGE} records"
+                )
             self._buffer += record.content
         elif record.content_type == ContentType.alert:
             self._handle_alert(record.content)
@@ -113,6 +131,8 @@ class MessageReader:
             return None
         octets = bytes(buffer[:end])
         del buffer[:end]
+        self._records = 0
+        self._steps += 1
         return RawMessage(handshake_type, octets)
 
     def _limit(self, handshake_type: int) -> int:
