@@ -121,6 +121,7 @@ ACCEPTED: dict[str, set[str]] = {
     "client_auth": {"str"},
     "client_trust": {"None", "str", "path", "TrustStore"},
     "require_cookie": {"bool"},
+    "tickets_after_handshake": {"bool"},
     "tickets": {"int"},
     "ticket_keys": {"None", "TicketKeys"},
     "ticket_store": {"None", "SessionStore"},

@@ -264,3 +264,32 @@ async def test_gnutls_serv_resumes(
     assert [bytes.fromhex(one.decode()) for one in found] == exported
     assert told.count(b"*** This is a resumed session") == 1
     assert received == [KeyUpdate(request_update=False)] * 2
+
+
+# A server that never sends data
+
+
+async def test_gnutls_waits_for_a_ticket(authority: Authority) -> None:
+    """``gnutls-cli --waitresumption`` sends nothing before it has a ticket."""
+    gnutls = peer_program("gnutls-cli")
+    config = ServerConfig(credentials=authority.credentials(), tickets_after_handshake=True)
+    resumed: list[bool] = []
+
+    async def sink(stream: TLSStream[trio.SocketStream]) -> None:
+        async with stream:
+            resumed.append(stream.negotiated.resumed)
+            async for _ in stream:
+                pass
+
+    async with trio.open_nursery() as nursery:
+        serve = partial(serve_tls_over_tcp, sink, 0, config, host="127.0.0.1")
+        [listener] = await nursery.start(serve)
+        with trio.fail_after(SAFETY_NET):
+            result = await run_program(
+                [gnutls, "--resume", "--waitresumption", "--insecure", "--sni-hostname",
+                 SERVER_NAME, "-p", str(listener.port), "127.0.0.1"],
+            )  # fmt: skip
+        nursery.cancel_scope.cancel()
+    assert result.status == 0, result.stderr
+    assert b"This is a resumed session" in result.stdout
+    assert resumed == [False, True]

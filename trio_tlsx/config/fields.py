@@ -97,6 +97,7 @@ SERVER_FIELDS: Mapping[str, Expected] = {
     "client_auth": Expected(STR, "'none', 'optional' or 'required'"),
     "client_trust": _TRUST,
     "require_cookie": _FLAG,
+    "tickets_after_handshake": _FLAG,
     "tickets": Expected(INT, "a number of tickets"),
     "ticket_keys": Expected(
         optional(instance_of(TicketKeys)), "TicketKeys([key]), or None for keys of its own"

@@ -77,7 +77,11 @@ class ServerConfig(CommonConfig):
             mbedTLS 3.6 and s2n cannot do that. The server calls ``select_credentials``,
             ``ticket_store`` and ``psks`` before it.
         tickets: how many session tickets to send to each client that can use them, 0 to 16. They
-            are sent with the first data.
+            are sent with the first data, or with ``close_notify`` if the client has not closed
+            yet. :meth:`TLSStream.send_session_tickets` sends them earlier.
+        tickets_after_handshake: send the tickets right after the handshake. Clients that wait for
+            a ticket before they send need this. Leave it off if a client may send, never read,
+            and close: such a client answers the tickets with a reset, and loses what it has sent.
         ticket_keys: the keys that seal the tickets. By default keys of this configuration's own,
             which rotate.
         ticket_store: where to store the content of the tickets. The client then gets only a name
@@ -111,6 +115,7 @@ class ServerConfig(CommonConfig):
     client_trust: Trust | None = None
     require_cookie: bool = False
     tickets: int = 2
+    tickets_after_handshake: bool = False
     ticket_keys: TicketKeys | None = None
     ticket_store: TicketStore | None = None
     ticket_application_data: TicketApplicationData = field(default=b"", repr=False)
@@ -139,6 +144,7 @@ class ServerParameters(CommonParameters):
     client_policy: bytes
     require_cookie: bool
     tickets: int
+    tickets_after_handshake: bool
     ticket_sealer: TicketKeys
     ticket_store: TicketStore | None
     make_ticket_application_data: Callable[[Negotiated], bytes] = field(repr=False)
@@ -165,6 +171,7 @@ def _resolve(config: ServerConfig) -> ServerParameters:
         client_policy=_client_policy(config.client_auth, trusted),
         require_cookie=config.require_cookie,
         tickets=config.tickets,
+        tickets_after_handshake=config.tickets_after_handshake,
         ticket_sealer=keys,
         ticket_store=config.ticket_store,
         make_ticket_application_data=application_data_source(config.ticket_application_data),

@@ -443,21 +443,18 @@ class Connection:
         self._check_writable()
         self._post_handshake.key_updates.send(request_peer=request_peer)
 
+    def send_session_tickets(self) -> None:
+        """Queue this server's session tickets; see :meth:`Engine.send_session_tickets`."""
+        self._complete()
+        self._check_writable()
+        if not self.server_side:
+            raise RuntimeError("only a server sends session tickets")
+        self._post_handshake.send_tickets()
+
     # What the two sides of this connection know, and nobody else
 
     def export_keying_material(self, label: str, length: int, context: bytes = b"") -> bytes:
-        """Keying material that both sides can derive from this connection (RFC 9846 7.5).
-
-        Args:
-            label: what it is for, 1 to 249 ASCII characters; the registered ones begin with
-                ``EXPORTER``, one's own with ``EXPERIMENTAL``.
-            length: how much of it, in bytes.
-            context: what else it shall depend on.
-
-        Raises:
-            RuntimeError: the handshake is not complete.
-            ValueError: there can be no such label, or not so much keying material.
-        """
+        """Keying material of this connection; see :meth:`Engine.export_keying_material`."""
         done = self._complete()
         return exporter.export(done.suite, done.exporter_secret, label, context, length)
 
@@ -492,6 +489,8 @@ class Connection:
     def shutdown(self) -> None:
         """Queue ``close_notify``; nothing can be written afterwards. Twice does no harm."""
         if not self._close_notify_sent and self._failure is None:
+            if not self._close_notify_received:
+                self._post_handshake.send_tickets()
             self._outgoing.alert(WARNING, AlertDescription.close_notify)
             self._close_notify_sent = True
             if self._established is None:

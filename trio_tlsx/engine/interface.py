@@ -185,6 +185,17 @@ class Engine(Protocol):
         """
         ...
 
+    def send_session_tickets(self) -> None:
+        """Queue a server's session tickets now, unless they were queued before.
+
+        Otherwise they leave with the first data, or with ``close_notify`` if the peer has not
+        closed yet.
+
+        Raises:
+            RuntimeError: the handshake is not complete, or this is a client.
+        """
+        ...
+
     def export_keying_material(self, label: str, length: int, context: bytes = b"") -> bytes:
         """Keying material that both sides can derive from this connection (RFC 9846 7.5).
 

@@ -229,6 +229,12 @@ class OpenSSLConnection:
         self.bytes_sealed += count
         return count
 
+    def send_session_tickets(self) -> None:
+        if not self.server_side or not self._complete:
+            raise RuntimeError("only a server sends session tickets, after its handshake")
+        self._output = memoryview(b"".join((self._tickets, self._output)))
+        self._tickets = memoryview(b"")
+
     def export_keying_material(self, label: str, length: int, context: bytes = b"") -> bytes:
         raise NotImplementedError("the stdlib's ssl cannot export keying material")
 

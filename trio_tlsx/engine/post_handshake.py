@@ -53,6 +53,8 @@ class PostHandshake:
         self.key_updates.set_interval(completed.key_update_bytes)
         self._new_tickets = completed.new_tickets
         self._keep_ticket = completed.keep_ticket
+        if completed.tickets_at_once:
+            self.send_tickets()
 
     def send_before_data(self, bytes_sealed: int) -> None:
         """Queue the messages that are due before more application data.
@@ -64,10 +66,11 @@ class PostHandshake:
         self.send_tickets()
 
     def send_tickets(self) -> None:
-        """Queue this server's session tickets, once.
+        """Queue this server's session tickets, unless that was done before.
 
-        They leave with the first data and not before. A client that does not read them must not
-        block this side, and a client that has closed already would answer with a reset.
+        They leave with the first data, or with ``close_notify`` if the client has not closed yet;
+        earlier only on request. A client that writes, never reads and closes would answer tickets
+        with a reset, and lose what it has sent.
         """
         if self._new_tickets is not None:
             new_tickets, self._new_tickets = self._new_tickets, None

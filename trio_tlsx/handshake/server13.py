@@ -282,7 +282,12 @@ def complete(
     if issuer is not None and config.ticket_store is not None:
         stored = yield from issuer.store_tickets(hs, config.ticket_store)
         new_tickets = partial(iter, stored)
-    return Completed(established, config.key_update_bytes, new_tickets)
+    return Completed(
+        established,
+        config.key_update_bytes,
+        new_tickets,
+        tickets_at_once=config.tickets_after_handshake,
+    )
 
 
 def negotiated_by(terms: Terms, client: PeerIdentity | None) -> Negotiated:

@@ -65,6 +65,7 @@ class Completed:
         key_update_bytes: the amount of sent data after which to update the keys, in bytes.
         new_tickets: returns the tickets that a server sends; None if it sends none. It holds the
             resumption secret, so drop it after use.
+        tickets_at_once: whether to send them now, without waiting for the first data.
         keep_ticket: returns the question that stores a received ticket; None on a server.
     """
 
@@ -72,6 +73,7 @@ class Completed:
     key_update_bytes: int | None
     new_tickets: Callable[[], Iterable[NewSessionTicket]] | None = None
     keep_ticket: Callable[[NewSessionTicket], SessionReceived | None] | None = None
+    tickets_at_once: bool = False
 
 
 class EarlyData:

@@ -176,6 +176,7 @@ class Driver:
                     return
                 # If the input never ends, nothing above waits: check for a cancellation.
                 await trio.lowlevel.checkpoint_if_cancelled()
+            pump.move_output_nowait()  # session tickets, behind an answer to early data
             self.handshake_done = True
             self._timer.stop()
         except engine.error_types as error:

@@ -316,6 +316,25 @@ class TLSStream(ConnectionInfo, trio.abc.HalfCloseableStream, Generic[T_Stream])
             self._engine.update_keys(request_peer=request_peer)
             await self._driver.flush()
 
+    @trio.lowlevel.enable_ki_protection
+    async def send_session_tickets(self) -> None:
+        """On a server, send the session tickets now, unless they were sent before.
+
+        Otherwise they leave with the first data, with :meth:`send_eof`, or with :meth:`aclose` if
+        the client has not closed yet. A server that sends no data can call this so that its
+        clients resume. Call it only where the client reads: a client that sends, never reads and
+        closes answers tickets with a reset, and loses what it has sent.
+
+        If cancelled, as :meth:`send_all`.
+
+        Raises:
+            RuntimeError: this is a client.
+        """
+        with self._raised:
+            await self._prepare_message()
+            self._engine.send_session_tickets()
+            await self._driver.flush()
+
     async def _prepare_message(self) -> None:
         self._driver.check_sendable()
         if not self._driver.handshake_done:
