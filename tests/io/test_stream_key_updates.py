@@ -7,9 +7,10 @@ from typing import cast
 import pytest
 import trio
 import trio.testing
-from tls_pairs import MEMORY, SOCKET, UNIX, Engine, clog, connected, handshake
+from tls_pairs import MEMORY, SOCKET, UNIX, AnyStream, Engine, clog, connected, handshake
 
 from trio_tlsx.engine.connection import Connection
+from trio_tlsx.messages.handshake import KeyUpdate, encode_message
 
 CHUNK = bytes(range(256)) * 64
 ROUNDS = 20
@@ -124,3 +125,31 @@ async def test_openssl_under_us_cannot(openssl: Engine) -> None:
     async with connected(openssl, MEMORY) as (client, _):
         with pytest.raises(NotImplementedError, match="KeyUpdate"):
             await client.update_keys()
+
+
+def queue_requests(stream: AnyStream, count: int) -> None:
+    """Queue KeyUpdates that each ask the peer for new keys, for the next send."""
+    connection = cast(Connection, stream._engine)  # pyright: ignore[reportPrivateUsage]
+    for _ in range(count):
+        message = encode_message(KeyUpdate(request_update=True))
+        connection._outgoing.handshake(message)  # pyright: ignore[reportPrivateUsage]
+        connection._outgoing.update_keys()  # pyright: ignore[reportPrivateUsage]
+
+
+@pytest.mark.parametrize("method", ["receive_some", "wait_session_ticket"])
+@pytest.mark.parametrize("requests", [1, 5])
+async def test_an_answer_leaves_while_the_receiver_waits(
+    native: Engine, method: str, requests: int
+) -> None:
+    """One answer for all requests that were read together, and it needs no send."""
+    async with connected(native, UNIX) as (client, server), trio.open_nursery() as nursery:
+        nursery.start_soon(getattr(client, method))
+        await trio.testing.wait_all_tasks_blocked()
+        queue_requests(server, requests)
+        await server.transport_stream.send_all(server._engine.data_to_send())  # pyright: ignore[reportPrivateUsage]
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.fail_after(5):
+            answer = await server.transport_stream.receive_some()
+        length = 5 + int.from_bytes(answer[3:5])
+        assert len(answer) == length, "one record"
+        nursery.cancel_scope.cancel()
