@@ -58,7 +58,7 @@ def tests(session: nox.Session) -> None:
 def quick(session: nox.Session) -> None:
     """Run the core of the test suite, likewise."""
     session.install("-q", ".[test]")
-    session.run("pytest", *PROCESSES, *QUICK, *session.posargs)
+    session.run("pytest", *PROCESSES, *QUICK, *session.posargs, env={"TRIO_TLSX_STORM": "200"})
 
 
 @nox.session

@@ -8,7 +8,7 @@ from checks_of_hellos import REMOVALS_OF_HELLOS
 from checks_of_hooks import REMOVALS_OF_HOOKS
 from checks_of_records import REMOVALS_OF_RECORDS
 from checks_of_sessions import REMOVALS_OF_SESSIONS
-from stream_checks import REMOVALS_OF_STREAMS
+from checks_of_streams import REMOVALS_OF_STREAMS
 
 __all__ = ["REMOVALS"]
 
