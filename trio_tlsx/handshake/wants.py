@@ -19,8 +19,8 @@ class Want(enum.Enum):
     NOTHING = "nothing"  #: the handshake has finished
     READ = "read"  #: feed ciphertext in, then call again
     WRITE = "write"  #: take ciphertext out, then call again
-    #: Only for who called ``accept_early_data``: some is there for ``read_early_data``, at once
-    #: or later; then call again.
+    #: Only after ``accept_early_data``: early data has come. Call ``read_early_data``, now or
+    #: later, and then call again.
     EARLY_DATA = "early data"
     #: Only for a driver that has set ``pauses``: many small messages or records were processed;
     #: let other tasks run, then call again.

@@ -12,8 +12,8 @@ __all__ = ["ConflictDetector"]
 class ConflictDetector:
     """Admit one task at a time, by ``with detector:``.
 
-    A second task gets ``trio.BusyResourceError``, or it waits for :meth:`over` and looks again.
-    It costs less than a ``trio.Lock``: taking and releasing a free detector is no checkpoint.
+    A second task gets ``trio.BusyResourceError``; or it waits with :meth:`over` and checks again.
+    This costs less than a ``trio.Lock``: taking and releasing a free detector is no checkpoint.
 
     Args:
         complaint: the message of the ``trio.BusyResourceError`` of a second task.
@@ -42,12 +42,15 @@ class ConflictDetector:
             self._waiters.unpark_all()
 
     def wake(self) -> None:
-        """Make the waiting tasks look again, although the holder has not finished."""
+        """Wake the waiting tasks to check again, although the holder has not finished."""
         if self._waiters is not None:
             self._waiters.unpark_all()
 
     async def over(self) -> None:
-        """Wait until the present holder has finished; another task may then be quicker."""
+        """Wait until the present holder has finished; another task may take it first.
+
+        Cancelling it changes nothing.
+        """
         if self._waiters is None:
             self._waiters = trio.lowlevel.ParkingLot()
         await self._waiters.park()

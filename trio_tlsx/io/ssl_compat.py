@@ -20,19 +20,19 @@ __all__ = ["SSLNames"]
 class SSLNames:
     """The names that :class:`trio.SSLStream` takes over from :class:`ssl.SSLObject`.
 
-    With an :class:`ssl.SSLContext` they give what the stdlib gives; otherwise the same in the same
-    shape. ``negotiated`` says more. What the handshake settles raises
-    :exc:`trio.NeedHandshakeError` before it is over.
+    With an :class:`ssl.SSLContext` they return what the stdlib returns; otherwise the same facts
+    in the same format. ``negotiated`` has more. A result of the handshake raises
+    :exc:`trio.NeedHandshakeError` before the handshake is complete.
     """
 
     _engine: Engine
 
     @property
     def context(self) -> ClientConfig | ServerConfig | ssl.SSLContext:
-        """The configuration that this stream was made with.
+        """The configuration of this stream.
 
-        Another :class:`ssl.SSLContext` may take the place of one before the handshake; the other
-        two cannot be replaced (:exc:`AttributeError`).
+        Before the handshake you may replace an :class:`ssl.SSLContext` by another one. The other
+        two kinds cannot be replaced (:exc:`AttributeError`).
         """
         return self._engine.ssl_object.context
 
@@ -42,17 +42,17 @@ class SSLNames:
 
     @property
     def server_hostname(self) -> str | None:
-        """Whom a client calls, as ASCII (IDNA 2008); None on a server."""
+        """The server that a client connects to, as ASCII (IDNA 2008); None on a server."""
         return self._engine.ssl_object.server_hostname
 
     @property
     def session(self) -> Session | ssl.SSLSession | None:
-        """What this connection can be resumed with later.
+        """The session that a later connection can resume.
 
-        Natively it is the newest :class:`Session`, on a client, and None before a ticket has come:
-        :meth:`~TLSStream.wait_session_ticket` waits for one. It is in the session store as well,
-        from where the next connection takes it. With an :class:`ssl.SSLContext` it is the
-        stdlib's, which may be set before the handshake.
+        On a native client this is the newest :class:`Session`; None before a ticket has come.
+        :meth:`~TLSStream.wait_session_ticket` waits for one. The session store keeps it for the
+        next connection. With an :class:`ssl.SSLContext` this is the stdlib's session, which may be
+        set before the handshake.
         """
         return self._engine.ssl_object.session
 
@@ -61,7 +61,7 @@ class SSLNames:
         cast("ssl.SSLObject", self._engine.ssl_object).session = cast("ssl.SSLSession", session)
 
     def pending(self) -> int:
-        """How many bytes have been decrypted and wait for :meth:`~TLSStream.receive_some`."""
+        """Return how many decrypted bytes wait for :meth:`~TLSStream.receive_some`."""
         return self._engine.pending()
 
     @property
@@ -76,18 +76,18 @@ class SSLNames:
     @overload
     def getpeercert(self, binary_form: bool) -> dict[str, Any] | bytes | None: ...
     def getpeercert(self, binary_form: bool = False) -> dict[str, Any] | bytes | None:
-        """The peer's certificate.
+        """Return the peer's certificate.
 
         Args:
-            binary_form: as DER, not as a dict.
+            binary_form: return DER instead of a dict.
 
         Returns:
-            None if the peer has sent none. The dict is empty if it was not verified.
+            None if the peer sent no certificate. The dict is empty if it was not verified.
         """
         return self._settled("getpeercert").getpeercert(binary_form)
 
     def cipher(self) -> tuple[str, str, int] | None:
-        """The cipher suite: its name, the version of TLS, and the bits of its keys."""
+        """Return the cipher suite's name, the version of TLS, and the number of secret bits."""
         return self._settled("cipher").cipher()
 
     def group(self) -> str | None:
@@ -134,23 +134,23 @@ class SSLNames:
         return shared if self._engine.server_side else None
 
     def compression(self) -> str | None:
-        """None: nothing is compressed in TLS 1.3."""
+        """Return None: TLS 1.3 has no compression."""
         return self._settled("compression").compression()
 
     def selected_alpn_protocol(self) -> str | None:
-        """The application protocol (RFC 7301), None if none was negotiated."""
+        """Return the application protocol (RFC 7301), None if none was negotiated."""
         return self._settled("selected_alpn_protocol").selected_alpn_protocol()
 
     def selected_npn_protocol(self) -> None:
-        """None, as in the stdlib: ALPN has taken the place of NPN."""
+        """Return None, as in the stdlib: ALPN has replaced NPN."""
         self._settled("selected_npn_protocol")
 
     def version(self) -> str | None:
-        """The version of TLS: ``"TLSv1.3"``."""
+        """Return the version of TLS: ``"TLSv1.3"``."""
         return self._settled("version").version()
 
     def get_channel_binding(self, cb_type: str = "tls-unique") -> bytes | None:
-        """What names this connection to a protocol above that authenticates somebody.
+        """Return a value that identifies this connection to an authentication protocol above.
 
         Args:
             cb_type: with an :class:`ssl.SSLContext` the stdlib has ``"tls-unique"`` alone;
@@ -158,20 +158,20 @@ class SSLNames:
                 (RFC 5929 4).
 
         Returns:
-            The binding, None where it is not defined for this connection.
+            The binding; None where it is not defined for this connection.
 
         Raises:
-            ValueError: there is no such binding; natively for ``tls-unique``, which is not
+            ValueError: the binding does not exist; natively ``tls-unique`` does not, which is not
                 defined for TLS 1.3.
         """
         return self._settled("get_channel_binding").get_channel_binding(cb_type)
 
     def verify_client_post_handshake(self) -> None:
-        """Ask the client for its certificate now, which leaves with the next send.
+        """Request the client's certificate now. The request leaves with the next send.
 
         Raises:
-            NotImplementedError: not with an :class:`ssl.SSLContext`.
-            ssl.SSLError: the client has not said that it would answer, or the version is older.
+            NotImplementedError: the stream is not over an :class:`ssl.SSLContext`.
+            ssl.SSLError: the client did not offer to answer, or the version is older.
         """
         self._settled("verify_client_post_handshake").verify_client_post_handshake()
 

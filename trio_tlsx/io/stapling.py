@@ -18,27 +18,27 @@ __all__ = ["RefreshingStaple"]
 
 logger = logging.getLogger("trio_tlsx")
 
-#: How long a fetch may take, in seconds. A handshake waits for it, and has ten by default.
+#: How long a fetch may take, in seconds. A handshake waits for it, and has ten seconds by default.
 FETCH_SECONDS = 5.0
 
-#: How long after a fetch that failed there is no other.
+#: The time between a fetch that failed and the next one.
 RETRY_AFTER = datetime.timedelta(minutes=1)
 
 
 class RefreshingStaple:
-    """An OCSP response that is fetched when a handshake needs it, kept, and fetched again in time.
+    """Fetch an OCSP response when a handshake needs it, keep it, and fetch it again in time.
 
-    Give it to :meth:`Credentials.stapling`. A response is fetched again after half of the time
-    for which it is good. There is one fetch at a time, in the task of the handshake that found it
-    due and cancelled with that; others meanwhile get the response from before, or wait if there
-    is none. If it fails, or takes more than five seconds, one line is logged, and it is tried
-    again a minute later at the earliest. Until then the response from before is used for as long
-    as it is good, and then none.
+    Pass it to :meth:`Credentials.stapling`. It fetches a response again after half of the
+    response's validity. There is one fetch at a time, in the task of the handshake that found it
+    due; if that task is cancelled, so is the fetch, and the next handshake starts it again. Other
+    handshakes meanwhile use the previous response, or wait if there is none. If a fetch fails, or
+    takes more than five seconds, one line is logged, and the next fetch is a minute later at the
+    earliest. Until then the previous response is used while it is valid, and then none.
 
     Args:
-        fetch: an async function that gets the response from the CA's responder, in DER
-            (RFC 6960). That it is about the right certificate, the clients check.
-        clock: gives the time, with a time zone.
+        fetch: an async function that returns the response of the CA's responder, in DER
+            (RFC 6960). The clients check that it is for the right certificate.
+        clock: returns the time, with a time zone.
     """
 
     def __init__(
@@ -55,18 +55,18 @@ class RefreshingStaple:
 
     @property
     def response(self) -> bytes | None:
-        """The response, as long as there is one that is good."""
+        """The response, if there is one that is valid now; otherwise None."""
         return self._response if self._clock() < self._good_until else None
 
     def __call__(self) -> Awaitable[bytes | None] | bytes | None:
-        """The response for a handshake, or an awaitable of it if it has to be fetched."""
+        """Return the response for a handshake, or an awaitable if it has to be fetched."""
         if self._clock() < self._due or (self._fetching.locked() and self.response):
             return self.response
         return self._refreshed()
 
     async def _refreshed(self) -> bytes | None:
         async with self._fetching:
-            if self._clock() >= self._due:  # else another handshake has seen to it
+            if self._clock() >= self._due:  # otherwise another handshake has fetched it
                 await self._refresh()
             return self.response
 
@@ -93,7 +93,7 @@ class RefreshingStaple:
 
 
 def _end(der: bytes, now: datetime.datetime) -> datetime.datetime:
-    """Until when a response is good; ValueError if it is not."""
+    """Return until when a response is valid; ValueError if it is not valid."""
     try:
         response = ocsp.load_der_ocsp_response(der)
         successful = response.response_status is ocsp.OCSPResponseStatus.SUCCESSFUL

@@ -1,11 +1,11 @@
 """Move ciphertext between an engine and its transport.
 
-The engine's buffers are filled from, and emptied into, the transport directly. Over a
-:class:`trio.SocketStream` on POSIX that is one system call on the descriptor, tried first and
-waited for only where the kernel says ``EAGAIN``: most of the time there is nothing to wait for.
+A transport moves data directly between the engine's buffers and the stream below. Over a
+:class:`trio.SocketStream` on POSIX that is one system call on the descriptor. The call is tried
+first, and only ``EAGAIN`` makes the transport wait: mostly there is nothing to wait for.
 
-The descriptor stays the socket's own. Its number is read afresh before each call, with no
-``await`` in between, so that it cannot be one that the kernel has given to somebody else since.
+The socket keeps its descriptor. The transport reads its number anew before each call, with no
+``await`` in between, so that the kernel cannot have given the number to another file since.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from ..engine.interface import Engine
 
 __all__ = ["Transport", "transport_over"]
 
-#: After an alert that ends the connection: how long, and for how much, input is thrown away so
-#: that it does not make the kernel answer with a reset, which can overtake the alert.
+#: After an alert that ends the connection, input is discarded for so many seconds and bytes.
+#: Unread input would make the kernel answer with a reset, which can overtake the alert.
 LINGER_SECONDS = 1
 LINGER_BYTES = 2**20
 DISCARD_BYTES = 2**16  # at a time
@@ -34,15 +34,14 @@ RECEIVE_BYTES = 2**16  # at a time, where the engine's own buffer cannot be rece
 class Transport(ABC):
     """Moves ciphertext for one engine.
 
-    What can be done without waiting is tried first, by :meth:`receive_nowait` and
-    :meth:`send_nowait`; :meth:`receive` and :meth:`send` are for the rest. They let other tasks
-    run, but a cancellation may reach them only while they wait: the caller checks for one
-    beforehand, while it has done nothing yet.
+    The caller tries :meth:`receive_nowait` and :meth:`send_nowait` first, and calls
+    :meth:`receive` and :meth:`send` only to wait. These let other tasks run, but a cancellation
+    reaches them only while they wait: the caller checks for one before it has done anything.
 
     Attributes:
-        started: some output has gone out, or may have.
-        resumes: after a cancelled :meth:`send`, what has not left is still in the engine's output
-            and the next one goes on there.
+        started: some output has left, or may have.
+        resumes: after a cancelled :meth:`send`, the rest is still in the engine's output, and the
+            next send continues there.
     """
 
     resumes: bool
@@ -52,37 +51,39 @@ class Transport(ABC):
 
     @abstractmethod
     async def receive(self, engine: Engine) -> int:
-        """Wait for input, and feed the engine once.
+        """Wait for input, feed the engine once, and return the number of bytes.
 
-        The number of bytes is returned, and 0, not fed, at the end. Cancelled, it has lost
-        nothing.
+        At the end it returns 0 and feeds nothing. If cancelled, nothing is lost.
         """
 
     def receive_nowait(self, engine: Engine) -> int | None:
-        """Feed the engine once; None where that would have to wait.
+        """Feed the engine once and return the number of bytes; None if it would have to wait.
 
-        Where it fails it says why, as :meth:`receive` does: the kernel says so once, and gives a
-        reset connection's end for a clean one from then on.
+        It raises as :meth:`receive` does. The kernel reports a reset once, and afterwards reports
+        the end of the connection as if it were a clean one.
         """
         return None
 
     @abstractmethod
     async def send(self, engine: Engine) -> None:
-        """Send all the output."""
+        """Send all the output.
+
+        If cancelled, the rest stays with the engine if ``resumes``; otherwise it is lost.
+        """
 
     def send_nowait(self, engine: Engine) -> bool:
-        """Send what leaves without waiting, and say whether that was all."""
+        """Send what leaves without waiting, and return whether that was everything."""
         return not engine.pending_output()
 
     def discard_input(self) -> None:  # noqa: B027
-        """Throw away what has come, so that closing does not answer it with a reset."""
+        """Discard the input that has come, so that closing does not answer it with a reset."""
 
     async def linger(self) -> None:  # noqa: B027
-        """Give the alert that was just sent time to arrive. The transport is only to be closed."""
+        """Wait until the alert may have arrived. Only close the transport after this."""
 
 
 def transport_over(stream: trio.abc.Stream) -> Transport:
-    """The best way to move ciphertext over ``stream``."""
+    """Return the fastest transport over ``stream``."""
     if not isinstance(stream, trio.SocketStream):
         return StreamTransport(stream)
     if os.name == "posix":
@@ -91,7 +92,7 @@ def transport_over(stream: trio.abc.Stream) -> Transport:
 
 
 class StreamTransport(Transport):
-    """Over any ``trio.abc.Stream``, whose cancelled ``send_all`` may have stopped anywhere."""
+    """Over any ``trio.abc.Stream``; a cancelled ``send_all`` may have stopped anywhere."""
 
     resumes = False
 
@@ -115,7 +116,7 @@ class StreamTransport(Transport):
 
 
 class SocketTransport(Transport):
-    """Over a socket by trio's own methods, where a descriptor cannot be read from: Windows."""
+    """Over a socket by trio's own methods, for Windows, which cannot read from a descriptor."""
 
     resumes = True
 
@@ -147,7 +148,7 @@ class SocketTransport(Transport):
             engine.bytes_sent(min(count, len(engine.pending_output())))
 
     def _translated(self, error: OSError) -> Exception:
-        """What a ``trio.abc.Stream`` raises for ``error``."""
+        """Return what a ``trio.abc.Stream`` raises for ``error``."""
         if error.errno in (errno.EBADF, errno.ENOTSOCK) or self._socket.fileno() == -1:
             return trio.ClosedResourceError("this socket was already closed")
         return trio.BrokenResourceError(f"the connection broke: {error.strerror or error}")
@@ -156,7 +157,7 @@ class SocketTransport(Transport):
         with suppress(OSError):  # the peer may have gone before
             self._socket.shutdown(socket.SHUT_WR)
         self.discard_input()
-        # Someone who receives still, or closes it meanwhile, ends this too.
+        # Another task that receives or closes the socket ends this too.
         ended = (OSError, trio.BusyResourceError, trio.ClosedResourceError)
         with trio.move_on_after(LINGER_SECONDS), suppress(*ended):
             left = LINGER_BYTES
@@ -165,7 +166,7 @@ class SocketTransport(Transport):
 
 
 class DescriptorTransport(SocketTransport):
-    """Over a socket by system calls on its descriptor, between which nothing is copied."""
+    """Over a socket by system calls on its descriptor, without a copy in between."""
 
     async def receive(self, engine: Engine) -> int:
         while True:
@@ -217,7 +218,7 @@ class DescriptorTransport(SocketTransport):
                 engine.bytes_sent(os.write(self._descriptor(), pending))
                 self.started = True
         except (OSError, trio.ClosedResourceError):
-            return False  # if it failed, send() says why
+            return False  # if it failed, send() raises why
         return True
 
     def discard_input(self) -> None:
