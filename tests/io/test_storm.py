@@ -98,8 +98,8 @@ async def handle(stream: TLSStream[trio.SocketStream]) -> None:
 class SlowCache:
     """An anti-replay cache outside of the process."""
 
-    async def claim(self, *_: object) -> bool:
-        for _ in range(5):
+    async def claim(self, *details: object) -> bool:
+        for _step in range(5):
             await trio.lowlevel.checkpoint()
         return True
 
