@@ -70,6 +70,8 @@ def play(session: Session, part: Part) -> Saw:
         if part.updates_keys:
             session.update_keys()
         session.send(data)
+        if part.leaves:
+            return Saw(None, "it leaves")
         if not part.closes_first and session.receive(1):
             return Saw(None, "it got data instead of the end")
         if not session.close():

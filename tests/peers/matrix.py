@@ -6,13 +6,24 @@ from collections.abc import Iterable
 
 import pytest
 from conversations import PeerRole
+from go_peer import GoPeer
+from java_peer import JavaPeer
+from node_peer import NodePeer
 from openssl_peer import OpenSSLPeer
 from peer import Peer, Role
 from pyopenssl_peer import PyOpenSSLPeer
 from stdlib_peer import StdlibPeer
 from tlslite_peer import TLSLitePeer
 
-PEERS: tuple[Peer, ...] = (OpenSSLPeer(), StdlibPeer(), PyOpenSSLPeer(), TLSLitePeer())
+PEERS: tuple[Peer, ...] = (
+    OpenSSLPeer(),
+    StdlibPeer(),
+    PyOpenSSLPeer(),
+    TLSLitePeer(),
+    GoPeer(),
+    JavaPeer(),
+    NodePeer(),
+)
 
 
 def peer_role(*roles: Role, needs: str = "") -> pytest.MarkDecorator:

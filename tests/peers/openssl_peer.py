@@ -51,6 +51,8 @@ CLOSED = b"\nCONNECTION CLOSED\n"
 
 ONLY_BEHIND_A_PAGE = Inability("it sends close_notify first only behind a page", CannotDoThat)
 
+NEVER_LEAVES = Inability("it sends close_notify whenever it ends", CannotDoThat)
+
 
 def installed_version() -> tuple[int, ...]:
     """The program's version; the empty one where it is not installed."""
@@ -64,6 +66,8 @@ def installed_version() -> tuple[int, ...]:
 class OpenSSLPeer(Peer):
     name = "openssl"
     cannot: ClassVar[Inabilities] = {
+        ("client", "leave"): NEVER_LEAVES,
+        ("server", "leave"): NEVER_LEAVES,
         ("client", "hear our answer"): Inability("it does not read on", AssertionError),
         ("server", "close first"): ONLY_BEHIND_A_PAGE,
         ("server", "hear our answer"): ONLY_BEHIND_A_PAGE,
@@ -88,12 +92,14 @@ class OpenSSLPeer(Peer):
             arguments += ["-www"]
         if not part.credentials:
             arguments += ["-nocert"]
-        if part.closes_first:
+        if part.closes_first or part.leaves:
             raise CannotDoThat
         printed = await run(arguments, part, part.connections, task_status)
         return list(map(read_story, printed.split(CLOSED)[: part.connections]))
 
     async def call(self, part: Part, port: int) -> Sequence[Saw]:
+        if part.leaves:
+            raise CannotDoThat
         arguments: list[str | Path] = ["s_client", "-connect", f"127.0.0.1:{port}", *common(part)]
         if part.server_name:
             arguments += ["-servername", part.server_name, "-verify_hostname", part.server_name]

@@ -37,6 +37,9 @@ class Part:
         cookie: a server has its client repeat a cookie.
         echo: how many bytes it waits for, and sends back.
         closes_first: it sends ``close_notify`` first, and not in answer to ours.
+        leaves: it closes its socket without ``close_notify``.
+        cancels: a JDK closes without reading on, so that it sends ``user_canceled`` first.
+        key_limit: after how much data a JDK updates its keys, such as ``2^20`` bytes.
         http: a server answers one request with a page, and closes first.
         connections: how many conversations it has, one after the other; each client resumes the
             session of the one before.
@@ -58,6 +61,9 @@ class Part:
     cookie: bool = False
     echo: int = 0
     closes_first: bool = False
+    leaves: bool = False
+    cancels: bool = False
+    key_limit: str = ""
     http: bool = False
     connections: int = 1
     tickets: int | None = None

@@ -6,6 +6,7 @@ import zlib
 from typing import Any
 
 import pytest
+import trio
 from authority import CA_SCHEME, KEY_TYPES, Authority
 from conversations import PeerRole, Tap
 from matrix import peer_role, peer_role_and
@@ -16,7 +17,7 @@ from tlslite_peer import TLSLitePeer
 from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
 from trio_tlsx.crypto.groups import GROUPS
 from trio_tlsx.crypto.signatures import CERTIFICATE_VERIFY_SCHEMES, CLIENT_ONLY_SCHEMES
-from trio_tlsx.errors import AlertDescription
+from trio_tlsx.errors import AlertDescription, Truncated
 
 A_BIT = 1000  # bytes
 A_LOT = 2**20
@@ -163,6 +164,16 @@ async def test_peer_closes_first_and_hears_our_answer(
     async with peer_role.connect(authority, theirs={"closes_first": True}) as us:
         await us.converse()
     assert us.saw.alert is AlertDescription.close_notify
+
+
+@peer_role("client", "server", needs="leave")
+async def test_peer_leaves_without_close_notify(peer_role: PeerRole, authority: Authority) -> None:
+    """It is no end of the data: somebody in between could have cut the connection."""
+    async with peer_role.connect(authority, theirs={"echo": A_BIT, "leaves": True}) as us:
+        await us.talk()
+        with pytest.raises(trio.BrokenResourceError) as caught:
+            await us.stream.receive_some()
+        assert isinstance(caught.value.__cause__, Truncated)
 
 
 @pytest.mark.parametrize("peer_role", [PeerRole(OpenSSLPeer(), "server")], ids=str)

@@ -121,7 +121,7 @@ async def test_peer_refuses_our_client_certificate(
     assert (error.refused_by, error.alert) == ("peer", AlertDescription.unknown_ca)
 
 
-@peer_role("server")
+@peer_role("server", needs="wrong groups")
 async def test_peer_refuses_our_groups(peer_role: PeerRole, authority: Authority) -> None:
     async with peer_role.connect(
         authority, ours={"groups": ["x25519"]}, theirs={"group": "secp384r1"}
