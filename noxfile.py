@@ -50,7 +50,7 @@ def demo(session: nox.Session) -> None:
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run the test suite; arguments after ``--`` go to pytest."""
-    session.install("-q", ".[test]")
+    session.install("-q", ".[test,peers]")
     session.run("pytest", *PROCESSES, *session.posargs)
 
 

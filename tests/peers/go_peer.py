@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import trio
-from peer import CannotDoThat, Inabilities, Inability
+from peer import CannotDoThat, Inabilities, Inability, Role, without_groups
 from program_peer import PROGRAMS, ProgramPeer, build_directory, compile_program
 
 __all__ = ["GoPeer"]
@@ -40,7 +40,15 @@ def compiled() -> Path:
     return output
 
 
-NO_RSA_PSS_KEYS = "it has no keys that are for RSA-PSS alone"
+def without_rsa_pss_keys() -> Inabilities:
+    """What Go lacks: keys that are for RSA-PSS alone."""
+    why = "it has no keys that are for RSA-PSS alone"
+    inabilities: dict[tuple[Role, str], Inability] = {}
+    for digest in ("sha256", "sha384", "sha512"):
+        scheme = f"rsa_pss_pss_{digest}"
+        inabilities["client", scheme] = Inability(why, trio.BrokenResourceError)
+        inabilities["server", scheme] = Inability(why, AssertionError)
+    return inabilities
 
 
 class GoPeer(ProgramPeer):
@@ -54,19 +62,8 @@ class GoPeer(ProgramPeer):
         ("client", "wrong CA"): Inability("its alert is bad_certificate", AssertionError),
         ("client", "ed448"): Inability("it has no Ed448", trio.BrokenResourceError),
         ("server", "ed448"): Inability("it has no Ed448", AssertionError),
-        **{
-            (role, f"rsa_pss_pss_{digest}"): Inability(NO_RSA_PSS_KEYS, shows_as)
-            for role, shows_as in (
-                ("client", trio.BrokenResourceError),
-                ("server", AssertionError),
-            )
-            for digest in ("sha256", "sha384", "sha512")
-        },
-        **{
-            (role, group): Inability("it has no ML-KEM without a curve", trio.BrokenResourceError)
-            for role in ("client", "server")
-            for group in ("MLKEM768", "MLKEM1024")
-        },
+        **without_rsa_pss_keys(),
+        **without_groups("it has no ML-KEM without a curve", "MLKEM768", "MLKEM1024"),
     }
 
     def command(self) -> Sequence[str | Path]:

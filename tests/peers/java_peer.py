@@ -9,8 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
-import trio
-from peer import CannotDoThat, Inabilities, Inability, Role, without_mldsa
+from peer import CannotDoThat, Inabilities, Inability, without_groups, without_mldsa
 from program_peer import PROGRAMS, ProgramPeer, build_directory, compile_program
 
 from trio_tlsx.crypto.groups import GROUPS
@@ -28,18 +27,9 @@ def compiled() -> Path:
     return classes
 
 
-def without_post_quantum() -> Inabilities:
-    """What every JDK before 27 lacks: groups with ML-KEM."""
-    why = "it has no ML-KEM"
-    return {
-        (role, group.name): Inability(why, trio.BrokenResourceError)
-        for role in ROLES
-        for group in GROUPS.values()
-        if group.is_post_quantum
-    }
+#: What every JDK before 27 lacks.
+POST_QUANTUM = [group.name for group in GROUPS.values() if group.is_post_quantum]
 
-
-ROLES: tuple[Role, ...] = ("client", "server")
 CERTIFICATE_UNKNOWN = Inability("its alert is certificate_unknown", AssertionError)
 NO_EXPORTER = Inability("it exports no keying material before JDK 25", AssertionError)
 
@@ -57,7 +47,7 @@ class JavaPeer(ProgramPeer):
         ("client", "wrong name"): CERTIFICATE_UNKNOWN,
         ("server", "wrong groups"): Inability("its alert is unexpected_message", AssertionError),
         **without_mldsa("it has no ML-DSA before JDK 24", AssertionError),
-        **without_post_quantum(),
+        **without_groups("it has no ML-KEM", *POST_QUANTUM),
     }
 
     def command(self) -> Sequence[str | Path]:

@@ -149,6 +149,15 @@ def without_mldsa(why: str, cannot_load: type[BaseException]) -> Inabilities:
     return inabilities
 
 
+def without_groups(why: str, *groups: str) -> Inabilities:
+    """What a peer lacks: these groups, in both roles."""
+    inability = Inability(why, trio.BrokenResourceError)
+    inabilities: dict[tuple[Role, str], Inability] = {}
+    for group in groups:
+        inabilities["client", group] = inabilities["server", group] = inability
+    return inabilities
+
+
 class Peer(ABC):
     """Another implementation of TLS.
 
