@@ -39,7 +39,7 @@ def export(suite: CipherSuite, secret: bytes, label: str, context: bytes, length
 def channel_binding(
     kind: str, suite: CipherSuite, secret: bytes, server_certificate: x509.Certificate | None
 ) -> bytes | None:
-    """What names a connection, or its server; None where this kind is not defined.
+    """Return a channel binding; None if this kind is not defined for the connection.
 
     Args:
         secret: the exporter's.

@@ -95,7 +95,7 @@ class Connection:
         resend_early_data: bool = False,
         observer: Observer | None = None,
     ) -> Connection:
-        """The side that speaks first.
+        """Return the client's side of a connection.
 
         Args:
             server_hostname: whom to reach: a DNS name or an IP address; the server's certificate
@@ -126,7 +126,7 @@ class Connection:
 
     @classmethod
     def server(cls, config: ServerConfig, *, observer: Observer | None = None) -> Connection:
-        """The side that is spoken to."""
+        """Return the server's side of a connection."""
         return cls(
             True, config, None, lambda hs: server_handshake(hs, config.parameters), observer
         )
@@ -157,7 +157,7 @@ class Connection:
         )
 
     def do_handshake(self) -> Want | Question[Any]:
-        """Go on with the handshake; see :meth:`Engine.do_handshake`."""
+        """Continue the handshake; see :meth:`Engine.do_handshake`."""
         want = self._go_on()
         # The caller of `write` sends an answer to early data, while the handshake reads on.
         flushed = not self._outgoing or self._early_data.may_be_answered
@@ -207,7 +207,7 @@ class Connection:
         return self._question or Want.NOTHING
 
     def _pose(self, question: Question[Any]) -> None:
-        """Call the hook. What it gives is the answer, unless that is still to be awaited."""
+        """Call the hook. Its result is the answer, unless it is an awaitable."""
         self._question = question
         if not self._may_ask:
             return
@@ -223,7 +223,7 @@ class Connection:
                 self.answer(answer)
 
     def answer(self, answer: object) -> None:
-        """Give the answer to the question that was returned last."""
+        """Answer the question that was returned last."""
         if self._question is None:
             raise RuntimeError("there is no open question")
         if isinstance(self._question, SessionReceived):
@@ -258,7 +258,7 @@ class Connection:
         self._early_data.wanted = True
 
     def read_early_data(self, max_bytes: int | None = None) -> bytes:
-        """Give early data that has come; see :meth:`Engine.read_early_data`."""
+        """Return received early data; see :meth:`Engine.read_early_data`."""
         return self._early_data.take(max_bytes)
 
     def read_alert(self) -> bool:
@@ -323,7 +323,7 @@ class Connection:
     # Ciphertext in and out
 
     def receive_data(self, data: Buffer) -> None:
-        """Take ciphertext in; ``b""`` says that the transport is at its end."""
+        """Pass received ciphertext in; ``b""`` is the end of the transport."""
         self._incoming.feed(data)
 
     def receive_buffer(self) -> memoryview:
@@ -343,7 +343,7 @@ class Connection:
         return self._incoming.take_rest()
 
     def data_to_send(self) -> bytes:
-        """Take all the output out."""
+        """Return all pending output and remove it from the engine."""
         output = bytes(self._outgoing.pending())
         self._outgoing.sent(len(output))
         return output
@@ -387,7 +387,7 @@ class Connection:
             raise RuntimeError("close_notify was sent: nothing may follow it")
 
     def read(self, max_bytes: int | None = None) -> bytes | Want | Question[Any]:
-        """Give received application data, ``max_bytes`` at most; see :meth:`Engine.read`."""
+        """Return received application data; see :meth:`Engine.read`."""
         self._complete()
         limit = BUFFER_LENGTH if max_bytes is None else max_bytes
         if limit < 0:
@@ -411,7 +411,7 @@ class Connection:
             raise self._fail(failure) from error
 
     def pending(self) -> int:
-        """How many bytes of application data have been opened and wait for ``read``."""
+        """Return how many bytes of decrypted application data wait for ``read``."""
         return len(self._surplus)
 
     def _read(self, limit: int) -> bytes | Want | Question[Any]:
@@ -439,7 +439,7 @@ class Connection:
                 return Want.READ
 
     def update_keys(self, *, request_peer: bool = False) -> None:
-        """Go on to new keys for what this side sends; see :meth:`Engine.update_keys`."""
+        """Update this side's sending keys; see :meth:`Engine.update_keys`."""
         self._check_writable()
         self._post_handshake.key_updates.send(request_peer=request_peer)
 

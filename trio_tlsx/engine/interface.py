@@ -84,7 +84,7 @@ class Engine(Protocol):
         ...
 
     def answer(self, answer: object) -> None:
-        """Give the answer to the question that was returned last."""
+        """Answer the question that was returned last."""
         ...
 
     def refuse(self, error: Exception) -> None:
@@ -109,7 +109,7 @@ class Engine(Protocol):
     # Ciphertext in
 
     def receive_data(self, data: Buffer) -> None:
-        """Take ciphertext in; ``b""`` says that the transport is at its end."""
+        """Pass received ciphertext in; ``b""`` is the end of the transport."""
         ...
 
     def receive_buffer(self) -> memoryview:
@@ -127,7 +127,7 @@ class Engine(Protocol):
     # Ciphertext out
 
     def data_to_send(self) -> bytes:
-        """Take all the output out."""
+        """Return all pending output and remove it from the engine."""
         ...
 
     def pending_output(self) -> memoryview:
@@ -163,7 +163,7 @@ class Engine(Protocol):
         ...
 
     def pending(self) -> int:
-        """How many bytes of application data have been opened and wait for ``read``."""
+        """Return how many bytes of decrypted application data wait for ``read``."""
         ...
 
     def write(self, data: memoryview) -> int | Want:

@@ -315,7 +315,7 @@ class OpenSSLConnection:
             certificates = tuple(map(x509.load_der_x509_certificate, chain))
         except MALFORMED as error:
             raise CertificateError(
-                "the other side's certificate was good enough for OpenSSL, but cannot be parsed "
+                "the peer's certificate was good enough for OpenSSL, but cannot be parsed "
                 f"here ({error}): getpeercert(binary_form=True) gives it as it came"
             ) from error
         return Negotiated(

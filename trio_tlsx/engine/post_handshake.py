@@ -110,6 +110,6 @@ class PostHandshake:
 def handshake_shutdown() -> HandshakeShutdown:
     """Return the error for a peer that closes in the middle of its handshake."""
     return HandshakeShutdown(
-        "the other side gave the handshake up, in the orderly way (close_notify)",
+        "the peer gave up the handshake and sent close_notify",
         AlertDescription.close_notify,
     )

@@ -87,7 +87,7 @@ def send_finished(hs: Handshake, suite: CipherSuite, base_key: bytes) -> None:
 
 @dataclass(frozen=True, slots=True)
 class PeerIdentity:
-    """A chain whose key the peer holds, and what it signed with."""
+    """The chain of a peer that proved to hold its key, and the scheme of that proof."""
 
     chain: tuple[x509.Certificate, ...]
     signature_scheme: SignatureScheme
@@ -114,7 +114,7 @@ def parse_chain(
     try:
         return tuple(x509.load_der_x509_certificate(entry.cert_data) for entry in entries)
     except MALFORMED as error:
-        raise CertificateError("the other side's certificate cannot be parsed") from error
+        raise CertificateError("the peer's certificate cannot be parsed") from error
 
 
 def expect_certificate_verify(
@@ -123,32 +123,32 @@ def expect_certificate_verify(
     accepted: Collection[SignatureScheme],
     context: bytes,
 ) -> Steps[PeerIdentity]:
-    """Have the peer show that it holds the key of ``chain[0]`` (RFC 9846 4.5.2)."""
+    """Read CertificateVerify, which proves that the peer holds the key of ``chain[0]`` (4.5.2)."""
     content = _signed_content(context, hs.transcript.digest())
     leaf = chain[0]
     certificate_verify = yield from hs.expect(CertificateVerify)
     scheme = next((s for s in accepted if s == certificate_verify.algorithm), None)
     if scheme is None:
         raise ProtocolError(
-            "the other side signed its CertificateVerify with a scheme "
+            "the peer signed its CertificateVerify with a scheme "
             f"({certificate_verify.algorithm:#06x}) that was not offered for it"
         )
     try:
         possible = signatures.schemes_for(leaf, legacy=True)
     except MALFORMED as error:
         raise CertificateError(
-            "the key in the other side's certificate is of no use",
+            "the key in the peer's certificate is of no use",
             AlertDescription.unsupported_certificate,
             certificate=leaf,
         ) from error
     check_rsa_work(leaf)  # the signature is checked before the key is trusted
     if scheme not in possible:
-        raise ProtocolError(f"the key in the other side's certificate cannot sign {scheme.name}")
+        raise ProtocolError(f"the key in the peer's certificate cannot sign {scheme.name}")
     try:
         signatures.verify(scheme, leaf, certificate_verify.signature, content)
     except InvalidSignature:
         raise ProtocolError(
-            "the other side does not hold the key of its certificate: "
+            "the peer does not hold the key of its certificate: "
             "the signature of its CertificateVerify is wrong",
             AlertDescription.decrypt_error,
         ) from None
@@ -163,7 +163,7 @@ def verify_peer(
     server_name: str | None,
     verify: Callable[[datetime.datetime], tuple[x509.Certificate, ...]],
 ) -> Steps[None]:
-    """Decide whether to trust a peer that holds its key: by our rules, then by the program's.
+    """Verify a peer that holds its key: with the built-in rules, then with the hooks.
 
     Args:
         certificate: what ``chain`` was parsed from; None where it is that of an earlier
@@ -200,13 +200,13 @@ def verify_peer(
 
 
 def expect_finished(hs: Handshake, suite: CipherSuite, base_key: bytes) -> Steps[None]:
-    """Have the peer confirm the whole handshake (RFC 9846 4.5.3)."""
+    """Read the Finished of the peer and verify it (RFC 9846 4.5.3)."""
     expected = finished_verify_data(suite, base_key, hs.transcript.digest())
     finished = yield from hs.expect(Finished)
     if len(finished.verify_data) != len(expected):
         raise wrong_finished_length(len(finished.verify_data))
     if not hmac.compare_digest(finished.verify_data, expected):
         raise ProtocolError(
-            "the other side's Finished is wrong: it saw another handshake than we did",
+            "the peer's Finished is wrong: it saw another handshake than we did",
             AlertDescription.decrypt_error,
         )

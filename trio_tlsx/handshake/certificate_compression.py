@@ -64,22 +64,22 @@ def decompressed(compressors: Compressors, message: AnyCertificate) -> Certifica
     compressor = compressors.get(message.algorithm)
     if compressor is None:
         raise ProtocolError(
-            f"the other side compressed its certificate with an algorithm ({message.algorithm}) "
+            f"the peer compressed its certificate with an algorithm ({message.algorithm}) "
             "that was not offered"
         )
     length = message.uncompressed_length
     if length > MAX_CERTIFICATE_LENGTH:
         raise CertificateError(
-            f"the other side's certificate has {length} bytes without compression; "
+            f"the peer's certificate has {length} bytes without compression; "
             f"at most {MAX_CERTIFICATE_LENGTH} are allowed"
         )
     try:
         body = compressor.decompress(message.compressed_certificate_message, length)
     except ValueError as error:
-        raise CertificateError("the other side's certificate cannot be decompressed") from error
+        raise CertificateError("the peer's certificate cannot be decompressed") from error
     if len(body) != length:
         raise CertificateError(
-            f"the other side's certificate has {len(body)} bytes without compression, "
+            f"the peer's certificate has {len(body)} bytes without compression, "
             f"and it said {length}"
         )
     return Certificate.decode(body)

@@ -106,5 +106,5 @@ def selected_version(answer: ServerHello) -> int:
         )
     version = ext.decode_uint16(body, "supported_versions")
     if version not in CONTINUATIONS:
-        raise ProtocolError("the other side chose a version of TLS that was not offered")
+        raise ProtocolError("the peer chose a version of TLS that was not offered")
     return version

@@ -128,12 +128,12 @@ def read_encrypted_extensions(
 def apply_extensions(
     hs: Handshake, config: ClientParameters, extensions: Extensions
 ) -> str | None:
-    """Do what EncryptedExtensions says; give the application protocol."""
+    """Apply EncryptedExtensions; return the application protocol."""
     if (limit := extensions.get(_E.record_size_limit)) is not None:
         hs.apply_record_size_limit(config.record_size_limit, limit)
     if extensions.get(_E.server_name):
         raise ProtocolError(
-            "the other side's answer to server_name is not empty", AlertDescription.decode_error
+            "the peer's answer to server_name is not empty", AlertDescription.decode_error
         )
     if (groups := extensions.get(_E.supported_groups)) is not None:
         # RFC 9846 4.3.7: what the server would rather have had; of no use to this handshake.
@@ -142,12 +142,10 @@ def apply_extensions(
         return None
     protocols = ext.decode_alpn(alpn)
     if len(protocols) != 1:
-        raise ProtocolError(
-            "the other side chose several ALPN protocols", AlertDescription.decode_error
-        )
+        raise ProtocolError("the peer chose several ALPN protocols", AlertDescription.decode_error)
     if protocols[0] not in config.alpn:
         raise ProtocolError(
-            f"the other side chose the ALPN protocol {protocols[0]!r}, which was not offered"
+            f"the peer chose the ALPN protocol {protocols[0]!r}, which was not offered"
         )
     return protocols[0].decode("latin-1")
 
@@ -220,7 +218,7 @@ def check_server(
     chain: tuple[x509.Certificate, ...],
     at: datetime.datetime,
 ) -> tuple[x509.Certificate, ...]:
-    """The verified path, which is empty where nothing is to be verified."""
+    """Return the verified path; it is empty if verification is turned off."""
     if config.insecure_skip_verification:
         return ()
     trust = TrustStore.platform() if config.trust is None else config.trust

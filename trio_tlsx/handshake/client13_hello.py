@@ -118,16 +118,16 @@ def retry_shares(
     wanted = request.extensions.get(_E.key_share)
     if wanted is None:
         if _E.cookie not in request.extensions:
-            raise ProtocolError("the other side's HelloRetryRequest asks for no change at all")
+            raise ProtocolError("the peer's HelloRetryRequest asks for no change at all")
         return shares
     code = ext.decode_uint16(wanted, "key_share")
     group = config.group_table.get(code)
     if group is None:
         raise ProtocolError(
-            f"the other side asked for a key share of a group ({code:#06x}) that was not offered"
+            f"the peer asked for a key share of a group ({code:#06x}) that was not offered"
         )
     if code in shares:
-        raise ProtocolError(f"the other side asked for a key share ({group.name}) that it has")
+        raise ProtocolError(f"the peer asked for a key share ({group.name}) that it has")
     return {code: group.generate()}
 
 
@@ -137,9 +137,9 @@ def check_second_answer(offer: Offer, answer: ServerHello, suite: CipherSuite) -
         raise unexpected("sent a second HelloRetryRequest")
     version = answer.extensions.get(_E.supported_versions)
     if version is None or ext.decode_uint16(version, "supported_versions") != TLS13:
-        raise ProtocolError("the other side changed its mind about the version")
+        raise ProtocolError("the peer changed its mind about the version")
     if selected_suite(offer, answer) is not suite:
-        raise ProtocolError("the other side changed its mind about the cipher suite")
+        raise ProtocolError("the peer changed its mind about the cipher suite")
 
 
 def process_server_hello(hs: Handshake, offer: Offer, answer: ServerHello) -> Selection:
@@ -157,14 +157,13 @@ def selected_suite(offer: Offer, answer: ServerHello) -> CipherSuite:
     config, hello = offer.config, offer.hello
     check_legacy_version(answer.legacy_version)
     if answer.legacy_session_id_echo != hello.legacy_session_id:
-        raise ProtocolError("the other side did not echo the legacy_session_id")
+        raise ProtocolError("the peer did not echo the legacy_session_id")
     if answer.legacy_compression_method != 0:
-        raise ProtocolError("the other side chose a compression method")
+        raise ProtocolError("the peer chose a compression method")
     suite = config.suite_table.get(answer.cipher_suite)
     if suite is None:
         raise ProtocolError(
-            f"the other side chose a cipher suite ({answer.cipher_suite:#06x}) "
-            "that was not offered"
+            f"the peer chose a cipher suite ({answer.cipher_suite:#06x}) that was not offered"
         )
     return suite
 
@@ -175,17 +174,17 @@ def selected_psk(offer: Offer, suite: CipherSuite, answer: ServerHello) -> Psk[S
     if body is None:
         if offer.config.psk_required:
             raise ProtocolError(
-                "the other side takes none of the pre-shared keys, and nothing else will do",
+                "the peer takes none of the pre-shared keys, and nothing else will do",
                 AlertDescription.missing_extension,
             )
         return None
     psks = offer.parameters.psks
     index = ext.decode_uint16(body, "pre_shared_key")
     if index >= len(psks):
-        raise ProtocolError("the other side chose a pre-shared key that was not offered")
+        raise ProtocolError("the peer chose a pre-shared key that was not offered")
     if psks[index].suite.hash is not suite.hash:
         raise ProtocolError(
-            "the other side chose a pre-shared key that goes with another hash than its suite's"
+            "the peer chose a pre-shared key that goes with another hash than its suite's"
         )
     return psks[index]
 
@@ -197,19 +196,17 @@ def finish_key_exchange(
     body = answer.extensions.get(_E.key_share)
     if body is None and psk is None:
         raise ProtocolError(
-            "the other side's ServerHello lacks a key_share", AlertDescription.missing_extension
+            "the peer's ServerHello lacks a key_share", AlertDescription.missing_extension
         )
     if body is None:
         if not offer.config.psk_without_key_exchange:
             # RFC 9846 4.3.11: psk_key_exchange_modes did not allow it.
-            raise ProtocolError("the other side wants to do without a key exchange")
+            raise ProtocolError("the peer wants to do without a key exchange")
         return None, None
     code, key_exchange = ext.decode_key_share_entry(body)
     share = offer.parameters.shares.get(code)
     if share is None:
-        raise ProtocolError(
-            f"the other side chose a group ({code:#06x}) that no key share was sent for"
-        )
+        raise ProtocolError(f"the peer chose a group ({code:#06x}) that no key share was sent for")
     group = offer.config.group_table[code]
     try:
         return group, share.exchange(key_exchange)

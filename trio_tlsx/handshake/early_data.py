@@ -83,7 +83,7 @@ class EarlyDataOffer:
 def make_offer(
     config: ClientParameters, psks: Sequence[Psk[Session]], data: bytes
 ) -> EarlyDataOffer | None:
-    """The early data, if the first of these keys is of a session that allows it."""
+    """Return the offer of early data, if the first PSK is of a session that allows it."""
     psk = psks[0] if psks else None
     if psk is None or psk.session is None or not is_allowed(config, psk.session, data):
         return None
@@ -91,7 +91,7 @@ def make_offer(
 
 
 def is_allowed(config: ClientParameters, session: Session, data: bytes) -> bool:
-    """Whether the server of this session said that it might take so much, of this protocol."""
+    """Return whether the session allows this much early data, for this protocol."""
     if not 0 < len(data) <= session.max_early_data_size:
         return False
     return session.alpn_protocol == alpn_protocol(config)
@@ -139,11 +139,11 @@ def was_accepted(
     if _E.early_data not in extensions:
         return False
     if made is None:
-        raise ProtocolError("the other side took early data, but did not resume the session")
+        raise ProtocolError("the peer took early data, but did not resume the session")
     if suite is not made.psk.suite:
-        raise ProtocolError("the other side took early data, but chose another cipher suite")
+        raise ProtocolError("the peer took early data, but chose another cipher suite")
     if protocol != made.session.alpn_protocol:
-        raise ProtocolError("the other side took early data, but chose another ALPN protocol")
+        raise ProtocolError("the peer took early data, but chose another ALPN protocol")
     return True
 
 
@@ -171,7 +171,7 @@ def accept(
     psk: Psk[ServerSession] | None,
     protocol: bytes | None,
 ) -> Steps[Accepted | None]:
-    """Take the early data behind this ClientHello, if everything speaks for it.
+    """Decide whether to accept the early data after this ClientHello.
 
     The ClientHello is all that is in the transcript; its binder was checked.
 
@@ -222,7 +222,7 @@ def expected_arrival(session: ServerSession, obfuscated_age: int) -> datetime.da
 
 
 def receive(hs: Handshake, accepted: Accepted) -> Steps[None]:
-    """Take early data in, up to EndOfEarlyData."""
+    """Receive early data, up to EndOfEarlyData."""
     left = accepted.max_size
 
     def keep(data: bytes) -> None:
@@ -230,7 +230,7 @@ def receive(hs: Handshake, accepted: Accepted) -> Steps[None]:
         left -= len(data)
         if left < 0:
             raise ProtocolError(
-                f"the other side sent more than {accepted.max_size} bytes of early data",
+                f"the peer sent more than {accepted.max_size} bytes of early data",
                 AlertDescription.unexpected_message,
             )
         hs.early_data.put(data)

@@ -26,7 +26,7 @@ def check_legacy_version(legacy_version: int) -> None:
     """Check what every hello of TLS 1.3 says in this field (RFC 9846 4.2.2, 4.2.3)."""
     if legacy_version != TLS12:
         raise ProtocolError(
-            f"the other side's legacy_version is {legacy_version:#06x}, not {TLS12:#06x}",
+            f"the peer's legacy_version is {legacy_version:#06x}, not {TLS12:#06x}",
             AlertDescription.protocol_version,
         )
 
@@ -59,10 +59,10 @@ def require(hello: ClientHello, *needed: ExtensionType) -> None:
     for extension in needed:
         if extension not in hello.extensions:
             raise ProtocolError(
-                f"the other side's ClientHello lacks {extension.name}",
+                f"the peer's ClientHello lacks {extension.name}",
                 AlertDescription.missing_extension,
             )
 
 
 def bad_key_share(group: Group) -> ProtocolError:
-    return ProtocolError(f"the other side's key share for {group.name} is not valid")
+    return ProtocolError(f"the peer's key share for {group.name} is not valid")

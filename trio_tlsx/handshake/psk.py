@@ -96,8 +96,7 @@ class OfferedPsks:
             binders.append(binder_entries.opaque8(minimum=MIN_BINDER_LENGTH))
         if len(identities) != len(binders):
             raise ProtocolError(
-                f"the other side offers {len(identities)} pre-shared keys "
-                f"with {len(binders)} binders"
+                f"the peer offers {len(identities)} pre-shared keys with {len(binders)} binders"
             )
         return cls(tuple(identities), tuple(binders))
 
@@ -188,7 +187,7 @@ def check_binder(
     if not hmac.compare_digest(offered.binders[index], binder(psk, partial)):
         unknown = ", or nobody here knows its identity" if psk.external else ""
         raise ProtocolError(
-            "the other side offers a pre-shared key that it does not have: its binder is wrong"
+            "the peer offers a pre-shared key that it does not have: its binder is wrong"
             + unknown,
             AlertDescription.decrypt_error,
         )

@@ -29,7 +29,7 @@ _E = ExtensionType
 def find_session(
     hs: Handshake, config: ClientParameters, server_name: ServerName, port: int | None
 ) -> Steps[Session | None]:
-    """A session for this server that can be offered, if there is one."""
+    """Take a session for this server from the store; None if none can be offered."""
     if config.sessions is None:
         return None
     question = SessionWanted(config.sessions, server_name.host, port, config.session_context)
@@ -42,7 +42,7 @@ def find_session(
 def is_usable(
     session: Session, config: ClientParameters, server_name: ServerName, port: int | None
 ) -> bool:
-    """Whether this session is what was asked for; a store may give anything."""
+    """Return whether the session is for this server; a store may return any session."""
     return (
         (session.server_name, session.port) == (server_name.host, port)
         and session.context == config.session_context
@@ -57,12 +57,12 @@ def suite_of(session: Session) -> CipherSuite:
 
 
 def server_of(session: Session) -> PeerIdentity:
-    """Whom the session's key authenticates: who showed a certificate when it was made."""
+    """Return the identity of the server that the session was made with."""
     return PeerIdentity(session.peer_certificates, SignatureScheme[session.signature_scheme])
 
 
 def psk_of(session: Session, now: datetime.datetime) -> Psk[Session]:
-    """The session as it is offered."""
+    """Return the PSK that offers this session."""
     age = (now - session.received_at) // MILLISECOND
     # RFC 9846 4.3.11.1
     obfuscated_age = (age + session.ticket_age_add) % 2**32
@@ -71,7 +71,7 @@ def psk_of(session: Session, now: datetime.datetime) -> Psk[Session]:
 
 @dataclass(frozen=True, slots=True)
 class TicketKeeper:
-    """Makes sessions of the tickets that a client gets.
+    """Make sessions of the tickets that a client receives.
 
     Attributes:
         resumption_secret: the secret that the PSKs of the tickets are derived from; None if this
@@ -91,7 +91,7 @@ class TicketKeeper:
     alpn_protocol: str | None
 
     def keep(self, ticket: NewSessionTicket) -> SessionReceived | None:
-        """What is to be asked to keep it; None where nobody would."""
+        """Return the question that stores the ticket; None if it is not stored."""
         check_context(ticket.extensions, Context.NST)
         early_data = ticket.extensions.get(_E.early_data)
         if self.config.sessions is None or self.server is None or self.resumption_secret is None:

@@ -84,7 +84,7 @@ class ServerSession:
 
     @classmethod
     def decode(cls, octets: bytes) -> ServerSession:
-        """Read what one of our like has sealed."""
+        """Decode a session that a server with the same ticket keys encoded."""
         reader = Reader(octets, "ticket")
         suite = CIPHER_SUITES[reader.uint16()]
         issued_at = EPOCH + reader.uint64() * MILLISECOND
@@ -160,7 +160,7 @@ def open_session(config: ServerParameters, context: bytes, sealed: bytes) -> Ser
 
 @dataclass(frozen=True, slots=True)
 class TicketIssuer:
-    """Makes the tickets that a server sends.
+    """Make the tickets that a server sends.
 
     Attributes:
         context: what they are good for.
@@ -178,7 +178,7 @@ class TicketIssuer:
     application_data: bytes = field(repr=False)
 
     def issue(self) -> Iterator[NewSessionTicket]:
-        """Each with a key of its own; none where the client's certificates are too large."""
+        """Return tickets, each with its own PSK; none if they would be too long."""
         keys = self.config.ticket_sealer
         extensions: dict[int, bytes] = {}
         if self.config.max_early_data_size:
@@ -206,7 +206,7 @@ class TicketIssuer:
     def store_tickets(
         self, hs: Handshake, store: TicketStore
     ) -> Steps[Sequence[NewSessionTicket]]:
-        """The same, with names for what was put into a store in their place."""
+        """Store the tickets; return tickets that hold only their names in the store."""
         tickets: list[NewSessionTicket] = []
         for ticket in self.issue():
             name = urandom(TICKET_NAME_LENGTH)

@@ -150,7 +150,7 @@ def send_server_certificate(hs: Handshake, terms: Terms) -> Steps[None]:
 
 
 def staple(hs: Handshake, credentials: Credentials, hello: ClientHello) -> Steps[Extensions]:
-    """What goes with our own certificate, for a client that asks (RFC 9846 4.5.1.1, 4.5.1.2)."""
+    """Return the extensions of the server's leaf certificate (RFC 9846 4.5.1.1, 4.5.1.2)."""
     stapled: dict[int, bytes] = {}
     if _E.status_request in hello.extensions:
         response = credentials.ocsp
@@ -242,7 +242,7 @@ def verify_client_certificate(
 def check_client(
     config: ServerParameters, chain: tuple[x509.Certificate, ...], at: datetime.datetime
 ) -> tuple[x509.Certificate, ...]:
-    """The verified path."""
+    """Return the verified path of the client's certificate."""
     if config.client_trust is None:
         raise CertificateError("no CA is trusted for clients", AlertDescription.unknown_ca)
     return verify_client(chain, config.client_trust, at)

@@ -180,7 +180,7 @@ def accept_early_data(
 
 
 def skip_early_data(hs: Handshake, hello: ClientHello) -> None:
-    """Drop what comes behind this ClientHello (RFC 9846 4.3.10)."""
+    """Skip the early data after this ClientHello (RFC 9846 4.3.10)."""
     if _E.early_data in hello.extensions:
         hs.incoming.early_data_to_skip = MAX_SKIPPED_EARLY_DATA
 
@@ -190,7 +190,7 @@ def check_client_hello(hello: ClientHello) -> None:
     extensions = hello.extensions
     check_legacy_version(hello.legacy_version)
     if hello.legacy_compression_methods != NO_COMPRESSION:
-        raise ProtocolError("the other side offered compression along with TLS 1.3")
+        raise ProtocolError("the peer offered compression along with TLS 1.3")
     check_context(extensions, Context.CH)
     if _E.pre_shared_key in extensions:
         if tuple(extensions)[-1] != _E.pre_shared_key:
@@ -203,7 +203,7 @@ def check_client_hello(hello: ClientHello) -> None:
 
 
 def select_credentials(candidates: Sequence[Credentials], hello: ClientHello) -> Selected | None:
-    """What of ours is best for this client (RFC 9846 4.5.1.2); None if nothing will do."""
+    """Select the credentials for this client (RFC 9846 4.5.1.2); None if none fit."""
     body = hello.extensions.get(_E.signature_algorithms)
     if body is None:
         return None
@@ -214,7 +214,7 @@ def select_credentials(candidates: Sequence[Credentials], hello: ClientHello) ->
 
 
 def refuse(candidates: Sequence[Credentials], hello: ClientHello) -> NoReturn:
-    """Say why we cannot tell this client, with whom we share no key, who we are."""
+    """Raise the reason why neither a certificate nor a PSK fits this client."""
     if not candidates:
         raise NegotiationError("this peer offers no pre-shared key of use, and one is needed here")
     require(hello, _E.signature_algorithms)
@@ -225,10 +225,10 @@ def refuse(candidates: Sequence[Credentials], hello: ClientHello) -> NoReturn:
 
 
 def common_suites(config: ServerParameters, hello: ClientHello) -> Sequence[CipherSuite]:
-    """The cipher suites that both sides allow, our most wanted one first."""
+    """Return the cipher suites that both sides allow, in the server's order of preference."""
     suites = [s for s in config.suite_table.values() if s.code in hello.cipher_suites]
     if not suites:
-        raise NegotiationError("the other side offers no cipher suite that is allowed here")
+        raise NegotiationError("the peer offers no cipher suite that is allowed here")
     return suites
 
 
@@ -269,9 +269,9 @@ def choose(
     psks: Sequence[Psk[ServerSession]],
     identity: Selected | None,
 ) -> Choice:
-    """The first suite, and our most wanted group among those offered.
+    """Select a suite and a group, both in the server's order of preference.
 
-    A suite goes first that goes with a key, and a group that has a key share.
+    Suites that match a PSK, and groups that have a key share, are preferred.
     """
     # RFC 9846 4.3.11: a key goes with a hash, not with the rest of the suite.
     pairs = ((suite, psk) for suite in suites for psk in psks if psk.suite.hash is suite.hash)
@@ -279,7 +279,7 @@ def choose(
     offered = supported_groups(hello)
     shares = key_shares(hello)
     if not shares.keys() <= set(offered):
-        raise ProtocolError("the other side sent a key share for a group that it does not offer")
+        raise ProtocolError("the peer sent a key share for a group that it does not offer")
     common = [group for group in config.group_table.values() if group.code in offered]
     if psk is not None:
         modes = psk_modes(config, hello)
@@ -287,7 +287,7 @@ def choose(
             return Choice(suite, identity, psk, None, None)
     require(hello, _E.supported_groups, _E.key_share)
     if not common:
-        raise NegotiationError("the other side offers no key exchange group that is allowed here")
+        raise NegotiationError("the peer offers no key exchange group that is allowed here")
     group = next((group for group in common if group.code in shares), common[0])
     return Choice(suite, identity, psk, group, shares.get(group.code))
 
@@ -306,19 +306,19 @@ def check_psk(hs: Handshake, psk: Psk[ServerSession] | None, hello: ClientHello)
     offered = decode_offered_psks(hello)
     if offered is None:
         raise ProtocolError(
-            "the other side's second ClientHello lacks pre_shared_key",
+            "the peer's second ClientHello lacks pre_shared_key",
             AlertDescription.missing_extension,
         )
     identities = [identity for identity, _ in offered.identities]
     if psk.identity not in identities:
-        raise ProtocolError("the other side's second ClientHello lacks a key of its first")
+        raise ProtocolError("the peer's second ClientHello lacks a key of its first")
     index = identities.index(psk.identity)
     check_binder(offered, index, psk, hs.transcript.messages)
     return index
 
 
 def choose_protocol(config: ServerParameters, hello: ClientHello) -> bytes | None:
-    """Our most wanted application protocol among those offered (RFC 7301 3.2)."""
+    """Select the application protocol in the server's order of preference (RFC 7301 3.2)."""
     body = hello.extensions.get(_E.application_layer_protocol_negotiation)
     if body is None:
         return None
@@ -376,11 +376,11 @@ _MAY_CHANGE = {
 
 
 def check_second_client_hello(first: ClientHello, second: ClientHello, retry: ServerHello) -> None:
-    """Check that the client changed what it was asked to, and nothing else."""
+    """Check that the client changed only what the HelloRetryRequest asked to change."""
     if without_extensions(first, _MAY_CHANGE) != without_extensions(second, _MAY_CHANGE):
-        raise ProtocolError("the other side changed its ClientHello more than it was asked to")
+        raise ProtocolError("the peer changed its ClientHello more than it was asked to")
     if _E.early_data in second.extensions:
-        raise ProtocolError("the other side offers early data after a HelloRetryRequest")
+        raise ProtocolError("the peer offers early data after a HelloRetryRequest")
     shares = key_shares(second)
     if _E.key_share not in retry.extensions:
         # A JDK generates new keys, of groups that it sent a share of before.
@@ -390,7 +390,7 @@ def check_second_client_hello(first: ClientHello, second: ClientHello, retry: Se
                 "but the HelloRetryRequest asked for none"
             )
     elif len(shares) != 1:
-        raise ProtocolError(f"the other side sent {len(shares)} key shares, and was asked for one")
+        raise ProtocolError(f"the peer sent {len(shares)} key shares, and was asked for one")
     expected = retry.extensions.get(_E.cookie)
     cookie = second.extensions.get(_E.cookie)
     if expected is None:
@@ -400,11 +400,11 @@ def check_second_client_hello(first: ClientHello, second: ClientHello, retry: Se
             )
     elif cookie is None:
         raise ProtocolError(
-            "the other side's second ClientHello lacks the cookie",
+            "the peer's second ClientHello lacks the cookie",
             AlertDescription.missing_extension,
         )
     elif not hmac.compare_digest(cookie, expected):
-        raise ProtocolError("the other side sent another cookie than it was given")
+        raise ProtocolError("the peer sent another cookie than it was given")
 
 
 def without_extensions(hello: ClientHello, omitted: Collection[int]) -> ClientHello:
@@ -413,10 +413,10 @@ def without_extensions(hello: ClientHello, omitted: Collection[int]) -> ClientHe
 
 
 def retried_key_share(hello: ClientHello, group: Group) -> bytes:
-    """The key share that a second ClientHello must have (RFC 9846 4.3.8)."""
+    """Return the key share that a second ClientHello must have (RFC 9846 4.3.8)."""
     shares = key_shares(hello)
     if group.code not in shares:
-        raise ProtocolError(f"the other side did not send the key share ({group.name}) asked for")
+        raise ProtocolError(f"the peer did not send the key share ({group.name}) asked for")
     return shares[group.code]
 
 
@@ -446,7 +446,7 @@ def send_server_hello(hs: Handshake, terms: Terms) -> bytes | None:
 
 
 def answer_key_share(group: Group, peer_share: bytes) -> tuple[bytes, bytes]:
-    """Our key share and the shared secret."""
+    """Return the server's key share and the shared secret."""
     try:
         return group.respond(peer_share)
     except ValueError as error:

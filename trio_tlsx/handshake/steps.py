@@ -201,16 +201,16 @@ class Handshake:
             self.outgoing.change_cipher_spec()
 
     def flush(self) -> Steps[None]:
-        """Wait until all that was sent has left."""
+        """Wait until the transport has taken all output."""
         while self.outgoing:
             yield Want.WRITE
 
     def ask(self, question: Question[T]) -> Steps[T]:
-        """Put a question to our own program; where it refuses, the handshake ends here."""
+        """Ask a hook of the application. If the hook rejects, the handshake ends here."""
         return question.accept((yield question))
 
     def log_keys(self, write: Callable[[str], object] | None, client_random: bytes) -> None:
-        """Log the secrets of this handshake as lines of RFC 9850, where someone wants them."""
+        """Write the secrets of this handshake to a key log (RFC 9850), if there is one."""
         if write is not None:
             self.key_log = lambda label, secret: write(
                 f"{label} {client_random.hex()} {secret.hex()}"
@@ -220,7 +220,7 @@ class Handshake:
         """Both sides said how large a record they take (RFC 8449 4); both keep to it from here."""
         limit = decode_uint16(theirs, "record_size_limit")
         if limit < MIN_RECORD_SIZE_LIMIT:
-            raise ProtocolError(f"the other side takes only records of {limit} bytes")
+            raise ProtocolError(f"the peer takes only records of {limit} bytes")
         self.outgoing.fragment_length = min(limit - 1, self.outgoing.fragment_length)
         self.incoming.plaintext_limit = ours
 
@@ -230,7 +230,7 @@ class Handshake:
         self.incoming.plaintext_limit = length + 1  # the content type, RFC 9846 5.4
 
     def check_end_of_flight(self) -> None:
-        """Check that the peer sent nothing yet that depends on what it has not heard from us."""
+        """Check that the peer sent no further message before our next flight."""
         self._reader.check_boundary()
 
     def protect_incoming(self, suite: CipherSuite, secret: bytes) -> None:
@@ -249,6 +249,6 @@ def type_name(raw: RawMessage) -> str:
 
 def unexpected_message(raw: RawMessage, wanted: str) -> ProtocolError:
     return ProtocolError(
-        f"the other side sent {type_name(raw)} where {wanted} must come",
+        f"the peer sent {type_name(raw)} where {wanted} must come",
         AlertDescription.unexpected_message,
     )

@@ -1,4 +1,4 @@
-"""The wants of a handshake: READ, WRITE, or a question to the application."""
+"""What an engine can want: to read, to write, or the answer of a hook."""
 
 from __future__ import annotations
 
