@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 import trio
-from tls_pairs import MEMORY, SERVER_NAME, Engine, connected
+from checkpoints import Cut, cut_everywhere
+from tls_pairs import MEMORY, SERVER_NAME, SOCKET, Engine, connected
 
 from trio_tlsx import ClientConfig, ServerConfig, open_tls_over_tcp_listeners
 from trio_tlsx.testing import CA
@@ -80,3 +81,17 @@ async def test_only_a_server_sends_tickets(native: Engine) -> None:
     async with connected(native, MEMORY) as (client, _):
         with pytest.raises(RuntimeError, match="only a server"):
             await client.send_session_tickets()
+
+
+async def test_cancelled_anywhere(native: Engine) -> None:
+    """Over a socket the tickets leave with the next send at the latest, once."""
+
+    async def attempt(cut: Cut) -> None:
+        async with connected(native, SOCKET) as (client, server):
+            await cut(server.send_session_tickets)
+            await server.send_session_tickets()
+            await server.send_all(b"data")
+            assert await client.receive_some() == b"data"
+            assert client.session is not None
+
+    await cut_everywhere(attempt)
