@@ -14,6 +14,7 @@ from peer import Peer, Role
 from pyopenssl_peer import PyOpenSSLPeer
 from stdlib_peer import StdlibPeer
 from tlslite_peer import TLSLitePeer
+from wolfssl_peer import WolfSSLPeer
 
 PEERS: tuple[Peer, ...] = (
     OpenSSLPeer(),
@@ -23,6 +24,7 @@ PEERS: tuple[Peer, ...] = (
     GoPeer(),
     JavaPeer(),
     NodePeer(),
+    WolfSSLPeer(),
 )
 
 

@@ -164,10 +164,13 @@ class Peer(ABC):
     Attributes:
         name: for the test's name.
         cannot: what it cannot do. Those tests run all the same, and have to fail.
+        key_share: the group of the key share that its client sends by default, beside a
+            post-quantum one.
     """
 
     name: ClassVar[str]
     cannot: ClassVar[Inabilities]
+    key_share: ClassVar[str] = "x25519"
 
     def require(self) -> None:  # noqa: B027 - what is a Python package is there
         """Skip the test, or in CI fail it, where this peer is not installed."""

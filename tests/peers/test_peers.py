@@ -146,8 +146,10 @@ async def test_compressed_certificates(role: Role, authority: Authority) -> None
 async def test_all_defaults_and_much_data(peer_role: PeerRole, authority: Authority) -> None:
     async with peer_role.connect(authority, theirs={"echo": A_LOT}) as us:
         await us.converse()  # which closes first
-        newest = (peer_role.role, "X25519MLKEM768") not in peer_role.peer.cannot
-        assert us.stream.negotiated.group == ("X25519MLKEM768" if newest else "x25519")
+        peer, role = peer_role.peer, peer_role.role
+        newest = (role, "X25519MLKEM768") not in peer.cannot
+        classical = peer.key_share if role == "client" else "x25519"
+        assert us.stream.negotiated.group == ("X25519MLKEM768" if newest else classical)
     assert us.saw.alert is AlertDescription.close_notify
 
 

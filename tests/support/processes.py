@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import trio
@@ -145,8 +145,20 @@ def peer_program(name: str, package: str | None = None) -> str:
     """
     path = shutil.which(name)
     if path is None:
-        how = f"{name} is not installed: apt-get install {package or name}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(how)
-        pytest.skip(how)
+        _skip_without(name, package or name)
     return path
+
+
+def peer_header(name: str, package: str) -> None:
+    """Skip, or in CI fail, if the C compiler does not find a header of a peer's library."""
+    compiler = peer_program("cc", "gcc")
+    command = [compiler, "-fsyntax-only", "-include", name, "-x", "c", os.devnull]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        _skip_without(name, package)
+
+
+def _skip_without(name: str, package: str) -> NoReturn:
+    how = f"{name} is not installed: apt-get install {package}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(how)
+    pytest.skip(how)
