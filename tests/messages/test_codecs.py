@@ -280,3 +280,13 @@ def test_vectors_that_are_too_long_are_not_encoded() -> None:
         with pytest.raises(OverflowError):
             write(bytes(length))
         assert len(write(bytes(length - 1))) > length - 1
+
+
+@pytest.mark.parametrize(
+    ("count", "taken", "left"), [(2, b"ab", b"cd"), (9, b"abcd", b""), (None, b"abcd", b"")]
+)
+def test_bytes_are_taken_from_the_front(count: int | None, taken: bytes, left: bytes) -> None:
+    buffer = bytearray(b"abcd")
+    assert codec.take_bytes(buffer, count) == taken
+    assert buffer == left
+    buffer += b"x"  # no view of it is left

@@ -13,6 +13,7 @@ from ..crypto.key_schedule import LogSecret
 from ..crypto.signatures import SignatureScheme
 from ..crypto.transcript import Transcript
 from ..errors import AlertDescription, ProtocolError
+from ..messages.codec import take_bytes
 from ..messages.extensions import decode_uint16
 from ..messages.handshake import HandshakeType, Message, NewSessionTicket, encode_message
 from ..pki.negotiated import Negotiated
@@ -100,9 +101,7 @@ class EarlyData:
 
     def take(self, max_bytes: int | None) -> bytes:
         """What has come and was not taken yet, ``max_bytes`` at most."""
-        data = bytes(self._unread[:max_bytes])
-        del self._unread[:max_bytes]
-        return data
+        return take_bytes(self._unread, max_bytes)
 
 
 class Handshake:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import TypeAlias
 
@@ -13,6 +14,7 @@ __all__ = [
     "opaque8",
     "opaque16",
     "opaque24",
+    "take_bytes",
     "uint8",
     "uint16",
     "uint16s",
@@ -91,6 +93,15 @@ class Reader:
 
     def error(self, fault: str) -> ProtocolError:
         return ProtocolError(f"the peer's {self._what} {fault}", AlertDescription.decode_error)
+
+
+def take_bytes(buffer: bytearray, count: int | None = None) -> bytes:
+    """Remove the first ``count`` octets of a buffer, or all of them, and return them."""
+    if sys.version_info >= (3, 15):
+        return buffer.take_bytes(count if count is None else min(count, len(buffer)))
+    taken = bytes(buffer[:count])
+    del buffer[:count]
+    return taken
 
 
 def uint8(value: int) -> bytes:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from ..errors import AlertDescription, HandshakeShutdown, ProtocolError, Truncated
 from ..messages.alerts import alert_received, decode_alert
+from ..messages.codec import take_bytes
 from ..messages.handshake import MESSAGE_HEADER_LENGTH, HandshakeType
 from .protection import MIN_RECORD_SIZE_LIMIT, ContentType, Opener
 from .receive import Incoming, unexpected, unexpected_record
@@ -129,8 +130,7 @@ class MessageReader:
         end = MESSAGE_HEADER_LENGTH + length
         if len(buffer) < end:
             return None
-        octets = bytes(buffer[:end])
-        del buffer[:end]
+        octets = take_bytes(buffer, end)
         self._records = 0
         self._steps += 1
         return RawMessage(handshake_type, octets)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..messages.codec import take_bytes
 from . import buffers
 from .buffers import BATCH_RECORDS, BUFFER_LENGTH, Batch
 from .protection import (
@@ -124,8 +125,7 @@ class Outgoing:
     def finish_flight(self) -> None:
         """Put the handshake messages so far into records."""
         if self._flight:
-            flight = bytes(self._flight)
-            self._flight.clear()
+            flight = take_bytes(self._flight)
             for start in range(0, len(flight), self.fragment_length):
                 self._append(ContentType.handshake, flight[start : start + self.fragment_length])
 
