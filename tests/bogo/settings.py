@@ -51,7 +51,7 @@ class Memory:
         offered: what it was given in the one before, if that was not used yet.
         ticket_keys: what every server seals and opens tickets with.
         no_ticket_keys: what opens none that was sealed.
-        register: what tells early data from its replays.
+        anti_replay_cache: rejects replayed early data.
     """
 
     def __init__(self, flags: Flags) -> None:
@@ -62,7 +62,7 @@ class Memory:
         fixed = "-use-ticket-callback" in flags or "-use-ticket-aead-callback" in flags
         self.ticket_keys = TicketKeys([ZERO_KEY] if fixed else (), clock=self.clock)
         self.no_ticket_keys = TicketKeys(clock=self.clock)
-        self.register = MemoryAntiReplayCache(clock=self.clock)
+        self.anti_replay_cache = MemoryAntiReplayCache(clock=self.clock)
 
     def next_connection(self, delay: int) -> None:
         """Let ``delay`` seconds pass, and offer the newest session."""
@@ -177,7 +177,7 @@ def server_config(
         alpn_protocols=protocols,
         ticket_keys=memory.no_ticket_keys if "-no-ticket" in flags else memory.ticket_keys,
         max_early_data_size=MAX_EARLY_DATA_SIZE if "-enable-early-data" in flags else 0,
-        anti_replay_cache=memory.register,
+        anti_replay_cache=memory.anti_replay_cache,
         tickets=0 if "-no-ticket" in flags or "-skip-ticket" in flags else 2,
     )
 

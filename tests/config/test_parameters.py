@@ -75,13 +75,13 @@ def test_parameters_are_made_once(module: Any, make: Any, monkeypatch: pytest.Mo
 
 def test_a_copy_has_state_of_its_own() -> None:
     one = ClientConfig()
-    assert isinstance(one.parameters.sessions, MemorySessionStore)
-    assert replace(one).parameters.sessions is not one.parameters.sessions
+    assert isinstance(one.parameters.session_store, MemorySessionStore)
+    assert replace(one).parameters.session_store is not one.parameters.session_store
     other = replace(SERVER, ticket_keys=None, anti_replay_cache=None, max_early_data_size=1)
     again = replace(other)
-    assert again.parameters.ticket_sealer is not other.parameters.ticket_sealer
-    assert again.parameters.early_data_register is not other.parameters.early_data_register
-    assert replace(SERVER).parameters.ticket_sealer is SERVER.parameters.ticket_sealer
+    assert again.parameters.ticket_keys is not other.parameters.ticket_keys
+    assert again.parameters.anti_replay_cache is not other.parameters.anti_replay_cache
+    assert replace(SERVER).parameters.ticket_keys is SERVER.parameters.ticket_keys
 
 
 @CONFIGS
@@ -153,7 +153,7 @@ def test_names_are_looked_up(config: AnyConfig) -> None:
     ).parameters
     assert [group.name for group in named.group_table.values()] == ["secp256r1", "x25519"]
     assert [scheme.name for scheme in named.scheme_table] == ["ed25519"]
-    assert named.alpn == (b"h2", b"\xff")
+    assert named.alpn_protocols == (b"h2", b"\xff")
 
 
 CERTIFIED = ServerConfig(credentials=CREDENTIALS)
@@ -235,10 +235,10 @@ def test_values_of_a_client(options: dict[str, Any], sentence: str) -> None:
 def test_psks_beside_certificates() -> None:
     """With a trust store a client takes certificates as well as PSKs."""
     assert CLIENT.parameters.psk_required
-    assert CLIENT.parameters.sessions is None
+    assert CLIENT.parameters.session_store is None
     both = replace(CLIENT, trust=CA().trust)
     assert not both.parameters.psk_required
-    assert both.parameters.sessions is not None
+    assert both.parameters.session_store is not None
     assert both.parameters.psks == tuple(CLIENT.psks)
 
 

@@ -378,8 +378,8 @@ def start(section: Section, replay: Replay, patch: pytest.MonkeyPatch) -> Connec
         config = with_groups(config, fixed_group(X25519, next_key), fixed_group(P256, next_key))
         if not resumes:
             return Connection.client(config, SERVER_NAME)
-        assert config.parameters.sessions is not None
-        config.parameters.sessions.put(recorded_session(NOW))
+        assert config.parameters.session_store is not None
+        config.parameters.session_store.put(recorded_session(NOW))
         early = first_of(section.find("client", "application_data"), "payload")
         return Connection.client(config, SERVER_NAME, early_data=early)
 

@@ -276,9 +276,9 @@ def test_shared_ticket_keys_need_a_shared_anti_replay_cache(scenario: EarlyDataS
     with pytest.raises(ConfigError, match="anti_replay_cache"):
         replace(scenario.server, anti_replay_cache=None)
     own = replace(scenario.server, anti_replay_cache=None, ticket_keys=None)
-    assert isinstance(own.parameters.early_data_register, MemoryAntiReplayCache)
+    assert isinstance(own.parameters.anti_replay_cache, MemoryAntiReplayCache)
     off = replace(scenario.server, anti_replay_cache=None, max_early_data_size=0)
-    assert off.parameters.early_data_register is None
+    assert off.parameters.anti_replay_cache is None
 
 
 # What is wrong with it
@@ -325,14 +325,14 @@ def test_client_rejects_a_server_that_wrongly_accepts_early_data(
         no_protocol(scenario)
     client, server = scenario.new_client(), scenario.new_server()
     if what == "session":
-        make_offer = early_data.make_offer
+        offer_early_data = early_data.offer_early_data
 
         def of_another_key(*args: Any) -> early_data.EarlyDataOffer | None:
-            made = make_offer(*args)
+            made = offer_early_data(*args)
             assert made is not None
             return replace(made, psk=replace(made.psk))
 
-        monkeypatch.setattr(early_data, "make_offer", of_another_key)
+        monkeypatch.setattr(early_data, "offer_early_data", of_another_key)
     advance(client, server)
     advance(server, client)
     assert failure_of(client.do_handshake).alert == AlertDescription.illegal_parameter

@@ -67,15 +67,15 @@ def less(scenario: EarlyDataScenario) -> None:
     scenario.server = replace(scenario.server, max_early_data_size=MAX - 1)
 
 
-def answer_of_register(answer: Any) -> Callable[[EarlyDataScenario], None]:
+def answer_of_cache(answer: Any) -> Callable[[EarlyDataScenario], None]:
     def change(scenario: EarlyDataScenario) -> None:
-        scenario.server = replace(scenario.server, anti_replay_cache=Register(answer))
+        scenario.server = replace(scenario.server, anti_replay_cache=SameAnswerCache(answer))
 
     return change
 
 
-class Register:
-    """A register that gives, or raises, always the same."""
+class SameAnswerCache:
+    """An anti-replay cache that always returns, or raises, the same."""
 
     def __init__(self, answer: Any) -> None:
         self._answer = answer
@@ -95,10 +95,10 @@ REJECTIONS: dict[str, Callable[[EarlyDataScenario], None]] = {
     "a cookie": retry_by_cookie,
     "too old": clock_off_by(10.001),
     "too young": clock_off_by(-10.001),
-    "claimed before": answer_of_register(False),
-    "no answer": answer_of_register(None),
-    "no bool": answer_of_register(1),
-    "broken": answer_of_register(OSError("no connection to the register")),
+    "claimed before": answer_of_cache(False),
+    "no answer": answer_of_cache(None),
+    "no bool": answer_of_cache(1),
+    "broken": answer_of_cache(OSError("no connection to the cache")),
 }
 
 
@@ -163,7 +163,7 @@ def test_early_data_is_rejected_with_an_unsuitable_ticket(ticket: str) -> None:
         scenario.server = replace(scenario.server, max_early_data_size=0)
     session = scenario.get_ticket()
     if ticket == "of retired keys":
-        retired = scenario.server.parameters.ticket_sealer
+        retired = scenario.server.parameters.ticket_keys
         retired.use([b"1" * 32])
     elif ticket == "expired":
         scenario.clock.forward(7200)
@@ -206,7 +206,7 @@ def test_failing_anti_replay_cache_is_logged(
     REJECTIONS["broken"](scenario)
     with caplog.at_level(logging.WARNING, "trio_tlsx"):
         scenario.connect()
-    assert "no connection to the register" in caplog.text
+    assert "no connection to the cache" in caplog.text
 
 
 class Later:
@@ -218,7 +218,7 @@ class Later:
 
 @pytest.mark.parametrize("answer", [True, False, None])
 def test_async_anti_replay_cache(scenario: EarlyDataScenario, answer: object) -> None:
-    answer_of_register(Later())(scenario)
+    answer_of_cache(Later())(scenario)
     client, server = scenario.new_client(), scenario.new_server()
     advance(client, server)
     question = server.do_handshake()
@@ -232,7 +232,7 @@ def test_async_anti_replay_cache(scenario: EarlyDataScenario, answer: object) ->
 
 
 def test_async_anti_replay_cache_that_fails(scenario: EarlyDataScenario) -> None:
-    answer_of_register(Later())(scenario)
+    answer_of_cache(Later())(scenario)
     client, server = scenario.new_client(), scenario.new_server()
     advance(client, server)
     assert isinstance(server.do_handshake(), AntiReplayWanted)
@@ -244,7 +244,7 @@ def test_async_anti_replay_cache_that_fails(scenario: EarlyDataScenario) -> None
 
 def test_async_anti_replay_cache_that_answers_too_late(scenario: EarlyDataScenario) -> None:
     """By then it may have forgotten what it was told."""
-    answer_of_register(Later())(scenario)
+    answer_of_cache(Later())(scenario)
     client, server = scenario.new_client(), scenario.new_server()
     advance(client, server)
     question = server.do_handshake()

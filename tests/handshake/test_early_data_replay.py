@@ -44,7 +44,7 @@ def test_replayed_early_data_is_accepted_once_by_two_servers(
 ) -> None:
     flight = recorded(scenario)
     other = replace(scenario.server)
-    assert other.parameters.early_data_register is scenario.server.parameters.early_data_register
+    assert other.parameters.anti_replay_cache is scenario.server.parameters.anti_replay_cache
     taken: list[bool] = []
     for _ in range(50):
         for config in (scenario.server, other):
@@ -87,7 +87,7 @@ def test_early_data_from_before_the_anti_replay_cache_is_rejected(
 
 
 def test_stored_ticket_stops_replayed_early_data(scenario: EarlyDataScenario) -> None:
-    """Then a replay does not even resume, and there is nothing for the register to find."""
+    """Then a replay does not even resume, and there is nothing for the cache to find."""
     scenario.server = replace(scenario.server, ticket_store=MemoryTicketStore())
     scenario.get_ticket()
     flight = recorded(scenario)
@@ -100,15 +100,15 @@ def test_wrong_binder_leaves_no_anti_replay_entry(scenario: EarlyDataScenario) -
     server = scenario.new_server()
     advance(scenario.new_client(), server)
     assert failure_of(server.do_handshake).alert == AlertDescription.decrypt_error
-    register = scenario.server.parameters.early_data_register
-    assert isinstance(register, MemoryAntiReplayCache)
-    assert len(register) == 0
+    cache = scenario.server.parameters.anti_replay_cache
+    assert isinstance(cache, MemoryAntiReplayCache)
+    assert len(cache) == 0
 
 
 def test_early_data_behind_an_altered_client_hello_is_not_accepted(
     scenario: EarlyDataScenario,
 ) -> None:
-    """Nor is the register asked about it: the flight itself is taken afterwards."""
+    """Nor is the cache asked about it: the flight itself is taken afterwards."""
     flight = recorded(scenario)
     (_, hello), *_ = records(flight)
     for position in range(RECORD_HEADER_LENGTH, len(hello)):

@@ -192,14 +192,14 @@ def test_certificates_beside_psks_need_explicit_trust(again: str) -> None:
 
 
 def test_session_is_offered_before_external_psks() -> None:
-    clueless = replace(OPEN_SERVER, psks=[], ticket_keys=OPEN_SERVER.parameters.ticket_sealer)
+    clueless = replace(OPEN_SERVER, psks=[], ticket_keys=OPEN_SERVER.parameters.ticket_keys)
     client = replace(OPEN_CLIENT, resumption=True)
     one, other = established(client, clueless)
     send(other, one, b"tickets")
     assert read_all(one) == b"tickets"
     asked: list[bytes] = []
     server = replace(
-        OPEN_SERVER, psks=asked.append, ticket_keys=OPEN_SERVER.parameters.ticket_sealer
+        OPEN_SERVER, psks=asked.append, ticket_keys=OPEN_SERVER.parameters.ticket_keys
     )
     assert len(offered(client).identities) == 3
     one, other = established(client, server)

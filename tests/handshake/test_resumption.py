@@ -93,7 +93,7 @@ def test_resumption_after_hello_retry_request(scenario: SessionScenario, cookie:
         scenario.server,
         groups=["secp256r1"],
         require_cookie=cookie,
-        ticket_keys=scenario.server.parameters.ticket_sealer,
+        ticket_keys=scenario.server.parameters.ticket_keys,
     )
     assert [scenario.resumes() for _ in range(2)] == [False, True]
 
@@ -119,7 +119,7 @@ def test_resumption_sends_no_certificates(scenario: SessionScenario) -> None:
 
 def test_resumption_with_another_suite_of_the_same_hash(scenario: SessionScenario) -> None:
     scenario.server = replace(scenario.server, cipher_suites=[SHA256])
-    keys = scenario.server.parameters.ticket_sealer
+    keys = scenario.server.parameters.ticket_keys
     scenario.connect()
     chacha = "TLS_CHACHA20_POLY1305_SHA256"
     scenario.server = replace(scenario.server, cipher_suites=[chacha], ticket_keys=keys)
@@ -133,7 +133,7 @@ def test_resumption_with_another_suite_of_the_same_hash(scenario: SessionScenari
 
 def test_no_resumption_with_a_suite_of_another_hash(scenario: SessionScenario) -> None:
     scenario.server = replace(scenario.server, cipher_suites=[SHA256])
-    keys = scenario.server.parameters.ticket_sealer
+    keys = scenario.server.parameters.ticket_keys
     scenario.connect()
     scenario.server = replace(scenario.server, cipher_suites=[SHA384], ticket_keys=keys)
     client, _ = scenario.connect()
@@ -224,7 +224,7 @@ def test_selected_session_missing_from_the_second_client_hello(
 ) -> None:
     scenario.connect()
     scenario.server = replace(
-        scenario.server, require_cookie=True, ticket_keys=scenario.server.parameters.ticket_sealer
+        scenario.server, require_cookie=True, ticket_keys=scenario.server.parameters.ticket_keys
     )
     client, server = connections(scenario.client, scenario.server)
     advance(client, server)
@@ -258,7 +258,7 @@ def test_server_that_resumes_with_another_hash_is_rejected(
     scenario.server = replace(
         scenario.server,
         cipher_suites=[SHA384],
-        ticket_keys=scenario.server.parameters.ticket_sealer,
+        ticket_keys=scenario.server.parameters.ticket_keys,
     )
     resumes_with(monkeypatch, 0x1302)
     client, server = connections(scenario.client, scenario.server)

@@ -84,7 +84,7 @@ def test_ticket_of_another_server_certificate_is_rejected(scenario: SessionScena
     scenario.connect()
     renewed = authority.issue(SERVER_NAME)
     scenario.server = replace(
-        scenario.server, credentials=renewed, ticket_keys=scenario.server.parameters.ticket_sealer
+        scenario.server, credentials=renewed, ticket_keys=scenario.server.parameters.ticket_keys
     )
     assert not scenario.resumes()
     assert scenario.resumes()
@@ -114,7 +114,7 @@ def test_ticket_of_another_virtual_host_is_rejected(scenario: SessionScenario) -
 def test_ticket_of_another_client_auth_policy_is_rejected(
     scenario: SessionScenario, change: str
 ) -> None:
-    keys = scenario.server.parameters.ticket_sealer
+    keys = scenario.server.parameters.ticket_keys
     scenario.client = replace(scenario.client, credentials=authority.issue("client.example"))
     scenario.server = replace(
         scenario.server, client_auth="optional", client_trust=authority.trust, ticket_keys=keys

@@ -185,7 +185,7 @@ def test_ticket_of_another_form_version_is_rejected(
     scenario: SessionScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sealed under keys that are shared, but in a form that this version does not know."""
-    keys = scenario.server.parameters.ticket_sealer
+    keys = scenario.server.parameters.ticket_keys
     scenario.server = replace(scenario.server, ticket_keys=keys)
     with monkeypatch.context() as other_version:
         other_version.setattr(resumption_server, "TICKET_FORM_VERSION", 2)
@@ -237,7 +237,7 @@ def test_ticket_from_the_future(scenario: SessionScenario) -> None:
     scenario.server = replace(
         scenario.server,
         clock=lambda: scenario.clock.now - datetime.timedelta(seconds=1),
-        ticket_keys=scenario.server.parameters.ticket_sealer,
+        ticket_keys=scenario.server.parameters.ticket_keys,
     )
     assert not scenario.resumes()
     scenario.session_store.sessions.append(session)

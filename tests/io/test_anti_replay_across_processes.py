@@ -1,4 +1,4 @@
-"""A recorded first flight, sent to two processes that share ticket keys and a register."""
+"""A recorded first flight, sent to two processes that share ticket keys and a cache."""
 
 from __future__ import annotations
 
@@ -73,10 +73,10 @@ trio.run(main)
 
 @pytest.fixture
 def command(ca: CA, tmp_path: Path) -> list[str | Path]:
-    register = tmp_path / "register"
-    register.mkdir()
+    cache = tmp_path / "cache"
+    cache.mkdir()
     files = write_pem_files(ca.issue(SERVER_NAME), tmp_path)
-    return [sys.executable, "-c", SERVER, *files, register]
+    return [sys.executable, "-c", SERVER, *files, cache]
 
 
 async def read_until_over(server: Server, times: int) -> None:

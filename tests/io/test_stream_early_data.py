@@ -342,7 +342,7 @@ async def test_so_it_is_by_two_servers_that_share_keys_and_a_register(
     scenario: EarlyDataStreams,
 ) -> None:
     class Shared:
-        """A register that is asked over some network."""
+        """A cache that is asked over some network."""
 
         def __init__(self) -> None:
             self._known: set[bytes] = set()
@@ -356,9 +356,9 @@ async def test_so_it_is_by_two_servers_that_share_keys_and_a_register(
             await trio.lowlevel.checkpoint()
             return first
 
-    register = Shared()
+    cache = Shared()
     servers = [
-        replace(scenario.server, ticket_keys=TicketKeys([bytes(32)]), anti_replay_cache=register)
+        replace(scenario.server, ticket_keys=TicketKeys([bytes(32)]), anti_replay_cache=cache)
         for _ in range(2)
     ]
     assert await sent_again(scenario.recorded(), 50, servers) == 1

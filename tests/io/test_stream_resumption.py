@@ -95,8 +95,8 @@ async def test_tickets_wait_for_a_peer_that_does_not_read(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(server.send_all, b"now")
             assert await client.receive_some() == b"now"
-    assert isinstance(config.parameters.sessions, MemorySessionStore)
-    assert len(config.parameters.sessions) == 2
+    assert isinstance(config.parameters.session_store, MemorySessionStore)
+    assert len(config.parameters.session_store) == 2
 
 
 class SlowStore:

@@ -70,8 +70,10 @@ async def test_reads_by_itself_and_leaves_the_data(native: Engine) -> None:
         assert client.session is session  # the newest of two
         assert server.session is None
         assert isinstance(native.client_config, ClientConfig)
-        assert isinstance(native.client_config.parameters.sessions, MemorySessionStore)
-        assert native.client_config.parameters.sessions.take(SERVER_NAME, None, b"") is session
+        assert isinstance(native.client_config.parameters.session_store, MemorySessionStore)
+        assert (
+            native.client_config.parameters.session_store.take(SERVER_NAME, None, b"") is session
+        )
 
 
 async def test_does_the_handshake_first(native: Engine) -> None:

@@ -1,4 +1,4 @@
-"""The replay register: it tells the first from all others, in bounded room."""
+"""The anti-replay cache: it tells the first from all others, in bounded room."""
 
 from __future__ import annotations
 
@@ -37,83 +37,83 @@ def name(number: int) -> bytes:
 
 
 def test_anti_replay_accepts_the_first_claim_only(clock: Clock) -> None:
-    register = MemoryAntiReplayCache(clock=clock)
+    cache = MemoryAntiReplayCache(clock=clock)
     until = clock.now + SPAN
-    claims = [register.claim(name(n), clock.now, until) for n in (1, 2, 1, 1, 2, 3)]
+    claims = [cache.claim(name(n), clock.now, until) for n in (1, 2, 1, 1, 2, 3)]
     assert claims == [True, True, False, False, False, True]
-    assert len(register) == 3
+    assert len(cache) == 3
 
 
 def test_anti_replay_entry_is_remembered_until_its_end(clock: Clock) -> None:
-    register = MemoryAntiReplayCache(clock=clock)
+    cache = MemoryAntiReplayCache(clock=clock)
     since, until = clock.now, clock.now + SPAN
-    assert register.claim(name(1), since, until)
+    assert cache.claim(name(1), since, until)
     while clock.now < until + 2 * SPAN:
-        assert not register.claim(name(1), since, until)
+        assert not cache.claim(name(1), since, until)
         clock.forward(0.5)
-    assert len(register) == 0
+    assert len(cache) == 0
 
 
 def test_anti_replay_entry_that_has_ended_is_rejected(clock: Clock) -> None:
-    register = MemoryAntiReplayCache(clock=clock)
-    assert not register.claim(name(1), clock.now, clock.now)
-    assert len(register) == 0
+    cache = MemoryAntiReplayCache(clock=clock)
+    assert not cache.claim(name(1), clock.now, clock.now)
+    assert len(cache) == 0
 
 
 def test_anti_replay_with_a_clock_that_is_set_back(clock: Clock) -> None:
-    register = MemoryAntiReplayCache(clock=clock)
+    cache = MemoryAntiReplayCache(clock=clock)
     since, until = clock.now, clock.now + SPAN
-    assert register.claim(name(1), since, until)
+    assert cache.claim(name(1), since, until)
     clock.forward(3600)
-    assert register.claim(name(2), clock.now, clock.now + SPAN)
+    assert cache.claim(name(2), clock.now, clock.now + SPAN)
     clock.forward(-3600)
-    assert not register.claim(name(1), since, until)
+    assert not cache.claim(name(1), since, until)
     clock.forward(30)
-    assert register.claim(name(3), clock.now, clock.now + SPAN)
+    assert cache.claim(name(3), clock.now, clock.now + SPAN)
 
 
 def test_anti_replay_rejects_tickets_from_before_it_was_made(clock: Clock) -> None:
     before = clock.now - 2 * datetime.timedelta(milliseconds=1)
-    register = MemoryAntiReplayCache(clock=clock)
-    assert not register.claim(name(1), before, clock.now + SPAN)
-    assert register.claim(name(1), clock.now, clock.now + SPAN)
+    cache = MemoryAntiReplayCache(clock=clock)
+    assert not cache.claim(name(1), before, clock.now + SPAN)
+    assert cache.claim(name(1), clock.now, clock.now + SPAN)
 
 
 def test_anti_replay_rejects_beyond_max_entries(clock: Clock) -> None:
     """It stays as large as it is, refuses what it has no room for, and recovers."""
     rate, seconds = 100, 60
-    register = MemoryAntiReplayCache(rate * 30, clock=clock)
+    cache = MemoryAntiReplayCache(rate * 30, clock=clock)
     accepted = 0
     for second in range(seconds):
         for number in range(10 * rate):
             claim = name(second * 10 * rate + number)
-            accepted += register.claim(claim, clock.now, clock.now + SPAN)
-            assert not register.claim(claim, clock.now, clock.now + SPAN)
-        assert len(register) <= rate * 30
+            accepted += cache.claim(claim, clock.now, clock.now + SPAN)
+            assert not cache.claim(claim, clock.now, clock.now + SPAN)
+        assert len(cache) <= rate * 30
         clock.forward(1)
     assert 3 * rate * 10 <= accepted < 10 * rate * seconds
     clock.forward(30)
-    assert register.claim(name(0), clock.now, clock.now + SPAN)
-    assert len(register) == 1
+    assert cache.claim(name(0), clock.now, clock.now + SPAN)
+    assert len(cache) == 1
 
 
 def test_anti_replay_at_its_intended_rate(clock: Clock) -> None:
     rate = 100
-    register = MemoryAntiReplayCache(rate * 30, clock=clock)
+    cache = MemoryAntiReplayCache(rate * 30, clock=clock)
     for second in range(100):
         for number in range(rate):
-            assert register.claim(name(second * rate + number), clock.now, clock.now + SPAN)
+            assert cache.claim(name(second * rate + number), clock.now, clock.now + SPAN)
         clock.forward(1)
 
 
 def test_anti_replay_shared_by_threads(clock: Clock) -> None:
-    register = MemoryAntiReplayCache(clock=clock)
+    cache = MemoryAntiReplayCache(clock=clock)
     won: list[int] = []
     start = threading.Barrier(8)
 
     def claim_all() -> None:
         start.wait()
-        won.append(sum(register.claim(name(n), clock.now, clock.now + SPAN) for n in range(2000)))
+        won.append(sum(cache.claim(name(n), clock.now, clock.now + SPAN) for n in range(2000)))
 
     threads = [threading.Thread(target=claim_all) for _ in range(8)]
     for thread in threads:
@@ -124,11 +124,11 @@ def test_anti_replay_shared_by_threads(clock: Clock) -> None:
 
 
 def test_anti_replay_in_a_forked_process(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    register = MemoryAntiReplayCache(clock=clock)
-    assert register.claim(name(1), clock.now, clock.now + SPAN)
+    cache = MemoryAntiReplayCache(clock=clock)
+    assert cache.claim(name(1), clock.now, clock.now + SPAN)
     other = os.getpid() + 1
     monkeypatch.setattr(os, "getpid", lambda: other)
-    assert not register.claim(name(2), clock.now, clock.now + SPAN)
+    assert not cache.claim(name(2), clock.now, clock.now + SPAN)
 
 
 def test_anti_replay_without_room_is_rejected() -> None:
@@ -137,6 +137,6 @@ def test_anti_replay_without_room_is_rejected() -> None:
 
 
 def test_anti_replay_repr_shows_no_entries(clock: Clock) -> None:
-    register = MemoryAntiReplayCache(clock=clock)
-    register.claim(b"n" * 32, clock.now, clock.now + SPAN)
-    assert repr(register) == "<MemoryAntiReplayCache, 1 of 65536 entries>"
+    cache = MemoryAntiReplayCache(clock=clock)
+    cache.claim(b"n" * 32, clock.now, clock.now + SPAN)
+    assert repr(cache) == "<MemoryAntiReplayCache, 1 of 65536 entries>"

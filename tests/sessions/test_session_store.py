@@ -174,6 +174,6 @@ def test_unverified_sessions_stay_in_their_configuration() -> None:
 
 def test_each_client_config_has_its_own_session_store() -> None:
     one = ClientConfig()
-    assert one.parameters.sessions is not None
-    assert replace(one).parameters.sessions is not one.parameters.sessions
-    assert ClientConfig(resumption=False).parameters.sessions is None
+    assert one.parameters.session_store is not None
+    assert replace(one).parameters.session_store is not one.parameters.session_store
+    assert ClientConfig(resumption=False).parameters.session_store is None

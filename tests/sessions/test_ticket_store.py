@@ -185,7 +185,7 @@ def test_stored_state_is_sealed_and_bound_to_its_server(
     scenario.server = replace(
         scenario.server,
         credentials=authority.issue("test.example"),
-        ticket_keys=scenario.server.parameters.ticket_sealer,
+        ticket_keys=scenario.server.parameters.ticket_keys,
     )
     assert not scenario.resumes()
     assert scenario.resumes()

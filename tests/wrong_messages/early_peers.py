@@ -62,7 +62,7 @@ class EarlyClientPeer(ClientPeer):
             SUITE, now, now, None, SECRET, b"h2", max_early_data_size=MAX_EARLY_DATA
         )
         context = ticket_context(config, credentials, hello)
-        ticket = config.ticket_sealer.seal(session.encode(), context)
+        ticket = config.ticket_keys.seal(session.encode(), context)
         psk: Psk[None] = Psk(ticket, 0, SUITE, SECRET)
         return with_psks(hello, [psk], ())
 
@@ -115,8 +115,8 @@ def early_client_config() -> ClientConfig:
         alpn_protocol="h2",
         max_early_data_size=MAX_EARLY_DATA,
     )
-    assert config.parameters.sessions is not None
-    config.parameters.sessions.put(session)
+    assert config.parameters.session_store is not None
+    config.parameters.session_store.put(session)
     return config
 
 

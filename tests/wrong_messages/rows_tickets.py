@@ -59,7 +59,7 @@ class ResumedClientPeer(ClientPeer):
         config, now = self.engine_config.parameters, datetime.datetime.now(datetime.UTC)
         session = ServerSession(SUITE, now, now, None, SECRET)
         context = ticket_context(config, credentials, self.first_hello())
-        ticket = config.ticket_sealer.seal(session.encode(), context)
+        ticket = config.ticket_keys.seal(session.encode(), context)
         psk: Psk[None] = Psk(ticket, 0, SUITE, SECRET)
         self.psk = psk  # pyright: ignore[reportAttributeAccessIssue] - one for each, here
 

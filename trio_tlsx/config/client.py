@@ -115,10 +115,10 @@ class ClientParameters(CommonParameters):
     select_credentials: SelectClientCredentials | None
     middlebox_compatibility: bool
     insecure_skip_verification: bool
-    sessions: SessionStore | None
+    session_store: SessionStore | None
     session_context: bytes
     verify_on_resumption: bool
-    asks_for_ocsp: bool
+    ocsp_stapling: bool
     timestamps: bool
     psks: tuple[ExternalPSK, ...]
     psk_required: bool
@@ -140,10 +140,10 @@ def _resolve(config: ClientConfig) -> ClientParameters:
         select_credentials=config.select_credentials,
         middlebox_compatibility=config.middlebox_compatibility,
         insecure_skip_verification=config.insecure_skip_verification,
-        sessions=_session_store(config) if config.resumption and not psk_required else None,
+        session_store=_session_store(config) if config.resumption and not psk_required else None,
         session_context=config.session_context,
         verify_on_resumption=config.verify_on_resumption,
-        asks_for_ocsp=stapling,
+        ocsp_stapling=stapling,
         timestamps=config.timestamps,
         psks=psks,
         psk_required=psk_required,

@@ -23,7 +23,7 @@ from ..record.protection import (
     MIN_RECORD_SIZE_LIMIT,
 )
 from .key_log import KeyLog, key_log_writer
-from .names import GROUP_ALIASES, encode_alpn, look_up
+from .names import GROUP_ALIASES, encode_protocol_names, look_up
 
 __all__ = [
     "MIN_KEY_UPDATE_BYTES",
@@ -127,7 +127,7 @@ class CommonParameters:
 
     verifiers: tuple[Verify, ...]
     candidates: tuple[Credentials, ...]
-    alpn: tuple[bytes, ...]
+    alpn_protocols: tuple[bytes, ...]
     suite_table: Mapping[int, CipherSuite]
     group_table: Mapping[int, Group]
     scheme_table: tuple[SignatureScheme, ...]
@@ -156,7 +156,7 @@ def resolve_common(config: CommonConfig) -> CommonParameters:
     return CommonParameters(
         verifiers=_list_verifiers(config),
         candidates=_list_credentials(config.credentials),
-        alpn=encode_alpn(config.alpn_protocols),
+        alpn_protocols=encode_protocol_names(config.alpn_protocols),
         suite_table={suite.code: suite for suite in suites},
         group_table={group.code: group for group in groups},
         scheme_table=schemes,

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 from ..errors import ConfigError
 
-__all__ = ["GROUP_ALIASES", "encode_alpn", "look_up"]
+__all__ = ["GROUP_ALIASES", "encode_protocol_names", "look_up"]
 
 #: What people call the groups beside the names of the IANA registry.
 GROUP_ALIASES = {
@@ -57,7 +57,7 @@ def look_up(
     return tuple(found.values())
 
 
-def encode_alpn(protocols: Sequence[str | bytes]) -> tuple[bytes, ...]:
+def encode_protocol_names(protocols: Sequence[str | bytes]) -> tuple[bytes, ...]:
     """Application protocols as they are sent (RFC 7301 3.1).
 
     Raises:

@@ -20,7 +20,11 @@ from ..pki.trust import TrustStore
 from ..sessions.anti_replay import AntiReplayCache, MemoryAntiReplayCache
 from ..sessions.external_psk import FindPSK, PSKs, psk_finder
 from ..sessions.ticket_keys import TicketKeys
-from ..sessions.ticket_store import TicketApplicationData, TicketStore, application_data_source
+from ..sessions.ticket_store import (
+    TicketApplicationData,
+    TicketStore,
+    ticket_application_data_source,
+)
 from .common import (
     CommonConfig,
     CommonParameters,
@@ -145,11 +149,11 @@ class ServerParameters(CommonParameters):
     require_cookie: bool
     tickets: int
     tickets_after_handshake: bool
-    ticket_sealer: TicketKeys
+    ticket_keys: TicketKeys
     ticket_store: TicketStore | None
-    make_ticket_application_data: Callable[[Negotiated], bytes] = field(repr=False)
+    ticket_application_data: Callable[[Negotiated], bytes] = field(repr=False)
     max_early_data_size: int
-    early_data_register: AntiReplayCache | None
+    anti_replay_cache: AntiReplayCache | None
     find_psk: FindPSK | None
 
 
@@ -172,11 +176,11 @@ def _resolve(config: ServerConfig) -> ServerParameters:
         require_cookie=config.require_cookie,
         tickets=config.tickets,
         tickets_after_handshake=config.tickets_after_handshake,
-        ticket_sealer=keys,
+        ticket_keys=keys,
         ticket_store=config.ticket_store,
-        make_ticket_application_data=application_data_source(config.ticket_application_data),
+        ticket_application_data=ticket_application_data_source(config.ticket_application_data),
         max_early_data_size=config.max_early_data_size,
-        early_data_register=_anti_replay_cache(config),
+        anti_replay_cache=_anti_replay_cache(config),
         find_psk=find_psk,
     )
 

@@ -148,7 +148,7 @@ class Connection:
     @property
     def keeps_sessions(self) -> bool:
         config = self._config
-        return isinstance(config, ClientConfig) and config.parameters.sessions is not None
+        return isinstance(config, ClientConfig) and config.parameters.session_store is not None
 
     @property
     def ssl_object(self) -> ConnectionNames:

@@ -64,7 +64,7 @@ def make_offer(
         # Before the early data leaves. The hook may take a while, and the PSKs have an age.
         yield from client13.reverify_on_resumption(hs, config, server_name, session)
     psks = client_hello.current_psks(config, session)
-    early = early_data.make_offer(config, psks, data)
+    early = early_data.offer_early_data(config, psks, data)
     parameters = HelloParameters.initial(config, server_name, psks, early_data=early is not None)
     hello = make_client_hello(parameters)
     return Offer(

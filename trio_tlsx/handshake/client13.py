@@ -143,7 +143,7 @@ def apply_extensions(
     protocols = ext.decode_alpn(alpn)
     if len(protocols) != 1:
         raise ProtocolError("the peer chose several ALPN protocols", AlertDescription.decode_error)
-    if protocols[0] not in config.alpn:
+    if protocols[0] not in config.alpn_protocols:
         raise ProtocolError(
             f"the peer chose the ALPN protocol {protocols[0]!r}, which was not offered"
         )
@@ -316,7 +316,7 @@ def complete(
     config, suite, psk = offer.config, selection.suite, selection.psk
     session = psk.session if psk else None
     resumption_secret = application.secret.resumption(hs.transcript.digest())
-    stores_sessions = config.sessions is not None and server is not None
+    stores_sessions = config.session_store is not None and server is not None
     keeper = TicketKeeper(
         config,
         offer.server_name,

@@ -114,9 +114,11 @@ def offered_extensions(parameters: HelloParameters) -> dict[int, bytes]:
     if not config.psk_required:
         schemes = (*config.scheme_table, *CERTIFICATE_ONLY_SCHEMES)
         extensions[_E.signature_algorithms] = ext.encode_uint16_list(schemes)
-    if config.alpn:
-        extensions[_E.application_layer_protocol_negotiation] = ext.encode_alpn(config.alpn)
-    if config.asks_for_ocsp:
+    if config.alpn_protocols:
+        extensions[_E.application_layer_protocol_negotiation] = ext.encode_alpn(
+            config.alpn_protocols
+        )
+    if config.ocsp_stapling:
         extensions[_E.status_request] = ext.encode_status_request()
     if config.timestamps:
         extensions[_E.signed_certificate_timestamp] = b""
@@ -125,7 +127,7 @@ def offered_extensions(parameters: HelloParameters) -> dict[int, bytes]:
     public = {code: key.public for code, key in parameters.shares.items()}
     extensions[_E.key_share] = ext.encode_key_shares(public)
     extensions[_E.supported_versions] = ext.encode_supported_versions((TLS13,))
-    if config.sessions is not None or config.psks:
+    if config.session_store is not None or config.psks:
         # RFC 9846 4.3.9: a server sends no tickets to a client that cannot use them.
         extensions[_E.psk_key_exchange_modes] = encode_psk_key_exchange_modes(config)
     if parameters.early_data:

@@ -35,7 +35,7 @@ __all__ = [
     "alpn_protocol",
     "checked",
     "is_allowed",
-    "make_offer",
+    "offer_early_data",
     "receive",
     "send",
     "was_accepted",
@@ -45,7 +45,7 @@ __all__ = [
 #: How far from when it was to come a ClientHello may come, in either direction (RFC 9846 8.3).
 FRESHNESS = datetime.timedelta(seconds=10)
 
-#: How far apart the clocks may be of servers that share tickets and a replay register.
+#: How far apart the clocks may be of servers that share tickets and an anti-replay cache.
 CLOCK_DIFFERENCE = FRESHNESS
 
 
@@ -80,7 +80,7 @@ class EarlyDataOffer:
     session: Session
 
 
-def make_offer(
+def offer_early_data(
     config: ClientParameters, psks: Sequence[Psk[Session]], data: bytes
 ) -> EarlyDataOffer | None:
     """Return the offer of early data, if the first PSK is of a session that allows it."""
@@ -99,7 +99,7 @@ def is_allowed(config: ClientParameters, session: Session, data: bytes) -> bool:
 
 def alpn_protocol(config: ClientParameters) -> str | None:
     """Of which application protocol early data is, as none is chosen yet: the most wanted."""
-    return config.alpn[0].decode("latin-1") if config.alpn else None
+    return config.alpn_protocols[0].decode("latin-1") if config.alpn_protocols else None
 
 
 def send(hs: Handshake, config: ClientParameters, made: EarlyDataOffer) -> None:
@@ -179,9 +179,9 @@ def accept(
         suite: the cipher suite of this connection.
         protocol: its application protocol.
     """
-    register = config.early_data_register
+    cache = config.anti_replay_cache
     offered = decode_offered_psks(hello)
-    if register is None or psk is None or offered is None or not hs.early_data.wanted:
+    if cache is None or psk is None or offered is None or not hs.early_data.wanted:
         return None
     session = psk.session
     if session is None or not is_same(config, session, suite, protocol):
@@ -194,7 +194,7 @@ def accept(
     # What can be claimed once is asked last: a ClientHello that fails otherwise leaves no trace.
     since = max(session.issued_at, expected - FRESHNESS)
     until = expected + FRESHNESS + CLOCK_DIFFERENCE
-    first = yield from hs.ask(AntiReplayWanted(register, offered.binders[0], since, until))
+    first = yield from hs.ask(AntiReplayWanted(cache, offered.binders[0], since, until))
     if not first or config.clock() >= until:
         return None
     secret = early_secret(hs, psk, suite, hs.transcript.digest())

@@ -34,8 +34,8 @@ __all__ = [
 ]
 
 
-#: How long a replay register may take, in seconds.
-REGISTER_SECONDS = 1
+#: How long an anti-replay cache may take, in seconds.
+ANTI_REPLAY_SECONDS = 1
 
 
 @dataclass(slots=True)
@@ -257,7 +257,7 @@ class AntiReplayWanted(Question[bool]):
     The answer is True; with any other, and with none, the early data is rejected.
     """
 
-    timeout: ClassVar[float | None] = REGISTER_SECONDS
+    timeout: ClassVar[float | None] = ANTI_REPLAY_SECONDS
 
     replays: AntiReplayCache
     identifier: bytes = field(repr=False)

@@ -30,9 +30,9 @@ def find_session(
     hs: Handshake, config: ClientParameters, server_name: ServerName, port: int | None
 ) -> Steps[Session | None]:
     """Take a session for this server from the store; None if none can be offered."""
-    if config.sessions is None:
+    if config.session_store is None:
         return None
-    question = SessionWanted(config.sessions, server_name.host, port, config.session_context)
+    question = SessionWanted(config.session_store, server_name.host, port, config.session_context)
     session = yield from hs.ask(question)
     if session is None or not is_usable(session, config, server_name, port):
         return None
@@ -94,7 +94,11 @@ class TicketKeeper:
         """Return the question that stores the ticket; None if it is not stored."""
         check_context(ticket.extensions, Context.NST)
         early_data = ticket.extensions.get(_E.early_data)
-        if self.config.sessions is None or self.server is None or self.resumption_secret is None:
+        if (
+            self.config.session_store is None
+            or self.server is None
+            or self.resumption_secret is None
+        ):
             return None
         if not ticket.ticket_lifetime:
             return None
@@ -118,4 +122,4 @@ class TicketKeeper:
                 0 if early_data is None else ext.decode_max_early_data_size(early_data)
             ),
         )
-        return SessionReceived(self.config.sessions, session)
+        return SessionReceived(self.config.session_store, session)

@@ -150,11 +150,11 @@ def known_sessions(
 
 
 def open_session(config: ServerParameters, context: bytes, sealed: bytes) -> ServerSession | None:
-    octets = config.ticket_sealer.open(sealed, context)
+    octets = config.ticket_keys.open(sealed, context)
     if octets is None:
         return None
     session = ServerSession.decode(octets)
-    lifetime = datetime.timedelta(seconds=config.ticket_sealer.lifetime)
+    lifetime = datetime.timedelta(seconds=config.ticket_keys.lifetime)
     return session if session.is_usable(config.clock(), lifetime) else None
 
 
@@ -179,7 +179,7 @@ class TicketIssuer:
 
     def issue(self) -> Iterator[NewSessionTicket]:
         """Return tickets, each with its own PSK; none if they would be too long."""
-        keys = self.config.ticket_sealer
+        keys = self.config.ticket_keys
         extensions: dict[int, bytes] = {}
         if self.config.max_early_data_size:
             extensions[_E.early_data] = uint32(self.config.max_early_data_size)

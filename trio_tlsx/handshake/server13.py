@@ -334,5 +334,5 @@ def ticket_issuer(
         authenticated_at=session.authenticated_at if session else config.clock(),
         resumption_secret=resumption_secret,
         alpn_protocol=terms.alpn_protocol,
-        application_data=config.make_ticket_application_data(negotiated),
+        application_data=config.ticket_application_data(negotiated),
     )

@@ -323,13 +323,14 @@ def choose_protocol(config: ServerParameters, hello: ClientHello) -> bytes | Non
     if body is None:
         return None
     offered = ext.decode_alpn(body)
-    if not config.alpn:
+    if not config.alpn_protocols:
         return None
-    for protocol in config.alpn:
+    for protocol in config.alpn_protocols:
         if protocol in offered:
             return protocol
     raise NegotiationError(
-        f"this peer offers the ALPN protocols {list(offered)}, here are only {list(config.alpn)}",
+        f"the client offers the ALPN protocols {list(offered)}, the server only has "
+        f"{list(config.alpn_protocols)}",
         AlertDescription.no_application_protocol,
     )
 

@@ -103,7 +103,7 @@ _ALLOWED_IN = {
 _RESPONSES = frozenset({_C.SH, _C.HRR, _C.EE, _C.CT})
 
 
-def name_of(extension: int) -> str:
+def extension_name(extension: int) -> str:
     try:
         return ExtensionType(extension).name
     except ValueError:
@@ -126,7 +126,7 @@ def decode_extensions(octets: bytes, what: str) -> dict[int, bytes]:
         code = reader.uint16()
         body = reader.opaque16()
         if code in extensions:
-            raise ProtocolError(f"the peer's {what} holds {name_of(code)} twice")
+            raise ProtocolError(f"the peer's {what} holds {extension_name(code)} twice")
         extensions[code] = body
     return extensions
 
@@ -150,12 +150,12 @@ def check_context(
     for extension, body in extensions.items():
         if extension not in allowed and extension in _ALLOWED:
             raise ProtocolError(
-                f"the peer sent {name_of(extension)} in the wrong message ({context.name})"
+                f"the peer sent {extension_name(extension)} in the wrong message ({context.name})"
             )
         # RFC 8701 3.2: what means nothing cannot be answered.
         if is_response and (extension not in requested or extension in GREASE):
             raise ProtocolError(
-                f"the peer answered {name_of(extension)}, which was not offered",
+                f"the peer answered {extension_name(extension)}, which was not offered",
                 AlertDescription.unsupported_extension,
             )
         if (decode := decoders.get(extension)) is not None:

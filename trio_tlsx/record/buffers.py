@@ -29,10 +29,10 @@ T = TypeVar("T")
 class Batch:
     """A large buffer for sealed records.
 
-    The places of full-size records are views that were made once, for all who borrow it.
+    The slots of full-size records are views that were made once, for all who borrow it.
     """
 
-    __slots__ = ("_fragment_length", "_places", "octets")
+    __slots__ = ("_fragment_length", "_slots", "octets")
 
     def __init__(self) -> None:
         self.octets = new_buffer()
@@ -41,21 +41,21 @@ class Batch:
     def _divide(self, fragment_length: int) -> None:
         self._fragment_length = fragment_length
         step = fragment_length + RECORD_OVERHEAD
-        self._places = [
+        self._slots = [
             RecordSlot.at(self.octets, number * step, fragment_length)
             for number in range(BATCH_RECORDS)
         ]
 
-    def places(self, fragment_length: int, length: int) -> list[RecordSlot]:
+    def slots(self, fragment_length: int, length: int) -> list[RecordSlot]:
         """Where ``length`` bytes of content come to lie, ``fragment_length`` in each record."""
         if fragment_length != self._fragment_length:
             self._divide(fragment_length)
         count, rest = divmod(length, fragment_length)
-        places = self._places[:count]
+        slots = self._slots[:count]
         if rest:
             start = count * (fragment_length + RECORD_OVERHEAD)
-            places.append(RecordSlot.at(self.octets, start, rest))
-        return places
+            slots.append(RecordSlot.at(self.octets, start, rest))
+        return slots
 
 
 def new_buffer() -> memoryview:

@@ -50,7 +50,7 @@ class RecordSlot(NamedTuple):
     """Where one TLSCiphertext is to lie, as views of a buffer."""
 
     header: bytes
-    header_place: memoryview
+    header_view: memoryview
     content: memoryview
     inner: memoryview  #: the TLSInnerPlaintext: ``content``, and its type in the last octet
     sealed: memoryview  #: that, encrypted, and the tag
@@ -116,8 +116,8 @@ class Sealer(_Protection):
         header = record_header(ContentType.application_data, len(inner) + TAG_LENGTH)
         return header + self._aead.encrypt(self._nonce(), inner, header)
 
-    def seal_records(self, data: memoryview, places: Sequence[RecordSlot]) -> None:
-        """Application data as a run of TLSCiphertexts that take these places.
+    def seal_records(self, data: memoryview, slots: Sequence[RecordSlot]) -> None:
+        """Application data as a run of TLSCiphertexts that take these slots.
 
         Each is encrypted in place: the input and the output of the AEAD are the same octets,
         which a test holds ``cryptography`` to.
@@ -126,11 +126,11 @@ class Sealer(_Protection):
         """
         encrypt_into, iv, sequence_number = self._aead.encrypt_into, self._iv, self.sequence_number
         # All numbers are used up front, so that none can be used again whatever happens.
-        self.sequence_number += len(places)
+        self.sequence_number += len(slots)
         start = 0
-        for header, header_place, content, inner, sealed in places:
+        for header, header_view, content, inner, sealed in slots:
             stop = start + len(content)
-            header_place[:] = header
+            header_view[:] = header
             content[:] = data[start:stop]
             inner[-1] = APPLICATION_DATA
             encrypt_into((iv ^ sequence_number).to_bytes(IV_LENGTH), inner, header, sealed)

@@ -90,10 +90,10 @@ class Outgoing:
         self.finish_flight()
         self._batch = batch = buffers.outgoing.borrow()
         data = data[: BATCH_RECORDS * fragment_length]
-        places = batch.places(fragment_length, len(data))
-        sealer.seal_records(data, places)
-        self.data_records += len(places)
-        self._enqueue(batch.octets[: len(data) + len(places) * RECORD_OVERHEAD])
+        slots = batch.slots(fragment_length, len(data))
+        sealer.seal_records(data, slots)
+        self.data_records += len(slots)
+        self._enqueue(batch.octets[: len(data) + len(slots) * RECORD_OVERHEAD])
         return len(data)
 
     def install(self, sealer: Sealer) -> None:

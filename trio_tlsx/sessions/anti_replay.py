@@ -66,7 +66,7 @@ class MemoryAntiReplayCache:
     ) -> None:
         check("max_entries", max_entries, Expected(INT, "a number of ClientHellos"))
         if max_entries < 1:
-            raise ConfigError("a replay register needs room for one entry at least")
+            raise ConfigError("a anti-replay cache needs room for one entry at least")
         self._max_entries = max_entries
         self._clock = clock
         self._started = clock() - MILLISECOND  # tickets know milliseconds

@@ -19,7 +19,7 @@ __all__ = [
     "MemoryTicketStore",
     "TicketApplicationData",
     "TicketStore",
-    "application_data_source",
+    "ticket_application_data_source",
 ]
 
 #: What of the application's own may ride in a ticket, in bytes: each ClientHello that resumes
@@ -30,7 +30,7 @@ MAX_TICKET_APPLICATION_DATA = 255
 TicketApplicationData: TypeAlias = "bytes | Callable[[Negotiated], bytes]"
 
 
-def application_data_source(data: TicketApplicationData) -> Callable[[Negotiated], bytes]:
+def ticket_application_data_source(data: TicketApplicationData) -> Callable[[Negotiated], bytes]:
     """A function that gives what rides in the tickets of a connection.
 
     Raises:
