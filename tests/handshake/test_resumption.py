@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from clocks import ManualClock
 from engine_pairs import (
     SERVER_NAME,
     advance,
@@ -19,7 +20,6 @@ from engine_pairs import (
 from session_scenarios import (
     SHA256,
     SHA384,
-    Clock,
     RecordingSessionStore,
     SessionScenario,
     always,
@@ -77,7 +77,7 @@ def test_resumed_connection_can_be_resumed(scenario: SessionScenario) -> None:
 def test_resumption_by_default() -> None:
     client = ClientConfig(trust=authority.trust)
     server = ServerConfig(credentials=credentials())
-    scenario = SessionScenario(Clock(), RecordingSessionStore(), client, server)
+    scenario = SessionScenario(ManualClock(), RecordingSessionStore(), client, server)
     assert [scenario.resumes() for _ in range(3)] == [False, True, True]
 
 

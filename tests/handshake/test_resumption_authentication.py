@@ -6,6 +6,7 @@ import datetime
 from dataclasses import replace
 
 import pytest
+from clocks import ManualClock
 from engine_pairs import (
     SERVER_NAME,
     authority,
@@ -18,7 +19,6 @@ from engine_pairs import (
 )
 from session_scenarios import (
     WEEK,
-    Clock,
     RecordingSessionStore,
     SessionScenario,
     more_trust,
@@ -138,7 +138,7 @@ def test_session_of_another_session_context_is_not_offered(scenario: SessionScen
 def test_session_of_another_trust_is_not_offered() -> None:
     client = ClientConfig(trust=authority.trust)
     scenario = SessionScenario(
-        Clock(), RecordingSessionStore(), client, ServerConfig(credentials=credentials())
+        ManualClock(), RecordingSessionStore(), client, ServerConfig(credentials=credentials())
     )
     assert [scenario.resumes() for _ in range(2)] == [False, True]
     scenario.client = replace(client, trust=more_trust())

@@ -7,6 +7,7 @@ import os
 import threading
 
 import pytest
+from clocks import ManualClock
 
 from trio_tlsx import ConfigError, MemoryAntiReplayCache
 
@@ -14,29 +15,16 @@ SECOND = datetime.timedelta(seconds=1)
 SPAN = 20 * SECOND  # for which the engine wants a ClientHello to be known
 
 
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = datetime.datetime(2026, 11, 22, tzinfo=datetime.UTC)
-
-    def __call__(self) -> datetime.datetime:
-        return self.now
-
-    def forward(self, seconds: float) -> None:
-        self.now += datetime.timedelta(seconds=seconds)
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> ManualClock:
+    return ManualClock(datetime.datetime(2026, 11, 22, tzinfo=datetime.UTC))
 
 
 def name(number: int) -> bytes:
     return number.to_bytes(32)
 
 
-def test_anti_replay_accepts_the_first_claim_only(clock: Clock) -> None:
+def test_anti_replay_accepts_the_first_claim_only(clock: ManualClock) -> None:
     cache = MemoryAntiReplayCache(clock=clock)
     until = clock.now + SPAN
     claims = [cache.claim(name(n), clock.now, until) for n in (1, 2, 1, 1, 2, 3)]
@@ -44,7 +32,7 @@ def test_anti_replay_accepts_the_first_claim_only(clock: Clock) -> None:
     assert len(cache) == 3
 
 
-def test_anti_replay_entry_is_remembered_until_its_end(clock: Clock) -> None:
+def test_anti_replay_entry_is_remembered_until_its_end(clock: ManualClock) -> None:
     cache = MemoryAntiReplayCache(clock=clock)
     since, until = clock.now, clock.now + SPAN
     assert cache.claim(name(1), since, until)
@@ -54,13 +42,13 @@ def test_anti_replay_entry_is_remembered_until_its_end(clock: Clock) -> None:
     assert len(cache) == 0
 
 
-def test_anti_replay_entry_that_has_ended_is_rejected(clock: Clock) -> None:
+def test_anti_replay_entry_that_has_ended_is_rejected(clock: ManualClock) -> None:
     cache = MemoryAntiReplayCache(clock=clock)
     assert not cache.claim(name(1), clock.now, clock.now)
     assert len(cache) == 0
 
 
-def test_anti_replay_with_a_clock_that_is_set_back(clock: Clock) -> None:
+def test_anti_replay_with_a_clock_that_is_set_back(clock: ManualClock) -> None:
     cache = MemoryAntiReplayCache(clock=clock)
     since, until = clock.now, clock.now + SPAN
     assert cache.claim(name(1), since, until)
@@ -72,14 +60,14 @@ def test_anti_replay_with_a_clock_that_is_set_back(clock: Clock) -> None:
     assert cache.claim(name(3), clock.now, clock.now + SPAN)
 
 
-def test_anti_replay_rejects_tickets_from_before_it_was_made(clock: Clock) -> None:
+def test_anti_replay_rejects_tickets_from_before_it_was_made(clock: ManualClock) -> None:
     before = clock.now - 2 * datetime.timedelta(milliseconds=1)
     cache = MemoryAntiReplayCache(clock=clock)
     assert not cache.claim(name(1), before, clock.now + SPAN)
     assert cache.claim(name(1), clock.now, clock.now + SPAN)
 
 
-def test_anti_replay_rejects_beyond_max_entries(clock: Clock) -> None:
+def test_anti_replay_rejects_beyond_max_entries(clock: ManualClock) -> None:
     """It stays as large as it is, refuses what it has no room for, and recovers."""
     rate, seconds = 100, 60
     cache = MemoryAntiReplayCache(rate * 30, clock=clock)
@@ -97,7 +85,7 @@ def test_anti_replay_rejects_beyond_max_entries(clock: Clock) -> None:
     assert len(cache) == 1
 
 
-def test_anti_replay_at_its_intended_rate(clock: Clock) -> None:
+def test_anti_replay_at_its_intended_rate(clock: ManualClock) -> None:
     rate = 100
     cache = MemoryAntiReplayCache(rate * 30, clock=clock)
     for second in range(100):
@@ -106,7 +94,7 @@ def test_anti_replay_at_its_intended_rate(clock: Clock) -> None:
         clock.forward(1)
 
 
-def test_anti_replay_shared_by_threads(clock: Clock) -> None:
+def test_anti_replay_shared_by_threads(clock: ManualClock) -> None:
     cache = MemoryAntiReplayCache(clock=clock)
     won: list[int] = []
     start = threading.Barrier(8)
@@ -123,7 +111,9 @@ def test_anti_replay_shared_by_threads(clock: Clock) -> None:
     assert sum(won) == 2000
 
 
-def test_anti_replay_in_a_forked_process(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_anti_replay_in_a_forked_process(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cache = MemoryAntiReplayCache(clock=clock)
     assert cache.claim(name(1), clock.now, clock.now + SPAN)
     other = os.getpid() + 1
@@ -136,7 +126,7 @@ def test_anti_replay_without_room_is_rejected() -> None:
         MemoryAntiReplayCache(0)
 
 
-def test_anti_replay_repr_shows_no_entries(clock: Clock) -> None:
+def test_anti_replay_repr_shows_no_entries(clock: ManualClock) -> None:
     cache = MemoryAntiReplayCache(clock=clock)
     cache.claim(b"n" * 32, clock.now, clock.now + SPAN)
     assert repr(cache) == "<MemoryAntiReplayCache, 1 of 65536 entries>"

@@ -5,24 +5,12 @@ from __future__ import annotations
 import datetime
 
 import pytest
+from clocks import ManualClock
 
 from trio_tlsx import ConfigError, TicketKeys
 
 STATE, CONTEXT = b"the state of a session", b"context"
 KEYS = [bytes((i,)) * 32 for i in range(3)]
-
-
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
-
-    def __call__(self) -> datetime.datetime:
-        return self.now
-
-    def forward(self, seconds: float) -> None:
-        self.now += datetime.timedelta(seconds=seconds)
 
 
 def test_ticket_keys_open_what_they_sealed() -> None:
@@ -65,7 +53,7 @@ def test_first_ticket_key_seals_and_a_removed_one_opens_nothing() -> None:
 
 
 def test_generated_ticket_keys_rotate() -> None:
-    clock = Clock()
+    clock = ManualClock(datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC))
     keys = TicketKeys(lifetime=100, clock=clock)
     first = keys.seal(STATE, CONTEXT)
     clock.forward(99)
@@ -84,7 +72,7 @@ def test_generated_ticket_keys_rotate() -> None:
 
 
 def test_given_ticket_keys_do_not_rotate() -> None:
-    clock = Clock()
+    clock = ManualClock(datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC))
     keys = TicketKeys(KEYS, lifetime=100, clock=clock)
     first = keys.seal(STATE, CONTEXT)
     clock.forward(10_000)
@@ -93,7 +81,7 @@ def test_given_ticket_keys_do_not_rotate() -> None:
 
 
 def test_old_ticket_keys_are_forgotten() -> None:
-    clock = Clock()
+    clock = ManualClock(datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC))
     keys = TicketKeys(lifetime=100, clock=clock)
     for _ in range(50):
         keys.seal(STATE, CONTEXT)

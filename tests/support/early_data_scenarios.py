@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from clocks import ManualClock
 from engine_pairs import (
     SERVER_NAME,
     authority,
@@ -32,20 +32,6 @@ MAX = 14_336
 EARLY = b"GET / HTTP/1.1\r\n\r\n"
 
 
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        # In whole seconds, so that what is told in milliseconds is what it was.
-        self.now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
-
-    def __call__(self) -> datetime.datetime:
-        return self.now
-
-    def forward(self, seconds: float) -> None:
-        self.now += datetime.timedelta(seconds=seconds)
-
-
 class ReusingSessionStore:
     """A session store that keeps what it gave."""
 
@@ -63,7 +49,7 @@ class ReusingSessionStore:
 class EarlyDataScenario:
     """A client that has a ticket of a server which takes early data."""
 
-    clock: Clock = field(default_factory=Clock)
+    clock: ManualClock = field(default_factory=ManualClock)
     session_store: ReusingSessionStore = field(default_factory=ReusingSessionStore)
     client: ClientConfig = field(init=False)
     server: ServerConfig = field(init=False)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pytest
+from clocks import ManualClock
 from engine_pairs import (
     authority,
     connections,
@@ -35,19 +36,6 @@ from trio_tlsx.record.protection import ContentType
 from trio_tlsx.testing import CA
 
 
-class Clock:
-    """A clock that stands still until the test moves it."""
-
-    def __init__(self) -> None:
-        self.now = datetime.datetime.now(datetime.UTC)
-
-    def __call__(self) -> datetime.datetime:
-        return self.now
-
-    def forward(self, seconds: float) -> None:
-        self.now += datetime.timedelta(seconds=seconds)
-
-
 class RecordingSessionStore:
     """A session store that records its calls and returns the session that was stored last."""
 
@@ -67,7 +55,7 @@ class RecordingSessionStore:
 class SessionScenario:
     """A client and a server that connect several times."""
 
-    clock: Clock
+    clock: ManualClock
     session_store: RecordingSessionStore
     client: ClientConfig
     server: ServerConfig
@@ -89,7 +77,7 @@ class SessionScenario:
 
 def new_scenario() -> SessionScenario:
     """Return a scenario before the first connection, with the cheapest key exchange."""
-    clock, session_store = Clock(), RecordingSessionStore()
+    clock, session_store = ManualClock(), RecordingSessionStore()
     return SessionScenario(
         clock,
         session_store,
