@@ -64,7 +64,7 @@ REMOVALS_OF_HOOKS = [
             REVOCATIONS),
     Removal("an expired OCSP response is not stapled", "RFC 6960 3.2", "io/stapling.py",
             "if min(ends) <= now:",
-            "has_ended", tests="tests/io/test_refreshing_staple.py"),
+            "refreshing_staple_rejects", tests="tests/io/test_refreshing_staple.py"),
     Removal("a listed certificate is rejected", "RFC 5280 6.3.3", REVOCATION,
             "if listed is not None:", "crl_with_the_certificate", tests=REVOCATIONS),
     Removal("a required revocation list is present", "RFC 5280 6.3.3", REVOCATION,

@@ -16,6 +16,7 @@ from engine_pairs import established, read_all, send
 import trio_tlsx
 
 PACKAGE = Path(trio_tlsx.__file__).parent
+TESTS = Path(__file__).parents[1]
 MAX_LINES = 500  # what one reads in a sitting
 MAX_FUNCTION_LINES = 50  # what fits on a screen, without the docstring
 
@@ -161,9 +162,15 @@ def test_private_imports_of_cryptography(module: str) -> None:
     assert not [name for name in imports(module) if "hazmat.bindings" in name]
 
 
-@pytest.mark.parametrize("module", modules())
-def test_modules_are_short(module: str) -> None:
-    source = modules()[module].read_text()
+def modules_and_test_files() -> list[Path]:
+    return [*modules().values(), *TESTS.rglob("*.py")]
+
+
+@pytest.mark.parametrize(
+    "path", modules_and_test_files(), ids=lambda path: f"{path.parent.name}/{path.name}"
+)
+def test_modules_and_tests_are_short(path: Path) -> None:
+    source = path.read_text()
     theory = ast.get_docstring(ast.parse(source), clean=False) or ""
     assert len(source.splitlines()) - len(theory.splitlines()) <= MAX_LINES
 

@@ -101,7 +101,9 @@ async def replay(flight: bytes, port: int) -> None:
         assert await attacker.receive_some()
 
 
-async def test_is_taken_once(ca: CA, command: list[str | Path]) -> None:
+async def test_early_data_is_accepted_once_by_two_processes(
+    ca: CA, command: list[str | Path]
+) -> None:
     config = ClientConfig(trust=ca.trust)
     with trio.fail_after(SECONDS):
         async with running(*command) as one, running(*command) as other:

@@ -76,7 +76,7 @@ async def send_hello(stream: AnyStream) -> None:
     await stream.send_all(b"hello")
 
 
-def test_no_method_is_missing_here() -> None:
+def test_every_method_has_a_cancellation_test() -> None:
     """None is added without being cancelled here."""
     public = {
         name
@@ -85,9 +85,9 @@ def test_no_method_is_missing_here() -> None:
     }
     assert public == {
         "aclose",
-        "answer_early_data",  # in test_stream_early_data.py
+        "answer_early_data",  # in test_early_data_cancellation.py
         "do_handshake",
-        "receive_replayable_early_data",  # in test_stream_early_data.py
+        "receive_replayable_early_data",  # in test_early_data_cancellation.py
         "receive_some",
         "send_all",
         "send_eof",
@@ -100,7 +100,9 @@ def test_no_method_is_missing_here() -> None:
 
 
 @pytest.mark.parametrize("method", ["do_handshake", "receive_some", "send_all", "send_eof"])
-async def test_a_handshake(engine: Engine, transports: Transports, role: int, method: str) -> None:
+async def test_cancelled_handshake_at_each_checkpoint(
+    engine: Engine, transports: Transports, role: int, method: str
+) -> None:
     """Cut in the handshake, a stream is usable, or broken, and then the peer was told."""
     told: list[BaseException | None] = []
 
@@ -141,7 +143,9 @@ async def test_a_handshake(engine: Engine, transports: Transports, role: int, me
         assert not transports.is_socket or None not in alerts
 
 
-async def test_receive_some(engine: Engine, transports: Transports, role: int) -> None:
+async def test_cancelled_receive_some_at_each_checkpoint(
+    engine: Engine, transports: Transports, role: int
+) -> None:
     """Nothing is lost."""
 
     async def attempt(cut: Cut) -> None:
@@ -182,7 +186,9 @@ class ThoughtfulStore:
         return self.sessions.take(server_name, port, context)
 
 
-async def test_wait_session_ticket(native: Engine, transports: Transports) -> None:
+async def test_cancelled_wait_session_ticket_at_each_checkpoint(
+    native: Engine, transports: Transports
+) -> None:
     """No ticket is lost, none is kept twice, and nor is the data behind them."""
     usual = native.client_config
     assert isinstance(usual, ClientConfig)
@@ -204,7 +210,9 @@ async def test_wait_session_ticket(native: Engine, transports: Transports) -> No
     await cut_everywhere(attempt)
 
 
-async def test_send_all(engine: Engine, transports: Transports, role: int) -> None:
+async def test_cancelled_send_all_at_each_checkpoint(
+    engine: Engine, transports: Transports, role: int
+) -> None:
     """No record is cut over a socket; over a stream sending is over; receiving always goes on."""
 
     async def attempt(cut: Cut) -> None:
@@ -235,7 +243,7 @@ async def test_send_all(engine: Engine, transports: Transports, role: int) -> No
 
 
 @pytest.mark.parametrize("method", ["send_eof", "update_keys", "wait_send_all_might_not_block"])
-async def test_what_sends_no_data(
+async def test_cancelled_methods_without_data_at_each_checkpoint(
     engine: Engine, transports: Transports, role: int, method: str
 ) -> None:
     """It can be called again; where it cannot, over a stream, that is said."""
@@ -266,7 +274,9 @@ async def test_what_sends_no_data(
     await cut_everywhere(attempt)
 
 
-async def test_unwrap(engine: Engine, transports: Transports, role: int) -> None:
+async def test_cancelled_unwrap_at_each_checkpoint(
+    engine: Engine, transports: Transports, role: int
+) -> None:
     """It can be called again; over a stream, unless our own close_notify was cut."""
 
     async def attempt(cut: Cut) -> None:
@@ -296,7 +306,9 @@ async def test_unwrap(engine: Engine, transports: Transports, role: int) -> None
     await cut_everywhere(attempt)
 
 
-async def test_aclose(engine: Engine, transports: Transports, role: int) -> None:
+async def test_cancelled_aclose_at_each_checkpoint(
+    engine: Engine, transports: Transports, role: int
+) -> None:
     """It always closes, and a peer that was not told so sees no clean end."""
 
     async def attempt(cut: Cut) -> None:
@@ -315,7 +327,7 @@ async def test_aclose(engine: Engine, transports: Transports, role: int) -> None
     await cut_everywhere(attempt)
 
 
-async def test_aclose_before_the_handshake(
+async def test_cancelled_aclose_before_the_handshake_at_each_checkpoint(
     engine: Engine, transports: Transports, role: int
 ) -> None:
     async def attempt(cut: Cut) -> None:

@@ -202,7 +202,7 @@ def dawdler(credentials: Credentials) -> Dawdler:
     return Dawdler(credentials)
 
 
-def test_no_question_is_missing_here() -> None:
+def test_every_question_has_a_cancellation_test() -> None:
     """None is added without being cancelled here."""
     asked = {question for _, question, _ in HOOKS.values()}
     asked |= {questions.SessionWanted, questions.SessionReceived}
@@ -213,7 +213,7 @@ def test_no_question_is_missing_here() -> None:
 
 @OVER
 @pytest.mark.parametrize("name", HOOKS)
-async def test_a_handshake(
+async def test_handshake_cancelled_in_a_hook(
     configs: Configs, dawdler: Dawdler, transports: Transports, name: str
 ) -> None:
     """The peer is told, whichever side it is that waits, and the hook is over."""
@@ -259,7 +259,7 @@ async def say(stream: AnyStream, other: AnyStream, data: bytes) -> None:
 
 
 @OVER
-async def test_looking_a_session_up(
+async def test_handshake_cancelled_in_session_store_take(
     configs: Configs, dawdler: Dawdler, transports: Transports
 ) -> None:
     """Nothing has left yet, so the handshake can be done as if nothing had happened."""
@@ -287,7 +287,7 @@ async def shake_unless_told(stream: AnyStream) -> None:
 
 
 @OVER
-async def test_keeping_a_session(
+async def test_receive_cancelled_in_session_store_put(
     configs: Configs, dawdler: Dawdler, transports: Transports
 ) -> None:
     """Nothing is lost: what follows the tickets is received by the next call."""
@@ -314,7 +314,7 @@ async def test_keeping_a_session(
 
 
 @OVER
-async def test_looking_a_ticket_up(
+async def test_handshake_cancelled_in_the_ticket_store(
     configs: Configs, dawdler: Dawdler, transports: Transports
 ) -> None:
     """The client is told, and resumes with another ticket."""

@@ -70,7 +70,7 @@ async def assert_echoes(engine: Engine, port: int) -> None:
         assert await stream.receive_some() == b""
 
 
-async def test_serve(engine: Engine) -> None:
+async def test_serve_tls_over_tcp(engine: Engine) -> None:
     async with serving(engine) as port, trio.open_nursery() as nursery:
         for _ in range(5):
             nursery.start_soon(assert_echoes, engine, port)
@@ -86,7 +86,7 @@ async def send_and_wait(port: int, data: bytes) -> bytes:
         return bytes(answer)
 
 
-async def test_garbage_is_logged_in_one_line(
+async def test_peer_without_tls_is_logged_in_one_line(
     native: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serving(native) as port:
@@ -103,7 +103,7 @@ async def test_garbage_is_logged_in_one_line(
     assert record.exc_info is None
 
 
-async def test_what_is_logged_is_bounded(ca: CA, caplog: pytest.LogCaptureFixture) -> None:
+async def test_logged_input_of_a_peer_is_bounded(ca: CA, caplog: pytest.LogCaptureFixture) -> None:
     protocols = [f"\x01\x02 protocol {number}" for number in range(1000)]
     engine = Engine(
         "native",
@@ -121,7 +121,9 @@ async def test_what_is_logged_is_bounded(ca: CA, caplog: pytest.LogCaptureFixtur
     assert len(line) < 700
 
 
-async def test_garbage_over_openssl(openssl: Engine, caplog: pytest.LogCaptureFixture) -> None:
+async def test_peer_without_tls_over_openssl_is_logged(
+    openssl: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
     async with serving(openssl) as port:
         await send_and_wait(port, b"GET / HTTP/1.1\r\n\r\n")
         await assert_echoes(openssl, port)
@@ -130,7 +132,7 @@ async def test_garbage_over_openssl(openssl: Engine, caplog: pytest.LogCaptureFi
     assert "http request" in record.getMessage()
 
 
-async def test_a_client_that_refuses_is_logged(
+async def test_client_that_rejects_the_certificate_is_logged(
     native: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serving(native) as port:
@@ -145,7 +147,7 @@ async def test_a_client_that_refuses_is_logged(
     assert "the peer sent the alert unknown_ca" in line
 
 
-async def test_a_silent_client_is_timed_out(
+async def test_silent_client_is_timed_out(
     native: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serving(native, handshake_timeout=0.1) as port:
@@ -161,7 +163,9 @@ async def test_a_silent_client_is_timed_out(
     assert "not complete within 0.1 seconds" in line
 
 
-async def test_clients_that_go_away(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+async def test_clients_that_disconnect_do_not_end_the_server(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
     async with serving(engine) as port:
         for say in (b"", b"\x16", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"):
             stream = await trio.open_tcp_stream("127.0.0.1", port)
@@ -174,7 +178,7 @@ async def test_clients_that_go_away(engine: Engine, caplog: pytest.LogCaptureFix
     assert len([r for r in caplog.records if r.name == "trio_tlsx"]) == 3
 
 
-async def test_running_out_of_descriptors_does_not_end_the_server(
+async def test_exhausted_descriptors_do_not_end_the_server(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     accept = trio.SocketListener.accept
@@ -197,7 +201,7 @@ async def test_running_out_of_descriptors_does_not_end_the_server(
     assert sum(record.name == "trio.serve_listeners" for record in caplog.records) == 2
 
 
-async def test_what_a_handler_raises_is_not_hidden(native: Engine) -> None:
+async def test_error_of_a_handler_is_raised(native: Engine) -> None:
     async def handler(stream: TCPStream) -> None:
         raise KeyError("of the handler")
 
@@ -207,7 +211,7 @@ async def test_what_a_handler_raises_is_not_hidden(native: Engine) -> None:
             await trio.sleep_forever()
 
 
-async def test_handlers_in_their_own_nursery(native: Engine) -> None:
+async def test_handler_nursery(native: Engine) -> None:
     async with trio.open_nursery() as handlers:
         async with serving(native, handler_nursery=handlers) as port:
             stream = await connect(native, port)
@@ -218,7 +222,7 @@ async def test_handlers_in_their_own_nursery(native: Engine) -> None:
         await stream.aclose()
 
 
-async def test_listener(engine: Engine) -> None:
+async def test_tls_listener(engine: Engine) -> None:
     listeners = await open_tls_over_tcp_listeners(0, engine.server_config, host="127.0.0.1")
     [listener] = listeners
     tcp_listener = listener.transport_listener
@@ -282,7 +286,7 @@ async def test_connecting_by_name(ca: CA) -> None:
                 assert stream.negotiated.server_name == "localhost"
 
 
-async def test_nobody_is_called_by_an_impossible_name(
+async def test_impossible_host_name_is_rejected_before_connecting(
     native: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def connect(*_: Any, **__: Any) -> NoReturn:
@@ -296,7 +300,7 @@ async def test_nobody_is_called_by_an_impossible_name(
         await open_tls_over_tcp_stream("x", 443, config=cast(Any, object()))
 
 
-async def test_a_listener_refuses_what_is_not_for_servers(native: Engine) -> None:
+async def test_listener_rejects_a_client_configuration(native: Engine) -> None:
     async def refuse(error: type[Exception], config: Any) -> None:
         with pytest.raises(error):
             await open_tls_over_tcp_listeners(0, config, host="127.0.0.1")
@@ -309,7 +313,7 @@ async def test_a_listener_refuses_what_is_not_for_servers(native: Engine) -> Non
     await refuse(TypeError, None)
 
 
-async def test_a_connection_that_cannot_be_wrapped_is_closed(
+async def test_listener_closes_a_connection_that_cannot_be_wrapped(
     openssl: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [listener] = await open_tls_over_tcp_listeners(0, openssl.server_config, host="127.0.0.1")

@@ -152,7 +152,7 @@ async def assert_echoes(
 
 
 @pytest.mark.usefixtures("many_descriptors")
-async def test_an_honest_client_among_thousands(
+async def test_honest_client_among_thousands_of_rude_ones(
     native: Engine, mock_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     honest = socket.socket()
@@ -301,7 +301,7 @@ async def test_a_thousand_handshakes_that_wait_for_a_hook(
     close_all(peers)
 
 
-async def test_without_descriptors_the_server_goes_on(
+async def test_exhausted_descriptors_of_a_server_among_many_peers(
     engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Peers take all there are; when they go, the client that had to wait is served."""
@@ -334,7 +334,9 @@ def reset(sock: socket.socket | trio.SocketStream) -> None:
         sock.close()
 
 
-async def test_peers_that_reset(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+async def test_thousands_of_peers_that_reset(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
     """During accept, in the handshake, and while the server closes."""
     resets = trio.Event()
     closed = 0

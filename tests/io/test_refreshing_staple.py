@@ -81,7 +81,7 @@ async def given(staple: RefreshingStaple) -> bytes | None:
     return await answer if isinstance(answer, Awaitable) else answer
 
 
-async def test_it_is_stapled(
+async def test_refreshing_staple_is_stapled(
     ca: CA, leaf: Credentials, responder: Responder, staple: RefreshingStaple, connect: Connect
 ) -> None:
     server_config = ServerConfig(credentials=leaf.stapling(staple))
@@ -93,7 +93,7 @@ async def test_it_is_stapled(
     assert responder.asked == 1
 
 
-async def test_fetched_once_however_many_ask(
+async def test_refreshing_staple_fetches_once_for_many_connections(
     responder: Responder, staple: RefreshingStaple, first: bytes
 ) -> None:
     answers: list[bytes | None] = []
@@ -112,7 +112,7 @@ async def test_fetched_once_however_many_ask(
     assert responder.asked == 1
 
 
-async def test_what_is_kept_is_given_at_once(
+async def test_refreshing_staple_returns_a_kept_response_at_once(
     responder: Responder, staple: RefreshingStaple, clock: Clock, first: bytes
 ) -> None:
     await given(staple)
@@ -121,7 +121,7 @@ async def test_what_is_kept_is_given_at_once(
     assert responder.asked == 1
 
 
-async def test_fetched_again_when_half_the_time_is_over(
+async def test_refreshing_staple_fetches_again_after_half_the_validity(
     responder: Responder, staple: RefreshingStaple, clock: Clock, first: bytes, second: bytes
 ) -> None:
     await given(staple)
@@ -150,7 +150,7 @@ NOT_GOOD = {
 
 
 @pytest.mark.parametrize("outcome", NOT_GOOD.values(), ids=NOT_GOOD)
-async def test_a_fetch_that_fails(
+async def test_refreshing_staple_after_a_failed_fetch(
     responder: Responder,
     staple: RefreshingStaple,
     clock: Clock,
@@ -177,7 +177,7 @@ async def test_a_fetch_that_fails(
     assert staple() is None  # for a minute
 
 
-async def test_a_response_that_has_ended(
+async def test_refreshing_staple_rejects_an_expired_response(
     responder: Responder,
     staple: RefreshingStaple,
     clock: Clock,
@@ -188,7 +188,7 @@ async def test_a_response_that_has_ended(
     assert "was good until" in caplog.text
 
 
-async def test_it_recovers(
+async def test_refreshing_staple_recovers_after_failures(
     responder: Responder, staple: RefreshingStaple, clock: Clock, first: bytes
 ) -> None:
     responder.outcome = OSError("away")
@@ -199,7 +199,7 @@ async def test_it_recovers(
     assert await given(staple) == first
 
 
-async def test_a_responder_that_hangs(
+async def test_refreshing_staple_with_a_hanging_responder(
     responder: Responder,
     staple: RefreshingStaple,
     autojump_clock: trio.testing.MockClock,
@@ -211,7 +211,7 @@ async def test_a_responder_that_hangs(
     assert "TooSlowError" in caplog.text
 
 
-async def test_who_is_cancelled_leaves_it_to_the_next(
+async def test_refreshing_staple_cancelled_fetch_is_retried(
     responder: Responder, staple: RefreshingStaple, first: bytes
 ) -> None:
     responder.hang()
@@ -230,7 +230,7 @@ async def cancelled_at(scope: trio.CancelScope) -> None:
     scope.cancel()
 
 
-async def test_who_waits_takes_over(
+async def test_refreshing_staple_waiting_connection_takes_over(
     responder: Responder, staple: RefreshingStaple, first: bytes
 ) -> None:
     responder.hang()
@@ -252,5 +252,5 @@ async def test_who_waits_takes_over(
     assert answers == [first]
 
 
-def test_repr(staple: RefreshingStaple) -> None:
+def test_refreshing_staple_repr(staple: RefreshingStaple) -> None:
     assert repr(staple) == "<RefreshingStaple, none now>"

@@ -37,7 +37,7 @@ async def silent_peer_is_let_go(port: int) -> bool:
         return False
 
 
-async def test_our_server_lets_a_silent_peer_go(
+async def test_our_server_times_a_silent_peer_out(
     engine: Engine, autojump_clock: trio.testing.MockClock
 ) -> None:
     async with trio.open_nursery() as nursery:

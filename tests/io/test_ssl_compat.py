@@ -51,7 +51,7 @@ def test_every_name_of_the_stdlib_and_of_trio_is_there() -> None:
 
 
 @pytest.mark.parametrize("name", SETTLED_BY_THE_HANDSHAKE)
-async def test_what_the_handshake_settles_needs_it(engine: Engine, name: str) -> None:
+async def test_ssl_names_before_the_handshake_raise(engine: Engine, name: str) -> None:
     async with paired(engine, MEMORY) as pair:
         for stream in pair:
             with pytest.raises(trio.NeedHandshakeError, match=name):
@@ -60,7 +60,7 @@ async def test_what_the_handshake_settles_needs_it(engine: Engine, name: str) ->
                 _ = stream.session_reused
 
 
-async def test_what_is_known_before_the_handshake(engine: Engine) -> None:
+async def test_ssl_names_available_before_the_handshake(engine: Engine) -> None:
     async with paired(engine, MEMORY) as (client, server):
         assert client.context is engine.client_config
         assert server.context is engine.server_config
@@ -76,13 +76,15 @@ async def test_what_is_known_before_the_handshake(engine: Engine) -> None:
     ("name", "why"),
     [("context", "cannot be replaced"), ("session", "made with an ssl.SSLContext")],
 )
-async def test_what_cannot_be_set_natively(native: Engine, name: str, why: str) -> None:
+async def test_context_and_session_cannot_be_set_natively(
+    native: Engine, name: str, why: str
+) -> None:
     async with paired(native, MEMORY) as (client, _):
         with pytest.raises(AttributeError, match=why):
             setattr(client, name, ssl.create_default_context())
 
 
-async def test_what_was_settled(engine: Engine) -> None:
+async def test_ssl_names_after_the_handshake(engine: Engine) -> None:
     async with connected(engine, MEMORY) as (client, server):
         name, version, bits = client.cipher() or ("", "", 0)
         assert client.cipher() == server.cipher()
@@ -140,7 +142,7 @@ def suites(stream: AnyStream) -> set[tuple[str, str, int]]:
     return {suite for suite in stream.shared_ciphers() or [] if suite[1] == "TLSv1.3"}
 
 
-async def test_a_client_shares_the_same_suites_with_both_engines(
+async def test_shared_ciphers_are_equal_on_both_engines(
     native: Engine, openssl: Engine, engine: Engine
 ) -> None:
     shared: list[set[tuple[str, str, int]]] = []
@@ -216,7 +218,7 @@ async def test_session_reused_natively(ca: CA) -> None:
 # What only an SSLContext can
 
 
-async def test_a_client_has_not_offered_to_authenticate_later(
+async def test_post_handshake_auth_that_was_not_offered_raises(
     native: Engine, openssl: Engine
 ) -> None:
     """So a server cannot ask for its certificate after the handshake (RFC 9846 4.7.2)."""
@@ -227,7 +229,7 @@ async def test_a_client_has_not_offered_to_authenticate_later(
         server.verify_client_post_handshake()
 
 
-async def test_resuming_a_session_of_the_stdlib(openssl: Engine) -> None:
+async def test_session_of_the_stdlib_is_resumed(openssl: Engine) -> None:
     async with connected(openssl, MEMORY) as (client, server):
         await server.send_all(b"and tickets")
         assert await client.receive_some() == b"and tickets"
@@ -241,7 +243,7 @@ async def test_resuming_a_session_of_the_stdlib(openssl: Engine) -> None:
         assert client.negotiated.resumed
 
 
-async def test_a_certificate_after_the_handshake(ca: CA, tmp_path: Path) -> None:
+async def test_post_handshake_auth_over_openssl(ca: CA, tmp_path: Path) -> None:
     client_context = ssl.create_default_context(cadata=ca.pem.decode())
     client_context.post_handshake_auth = True
     client_context.load_cert_chain(*write_pem_files(ca.issue("client.example"), tmp_path))
@@ -260,13 +262,13 @@ async def test_a_certificate_after_the_handshake(ca: CA, tmp_path: Path) -> None
         assert seen["subjectAltName"] == (("DNS", "client.example"),)
 
 
-async def test_a_client_that_cannot_be_asked_for_a_certificate_any_more(openssl: Engine) -> None:
+async def test_post_handshake_auth_of_a_closed_client(openssl: Engine) -> None:
     async with connected(openssl, MEMORY) as (_, server):
         with pytest.raises(ssl.SSLError, match="EXTENSION_NOT_RECEIVED"):
             server.verify_client_post_handshake()
 
 
-async def test_no_certificate_after_the_handshake(native: Engine) -> None:
+async def test_post_handshake_auth_without_a_certificate(native: Engine) -> None:
     async with connected(native, MEMORY) as (_, server):
         with pytest.raises(NotImplementedError, match="client_auth"):
             server.verify_client_post_handshake()
@@ -402,7 +404,7 @@ CERTIFICATES = {
 
 
 @pytest.mark.parametrize("credentials", CERTIFICATES.values(), ids=CERTIFICATES)
-async def test_getpeercert_is_the_stdlibs(credentials: Credentials) -> None:
+async def test_getpeercert_equals_the_stdlibs(credentials: Credentials) -> None:
     [certificate] = credentials.chain
     der = certificate.public_bytes(Encoding.DER)
     context = ssl.create_default_context(cadata=der)
@@ -415,7 +417,7 @@ async def test_getpeercert_is_the_stdlibs(credentials: Credentials) -> None:
     assert native.getpeercert(True) == der
 
 
-async def test_a_certificate_that_nobody_verified_says_nothing() -> None:
+async def test_getpeercert_of_an_unverified_peer_is_empty() -> None:
     credentials = CERTIFICATES["the least"]
     context = ssl.create_default_context()
     context.check_hostname = False

@@ -29,7 +29,7 @@ from tls_pairs import (
 from trio_tlsx.errors import AlertDescription, AlertReceived, ProtocolError, Truncated
 
 
-async def test_close_notify_is_the_end(engine: Engine, transports: Transports) -> None:
+async def test_close_notify_is_a_clean_end(engine: Engine, transports: Transports) -> None:
     async with connected(engine, transports) as (client, server):
         await client.send_all(b"last words")
         with trio.testing.assert_checkpoints():
@@ -51,7 +51,7 @@ async def test_close_notify_is_the_end(engine: Engine, transports: Transports) -
                     await method()
 
 
-async def test_half_close(engine: Engine, transports: Transports) -> None:
+async def test_send_eof_leaves_receiving_open(engine: Engine, transports: Transports) -> None:
     """trio's own stream has no send_eof (trio issue 823)."""
     async with connected(engine, transports) as (client, server):
         await client.send_all(b"question")
@@ -70,7 +70,9 @@ async def test_half_close(engine: Engine, transports: Transports) -> None:
 
 
 @pytest.mark.parametrize("https_compatible", [False, True])
-async def test_truncation(engine: Engine, transports: Transports, https_compatible: bool) -> None:
+async def test_eof_without_close_notify_is_truncated(
+    engine: Engine, transports: Transports, https_compatible: bool
+) -> None:
     async with connected(engine, transports, https_compatible=https_compatible) as (
         client,
         server,
@@ -91,7 +93,7 @@ async def test_truncation(engine: Engine, transports: Transports, https_compatib
 
 
 @pytest.mark.parametrize("when", ["while nobody waits", "while somebody waits"])
-async def test_a_reset_is_no_end(engine: Engine, when: str) -> None:
+async def test_reset_is_not_a_clean_end(engine: Engine, when: str) -> None:
     """The kernel tells of it once; what it says after that looks like the orderly end."""
 
     def reset(stream: AnyStream) -> None:
@@ -115,7 +117,7 @@ async def test_a_reset_is_no_end(engine: Engine, when: str) -> None:
             await receive(client)
 
 
-async def test_https_compatible_says_no_close_notify(
+async def test_https_compatible_sends_no_close_notify(
     engine: Engine, transports: Transports
 ) -> None:
     async with paired(engine, transports) as (client, server):
@@ -128,7 +130,7 @@ async def test_https_compatible_says_no_close_notify(
             await server.receive_some()
 
 
-async def test_unwrap(engine: Engine, transports: Transports) -> None:
+async def test_unwrap_returns_the_transport(engine: Engine, transports: Transports) -> None:
     async with connected(engine, transports) as (client, server):
         below = client.transport_stream
 
@@ -154,7 +156,7 @@ async def test_unwrap(engine: Engine, transports: Transports) -> None:
         await below.send_all(b"it is still open")
 
 
-async def test_unwrap_gives_what_came_with_close_notify(engine: Engine) -> None:
+async def test_unwrap_returns_data_behind_close_notify(engine: Engine) -> None:
     async with connected(engine, MEMORY) as (client, server):
         send_stream, _ = memory_of(client)
         hook, send_stream.send_all_hook = send_stream.send_all_hook, None
@@ -165,14 +167,14 @@ async def test_unwrap_gives_what_came_with_close_notify(engine: Engine) -> None:
         assert (await server.unwrap())[1] == b"trailing"
 
 
-async def test_unwrap_does_not_swallow_data(engine: Engine, transports: Transports) -> None:
+async def test_unwrap_with_unread_data_raises(engine: Engine, transports: Transports) -> None:
     async with connected(engine, transports) as (client, server):
         await client.send_all(b"unread")
         with pytest.raises(trio.BrokenResourceError, match="not received"):
             await server.unwrap()
 
 
-async def test_closing_does_not_wait_for_a_peer_that_reads_nothing(engine: Engine) -> None:
+async def test_aclose_does_not_wait_for_a_peer_that_reads_nothing(engine: Engine) -> None:
     async with connected(engine, UNIX) as (client, _server):
         assert await stays_blocked(client.send_all, bytes(10_000_000))
         with trio.fail_after(5):
@@ -180,7 +182,9 @@ async def test_closing_does_not_wait_for_a_peer_that_reads_nothing(engine: Engin
         assert socket_of(client).fileno() == -1
 
 
-async def test_a_cancelled_close_closes(engine: Engine, transports: Transports) -> None:
+async def test_cancelled_aclose_closes_the_transport(
+    engine: Engine, transports: Transports
+) -> None:
     async with connected(engine, transports) as (client, server):
         with trio.CancelScope() as scope:
             scope.cancel()
@@ -191,7 +195,7 @@ async def test_a_cancelled_close_closes(engine: Engine, transports: Transports) 
             await client.receive_some()
 
 
-async def test_closing_a_full_socket_can_be_cancelled(engine: Engine) -> None:
+async def test_aclose_of_a_full_socket_can_be_cancelled(engine: Engine) -> None:
     async with connected(engine, UNIX) as (client, _server):
         socket = socket_of(client)
         while not await stays_blocked(socket.send, bytes(2**16)):
@@ -200,7 +204,7 @@ async def test_closing_a_full_socket_can_be_cancelled(engine: Engine) -> None:
         assert socket.fileno() == -1
 
 
-async def test_closing_under_other_tasks(engine: Engine) -> None:
+async def test_aclose_while_other_tasks_send_and_receive(engine: Engine) -> None:
     async with connected(engine, UNIX) as (client, _server):
         await clog(client)
         async with trio.open_nursery() as nursery:
@@ -225,7 +229,9 @@ async def corrupt(stream: AnyStream) -> None:
     await stream.transport_stream.send_all(b"\x17\x03\x03\x00\x20" + bytes(32))
 
 
-async def test_a_corrupt_record_is_answered(engine: Engine, transports: Transports) -> None:
+async def test_corrupt_record_is_answered_with_an_alert(
+    engine: Engine, transports: Transports
+) -> None:
     async with connected(engine, transports) as (client, server):
         await corrupt(client)
         with pytest.raises(trio.BrokenResourceError) as caught:
@@ -241,7 +247,7 @@ async def test_a_corrupt_record_is_answered(engine: Engine, transports: Transpor
         await close_both(client, server)
 
 
-async def test_the_alert_survives_unread_input(native: Engine) -> None:
+async def test_alert_arrives_despite_unread_input(native: Engine) -> None:
     """Closing with unread input sends a reset, which would overtake the alert."""
     async with connected(native, SOCKET) as (client, server):
         await corrupt(client)
@@ -258,7 +264,7 @@ async def test_the_alert_survives_unread_input(native: Engine) -> None:
             await client.aclose()
 
 
-async def test_an_exception_does_not_wait_for_another_send(native: Engine) -> None:
+async def test_exception_does_not_wait_for_another_send(native: Engine) -> None:
     async with connected(native, LOCKSTEP) as (client, server), trio.open_nursery() as nursery:
 
         async def send() -> None:
@@ -278,7 +284,7 @@ async def test_an_exception_does_not_wait_for_another_send(native: Engine) -> No
         assert told.value.__cause__.alert is AlertDescription.bad_record_mac
 
 
-async def test_a_broken_send_leaves_receiving_alone(engine: Engine) -> None:
+async def test_broken_send_leaves_receiving_usable(engine: Engine) -> None:
     async with connected(engine, MEMORY) as (client, server):
         await client.send_all(b"still here")
 

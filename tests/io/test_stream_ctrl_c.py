@@ -52,7 +52,7 @@ def system(monkeypatch: pytest.MonkeyPatch) -> Interrupted:
     return system
 
 
-def test_while_sending(native: Engine, system: Interrupted) -> None:
+def test_ctrl_c_while_sending(native: Engine, system: Interrupted) -> None:
     """What has left is what is known to have left: the stream goes on behind it."""
 
     async def main() -> None:
@@ -70,7 +70,7 @@ def test_while_sending(native: Engine, system: Interrupted) -> None:
     trio.run(main)
 
 
-def test_while_receiving(native: Engine, system: Interrupted) -> None:
+def test_ctrl_c_while_receiving(native: Engine, system: Interrupted) -> None:
     """Nothing of what was received is lost."""
 
     async def main() -> None:
@@ -92,7 +92,7 @@ def test_while_receiving(native: Engine, system: Interrupted) -> None:
 
 
 @pytest.mark.parametrize("waits_for", ["receiving", "sending"])
-def test_while_waiting(native: Engine, waits_for: str) -> None:
+def test_ctrl_c_while_waiting(native: Engine, waits_for: str) -> None:
     """A stream that waits is interrupted there."""
 
     async def main() -> None:

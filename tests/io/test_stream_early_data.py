@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import pytest
 import trio
 import trio.testing
-from checkpoints import Cut, cut_everywhere, goes_on
-from early_data_streams import EARLY, EarlyDataStreams
+from early_data_streams import (
+    EARLY,
+    LATER,
+    EarlyDataStreams,
+    at_once,
+    receive_early,
+    receive_exactly,
+)
 from tls_pairs import (
     LOCKSTEP,
     MEMORY,
@@ -35,10 +39,8 @@ from trio_tlsx import (
     open_tls_over_tcp_stream,
     serve_tls_over_tcp,
 )
-from trio_tlsx.errors import AlertReceived, HandshakeShutdown, Truncated
+from trio_tlsx.errors import HandshakeShutdown, Truncated
 from trio_tlsx.testing import CA
-
-LATER = b"and later"
 
 OVER = pytest.mark.parametrize("over", [MEMORY, LOCKSTEP, SOCKET], ids=lambda over: over.name)
 
@@ -48,31 +50,9 @@ def scenario(ca: CA) -> EarlyDataStreams:
     return EarlyDataStreams(ca)
 
 
-async def receive_early(stream: TLSStream[Any], max_bytes: int | None = None) -> bytes:
-    """All early data."""
-    data = b""
-    while piece := await stream.receive_replayable_early_data(max_bytes):
-        assert max_bytes is None or len(piece) <= max_bytes
-        data += piece
-    return data
-
-
-async def receive_exactly(stream: AnyStream, length: int) -> bytes:
-    data = bytearray()
-    while len(data) < length:
-        data += await stream.receive_some()
-    return bytes(data)
-
-
-async def at_once(*functions: Callable[[], Awaitable[object]]) -> None:
-    async with trio.open_nursery() as nursery:
-        for function in functions:
-            nursery.start_soon(function)
-
-
 @OVER
 @pytest.mark.parametrize("max_bytes", [None, 5, 1000])
-async def test_is_read_before_the_rest(
+async def test_early_data_is_received_before_the_rest(
     scenario: EarlyDataStreams, over: Transports, max_bytes: int | None
 ) -> None:
     async with scenario.pair(over) as (client, server):
@@ -92,7 +72,9 @@ async def test_is_read_before_the_rest(
         await at_once(call, answer)
 
 
-async def test_comes_before_the_handshake_is_over(scenario: EarlyDataStreams) -> None:
+async def test_early_data_is_received_before_the_handshake_is_complete(
+    scenario: EarlyDataStreams,
+) -> None:
     async with scenario.pair(MEMORY) as (client, server):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(client.do_handshake)
@@ -105,7 +87,7 @@ async def test_comes_before_the_handshake_is_over(scenario: EarlyDataStreams) ->
 
 @OVER
 @pytest.mark.parametrize("resend", [False, True])
-async def test_is_not_taken_by_who_does_not_ask_for_it(
+async def test_early_data_is_not_accepted_unless_asked_for(
     scenario: EarlyDataStreams, over: Transports, resend: bool
 ) -> None:
     async with scenario.pair(over, resend_early_data=resend) as (client, server):
@@ -127,7 +109,7 @@ async def test_is_not_taken_by_who_does_not_ask_for_it(
 
 
 @pytest.mark.parametrize("over", [MEMORY, SOCKET], ids=lambda over: over.name)
-async def test_is_answered_before_the_handshake_is_over(
+async def test_early_data_is_answered_before_the_handshake_is_complete(
     scenario: EarlyDataStreams, over: Transports
 ) -> None:
     answered = trio.Event()
@@ -160,7 +142,7 @@ async def test_is_answered_before_the_handshake_is_over(
 
 
 @pytest.mark.parametrize("over", [LOCKSTEP, UNIX], ids=lambda over: over.name)
-async def test_receiving_does_not_wait_for_the_answer_to_leave(
+async def test_early_data_receiver_does_not_wait_for_its_answer(
     scenario: EarlyDataStreams, over: Transports
 ) -> None:
     """The client sends all that it has to say before it reads any of it."""
@@ -184,7 +166,7 @@ async def test_receiving_does_not_wait_for_the_answer_to_leave(
 
 
 @pytest.mark.parametrize("asked", [False, True])
-async def test_what_was_not_accepted_is_answered_after_the_handshake(
+async def test_rejected_early_data_is_answered_after_the_handshake(
     scenario: EarlyDataStreams, asked: bool
 ) -> None:
     scenario.server = replace(scenario.server, max_early_data_size=0, anti_replay_cache=None)
@@ -202,7 +184,9 @@ async def test_what_was_not_accepted_is_answered_after_the_handshake(
         await at_once(partial(call, client), partial(answer, server))
 
 
-async def test_what_was_not_read_of_it_is_never_among_the_rest(scenario: EarlyDataStreams) -> None:
+async def test_unread_early_data_is_never_delivered_as_other_data(
+    scenario: EarlyDataStreams,
+) -> None:
     async with scenario.pair(MEMORY) as (client, server):
 
         async def answer() -> None:
@@ -214,7 +198,7 @@ async def test_what_was_not_read_of_it_is_never_among_the_rest(scenario: EarlyDa
         await at_once(lambda: client.send_all(LATER), answer)
 
 
-async def test_without_a_session_there_is_none(scenario: EarlyDataStreams) -> None:
+async def test_early_data_without_a_session(scenario: EarlyDataStreams) -> None:
     scenario.session_store.sessions.clear()
     async with scenario.pair(MEMORY) as (client, server):
 
@@ -225,7 +209,7 @@ async def test_without_a_session_there_is_none(scenario: EarlyDataStreams) -> No
         assert not client.negotiated.early_data_accepted
 
 
-async def test_over_openssl_there_never_is_any(native: Engine, openssl: Engine) -> None:
+async def test_early_data_over_openssl_is_empty(native: Engine, openssl: Engine) -> None:
     transports = await MEMORY.connect()
     client, server = native.client(transports[0]), openssl.server(transports[1])
 
@@ -239,7 +223,7 @@ async def test_over_openssl_there_never_is_any(native: Engine, openssl: Engine) 
         native.server(transports[1], early_data=b"x")
 
 
-async def test_a_client_receives_none(scenario: EarlyDataStreams) -> None:
+async def test_early_data_on_a_client_is_empty(scenario: EarlyDataStreams) -> None:
     async with scenario.pair(MEMORY) as (client, server):
 
         async def receive() -> None:
@@ -249,13 +233,15 @@ async def test_a_client_receives_none(scenario: EarlyDataStreams) -> None:
 
 
 @pytest.mark.parametrize("max_bytes", [0, -1])
-async def test_asks_for_a_byte_at_least(scenario: EarlyDataStreams, max_bytes: int) -> None:
+async def test_early_data_max_bytes_of_zero_is_rejected(
+    scenario: EarlyDataStreams, max_bytes: int
+) -> None:
     async with scenario.pair(MEMORY) as (_, server):
         with pytest.raises(ValueError, match="max_bytes"):
             await server.receive_replayable_early_data(max_bytes)
 
 
-async def test_one_task_receives(scenario: EarlyDataStreams) -> None:
+async def test_early_data_is_received_by_one_task(scenario: EarlyDataStreams) -> None:
     async with scenario.pair(MEMORY) as (_, server), trio.open_nursery() as nursery:
         nursery.start_soon(server.receive_replayable_early_data)
         await trio.testing.wait_all_tasks_blocked()
@@ -266,7 +252,7 @@ async def test_one_task_receives(scenario: EarlyDataStreams) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_is_a_checkpoint_whatever_there_is(scenario: EarlyDataStreams) -> None:
+async def test_early_data_methods_are_checkpoints(scenario: EarlyDataStreams) -> None:
     async with scenario.pair(MEMORY) as (client, server):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(client.do_handshake)
@@ -282,7 +268,7 @@ async def test_is_a_checkpoint_whatever_there_is(scenario: EarlyDataStreams) -> 
             await server.receive_replayable_early_data()
 
 
-async def test_a_client_that_breaks_off(scenario: EarlyDataStreams) -> None:
+async def test_early_data_of_a_client_that_breaks_off(scenario: EarlyDataStreams) -> None:
     async with scenario.pair(MEMORY) as (client, server):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(client.do_handshake)
@@ -332,13 +318,13 @@ async def sent_again(flight: bytes, times: int, configs: list[ServerConfig]) -> 
     return taken.count(EARLY) if set(taken) <= {EARLY} else -1
 
 
-async def test_a_flight_sent_a_hundred_times_at_once_is_taken_once(
+async def test_concurrently_replayed_early_data_is_accepted_once(
     scenario: EarlyDataStreams,
 ) -> None:
     assert await sent_again(scenario.recorded(), 100, [scenario.server]) == 1
 
 
-async def test_so_it_is_by_two_servers_that_share_keys_and_a_register(
+async def test_concurrently_replayed_early_data_to_two_servers_is_accepted_once(
     scenario: EarlyDataStreams,
 ) -> None:
     class Shared:
@@ -365,7 +351,7 @@ async def test_so_it_is_by_two_servers_that_share_keys_and_a_register(
 
 
 @pytest.mark.parametrize("fault", ["raises", "hangs"])
-async def test_a_register_that_cannot_answer(
+async def test_anti_replay_cache_that_cannot_answer(
     scenario: EarlyDataStreams, fault: str, autojump_clock: trio.testing.MockClock
 ) -> None:
     """It is not waited for any longer than a second, and nothing is taken without it."""
@@ -395,7 +381,7 @@ async def test_a_register_that_cannot_answer(
 # Listeners
 
 
-async def test_a_server_over_tcp(scenario: EarlyDataStreams) -> None:
+async def test_early_data_with_serve_tls_over_tcp(scenario: EarlyDataStreams) -> None:
     received: list[bytes] = []
 
     async def handle(stream: TLSStream[trio.SocketStream]) -> None:
@@ -426,7 +412,7 @@ async def test_a_server_over_tcp(scenario: EarlyDataStreams) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_a_handler_that_is_called_before_the_handshake_is_over(
+async def test_early_data_handler_before_the_handshake_is_complete(
     scenario: EarlyDataStreams,
 ) -> None:
     async with scenario.pair(MEMORY) as (client, server):
@@ -440,169 +426,6 @@ async def test_a_handler_that_is_called_before_the_handshake_is_over(
         assert seen == [EARLY]
 
 
-async def test_a_client_over_tcp_is_told_before_it_calls() -> None:
+async def test_early_data_of_a_client_over_tcp_is_checked_first() -> None:
     with pytest.raises(ConfigError, match="131072"):
         await open_tls_over_tcp_stream("test.example", 1, early_data=bytes(2**17 + 1))
-
-
-# Cancelled anywhere
-
-
-@pytest.mark.parametrize("over", [MEMORY, SOCKET], ids=lambda over: over.name)
-async def test_receiving_it(scenario: EarlyDataStreams, over: Transports) -> None:
-    """What has come is not lost; and if the handshake was given up, the client knows."""
-
-    async def attempt(cut: Cut) -> None:
-        async with scenario.pair(over) as (client, server):
-            errors: list[trio.BrokenResourceError] = []
-            received = b""
-
-            async def call() -> None:
-                try:
-                    await client.send_all(LATER)
-                    await client.receive_some()
-                except trio.BrokenResourceError as error:
-                    errors.append(error)
-
-            async def receive() -> None:
-                nonlocal received
-                while piece := await server.receive_replayable_early_data(7):
-                    received += piece
-
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(call)
-                await cut(receive)
-                if await goes_on(receive):
-                    assert await server.receive_some() == LATER
-                    # If nobody asked in time, it was rejected.
-                    accepted = server.negotiated.early_data_accepted
-                    assert received == (EARLY if accepted else b"")
-                    assert accepted == client.negotiated.early_data_accepted
-                else:
-                    assert EARLY.startswith(received)
-                    await trio.aclose_forcefully(server)
-                    while not errors:
-                        await trio.testing.wait_all_tasks_blocked()
-                    told: tuple[type[Exception], ...] = (HandshakeShutdown, AlertReceived)
-                    if over is not SOCKET:
-                        told += (Truncated,)
-                    assert isinstance(errors[0].__cause__, told)
-                nursery.cancel_scope.cancel()
-
-    await cut_everywhere(attempt)
-
-
-@pytest.mark.parametrize("over", [MEMORY, SOCKET], ids=lambda over: over.name)
-async def test_sending_it(scenario: EarlyDataStreams, over: Transports) -> None:
-    """The server is told, and none of it comes to be anything else."""
-
-    async def attempt(cut: Cut) -> None:
-        async with scenario.pair(over) as (client, server):
-            received = {"early": b"", "later": b""}
-            errors: list[trio.BrokenResourceError] = []
-
-            async def answer() -> None:
-                try:
-                    received["early"] = await receive_early(server)
-                    async for piece in server:
-                        received["later"] += piece
-                except trio.BrokenResourceError as error:
-                    errors.append(error)
-                    await server.aclose()
-
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(answer)
-                await cut(client.do_handshake)
-                usable = await goes_on(client.do_handshake)
-                assert usable or cut.caught
-                await client.aclose()
-            assert received["later"] == b""
-            if usable:
-                assert received["early"] == EARLY
-                assert not errors
-            else:
-                assert isinstance(errors[0].__cause__, HandshakeShutdown | Truncated)
-            await trio.aclose_forcefully(server)
-
-    await cut_everywhere(attempt)
-
-
-@pytest.mark.parametrize("over", [MEMORY, SOCKET], ids=lambda over: over.name)
-async def test_asking_a_register(scenario: EarlyDataStreams, over: Transports) -> None:
-    """It is cut with the task, and is not asked on behalf of who has gone."""
-    checkpoints, cuts, under_way = 3, 0, 0
-
-    class Dawdling:
-        async def claim(
-            self, identifier: bytes, since: datetime.datetime, until: datetime.datetime
-        ) -> bool:
-            nonlocal cuts, under_way
-            under_way += 1
-            try:
-                for _ in range(checkpoints):
-                    await trio.lowlevel.checkpoint()
-            except trio.Cancelled:
-                cuts += 1
-                raise
-            finally:
-                under_way -= 1
-            return True
-
-    scenario.server = replace(scenario.server, anti_replay_cache=Dawdling())
-
-    async def attempt(cut: Cut) -> None:
-        async with scenario.pair(over) as (client, server):
-            received: list[bytes] = []
-
-            async def receive() -> None:
-                received.append(await server.receive_replayable_early_data())
-
-            async def call() -> None:
-                with suppress(trio.BrokenResourceError):
-                    await client.do_handshake()
-
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(call)
-                await cut(receive)
-                assert not under_way
-                assert received == [] if cut.caught else [EARLY]
-                if not cut.caught:
-                    assert await receive_early(server) == b""
-                await trio.aclose_forcefully(server)
-
-    await cut_everywhere(attempt)
-    assert cuts == checkpoints
-
-
-@pytest.mark.parametrize("over", [MEMORY, SOCKET], ids=lambda over: over.name)
-async def test_answering_it(scenario: EarlyDataStreams, over: Transports) -> None:
-    """The handshake goes on if the transport can; what arrives is a beginning of the answer."""
-    answer = b"answer" * 100
-
-    async def attempt(cut: Cut) -> None:
-        received = b""
-
-        async def call() -> None:
-            nonlocal received
-            with suppress(trio.BrokenResourceError):
-                async for piece in client:
-                    received += piece
-
-        async with scenario.pair(over) as (client, server), trio.open_nursery() as nursery:
-            nursery.start_soon(call)
-            assert await server.receive_replayable_early_data() == EARLY
-            await cut(lambda: server.answer_early_data(answer))
-            sealed = server.bytes_sealed
-            if await goes_on(server.do_handshake):
-                await server.send_all(LATER)
-                await server.aclose()
-            else:
-                await trio.aclose_forcefully(server)
-                sealed = None
-        assert cut.caught or sealed == len(answer)
-        if sealed is None:
-            assert answer.startswith(received)
-        else:
-            assert received == answer[:sealed] + LATER
-
-    await cut_everywhere(attempt)

@@ -37,7 +37,7 @@ from trio_tlsx.io.stream import TLSStream
 from trio_tlsx.testing import CA
 
 
-async def test_what_was_negotiated(engine: Engine, transports: Transports) -> None:
+async def test_stream_negotiated(engine: Engine, transports: Transports) -> None:
     async with paired(engine, transports) as (client, server), client, server:
         for stream in (client, server):
             with pytest.raises(trio.NeedHandshakeError):
@@ -57,7 +57,7 @@ async def test_what_was_negotiated(engine: Engine, transports: Transports) -> No
             nursery.start_soon(server.aclose)
 
 
-async def test_many_tasks_await_one_handshake(engine: Engine, transports: Transports) -> None:
+async def test_handshake_awaited_by_many_tasks(engine: Engine, transports: Transports) -> None:
     async with paired(engine, transports) as (client, server):
         done: list[AnyStream] = []
 
@@ -76,7 +76,9 @@ async def test_many_tasks_await_one_handshake(engine: Engine, transports: Transp
             await client.do_handshake()
 
 
-async def test_a_waiting_task_takes_over(engine: Engine, transports: Transports) -> None:
+async def test_cancelled_handshake_is_taken_over_by_a_waiting_task(
+    engine: Engine, transports: Transports
+) -> None:
     async with paired(engine, transports) as (client, server):
         async with trio.open_nursery() as nursery:
             first = trio.CancelScope()
@@ -103,7 +105,7 @@ async def test_a_waiting_task_takes_over(engine: Engine, transports: Transports)
         assert sorted(finished) == ["second", "third"]
 
 
-async def test_a_handshake_that_sent_nothing_can_begin_again(
+async def test_handshake_cancelled_before_it_sent_anything_can_restart(
     engine: Engine, transports: Transports
 ) -> None:
     async with paired(engine, transports) as (client, server):
@@ -119,7 +121,7 @@ async def test_a_handshake_that_sent_nothing_can_begin_again(
         await handshake(client, server)
 
 
-async def test_a_cancelled_handshake_is_a_clean_refusal_at_the_peer(native: Engine) -> None:
+async def test_cancelled_handshake_is_a_handshake_shutdown_at_the_peer(native: Engine) -> None:
     async with paired(native, SOCKET) as (client, server):
         await cancel_when_blocked(client.do_handshake)
         with pytest.raises(trio.BrokenResourceError, match="cancelled half way"):
@@ -132,7 +134,7 @@ async def test_a_cancelled_handshake_is_a_clean_refusal_at_the_peer(native: Engi
         await server.aclose()
 
 
-async def test_aclose_says_what_a_cancelled_handshake_could_not(native: Engine) -> None:
+async def test_aclose_sends_the_alerts_of_a_cancelled_handshake(native: Engine) -> None:
     """In memory nothing can be sent without waiting, so the refusal waits for aclose()."""
     async with paired(native, MEMORY) as (client, server):
         await cancel_when_blocked(client.do_handshake)
@@ -143,7 +145,7 @@ async def test_aclose_says_what_a_cancelled_handshake_could_not(native: Engine) 
         assert caught.value.__cause__.alert is AlertDescription.close_notify
 
 
-async def test_a_handshake_cut_in_the_middle_of_a_send(engine: Engine) -> None:
+async def test_handshake_cancelled_in_the_middle_of_a_send(engine: Engine) -> None:
     async with paired(engine, LOCKSTEP) as (client, _server):
         await cancel_when_blocked(client.do_handshake)
         for _ in range(2):
@@ -156,9 +158,7 @@ async def test_a_handshake_cut_in_the_middle_of_a_send(engine: Engine) -> None:
         await client.aclose()
 
 
-async def test_a_handshake_that_takes_too_long(
-    native: Engine, autojump_clock: trio.testing.MockClock
-) -> None:
+async def test_handshake_timeout(native: Engine, autojump_clock: trio.testing.MockClock) -> None:
     async with paired(native, MEMORY, handshake_timeout=10) as (client, server):
         began = trio.current_time()
         with pytest.raises(trio.BrokenResourceError, match="within 10 seconds") as caught:
@@ -193,7 +193,7 @@ async def refused_by_client(
     return errors[client], errors[server]
 
 
-async def test_an_alert_leaves_before_its_exception(
+async def test_alert_is_sent_before_the_exception_is_raised(
     native: Engine, transports: Transports
 ) -> None:
     """Without it the peer would wait for ever (trio issue 3413)."""
@@ -208,7 +208,7 @@ async def test_an_alert_leaves_before_its_exception(
     assert theirs.__cause__.alert is ours.__cause__.alert is AlertDescription.unknown_ca
 
 
-async def test_openssl_alerts_leave_too(openssl: Engine, transports: Transports) -> None:
+async def test_alert_of_openssl_is_sent(openssl: Engine, transports: Transports) -> None:
     client_transport, server_transport = await transports.connect()
     client = TLSStream(client_transport, ssl.create_default_context(), server_hostname=SERVER_NAME)
     ours, theirs = await refused_by_client(client, openssl.server(server_transport))
@@ -234,7 +234,7 @@ async def test_trios_own_stream_drops_the_alert(openssl: Engine) -> None:
     assert nursery.cancel_scope.cancelled_caught, "the peer was told"
 
 
-async def test_a_peer_that_does_not_speak_tls(engine: Engine, transports: Transports) -> None:
+async def test_handshake_with_a_peer_without_tls(engine: Engine, transports: Transports) -> None:
     plain, transport = await transports.connect()
     server = engine.server(transport)
     await plain.send_all(b"GET / HTTP/1.1\r\nHost: test.example\r\n\r\n")
@@ -281,7 +281,9 @@ async def test_errors_of_the_transport_pass_through(engine: Engine) -> None:
         await client.do_handshake()
 
 
-def test_role_and_name_must_fit(native: Engine, openssl: Engine) -> None:
+def test_role_and_server_hostname_must_match_the_configuration(
+    native: Engine, openssl: Engine
+) -> None:
     transport, _ = trio.testing.memory_stream_pair()
     with pytest.raises(ConfigError, match="server_hostname"):
         TLSStream(transport, native.client_config)
@@ -302,7 +304,7 @@ def test_role_and_name_must_fit(native: Engine, openssl: Engine) -> None:
         TLSStream(transport, openssl.client_config)
 
 
-async def test_an_unused_stream_handshakes_before_it_closes(
+async def test_aclose_of_an_unused_stream_handshakes_first(
     engine: Engine, transports: Transports
 ) -> None:
     async with paired(engine, transports) as (client, server), trio.open_nursery() as nursery:
@@ -312,7 +314,7 @@ async def test_an_unused_stream_handshakes_before_it_closes(
         await server.aclose()
 
 
-async def test_closing_under_a_handshake(engine: Engine, transports: Transports) -> None:
+async def test_aclose_during_a_handshake(engine: Engine, transports: Transports) -> None:
     async with paired(engine, transports) as (client, _server):
 
         async def expect_closed(stream: AnyStream) -> None:

@@ -73,7 +73,7 @@ def slow(native: Engine, credentials: Credentials, signer: SlowSigner) -> Engine
     return Engine("native", native.client_config, config)
 
 
-async def test_a_signer_may_take_its_time(
+async def test_async_signer_of_a_stream(
     slow: Engine, signer: SlowSigner, transports: Transports
 ) -> None:
     async with paired(slow, transports) as (client, server):
@@ -85,7 +85,7 @@ async def test_a_signer_may_take_its_time(
         assert signer.asked == 1
 
 
-async def test_a_signer_that_fails(slow: Engine, signer: SlowSigner) -> None:
+async def test_failing_async_signer_of_a_stream(slow: Engine, signer: SlowSigner) -> None:
     signer.error = KeyError("no such key")
     signer.go.set()
     async with paired(slow, MEMORY) as (client, server):
@@ -105,7 +105,7 @@ async def test_a_signer_that_fails(slow: Engine, signer: SlowSigner) -> None:
         assert theirs.alert is AlertDescription.internal_error
 
 
-async def test_a_cancelled_hook_is_asked_again_by_who_takes_over(
+async def test_cancelled_hook_is_called_again_by_the_next_task(
     slow: Engine, signer: SlowSigner
 ) -> None:
     async with paired(slow, SOCKET) as (client, server), trio.open_nursery() as nursery:
@@ -135,7 +135,7 @@ async def cancel_in_hook(function: Callable[[], Awaitable[object]]) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_a_hook_is_cancelled_with_its_handshake(slow: Engine, signer: SlowSigner) -> None:
+async def test_hook_is_cancelled_with_its_handshake(slow: Engine, signer: SlowSigner) -> None:
     async with paired(slow, SOCKET) as (client, server), trio.open_nursery() as nursery:
 
         async def expect_refusal() -> None:

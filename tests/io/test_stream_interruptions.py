@@ -36,7 +36,7 @@ GARBAGE = b"\x17\x03\x03\x00\x20" + bytes(32)
 
 
 @pytest.mark.parametrize("again", ["send_eof", "unwrap"])
-async def test_a_cut_close_notify_does_not_count(engine: Engine, again: str) -> None:
+async def test_close_notify_that_is_cut_does_not_count(engine: Engine, again: str) -> None:
     async with connected(engine, LOCKSTEP) as (client, server):
         assert await stays_blocked(client.send_eof)
         with pytest.raises(trio.BrokenResourceError, match="cancelled half way"):
@@ -46,7 +46,7 @@ async def test_a_cut_close_notify_does_not_count(engine: Engine, again: str) -> 
             assert await client.receive_some() == b"hello"
 
 
-async def test_a_cancelled_close_notify_can_be_finished_over_a_socket(engine: Engine) -> None:
+async def test_cancelled_close_notify_over_a_socket_can_be_finished(engine: Engine) -> None:
     async with connected(engine, UNIX) as (client, server):
         filled = 0
         while not await stays_blocked(socket_of(client).send, bytes(2**10)):
@@ -91,7 +91,7 @@ async def grouping_transports() -> tuple[trio.abc.Stream, trio.abc.Stream]:
 GROUPING = Transports("grouping", grouping_transports)
 
 
-async def test_a_send_cancelled_by_a_group(engine: Engine) -> None:
+async def test_send_cancelled_in_an_exception_group(engine: Engine) -> None:
     async with connected(engine, GROUPING) as (client, server):
         assert await stays_blocked(client.send_all, b"cut")
         with pytest.raises(trio.BrokenResourceError, match="cancelled half way"):
@@ -101,7 +101,7 @@ async def test_a_send_cancelled_by_a_group(engine: Engine) -> None:
             assert await client.receive_some() == b"hello"
 
 
-async def test_a_handshake_cancelled_by_a_group(engine: Engine) -> None:
+async def test_handshake_cancelled_in_an_exception_group(engine: Engine) -> None:
     async with paired(engine, GROUPING) as (client, server):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(client.do_handshake)
@@ -160,7 +160,7 @@ class Flood(Grouping):
 
 
 @pytest.mark.parametrize("method", ["do_handshake", "receive_some"])
-async def test_a_flood_cannot_keep_a_task_from_its_cancellation(
+async def test_flood_of_input_does_not_delay_cancellation(
     native: Engine, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flooded = FloodedEngine(handshake_complete=method == "receive_some")
@@ -176,7 +176,7 @@ async def refuse_garbage(client: AnyStream, server: AnyStream) -> None:
         await server.receive_some()
 
 
-async def test_two_who_close_after_a_refusal(native: Engine) -> None:
+async def test_two_tasks_that_close_after_a_rejection(native: Engine) -> None:
     async with connected(native, SOCKET) as (client, server):
         await refuse_garbage(client, server)
         async with trio.open_nursery() as nursery:
@@ -191,7 +191,7 @@ async def test_two_who_close_after_a_refusal(native: Engine) -> None:
         assert socket_of(server).fileno() == -1
 
 
-async def test_closing_by_force_does_not_wait_for_who_lingers(native: Engine) -> None:
+async def test_aclose_forcefully_does_not_wait_for_a_lingering_aclose(native: Engine) -> None:
     async with connected(native, SOCKET) as (client, server):
         await refuse_garbage(client, server)
         async with trio.open_nursery() as nursery:
@@ -201,7 +201,7 @@ async def test_closing_by_force_does_not_wait_for_who_lingers(native: Engine) ->
             assert socket_of(server).fileno() == -1
 
 
-async def test_nothing_is_sent_to_a_peer_that_has_refused(engine: Engine) -> None:
+async def test_nothing_is_sent_to_a_peer_that_sent_an_alert(engine: Engine) -> None:
     """What a cancelled send has left behind is no alert, and nobody waits for it to leave."""
     async with connected(engine, UNIX) as (client, server):
         await refuse_garbage(server, client)
@@ -213,9 +213,7 @@ async def test_nothing_is_sent_to_a_peer_that_has_refused(engine: Engine) -> Non
         assert trio.current_time() - began < 0.5, "it waited for an alert to leave"
 
 
-async def test_after_a_truncation_nothing_can_be_sent(
-    engine: Engine, transports: Transports
-) -> None:
+async def test_send_after_a_truncation_raises(engine: Engine, transports: Transports) -> None:
     async with connected(engine, transports) as (client, server):
         await trio.aclose_forcefully(client)
         with pytest.raises(trio.BrokenResourceError, match="close_notify"):
@@ -241,7 +239,7 @@ class CountingPool(buffers.Pool[T]):
         super().give_back(buffer)
 
 
-async def test_an_idle_connection_holds_no_large_buffer(
+async def test_idle_stream_holds_no_large_buffer(
     native: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not even before anybody waits on it."""
@@ -258,7 +256,7 @@ async def test_an_idle_connection_holds_no_large_buffer(
         assert incoming.lent == outgoing.lent == 0
 
 
-async def test_why_a_send_broke(native: Engine) -> None:
+async def test_broken_send_raises_the_peers_alert(native: Engine) -> None:
     """What the kernel says is that the pipe is broken; the peer had said more."""
     async with connected(native, UNIX) as (client, server):
         await server.send_all(b"data before the alert")
@@ -278,7 +276,7 @@ async def test_why_a_send_broke(native: Engine) -> None:
         assert caught.value.__cause__.alert is AlertDescription.bad_record_mac
 
 
-async def test_why_a_handshake_broke(native: Engine) -> None:
+async def test_broken_handshake_raises_the_peers_alert(native: Engine) -> None:
     """The server refuses and closes before the client's Finished is out."""
     ours, plain = socket.socketpair()
     client_transport = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
@@ -305,7 +303,7 @@ async def test_why_a_handshake_broke(native: Engine) -> None:
             plain.sendall(flight + refusing.data_to_send())
 
 
-async def test_what_is_no_data_is_told_before_the_handshake(engine: Engine) -> None:
+async def test_send_all_checks_its_argument_before_the_handshake(engine: Engine) -> None:
     async with paired(engine, MEMORY) as (client, server):
         with trio.fail_after(5), pytest.raises(TypeError):
             await client.send_all(cast(Any, "text"))
@@ -317,13 +315,13 @@ async def assert_closed(stream: AnyStream) -> None:
         await stream.transport_stream.send_all(b"x")
 
 
-async def test_closing_over_a_stream_that_takes_nothing_can_be_cancelled(engine: Engine) -> None:
+async def test_aclose_over_a_stalled_transport_can_be_cancelled(engine: Engine) -> None:
     async with connected(engine, LOCKSTEP) as (client, _server):
         assert await stays_blocked(client.aclose)
         await assert_closed(client)
 
 
-async def test_who_waits_for_another_task_to_close_can_force_it(engine: Engine) -> None:
+async def test_aclose_of_a_second_task_can_be_forced(engine: Engine) -> None:
     async with connected(engine, LOCKSTEP) as (client, _server), trio.open_nursery() as nursery:
         nursery.start_soon(client.aclose)
         await trio.testing.wait_all_tasks_blocked()
@@ -332,7 +330,7 @@ async def test_who_waits_for_another_task_to_close_can_force_it(engine: Engine) 
 
 
 @pytest.mark.parametrize("second", ["receive_some", "unwrap"])
-async def test_a_second_receiver_does_not_harm_the_first(
+async def test_second_receiver_does_not_disturb_the_first(
     engine: Engine, transports: Transports, second: str
 ) -> None:
     async with connected(engine, transports) as (client, server), trio.open_nursery() as nursery:

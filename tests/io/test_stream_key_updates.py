@@ -16,7 +16,7 @@ CHUNK = bytes(range(256)) * 64
 ROUNDS = 20
 
 
-async def test_both_directions_go_on_while_keys_change(native: Engine) -> None:
+async def test_key_updates_while_both_directions_transfer(native: Engine) -> None:
     async with connected(native, SOCKET) as (client, server):
 
         async def send(stream: trio.abc.SendStream) -> None:
@@ -38,7 +38,7 @@ async def test_both_directions_go_on_while_keys_change(native: Engine) -> None:
                 await server.update_keys()
 
 
-async def test_does_the_handshake_first(native: Engine) -> None:
+async def test_update_keys_does_the_handshake_first(native: Engine) -> None:
     client, server = native.pair(await MEMORY.connect())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server.do_handshake)
@@ -47,7 +47,7 @@ async def test_does_the_handshake_first(native: Engine) -> None:
     assert await server.receive_some() == b"x"
 
 
-async def test_a_receiver_is_not_blocked_by_a_peer_that_does_not_read(native: Engine) -> None:
+async def test_receiver_is_not_blocked_by_a_peer_that_does_not_read(native: Engine) -> None:
     async with connected(native, SOCKET) as (client, server):
         await clog(client)
         async with trio.open_nursery() as nursery:
@@ -58,7 +58,7 @@ async def test_a_receiver_is_not_blocked_by_a_peer_that_does_not_read(native: En
             nursery.cancel_scope.cancel()
 
 
-async def test_an_answer_to_a_peer_that_does_not_read_blocks_nobody(native: Engine) -> None:
+async def test_key_update_answer_to_a_peer_that_does_not_read(native: Engine) -> None:
     """It waits behind the data that is stuck, and there is one for all that is asked meanwhile."""
     async with connected(native, UNIX) as (client, server):
         async with trio.open_nursery() as nursery:
@@ -75,7 +75,7 @@ async def test_an_answer_to_a_peer_that_does_not_read_blocks_nobody(native: Engi
         assert await server.receive_some() == b"under new keys"
 
 
-async def test_after_the_end_of_sending_there_are_no_new_keys(native: Engine) -> None:
+async def test_update_keys_after_send_eof_raises(native: Engine) -> None:
     async with connected(native, MEMORY) as (client, _):
         await client.send_eof()
         with pytest.raises(trio.ClosedResourceError):
@@ -85,7 +85,7 @@ async def test_after_the_end_of_sending_there_are_no_new_keys(native: Engine) ->
             await client.update_keys()
 
 
-async def test_is_a_checkpoint(native: Engine) -> None:
+async def test_update_keys_is_a_checkpoint(native: Engine) -> None:
     async with connected(native, SOCKET) as (client, server):
         with trio.testing.assert_checkpoints():
             await client.update_keys()
@@ -98,7 +98,7 @@ async def test_is_a_checkpoint(native: Engine) -> None:
 
 
 @pytest.mark.parametrize("native_side", ["client", "server"])
-async def test_openssl_follows_and_answers(
+async def test_update_keys_with_openssl_as_peer(
     native: Engine, openssl: Engine, native_side: str
 ) -> None:
     transports = await SOCKET.connect()
@@ -121,7 +121,7 @@ async def test_openssl_follows_and_answers(
         assert opener.sequence_number == 1
 
 
-async def test_openssl_under_us_cannot(openssl: Engine) -> None:
+async def test_update_keys_over_openssl_raises(openssl: Engine) -> None:
     async with connected(openssl, MEMORY) as (client, _):
         with pytest.raises(NotImplementedError, match="KeyUpdate"):
             await client.update_keys()

@@ -55,7 +55,9 @@ async def talk(client: AnyStream, server: AnyStream) -> None:
 
 
 @pytest.mark.parametrize("native_side", ["client", "server"])
-async def test_with_openssl(native: Engine, openssl: Engine, native_side: str, ca: CA) -> None:
+async def test_stream_resumption_with_openssl(
+    native: Engine, openssl: Engine, native_side: str, ca: CA
+) -> None:
     """Both sides say that the second connection resumed the first."""
     config, server_config = configs(ca)
     session: ssl.SSLSession | None = None
@@ -120,7 +122,9 @@ def slow_configs(ca: CA) -> tuple[SlowStore, ClientConfig, ServerConfig]:
     return store, replace(client, session_store=store, session_context=b"test"), server
 
 
-async def test_an_async_store(ca: CA, autojump_clock: trio.testing.MockClock) -> None:
+async def test_async_session_store_of_a_stream(
+    ca: CA, autojump_clock: trio.testing.MockClock
+) -> None:
     store, config, server_config = slow_configs(ca)
     for resumed in (False, True):
         client, server = await pair(config, server_config)
@@ -130,7 +134,7 @@ async def test_an_async_store(ca: CA, autojump_clock: trio.testing.MockClock) ->
     assert len(store.sessions) == 3
 
 
-async def test_a_handshake_cancelled_in_the_store_can_be_done_later(
+async def test_handshake_cancelled_in_the_store_can_be_repeated(
     ca: CA, autojump_clock: trio.testing.MockClock
 ) -> None:
     _, config, server_config = slow_configs(ca)
@@ -142,7 +146,7 @@ async def test_a_handshake_cancelled_in_the_store_can_be_done_later(
     await talk(client, server)
 
 
-async def test_a_receive_cancelled_in_the_store_loses_nothing(
+async def test_receive_cancelled_in_the_store_loses_nothing(
     ca: CA, autojump_clock: trio.testing.MockClock
 ) -> None:
     store, config, server_config = slow_configs(ca)
@@ -157,7 +161,7 @@ async def test_a_receive_cancelled_in_the_store_loses_nothing(
     assert len(store.sessions) == 2
 
 
-async def test_a_receive_is_a_checkpoint_with_a_store_that_is_ready_at_once(ca: CA) -> None:
+async def test_receive_with_a_ready_async_store_is_a_checkpoint(ca: CA) -> None:
     class ReadyStore(SlowStore):
         async def put(self, session: Session) -> None:
             self.sessions.append(session)
@@ -174,7 +178,7 @@ async def test_a_receive_is_a_checkpoint_with_a_store_that_is_ready_at_once(ca: 
         assert await client.receive_some() == b"ping"
 
 
-async def test_a_broken_store_breaks_the_stream(ca: CA) -> None:
+async def test_failing_session_store_breaks_the_stream(ca: CA) -> None:
     class BrokenStore(MemorySessionStore):
         def put(self, session: Session) -> None:
             raise OSError("disk full")

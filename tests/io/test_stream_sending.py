@@ -38,7 +38,7 @@ async def receive_exactly(stream: AnyStream, count: int) -> bytes:
 
 
 @pytest.mark.parametrize("size", [1, 2**14, 2**14 + 1, 2**20])
-async def test_full_duplex(engine: Engine, transports: Transports, size: int) -> None:
+async def test_send_and_receive_at_once(engine: Engine, transports: Transports, size: int) -> None:
     data = random.Random(size).randbytes(size)
     async with connected(engine, transports) as (client, server):
 
@@ -52,7 +52,7 @@ async def test_full_duplex(engine: Engine, transports: Transports, size: int) ->
         assert client.bytes_sealed == server.bytes_sealed == size
 
 
-async def test_max_bytes(engine: Engine, transports: Transports) -> None:
+async def test_receive_some_max_bytes(engine: Engine, transports: Transports) -> None:
     async with connected(engine, transports) as (client, server):
         await client.send_all(b"abcdef")
         assert await server.receive_some(1) == b"a"
@@ -62,7 +62,9 @@ async def test_max_bytes(engine: Engine, transports: Transports) -> None:
             assert await server.receive_some() == b"def"
 
 
-async def test_views_of_any_format(engine: Engine, transports: Transports) -> None:
+async def test_send_all_accepts_views_of_any_format(
+    engine: Engine, transports: Transports
+) -> None:
     async with connected(engine, transports) as (client, server):
         await client.send_all(memoryview(array.array("I", range(100))))
         received = await receive_exactly(server, 400)
@@ -75,7 +77,7 @@ async def test_views_of_any_format(engine: Engine, transports: Transports) -> No
         buffer.clear()
 
 
-async def test_one_task_a_direction(engine: Engine) -> None:
+async def test_second_task_in_a_direction_raises_busy(engine: Engine) -> None:
     async with connected(engine, LOCKSTEP) as (client, _server):
 
         async def clash(
@@ -103,7 +105,7 @@ async def test_one_task_a_direction(engine: Engine) -> None:
         await clash(send, client.wait_send_all_might_not_block)
 
 
-async def test_the_first_task_is_not_harmed(engine: Engine) -> None:
+async def test_busy_error_leaves_the_first_task_alone(engine: Engine) -> None:
     async with connected(engine, UNIX) as (client, server):
         data = bytes(2_000_000)
         async with trio.open_nursery() as nursery:
@@ -114,7 +116,7 @@ async def test_the_first_task_is_not_harmed(engine: Engine) -> None:
             assert await receive_exactly(server, len(data)) == data
 
 
-async def test_a_cancelled_receive_loses_nothing(engine: Engine, transports: Transports) -> None:
+async def test_cancelled_receive_loses_nothing(engine: Engine, transports: Transports) -> None:
     async with connected(engine, transports) as (client, server):
         for _ in range(3):
             assert await stays_blocked(server.receive_some)
@@ -126,7 +128,7 @@ async def test_a_cancelled_receive_loses_nothing(engine: Engine, transports: Tra
         assert await server.receive_some() == b"all of it"
 
 
-async def test_a_cancelled_send_over_a_socket_can_go_on(engine: Engine) -> None:
+async def test_cancelled_send_over_a_socket_can_continue(engine: Engine) -> None:
     async with connected(engine, UNIX) as (client, server):
         data = random.Random(1).randbytes(3_000_000)
         assert await stays_blocked(client.send_all, data)
@@ -145,7 +147,7 @@ async def test_a_cancelled_send_over_a_socket_can_go_on(engine: Engine) -> None:
             await server.receive_some()
 
 
-async def test_a_send_cancelled_before_it_began_changes_nothing(
+async def test_send_cancelled_before_it_began_changes_nothing(
     engine: Engine, transports: Transports
 ) -> None:
     async with connected(engine, transports) as (client, server):
@@ -159,7 +161,7 @@ async def test_a_send_cancelled_before_it_began_changes_nothing(
         assert [chunk async for chunk in server] == [b"but this"]
 
 
-async def test_a_cancelled_send_over_a_stream_breaks_sending_alone(engine: Engine) -> None:
+async def test_cancelled_send_over_a_stream_breaks_only_sending(engine: Engine) -> None:
     async with connected(engine, LOCKSTEP) as (client, server):
         assert await stays_blocked(client.send_all, b"cut")
         with pytest.raises(trio.BrokenResourceError, match="cancelled half way"):
@@ -170,7 +172,7 @@ async def test_a_cancelled_send_over_a_stream_breaks_sending_alone(engine: Engin
         await client.aclose()
 
 
-async def test_a_cancelled_send_kills_trios_receiving_side(openssl: Engine) -> None:
+async def test_cancelled_send_breaks_receiving_in_trio(openssl: Engine) -> None:
     """What this library is measured against."""
     async with paired(openssl, UNIX) as (client, server):
         assert isinstance(openssl.client_config, ssl.SSLContext)
@@ -186,7 +188,7 @@ async def test_a_cancelled_send_kills_trios_receiving_side(openssl: Engine) -> N
             await theirs.receive_some()
 
 
-async def test_clogged(engine: Engine) -> None:
+async def test_send_all_to_a_stalled_peer(engine: Engine) -> None:
     async with connected(engine, UNIX) as (client, server):
         await clog(client)
         assert await stays_blocked(client.wait_send_all_might_not_block)
@@ -206,7 +208,9 @@ def numbered_record(number: int) -> bytes:
 
 
 @pytest.mark.parametrize("transports", [SOCKET, UNIX], ids=lambda transports: transports.name)
-async def test_sends_cut_at_random_lose_no_framing(engine: Engine, transports: Transports) -> None:
+async def test_randomly_cancelled_sends_keep_the_framing(
+    engine: Engine, transports: Transports
+) -> None:
     """Two thousand sends are cut against a slow reader, while both directions run."""
     rng = random.Random(2026)
     cut = 0

@@ -57,7 +57,7 @@ async def send_ticket(server: AnyStream, ticket: bytes = b"the ticket") -> None:
     await server.send_all(b"")
 
 
-async def test_reads_by_itself_and_leaves_the_data(native: Engine) -> None:
+async def test_wait_session_ticket_reads_and_keeps_the_data(native: Engine) -> None:
     async with connected(native, SOCKET) as (client, server):
         assert client.session is None
         await server.send_all(b"behind the tickets")
@@ -76,7 +76,7 @@ async def test_reads_by_itself_and_leaves_the_data(native: Engine) -> None:
         )
 
 
-async def test_does_the_handshake_first(native: Engine) -> None:
+async def test_wait_session_ticket_does_the_handshake_first(native: Engine) -> None:
     client, server = native.pair(await MEMORY.connect())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server.send_all, b"x")
@@ -84,7 +84,7 @@ async def test_does_the_handshake_first(native: Engine) -> None:
     assert session is client.session
 
 
-async def test_beside_a_receiver(pair: tuple[AnyStream, AnyStream]) -> None:
+async def test_wait_session_ticket_beside_a_receiver(pair: tuple[AnyStream, AnyStream]) -> None:
     client, server = pair
     received: list[bytes] = []
     sessions: list[Session] = []
@@ -110,7 +110,7 @@ async def test_beside_a_receiver(pair: tuple[AnyStream, AnyStream]) -> None:
     assert [session.ticket for session in sessions] == [b"the ticket"] * 2
 
 
-async def test_a_receiver_that_comes_later_is_not_refused(
+async def test_receive_some_during_wait_session_ticket(
     pair: tuple[AnyStream, AnyStream],
 ) -> None:
     client, server = pair
@@ -127,7 +127,9 @@ async def test_a_receiver_that_comes_later_is_not_refused(
 
 
 @pytest.mark.parametrize("data", [b"", b"data that nobody takes"])
-async def test_ends_when_this_side_closes(pair: tuple[AnyStream, AnyStream], data: bytes) -> None:
+async def test_wait_session_ticket_ends_when_this_side_closes(
+    pair: tuple[AnyStream, AnyStream], data: bytes
+) -> None:
     client, server = pair
     await server.send_all(data)
     async with trio.open_nursery() as nursery:
@@ -142,7 +144,9 @@ async def test_ends_when_this_side_closes(pair: tuple[AnyStream, AnyStream], dat
     await wait()
 
 
-async def test_ends_when_the_connection_breaks(pair: tuple[AnyStream, AnyStream]) -> None:
+async def test_wait_session_ticket_ends_when_the_connection_breaks(
+    pair: tuple[AnyStream, AnyStream],
+) -> None:
     client, server = pair
     await server.send_all(b"data that nobody takes")
     async with trio.open_nursery() as nursery:
@@ -158,7 +162,7 @@ async def test_ends_when_the_connection_breaks(pair: tuple[AnyStream, AnyStream]
     await wait()
 
 
-async def test_ends_with_the_server(pair: tuple[AnyStream, AnyStream]) -> None:
+async def test_wait_session_ticket_ends_with_the_server(pair: tuple[AnyStream, AnyStream]) -> None:
     client, server = pair
     await server.send_eof()
     for _ in range(2):
@@ -169,7 +173,7 @@ async def test_ends_with_the_server(pair: tuple[AnyStream, AnyStream]) -> None:
     assert await server.receive_some() == b"the other direction goes on"
 
 
-async def test_says_that_the_end_is_missing(pair: tuple[AnyStream, AnyStream]) -> None:
+async def test_wait_session_ticket_reports_a_truncation(pair: tuple[AnyStream, AnyStream]) -> None:
     client, server = pair
     await trio.aclose_forcefully(server)
     with pytest.raises(trio.BrokenResourceError, match="close_notify"):
@@ -192,7 +196,7 @@ class SlowStore:
 
 
 @pytest.mark.parametrize("first", ["receiver", "waiter"])
-async def test_a_slow_store_is_asked_once(
+async def test_wait_session_ticket_with_a_slow_store(
     ca: CA,
     client_config: ClientConfig,
     autojump_clock: trio.testing.MockClock,
@@ -222,7 +226,7 @@ async def test_a_slow_store_is_asked_once(
 
 
 @pytest.mark.parametrize("kind", ["server", "without resumption", "openssl"])
-async def test_refuses_to_wait_for_nothing(
+async def test_wait_session_ticket_without_tickets_raises(
     ca: CA, client_config: ClientConfig, openssl: Engine, kind: str
 ) -> None:
     transport, _ = await MEMORY.connect()
@@ -237,7 +241,7 @@ async def test_refuses_to_wait_for_nothing(
         await stream.wait_session_ticket()
 
 
-async def test_a_session_of_one_connection_resumes_another(
+async def test_stream_session_resumes_another_connection(
     ca: CA, client_config: ClientConfig
 ) -> None:
     """Through a store of one's own, by hand."""
@@ -252,7 +256,9 @@ async def test_a_session_of_one_connection_resumes_another(
     assert client.negotiated.resumed
 
 
-async def test_a_stream_over_tcp_knows_the_port(ca: CA, client_config: ClientConfig) -> None:
+async def test_session_of_a_stream_over_tcp_has_the_port(
+    ca: CA, client_config: ClientConfig
+) -> None:
     async def greet(stream: TLSStream[trio.SocketStream]) -> None:
         await stream.send_all(b"x")
         assert await stream.receive_some() == b""
@@ -275,7 +281,7 @@ async def test_a_stream_over_tcp_knows_the_port(ca: CA, client_config: ClientCon
         nursery.cancel_scope.cancel()
 
 
-async def test_exported_keying_material(native: Engine) -> None:
+async def test_stream_exported_keying_material(native: Engine) -> None:
     transports = await MEMORY.connect()
     client, server = native.pair(transports)
     with pytest.raises(trio.NeedHandshakeError):
@@ -287,7 +293,7 @@ async def test_exported_keying_material(native: Engine) -> None:
     assert exported != client.export_keying_material(LABEL, 32, b"context")
 
 
-async def test_openssl_under_us_exports_nothing(openssl: Engine) -> None:
+async def test_exported_keying_material_over_openssl_raises(openssl: Engine) -> None:
     async with connected(openssl, MEMORY) as (client, _):
         with pytest.raises(NotImplementedError, match="export"):
             client.export_keying_material(LABEL, 32)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
-from tls_pairs import SERVER_NAME, AnyStream, Transports
+from tls_pairs import (
+    SERVER_NAME,
+    AnyStream,
+    Transports,
+)
 
 from trio_tlsx import (
     ClientConfig,
@@ -83,3 +87,28 @@ class EarlyDataStreams:
         client = Connection.client(self.client, SERVER_NAME, early_data=EARLY)
         client.do_handshake()
         return client.data_to_send()
+
+
+LATER = b"and later"
+
+
+async def receive_early(stream: TLSStream[Any], max_bytes: int | None = None) -> bytes:
+    """All early data."""
+    data = b""
+    while piece := await stream.receive_replayable_early_data(max_bytes):
+        assert max_bytes is None or len(piece) <= max_bytes
+        data += piece
+    return data
+
+
+async def receive_exactly(stream: AnyStream, length: int) -> bytes:
+    data = bytearray()
+    while len(data) < length:
+        data += await stream.receive_some()
+    return bytes(data)
+
+
+async def at_once(*functions: Callable[[], Awaitable[object]]) -> None:
+    async with trio.open_nursery() as nursery:
+        for function in functions:
+            nursery.start_soon(function)
