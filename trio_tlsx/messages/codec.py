@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import sys
 from collections.abc import Iterable
 from typing import TypeAlias
@@ -49,46 +50,73 @@ class Reader:
         return self._data[start:end]
 
     def uint8(self) -> int:
-        return self.take(1)[0]
+        position = self._position
+        if position >= len(self._data):
+            raise self.error("is cut short")
+        self._position = position + 1
+        return self._data[position]
 
     def uint16(self) -> int:
-        return int.from_bytes(self.take(2))
+        position = self._position
+        end = position + 2
+        if end > len(self._data):
+            raise self.error("is cut short")
+        self._position = end
+        return self._data[position] << 8 | self._data[position + 1]
 
     def uint24(self) -> int:
-        return int.from_bytes(self.take(3))
+        return self._integer(3)
 
     def uint32(self) -> int:
-        return int.from_bytes(self.take(4))
+        return self._integer(4)
 
     def uint64(self) -> int:
-        return int.from_bytes(self.take(8))
+        return self._integer(8)
+
+    def _integer(self, width: int) -> int:
+        start = self._position
+        end = start + width
+        if end > len(self._data):
+            raise self.error("is cut short")
+        self._position = end
+        return int.from_bytes(self._data[start:end])
 
     def opaque8(self, minimum: int = 0) -> bytes:
-        return self._vector(self.uint8(), minimum)
+        return self._vector(1, minimum)
 
     def opaque16(self, minimum: int = 0) -> bytes:
-        return self._vector(self.uint16(), minimum)
+        return self._vector(2, minimum)
 
     def opaque24(self, minimum: int = 0) -> bytes:
-        return self._vector(self.uint24(), minimum)
+        return self._vector(3, minimum)
 
-    def _vector(self, length: int, minimum: int) -> bytes:
+    def _vector(self, width: int, minimum: int) -> bytes:
+        """Read a length of ``width`` octets, and as many octets as it says."""
+        data = self._data
+        start = self._position + width
+        if start > len(data):
+            raise self.error("is cut short")
+        length = int.from_bytes(data[self._position : start])
         if length < minimum:
             raise self.error("holds a vector that is too short")
-        return self.take(length)
+        end = start + length
+        if end > len(data):
+            raise self.error("is cut short")
+        self._position = end
+        return data[start:end]
 
     def uint16s(self, octets: bytes) -> tuple[int, ...]:
-        """The octets of a vector of two-octet values, apart."""
+        """Split a vector into its two-octet values."""
         if len(octets) % 2:
             raise self.error("holds a vector of an odd length")
-        return tuple(int.from_bytes(octets[i : i + 2]) for i in range(0, len(octets), 2))
+        return struct.unpack(f">{len(octets) // 2}H", octets)
 
     def __bool__(self) -> bool:
         return self._position < len(self._data)
 
     def finish(self) -> None:
         """Check that nothing is left."""
-        if self:
+        if self._position < len(self._data):
             raise self.error("has trailing octets")
 
     def error(self, fault: str) -> ProtocolError:
@@ -125,7 +153,8 @@ def uint64(value: int) -> bytes:
 
 
 def uint16s(values: Iterable[int]) -> bytes:
-    return b"".join(value.to_bytes(2) for value in values)
+    values = tuple(values)
+    return struct.pack(f">{len(values)}H", *values)
 
 
 def opaque8(octets: bytes) -> bytes:
