@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import pytest
@@ -14,6 +14,14 @@ from tls_pairs import UNIX, Engine, connected
 from trio_tlsx.io import transport
 
 DATA = bytes(range(256)) * 256
+
+
+@pytest.fixture(autouse=True)
+def sigint() -> Iterator[None]:
+    """As in a terminal: what a shell runs in the background starts with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def press_ctrl_c() -> None:
