@@ -41,6 +41,7 @@ SETTLED_BY_THE_HANDSHAKE = [
 NOT_OURS = {"read", "write", "do_handshake", "unwrap"} | {
     "get_unverified_chain",
     "get_verified_chain",
+    *("group", "client_sigalg", "server_sigalg"),  # from Python 3.15 on
 }
 
 
@@ -96,7 +97,8 @@ async def test_ssl_names_after_the_handshake(engine: Engine) -> None:
             assert stream.selected_alpn_protocol() is None
             assert stream.selected_npn_protocol() is None
             assert stream.session_reused is stream.negotiated.resumed
-        assert client.shared_ciphers() is None
+        if engine.name == "native" or sys.version_info >= (3, 11, 3):
+            assert client.shared_ciphers() is None  # an older ssl knows them at a client too
         assert client.cipher() in (server.shared_ciphers() or [])
 
 
