@@ -49,7 +49,8 @@ def leaf(ca: CA) -> Credentials:
 def negative_serial_number(leaf: Credentials) -> bytes:
     """RFC 5280 4.1.2.2 forbids it, and ``cryptography`` warns of it: an error here."""
     [der] = leaf.der_chain
-    serial = leaf.chain[0].serial_number.to_bytes(20)
+    number = leaf.chain[0].serial_number
+    serial = number.to_bytes(number.bit_length() // 8 + 1)  # as DER has it: not always 20 octets
     return der.replace(serial, bytes((serial[0] | 0x80,)) + serial[1:])
 
 
