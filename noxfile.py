@@ -64,7 +64,7 @@ def quick(session: nox.Session) -> None:
 @nox.session
 def coverage(session: nox.Session) -> None:
     """Measure branch coverage of the test suite; it must not fall below the limit."""
-    session.install("-q", ".[test]")
+    session.install("-q", ".[test,peers]")
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", *PROCESSES, *session.posargs)
     session.run("coverage", "combine", "-q")

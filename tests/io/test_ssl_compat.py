@@ -101,6 +101,14 @@ async def test_ssl_names_after_the_handshake(engine: Engine) -> None:
         assert client.cipher() in (server.shared_ciphers() or [])
 
 
+def without_sessions(engine: Engine, ca: CA) -> Engine:
+    """The same engine, whose client does not resume the session of an earlier test."""
+    if engine.is_openssl:
+        return engine
+    client = ClientConfig(trust=ca.trust, resumption=False)
+    return Engine(engine.name, client, engine.server_config)
+
+
 def with_client_certificate(engine: Engine, ca: CA, directory: Path) -> Engine:
     """The same engine, whose server requires the client's certificate."""
     own = ca.issue("client.example", key_type="P-384")
@@ -126,6 +134,8 @@ async def test_group_and_signature_schemes_as_of_python_3_15(
 ) -> None:
     if with_certificate:
         engine = with_client_certificate(engine, ca, tmp_path)
+    else:
+        engine = without_sessions(engine, ca)
     async with connected(engine, MEMORY) as pair:
         for stream in pair:
             if engine.is_openssl and sys.version_info < (3, 15):
