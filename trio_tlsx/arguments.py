@@ -1,4 +1,4 @@
-"""Checks of the types of arguments, so that a mistake is reported where it was made.
+"""Check the types of arguments, so that a mistake raises where it was made.
 
 An error names the argument and the type of the value, never the value: it could be a key.
 """
@@ -16,6 +16,7 @@ __all__ = [
     "BOOL",
     "BYTES",
     "CALLABLE",
+    "CLOCK",
     "INT",
     "PATH",
     "STR",
@@ -29,7 +30,7 @@ __all__ = [
     "sequence_of",
 ]
 
-#: True for a value that is of the right type.
+#: Returns True for a value of the right type.
 Predicate: TypeAlias = Callable[[object], bool]
 
 MAX_TYPES_NAMED = 3
@@ -37,7 +38,7 @@ MAX_TYPES_NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """The values that an argument may have, and what the error advises instead of another."""
+    """The values that an argument accepts, and the advice of the error for all others."""
 
     predicate: Predicate
     advice: str
@@ -46,39 +47,44 @@ class Expected:
 def check(name: str, value: object, expected: Expected) -> None:
     """Check the type of an argument.
 
+    Args:
+        name: the argument's name.
+        value: its value.
+        expected: the values that it accepts.
+
     Raises:
-        ConfigError: it is another one.
+        ConfigError: the value has another type. The text names the argument and the type.
     """
     if not expected.predicate(value):
         raise ConfigError(f"{name} is {_described(value)}; pass {expected.advice}")
 
 
 def instance_of(*types: type) -> Predicate:
-    """Accept instances of these types. A bool is no int here."""
+    """Accept instances of these types; a bool is accepted only if ``bool`` is one of them."""
     return lambda value: (
         isinstance(value, types) and (bool in types or not isinstance(value, bool))
     )
 
 
 def has_methods(*names: str) -> Predicate:
-    """Accept objects with these methods; a class of such objects is not one of them."""
+    """Accept objects with these methods, but not a class that has them."""
     return lambda value: (
         not isinstance(value, type) and all(callable(getattr(value, name, None)) for name in names)
     )
 
 
 def any_of(*tests: Predicate) -> Predicate:
-    """Accept what one of the tests accepts."""
+    """Accept a value that at least one of the tests accepts."""
     return lambda value: any(test(value) for test in tests)
 
 
 def optional(test: Predicate) -> Predicate:
-    """Accept None too."""
+    """Accept None, and each value that the test accepts."""
     return lambda value: value is None or test(value)
 
 
 def sequence_of(test: Predicate) -> Predicate:
-    """Accept sequences of such values, but for a string, which is a sequence of strings itself."""
+    """Accept a sequence whose items the test accepts, but no string and no bytes."""
     return lambda value: (
         isinstance(value, Sequence)
         and not isinstance(value, str | bytes | bytearray | memoryview)
@@ -96,6 +102,7 @@ def _is_path(value: object) -> bool:
 BOOL = instance_of(bool)
 BYTES = instance_of(bytes)
 CALLABLE: Predicate = callable
+CLOCK = Expected(callable, "a function that returns the time, a datetime with a time zone")
 INT = instance_of(int)
 PATH: Predicate = _is_path
 STR = instance_of(str)

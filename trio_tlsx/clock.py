@@ -1,4 +1,4 @@
-"""The time, and how it is written in octets: in milliseconds since 1970."""
+"""The clock, and the epoch and unit of stored times: milliseconds since 1970."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 __all__ = ["EPOCH", "MILLISECOND", "Clock", "utc_now"]
 
-#: Gives the time, with a time zone.
+#: Returns the time, with a time zone.
 Clock: TypeAlias = Callable[[], datetime.datetime]
 
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -16,5 +16,5 @@ MILLISECOND = datetime.timedelta(milliseconds=1)
 
 
 def utc_now() -> datetime.datetime:
-    """The time by this machine's clock."""
+    """Return the time of this machine's clock, in UTC."""
     return datetime.datetime.now(datetime.UTC)

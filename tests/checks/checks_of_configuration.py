@@ -38,6 +38,9 @@ REMOVALS_OF_CONFIGURATION = [
     Removal("the least of key_update_bytes", "5.5", COMMON,
             "if config.key_update_bytes is not None and "
             "config.key_update_bytes < MIN_KEY_UPDATE_BYTES:", "both_roles", tests=VALUES),
+    Removal("the range of max_chain_length", "4.5.1", COMMON,
+            "if not 1 <= config.max_chain_length <= MAX_CHAIN_LENGTH_ALLOWED:", "both_roles",
+            tests=VALUES),
     Removal("somebody verifies the peer", "4.5", COMMON,
             "if config.verify_replaces_builtin and not verifiers:", "both_roles", tests=VALUES),
     Removal("names that are known", "-", NAMES, "if key not in rows:", "both_roles",

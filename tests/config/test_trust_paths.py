@@ -91,7 +91,7 @@ def test_pem_text_is_not_a_path(resolve: Resolve, name: str) -> None:
     with pytest.raises(ConfigError) as caught:
         resolve(PEM.decode())
     assert str(caught.value) == (
-        f"{name} is PEM, not the path of a PEM file; pass TrustStore.from_pem(pem.encode())"
+        f"{name} is PEM text, not the path of a PEM file; pass TrustStore.from_pem(pem.encode())"
     )
 
 

@@ -143,7 +143,7 @@ def test_pkcs1_signatures_of_clients() -> None:
 
 def test_servers_never_sign_with_pkcs1() -> None:
     """RFC 9963 2: neither offered nor accepted by a client, whatever a server offers."""
-    with pytest.raises(ConfigError, match="rsa_pkcs1_sha256_legacy: for signatures of clients"):
+    with pytest.raises(ConfigError, match="rsa_pkcs1_sha256_legacy: only clients may sign"):
         replace(CLIENT, signature_schemes=["ed25519", "rsa_pkcs1_sha256_legacy"])
     rsa = credentials("RSA-2048")
     leaf = rsa.chain[0]

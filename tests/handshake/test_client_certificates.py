@@ -217,7 +217,7 @@ async def test_client_credentials_function_not_called_without_a_request(
 def test_credentials_and_select_credentials_exclude_each_other(
     ca: CA, client_config: ClientConfig
 ) -> None:
-    with pytest.raises(ConfigError, match="not both"):
+    with pytest.raises(ConfigError, match="pass one of them"):
         replace(client_config, credentials=ca.issue("client.example"), select_credentials=print)
 
 

@@ -122,7 +122,7 @@ def test_anti_replay_in_a_forked_process(
 
 
 def test_anti_replay_without_room_is_rejected() -> None:
-    with pytest.raises(ConfigError, match="room"):
+    with pytest.raises(ConfigError, match="max_entries is 0; pass at least 1"):
         MemoryAntiReplayCache(0)
 
 

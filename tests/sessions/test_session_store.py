@@ -8,6 +8,8 @@ from dataclasses import replace
 import pytest
 
 from trio_tlsx import ClientConfig, ConfigError, MemorySessionStore, Session
+from trio_tlsx.sessions.client import BYTE_FORM_CONTEXT
+from trio_tlsx.sessions.sealing import seal
 from trio_tlsx.testing import CA
 
 NOW = datetime.datetime(2030, 1, 1, 12, 0, 0, 123000, tzinfo=datetime.UTC)
@@ -67,6 +69,18 @@ def test_session_key_of_another_length_is_rejected(key: bytes) -> None:
 def test_session_bytes_of_another_version_are_rejected() -> None:
     with pytest.raises(ValueError, match="version"):
         Session.from_bytes(b"\x02" + SESSION.to_bytes(KEY)[1:], KEY)
+
+
+def test_session_bytes_that_cannot_be_decoded_are_rejected() -> None:
+    undecodable = b"\x01" + seal(KEY, b"not a session", BYTE_FORM_CONTEXT)
+    with pytest.raises(ValueError, match="cannot be decoded"):
+        Session.from_bytes(undecodable, KEY)
+
+
+def test_session_store_repr_shows_the_count() -> None:
+    store = MemorySessionStore()
+    store.put(SESSION)
+    assert repr(store) == "<MemorySessionStore of 1 sessions>"
 
 
 def test_session_repr_shows_no_secrets() -> None:

@@ -103,7 +103,7 @@ def test_invalid_ticket_keys_are_rejected() -> None:
     for bad in ([b""], [bytes(31)], [bytes(33)], [KEYS[0], b"short"]):
         with pytest.raises(ConfigError, match="32"):
             TicketKeys(bad)
-    with pytest.raises(ConfigError, match="no ticket keys"):
+    with pytest.raises(ConfigError, match="keys is empty"):
         TicketKeys(KEYS).use([])
 
 

@@ -28,7 +28,7 @@ from .names import GROUP_ALIASES, look_up
 
 __all__ = ["ClientConfig", "ClientParameters"]
 
-#: The credentials of a client, if it has any.
+#: The credentials of a client: one, several, or None.
 ClientIdentity: TypeAlias = Credentials | Sequence[Credentials] | None
 SelectClientCredentials: TypeAlias = Callable[
     [CertificateRequest], ClientIdentity | Awaitable[ClientIdentity]
@@ -98,7 +98,7 @@ class ClientConfig(CommonConfig):
 
     def __post_init__(self) -> None:
         check_fields(self, CLIENT_FIELDS)
-        _ = self.parameters  # a mistake is raised when the configuration is made
+        _ = self.parameters  # a mistake raises when the configuration is created
 
     @cached_property
     def parameters(self) -> ClientParameters:
@@ -108,7 +108,7 @@ class ClientConfig(CommonConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class ClientParameters(CommonParameters):
-    """A :class:`ClientConfig` as the handshake uses it, with its own store of sessions."""
+    """A :class:`ClientConfig` as the handshake uses it, with its own session store."""
 
     trust: TrustStore | None
     key_share_codes: frozenset[int] | None
@@ -153,18 +153,21 @@ def _resolve(config: ClientConfig) -> ClientParameters:
 def _check_options(config: ClientConfig, common: CommonParameters) -> None:
     if legacy := [s.name for s in common.scheme_table if s in CLIENT_ONLY_SCHEMES]:
         raise ConfigError(
-            f"{', '.join(legacy)}: for signatures of clients (RFC 9963), a server has none"
+            f"signature_schemes of a client contains {', '.join(legacy)}: only clients may sign "
+            "with it (RFC 9963); leave it out"
         )
     if common.candidates and config.select_credentials is not None:
-        raise ConfigError("a client needs credentials= or select_credentials=, not both")
+        raise ConfigError(
+            "a client has both credentials= and select_credentials=: pass one of them"
+        )
     if (config.session_store is None) != (not config.session_context):
         raise ConfigError(
-            "a session_store and its session_context come together: a session made under one "
-            "trust must not be resumed under another, so name the trust"
+            "session_store and session_context need each other: pass a session_context that names "
+            "the trust, so that a session is not resumed under another trust"
         )
     if config.session_store is not None and config.insecure_skip_verification:
         raise ConfigError(
-            "a session_store is for sessions of verified servers: not with "
+            "session_store may only hold sessions of verified servers: leave out session_store or "
             "insecure_skip_verification"
         )
 
@@ -183,31 +186,35 @@ def _key_share_codes(
 def _list_psks(psks: Sequence[ExternalPSK]) -> tuple[ExternalPSK, ...]:
     listed = list_psks(psks)
     if len(listed) > MAX_PSKS:
-        raise ConfigError(f"a client offers {MAX_PSKS} PSKs at most, not {len(listed)}")
+        raise ConfigError(f"psks has {len(listed)} keys; pass at most {MAX_PSKS}")
     return listed
 
 
 def _with_psks_alone(
     config: ClientConfig, common: CommonParameters, psks: Sequence[ExternalPSK]
 ) -> CommonParameters:
-    """Check what goes with PSKs and no certificates; leave out the suites that no PSK can use."""
+    """Check the options for PSKs without certificates; drop the suites that no PSK can use."""
     certified = common.verifiers or common.candidates or config.select_credentials
     if certified or config.session_store:
         raise ConfigError(
-            "with psks and without trust there will be no certificates (nor sessions made "
-            "with them): give trust=TrustStore.platform(), say, to take either"
+            "with psks and without trust a client uses no certificates and no stored sessions: "
+            "pass trust=TrustStore.platform(), or leave out verify, credentials, "
+            "select_credentials and session_store"
         )
-    # A suite with another hash than all the keys' could only fail.
+    # A suite whose hash function no key has could only fail.
     suites = {
         suite.code: suite
         for suite in common.suite_table.values()
         if any(psk.imported or psk.hash_function is suite.hash for psk in psks)
     }
     if not suites:
-        raise ConfigError("none of the cipher_suites goes with the hash of one of the psks")
+        raise ConfigError(
+            "none of the cipher_suites has the hash function of one of the psks: add a suite with "
+            "that hash function, or pass keys with imported=True"
+        )
     return replace(common, suite_table=suites)
 
 
 def _session_store(config: ClientConfig) -> SessionStore:
-    # A store of our own is never copied to another configuration, so it needs no context.
+    # The default store belongs to one configuration only, so it needs no context.
     return MemorySessionStore() if config.session_store is None else config.session_store

@@ -38,14 +38,14 @@ __all__ = [
 
 MIN_KEY_UPDATE_BYTES = 2**14
 
-#: A server may send its whole bundle, with CAs that have nothing to do with its certificate.
+#: A server may send its whole bundle, with CAs that did not issue its certificate.
 DEFAULT_MAX_CHAIN_LENGTH = 32
 MAX_CHAIN_LENGTH_ALLOWED = 255
 
 #: Returns None, or an awaitable of None, to accept a peer; raises CertificateError to reject it.
 Verify: TypeAlias = Callable[[Peer], Awaitable[None] | None]
 
-#: The CAs that a peer's certificate may come from: made beforehand, or a PEM file's path.
+#: The CAs that may have issued a peer's certificate: a store, or the path of a PEM file.
 Trust: TypeAlias = TrustStore | str | os.PathLike[str]
 
 
@@ -72,7 +72,7 @@ class CommonConfig:
             application data were sent, at least 16,384. By default the keys are updated only when
             the cipher suite needs it.
         key_log: where to write the secrets of each connection (RFC 9850), so that Wireshark can
-            read a recording: a path, a function that is called with each line, or
+            read a recording: a path, a function that is called with each line, or the result of
             :func:`key_log_from_environment`. Anyone who has the log can decrypt the connections.
         verify: a function that is called with the :class:`Peer` after the peer has proved that it
             has its key and the built-in verification has accepted it; or several, called one after
@@ -111,7 +111,7 @@ def check_fields(config: CommonConfig, expected: Mapping[str, Expected]) -> None
     """Check the types of all fields.
 
     Raises:
-        ConfigError: one is of the wrong type.
+        ConfigError: a field has the wrong type.
     """
     for field in fields(config):
         check(field.name, getattr(config, field.name), expected[field.name])
@@ -121,8 +121,8 @@ def check_fields(config: CommonConfig, expected: Mapping[str, Expected]) -> None
 class CommonParameters:
     """The options of a configuration as the handshake of either role uses them.
 
-    They are resolved once, when the configuration is made: names are looked up, values are
-    checked, and what has a default has it. All connections of the configuration share them.
+    They are resolved once, when the configuration is created: names are looked up, values are
+    checked, and defaults are filled in. All connections of the configuration share them.
     """
 
     verifiers: tuple[Verify, ...]
@@ -176,30 +176,32 @@ def resolve_common(config: CommonConfig) -> CommonParameters:
 def _check_sizes(config: CommonConfig) -> None:
     if not MIN_RECORD_SIZE_LIMIT <= config.record_size_limit <= MAX_INNER_PLAINTEXT_LENGTH:
         raise ConfigError(
-            f"record_size_limit is {config.record_size_limit} bytes; RFC 8449 allows "
-            f"{MIN_RECORD_SIZE_LIMIT} to {MAX_INNER_PLAINTEXT_LENGTH}"
+            f"record_size_limit is {config.record_size_limit} bytes; pass "
+            f"{MIN_RECORD_SIZE_LIMIT} to {MAX_INNER_PLAINTEXT_LENGTH} (RFC 8449)"
         )
     if not MIN_RECORD_SIZE_LIMIT <= config.max_fragment_size <= MAX_PLAINTEXT_LENGTH:
         raise ConfigError(
             f"max_fragment_size is {config.max_fragment_size} bytes; "
-            f"{MIN_RECORD_SIZE_LIMIT} to {MAX_PLAINTEXT_LENGTH} are allowed"
+            f"pass {MIN_RECORD_SIZE_LIMIT} to {MAX_PLAINTEXT_LENGTH}"
         )
     if config.key_update_bytes is not None and config.key_update_bytes < MIN_KEY_UPDATE_BYTES:
         raise ConfigError(
-            f"key_update_bytes is {config.key_update_bytes}; below {MIN_KEY_UPDATE_BYTES} "
-            "the updates would cost more than the data"
+            f"key_update_bytes is {config.key_update_bytes}; pass at least "
+            f"{MIN_KEY_UPDATE_BYTES}, or None: more frequent updates would cost more than the data"
         )
     if not 1 <= config.max_chain_length <= MAX_CHAIN_LENGTH_ALLOWED:
         raise ConfigError(
             f"max_chain_length is {config.max_chain_length} certificates; "
-            f"1 to {MAX_CHAIN_LENGTH_ALLOWED} are allowed"
+            f"pass 1 to {MAX_CHAIN_LENGTH_ALLOWED}"
         )
 
 
 def _list_verifiers(config: CommonConfig) -> tuple[Verify, ...]:
     verifiers = (config.verify,) if callable(config.verify) else tuple(config.verify)
     if config.verify_replaces_builtin and not verifiers:
-        raise ConfigError("verify_replaces_builtin=True needs verify=: nothing else would ask")
+        raise ConfigError(
+            "verify_replaces_builtin=True without verify= would accept any peer: pass verify="
+        )
     return verifiers
 
 
@@ -215,14 +217,16 @@ def load_trust(name: str, trust: Trust | None) -> TrustStore | None:
     """Return the trust store of the argument ``name``; read the file if it is a path.
 
     Raises:
-        ConfigError: the file cannot be read, or holds no certificate in PEM; or this is no path.
+        ConfigError: the file cannot be read or has no certificate in PEM, or ``trust`` is PEM
+            text or a directory.
     """
     if trust is None or isinstance(trust, TrustStore):
         return trust
     path = os.fspath(trust)
     if "-----BEGIN" in path:
         raise ConfigError(
-            f"{name} is PEM, not the path of a PEM file; pass TrustStore.from_pem(pem.encode())"
+            f"{name} is PEM text, not the path of a PEM file; "
+            "pass TrustStore.from_pem(pem.encode())"
         )
     if os.path.isdir(path):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""The types that the fields of a configuration accept, and what to pass instead of another."""
+"""The types that the fields of a configuration accept, and the advice for other types."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from ..arguments import (
     BOOL,
     BYTES,
     CALLABLE,
+    CLOCK,
     INT,
     PATH,
     STR,
@@ -49,7 +50,8 @@ _COMMON_FIELDS: Mapping[str, Expected] = {
     "signature_schemes": Expected(sequence_of(STR), 'a list of names, such as ["ed25519"]'),
     "certificate_compression": Expected(
         sequence_of(any_of(STR, is_compressor)),
-        'a list of names, such as ["zlib"], and of objects that are a CertificateCompressor',
+        'a list of names, such as ["zlib"], or of objects with the methods of '
+        "CertificateCompressor",
     ),
     "record_size_limit": Expected(INT, "a number of bytes"),
     "max_fragment_size": Expected(INT, "a number of bytes"),
@@ -66,7 +68,7 @@ _COMMON_FIELDS: Mapping[str, Expected] = {
     "verify_replaces_builtin": _FLAG,
     "grease": _FLAG,
     "psk_without_key_exchange": _FLAG,
-    "clock": Expected(CALLABLE, "a function that returns the time, a datetime with a time zone"),
+    "clock": CLOCK,
 }
 
 CLIENT_FIELDS: Mapping[str, Expected] = {
@@ -100,7 +102,7 @@ SERVER_FIELDS: Mapping[str, Expected] = {
     "tickets_after_handshake": _FLAG,
     "tickets": Expected(INT, "a number of tickets"),
     "ticket_keys": Expected(
-        optional(instance_of(TicketKeys)), "TicketKeys([key]), or None for keys of its own"
+        optional(instance_of(TicketKeys)), "TicketKeys([key]), or None to create keys"
     ),
     "ticket_store": Expected(
         optional(has_methods("put", "take")), "an object with the methods of TicketStore, or None"

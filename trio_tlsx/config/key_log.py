@@ -1,6 +1,6 @@
-"""The key log, with which tools decrypt recorded connections, in the format of RFC 9850.
+"""Write the key log, with which tools decrypt recorded connections (RFC 9850).
 
-Whoever has it reads everything. That is what it is for, and nothing turns it on but the program.
+Anyone who has the log can decrypt the connections. Only the program turns it on.
 """
 
 from __future__ import annotations
@@ -13,31 +13,31 @@ from ..errors import ConfigError
 
 __all__ = ["KeyLog", "key_log_from_environment", "key_log_writer"]
 
-#: A file to append to, or a function that is given each line, without its end.
+#: The path of a file to append to, or a function that is called with each line, without its end.
 KeyLog: TypeAlias = str | os.PathLike[str] | Callable[[str], object]
 
 
 def key_log_from_environment() -> str | None:
-    """The file that the environment variable ``SSLKEYLOGFILE`` names, None if it names none.
+    """Return the path in the environment variable ``SSLKEYLOGFILE``; None if it is unset or empty.
 
-    Nothing in this library looks at the variable but this function.
+    Only this function reads the variable.
     """
     return os.environ.get("SSLKEYLOGFILE") or None
 
 
 def key_log_writer(key_log: KeyLog) -> Callable[[str], object]:
-    """What is to be called with each line.
+    """Return the function to call with each line.
 
     Raises:
-        ConfigError: the file cannot be written to.
+        ConfigError: the file cannot be written.
     """
     if callable(key_log):
         return key_log
     path = os.fspath(key_log)
 
     def append(line: str) -> None:
-        # One write per line: several processes may append to the same file. It is opened each
-        # time, so that it may be moved away meanwhile.
+        # One write per line: several processes may append to the same file. It is opened for each
+        # line, so that it can be moved away at any time.
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             os.write(descriptor, line.encode("ascii"))
@@ -48,5 +48,7 @@ def key_log_writer(key_log: KeyLog) -> Callable[[str], object]:
         append("")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", "no file can have this name")
-        raise ConfigError(f"the key log {path!r} cannot be written: {reason}") from error
+        raise ConfigError(
+            f"the key log {path!r} cannot be written: {reason}; pass a path that can be written"
+        ) from error
     return lambda line: append(line + "\n")

@@ -37,8 +37,8 @@ from .fields import SERVER_FIELDS
 
 __all__ = ["MAX_EARLY_DATA_ACCEPTED", "MAX_TICKETS_ISSUED", "ServerConfig", "ServerParameters"]
 
-#: CA names that a server sends, in bytes. Beyond that a client may send any certificate: a list
-#: of everybody, such as a platform's CAs, guides nobody.
+#: The most CA names that a server sends, in bytes. A server with more CAs, such as a platform's,
+#: sends no names: a client may then send any certificate.
 MAX_AUTHORITIES_LENGTH = 2**13
 
 MAX_TICKETS_ISSUED = 16
@@ -129,7 +129,7 @@ class ServerConfig(CommonConfig):
 
     def __post_init__(self) -> None:
         check_fields(self, SERVER_FIELDS)
-        _ = self.parameters  # a mistake is raised when the configuration is made
+        _ = self.parameters  # a mistake raises when the configuration is created
 
     @cached_property
     def parameters(self) -> ServerParameters:
@@ -189,47 +189,57 @@ def _check_identity(
     config: ServerConfig, common: CommonParameters, find_psk: FindPSK | None
 ) -> None:
     if common.candidates and config.select_credentials is not None:
-        raise ConfigError("a server needs either credentials= or select_credentials=, not both")
+        raise ConfigError(
+            "a server has both credentials= and select_credentials=: pass one of them"
+        )
     certified = bool(common.candidates) or config.select_credentials is not None
     if not certified and find_psk is None:
-        raise ConfigError("a server needs credentials=, select_credentials= or psks=")
+        raise ConfigError(
+            "a server has no credentials: pass credentials=, select_credentials= or psks="
+        )
     if not certified and config.client_auth != "none":
         raise ConfigError(
-            "a server with psks alone asks for no certificates (RFC 9846 4.4.2): "
-            "client_auth needs credentials"
+            f"client_auth is {config.client_auth!r}, but a server with psks alone cannot request "
+            "certificates (RFC 9846 4.4.2): pass credentials too, or leave out client_auth"
         )
 
 
 def _check_client_auth(config: ServerConfig) -> None:
     if config.client_auth not in ("none", "optional", "required"):
         raise ConfigError(
-            f"client_auth is 'none', 'optional' or 'required', not {config.client_auth!r}"
+            f"client_auth is {config.client_auth!r}; pass 'none', 'optional' or 'required'"
         )
     trusting = config.client_trust is not None or config.verify_replaces_builtin
     if config.client_auth != "none" and not trusting:
-        raise ConfigError(f"client_auth={config.client_auth!r} needs client_trust")
+        raise ConfigError(
+            f"client_auth is {config.client_auth!r}, but there is no client_trust: pass the CAs "
+            "that issue the clients' certificates"
+        )
     if config.client_auth == "none" and config.client_trust is not None:
-        raise ConfigError("client_trust is of no use unless client_auth asks for certificates")
+        raise ConfigError(
+            "client_trust has no effect without client_auth: pass client_auth='optional' or "
+            "'required', or leave out client_trust"
+        )
 
 
 def _check_limits(config: ServerConfig) -> None:
     if not 0 <= config.tickets <= MAX_TICKETS_ISSUED:
-        raise ConfigError(f"tickets is {config.tickets}; 0 to {MAX_TICKETS_ISSUED} are allowed")
+        raise ConfigError(f"tickets is {config.tickets}; pass 0 to {MAX_TICKETS_ISSUED}")
     if not 0 <= config.max_early_data_size <= MAX_EARLY_DATA_ACCEPTED:
         raise ConfigError(
             f"max_early_data_size is {config.max_early_data_size} bytes; "
-            f"0 to {MAX_EARLY_DATA_ACCEPTED} are allowed"
+            f"pass 0 to {MAX_EARLY_DATA_ACCEPTED}"
         )
 
 
 def _authorities(trusted: Iterable[x509.Certificate]) -> tuple[bytes, ...]:
-    """The names that clients are sent in a CertificateRequest; none if they are too many."""
+    """Return the CA names for a CertificateRequest; none if they are too long."""
     names = tuple(dict.fromkeys(subject_name(ca).der for ca in trusted))
     return names if sum(len(name) + 2 for name in names) <= MAX_AUTHORITIES_LENGTH else ()
 
 
 def _client_policy(client_auth: str, trusted: Iterable[x509.Certificate]) -> bytes:
-    """A digest of how clients are verified; a ticket can be used under the same policy only."""
+    """Return a digest of the client verification; a ticket is valid under the same policy only."""
     digest = hashlib.sha256(client_auth.encode())
     for certificate in trusted:
         digest.update(certificate.fingerprint(hashes.SHA256()))
@@ -243,7 +253,7 @@ def _anti_replay_cache(config: ServerConfig) -> AntiReplayCache | None:
         return config.anti_replay_cache
     if config.ticket_keys is not None:
         raise ConfigError(
-            "max_early_data_size with ticket_keys needs anti_replay_cache: early data could "
-            "be replayed to servers that accept these tickets but do not ask the same cache"
+            "max_early_data_size with ticket_keys needs anti_replay_cache: pass one cache to all "
+            "servers with these keys, or early data could be replayed to another of them"
         )
     return MemoryAntiReplayCache(clock=config.clock)

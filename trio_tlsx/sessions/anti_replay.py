@@ -7,7 +7,7 @@ import os
 from collections.abc import Awaitable
 from typing import Protocol
 
-from ..arguments import INT, Expected, check
+from ..arguments import CLOCK, INT, Expected, check
 from ..clock import EPOCH, MILLISECOND, Clock, utc_now
 from ..errors import ConfigError
 
@@ -17,45 +17,47 @@ BUCKET = datetime.timedelta(seconds=10)
 
 
 class AntiReplayCache(Protocol):
-    """What tells the first of several equal ClientHellos from its replays.
+    """Remember the ClientHellos with accepted early data, and reject their replays.
 
-    All servers that take the same tickets must ask the same one.
+    All servers that accept the same tickets must share one cache.
     """
 
     def claim(
         self, identifier: bytes, since: datetime.datetime, until: datetime.datetime
     ) -> Awaitable[bool] | bool:
-        """Say whether nobody has claimed this ClientHello before, and note that somebody has now.
+        """Claim a ClientHello: return True only for the first claim of this identifier.
 
-        It may be plain or async: an awaitable is awaited in the task that does the handshake, for
-        a second at most. Should it raise, take longer or give anything but True, then the early
-        data is rejected, and the handshake goes on without it.
+        The method may be plain or async. The task that does the handshake awaits an awaitable for
+        at most one second; cancelling that task cancels it. If the method raises, takes longer or
+        returns anything but True, the server rejects the early data and continues the handshake
+        without it.
 
         Args:
-            identifier: names one ClientHello, in 32 to 64 bytes; nobody without its key can make
-                another name for it.
-            since: before this nobody can have claimed it. A register that was empty then, or that
-                may have forgotten something since, must give False.
-            until: from then on it need not be remembered: no server takes it any more whose clock
-                is not 10 seconds behind.
+            identifier: identifies one ClientHello, 32 to 64 bytes. Nobody can compute a second
+                identifier for the same ClientHello without the PSK.
+            since: no server can have claimed the identifier before this time. A cache that was
+                empty at this time, or that may have lost an entry since, must return False.
+            until: the cache may forget the identifier from this time on. By then every server
+                rejects the ClientHello, unless its clock is more than 10 seconds behind.
         """
         ...
 
 
 class MemoryAntiReplayCache:
-    """A register for the servers of one process, in any number of threads.
+    """Store claims in memory, for the servers of one process, in any number of threads.
 
-    It refuses what could have been claimed before it was made, and everything in a process that
-    was forked off: there it would not hear of what is claimed in the others.
+    The cache rejects every ClientHello that another cache could have accepted before this one was
+    created. In a forked process it rejects all of them, because it cannot see the claims of the
+    other processes.
 
     Args:
-        max_entries: of how many ClientHellos it knows at the same time. One is known for 20
-            seconds, or 30 if a client's clock runs fast: the default is good for 2,000 connections
-            with early data in a second. When it is full, it refuses.
-        clock: gives the time, with a time zone; the same as that of the configurations.
+        max_entries: the most ClientHellos to remember at the same time. Each is remembered for 20
+            seconds, or for 30 if the client's clock runs fast. The default is enough for 2,000
+            connections with early data per second. A full cache rejects further early data.
+        clock: returns the time, with a time zone; pass the clock of the configurations.
 
     Raises:
-        ConfigError: there is no room for anything.
+        ConfigError: an argument has the wrong type, or ``max_entries`` is below 1.
     """
 
     def __init__(
@@ -65,18 +67,20 @@ class MemoryAntiReplayCache:
         clock: Clock = utc_now,
     ) -> None:
         check("max_entries", max_entries, Expected(INT, "a number of ClientHellos"))
+        check("clock", clock, CLOCK)
         if max_entries < 1:
-            raise ConfigError("a anti-replay cache needs room for one entry at least")
+            raise ConfigError(f"max_entries is {max_entries}; pass at least 1")
         self._max_entries = max_entries
         self._clock = clock
-        self._started = clock() - MILLISECOND  # tickets know milliseconds
+        self._started = clock() - MILLISECOND  # tickets store their times in milliseconds
         self._process = os.getpid()
-        # What is in the bucket n can be forgotten when n * BUCKET is over.
+        # The entries of bucket n can be forgotten at the time n * BUCKET.
         self._buckets: dict[int, dict[bytes, object]] = {}
-        self._forgotten = -1  # the last bucket that was, in case the clock is set back behind it
+        # The last forgotten bucket; the clock may be set back to before its time.
+        self._forgotten = -1
 
     def claim(self, identifier: bytes, since: datetime.datetime, until: datetime.datetime) -> bool:
-        """Say whether this is the first claim; see :meth:`AntiReplayCache.claim`."""
+        """Return whether this is the first claim; see :meth:`AntiReplayCache.claim`."""
         now = self._clock()
         self._forget(now)
         if since < self._started or until <= now or os.getpid() != self._process:
@@ -84,7 +88,7 @@ class MemoryAntiReplayCache:
         if len(self) >= self._max_entries:
             return False
         # The same ClientHello always has the same end, so it is in the same bucket. Between
-        # threads, setdefault decides: whose token stays was first.
+        # threads, setdefault decides: the claim whose token is stored was the first.
         number = -((EPOCH - until) // BUCKET)
         if number <= self._forgotten:
             return False

@@ -11,7 +11,7 @@ from typing import Protocol
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ..arguments import INT, Expected, check
+from ..arguments import BYTES, INT, Expected, check
 from ..clock import EPOCH, MILLISECOND
 from ..crypto.cipher_suites import CIPHER_SUITES
 from ..errors import ConfigError, ProtocolError
@@ -24,8 +24,8 @@ __all__ = ["MemorySessionStore", "Session", "SessionStore"]
 BYTE_FORM_VERSION = 1
 BYTE_FORM_CONTEXT = b"trio-tlsx session"
 
-#: How long after the server showed its certificate it can be resumed, over however many
-#: connections (RFC 9846 4.7.1 recommends that there be a limit).
+#: The time after certificate verification in which a client resumes, however many connections
+#: resume one another (RFC 9846 4.7.1 recommends a limit).
 MAX_AGE = datetime.timedelta(days=7)
 
 _SUITE_CODES = {suite.name: suite.code for suite in CIPHER_SUITES.values()}
@@ -33,24 +33,24 @@ _SUITE_CODES = {suite.name: suite.code for suite in CIPHER_SUITES.values()}
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a client needs to resume a connection, once.
+    """A session that a client can resume once (RFC 9846 2.2). It contains a secret.
 
     Attributes:
-        server_name: whom the certificate was verified for.
-        port: on which it was reached, None where that is not known.
-        context: under which trust, see ``ClientConfig.session_context``.
-        cipher_suite: of the connection.
-        peer_certificates: the server's chain.
-        signature_scheme: what it signed with.
-        verified_at: when the chain was verified.
-        received_at: when the ticket came.
-        lifetime: how long the ticket is good from then, in seconds.
-        ticket: what the server will know us by.
-        ticket_age_add: what hides the ticket's age from others (RFC 9846 4.3.11).
+        server_name: the name that the server's certificate was verified for.
+        port: the server's port, None if it is not known.
+        context: names the trust of the verification, see ``ClientConfig.session_context``.
+        cipher_suite: the cipher suite of the connection.
+        peer_certificates: the server's certificate chain, the leaf first.
+        signature_scheme: the scheme of the server's signature.
+        verified_at: the time at which the chain was verified.
+        received_at: the time at which the client received the ticket.
+        lifetime: the lifetime of the ticket from ``received_at`` on, in seconds.
+        ticket: the ticket, which the client sends to resume.
+        ticket_age_add: added to the ticket's age, to hide it from observers (RFC 9846 4.3.11).
         secret: the pre-shared key.
-        alpn_protocol: the application protocol, which any early data must be of; None if none
-            was negotiated.
-        max_early_data_size: how much early data the server may take, in bytes; 0 for none.
+        alpn_protocol: the application protocol, None if none was negotiated. Early data must be
+            for the same protocol.
+        max_early_data_size: the most early data that the server accepts, in bytes; 0 for none.
     """
 
     server_name: str
@@ -70,7 +70,7 @@ class Session:
 
     @property
     def expires_at(self) -> datetime.datetime:
-        """From when on it cannot be used: ticket, verification or a certificate has ended."""
+        """The time at which the ticket, the verification or a certificate expires."""
         return min(
             self.received_at + datetime.timedelta(seconds=self.lifetime),
             self.verified_at + MAX_AGE,
@@ -78,15 +78,16 @@ class Session:
         )
 
     def to_bytes(self, key: bytes) -> bytes:
-        """Seal it, for a store outside the process.
+        """Encrypt and authenticate the session, for a store outside this process.
 
-        The first byte is the version of the form; the rest is encrypted and authenticated.
+        The first byte of the result is the version of the format; the rest is encrypted and
+        authenticated.
 
         Args:
-            key: 32 random bytes that only those have who may resume.
+            key: 32 random bytes. Anyone who has the key can resume the session.
 
         Raises:
-            ConfigError: the key is of the wrong length.
+            ConfigError: the key has the wrong type or length.
         """
         certificates = b"".join(
             opaque24(certificate.public_bytes(Encoding.DER))
@@ -114,21 +115,29 @@ class Session:
 
     @classmethod
     def from_bytes(cls, data: bytes, key: bytes) -> Session:
-        """Open what :meth:`to_bytes` sealed.
+        """Decrypt a session that :meth:`to_bytes` encrypted.
 
         Raises:
-            ConfigError: the key is of the wrong length.
-            ValueError: it is of another version, was altered, or was sealed with another key.
+            ConfigError: an argument has the wrong type, or the key has the wrong length.
+            ValueError: the data has the format of another version, was altered, or was encrypted
+                with another key.
         """
+        check("data", data, Expected(BYTES, "the bytes that Session.to_bytes() returned"))
         if data[:1] != uint8(BYTE_FORM_VERSION):
-            raise ValueError("the stored session is in a form of another version")
+            raise ValueError(
+                f"the stored session has the format version {data[:1].hex() or 'none'}, not "
+                f"{BYTE_FORM_VERSION:02x}: discard it"
+            )
         plaintext = unseal(_checked(key), data[1:], BYTE_FORM_CONTEXT)
         if plaintext is None:
-            raise ValueError("the stored session was altered, or sealed with another key")
+            raise ValueError(
+                "the stored session was altered, or encrypted with another key: discard it, or "
+                "pass the key that was passed to to_bytes()"
+            )
         try:
             return cls._read(Reader(plaintext, "stored session"))
         except (ProtocolError, LookupError, *MALFORMED) as error:
-            raise ValueError("the stored session cannot be read") from error
+            raise ValueError("the stored session cannot be decoded: discard it") from error
 
     @classmethod
     def _read(cls, reader: Reader) -> Session:
@@ -167,54 +176,71 @@ def _moment(milliseconds: int) -> datetime.datetime:
 
 
 def _checked(key: bytes) -> bytes:
+    check("key", key, Expected(BYTES, "32 random bytes, secrets.token_bytes(32)"))
     if len(key) != KEY_LENGTH:
-        raise ConfigError(f"the key has {len(key)} bytes; it must have {KEY_LENGTH}")
+        raise ConfigError(
+            f"the key of a stored session has {len(key)} bytes, not {KEY_LENGTH}: "
+            f"pass secrets.token_bytes({KEY_LENGTH})"
+        )
     return key
 
 
 class SessionStore(Protocol):
-    """Where a client keeps its sessions.
+    """Client-side session storage.
 
-    Both methods may be plain or async: whatever awaitable they return is awaited in the task that
-    does the handshake or receives, and cancelled with it. What they raise fails the connection
-    with ``internal_error``; a store that knows nothing returns None.
+    Both methods may be plain or async. The task that does the handshake or receives awaits the
+    awaitable; cancelling that task cancels it. An exception fails the connection with
+    ``internal_error``; to report that there is no session, return None.
     """
 
     def put(self, session: Session) -> Awaitable[None] | None:
-        """Keep a session that came just now."""
+        """Store a session that the client has just received."""
         ...
 
     def take(
         self, server_name: str, port: int | None, context: bytes
     ) -> Awaitable[Session | None] | Session | None:
-        """Give a session of this server and context, and forget it: each is used once.
+        """Return a session of this server and context, and remove it: each is used once.
 
-        One that does not fit, or has expired, is as good as none.
+        Args:
+            server_name: the name that the client verifies the server's certificate for.
+            port: the server's port, None if it is not known.
+            context: the configuration's ``session_context``.
+
+        Returns:
+            The session, None if there is none, or an awaitable of these. The client ignores a
+            session that has expired, or that belongs to another server or context.
         """
         ...
 
 
 class MemorySessionStore:
-    """Sessions in memory: the newest few of the servers that were talked to last.
+    """Store sessions in memory: the newest sessions of the most recent servers.
 
-    It is for one thread, as trio is; threads that share a configuration need a store that locks.
+    Use it in one thread. Threads that share a configuration need a store that locks.
 
     Args:
-        max_servers: of how many servers sessions are kept.
-        max_per_server: how many of each.
+        max_servers: the most servers to store sessions of.
+        max_per_server: the most sessions to store for each server.
+
+    Raises:
+        ConfigError: an argument has the wrong type, or is below 1.
     """
 
     def __init__(self, max_servers: int = 256, max_per_server: int = 4) -> None:
         check("max_servers", max_servers, Expected(INT, "a number of servers"))
         check("max_per_server", max_per_server, Expected(INT, "a number of sessions"))
         if max_servers < 1 or max_per_server < 1:
-            raise ConfigError("a session store needs room for one session at least")
+            raise ConfigError(
+                f"max_servers is {max_servers} and max_per_server is {max_per_server}; "
+                "pass at least 1 for each"
+            )
         self._max_servers = max_servers
         self._max_per_server = max_per_server
         self._sessions: OrderedDict[tuple[str, int | None, bytes], list[Session]] = OrderedDict()
 
     def put(self, session: Session) -> None:
-        """Keep a session; the oldest that there is no more room for goes."""
+        """Store a session; remove the oldest ones beyond the limits."""
         key = session.server_name, session.port, session.context
         sessions = self._sessions.setdefault(key, [])
         self._sessions.move_to_end(key)
@@ -224,7 +250,7 @@ class MemorySessionStore:
             self._sessions.popitem(last=False)
 
     def take(self, server_name: str, port: int | None, context: bytes) -> Session | None:
-        """Give the newest session there is, and forget it."""
+        """Return the newest session, and remove it; None if there is none."""
         sessions = self._sessions.get((server_name, port, context))
         if sessions is None:
             return None

@@ -14,13 +14,13 @@ from ..messages.versions import TLS13
 
 __all__ = ["ImportedIdentity", "import_key"]
 
-#: RFC 9258 10: the hashes that a key can be made fit for.
+#: RFC 9258 10: the hash functions for which a key can be imported.
 TARGET_KDFS: Mapping[Hash, int] = {hashlib.sha256: 0x0001, hashlib.sha384: 0x0002}
 
 
 @dataclass(frozen=True, slots=True)
 class ImportedIdentity:
-    """What an imported key is called in a ClientHello (RFC 9258 5.1)."""
+    """The identity of an imported key in a ClientHello (RFC 9258 5.1)."""
 
     external_identity: bytes
     context: bytes
@@ -29,11 +29,12 @@ class ImportedIdentity:
 
     @classmethod
     def of(cls, external_identity: bytes, context: bytes, target: CipherSuite) -> ImportedIdentity:
+        """Return the identity of a key that is imported for the ``target`` cipher suite."""
         return cls(external_identity, context, TLS13, TARGET_KDFS[target.hash])
 
     @classmethod
     def decode(cls, identity: bytes) -> ImportedIdentity | None:
-        """None where it is not in this form, and so no imported key's."""
+        """Decode an identity; return None if it is not the identity of an imported key."""
         reader = Reader(identity, "identity")
         try:
             fields = (
@@ -48,6 +49,7 @@ class ImportedIdentity:
         return cls(*fields)
 
     def encode(self) -> bytes:
+        """Encode the identity as a ClientHello carries it."""
         return b"".join(
             (
                 opaque16(self.external_identity),
@@ -59,9 +61,12 @@ class ImportedIdentity:
 
 
 def import_key(key: bytes, digest: Hash, identity: ImportedIdentity, target: CipherSuite) -> bytes:
-    """The key to use with ``target`` in place of one from outside (RFC 9258 5.1).
+    """Derive the key for ``target`` from an external key (RFC 9258 5.1).
 
     Args:
-        digest: the hash that goes with the key from outside; the target's may be another.
+        key: the external key.
+        digest: the hash function of the external key; that of the target may differ.
+        identity: the identity of the imported key.
+        target: the cipher suite.
     """
     return imported_psk(digest, key, identity.encode(), target.hash_length)

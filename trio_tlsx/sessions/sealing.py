@@ -13,22 +13,25 @@ __all__ = ["KEY_LENGTH", "seal", "unseal"]
 KEY_LENGTH = 32
 SALT_LENGTH = 32
 
-# Each seal has a key of its own, so there is nothing for a nonce to tell apart, and no limit to
-# how much one of our keys may seal.
+# Each sealed text has its own key, derived from a random salt. So the nonce can be constant, and
+# one key can seal any amount of data.
 NONCE = bytes(12)
 
 
 def seal(key: bytes, plaintext: bytes, context: bytes) -> bytes:
-    """Encrypt and authenticate (AES-256-GCM) under a key of 32 bytes.
+    """Encrypt and authenticate with AES-256-GCM, under a key of 32 bytes.
 
-    What it is sealed for, ``context``, is authenticated too, but is not in the result.
+    Args:
+        key: 32 bytes.
+        plaintext: the data to encrypt.
+        context: authenticated too, but not part of the result; :func:`unseal` needs the same.
     """
     salt = urandom(SALT_LENGTH)
     return salt + _aead(key, salt).encrypt(NONCE, plaintext, context)
 
 
 def unseal(key: bytes, sealed: bytes, context: bytes) -> bytes | None:
-    """What was sealed; None if it was altered, or sealed with another key or context."""
+    """Return the plaintext; None if it was altered, or sealed with another key or context."""
     salt, ciphertext = sealed[:SALT_LENGTH], sealed[SALT_LENGTH:]
     try:
         return _aead(key, salt).decrypt(NONCE, ciphertext, context)

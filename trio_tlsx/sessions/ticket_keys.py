@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import urandom
 
-from ..arguments import BYTES, CALLABLE, INT, Expected, check, sequence_of
+from ..arguments import BYTES, CLOCK, INT, Expected, check, sequence_of
 from ..clock import Clock, utc_now
 from ..errors import ConfigError
 from .sealing import KEY_LENGTH, seal, unseal
@@ -25,7 +25,7 @@ MAX_LIFETIME = 7 * 24 * 3600  # RFC 9846 4.7.1
 
 @dataclass(frozen=True, slots=True)
 class _TicketKey:
-    """One key; its name is on each ticket that it sealed, and says nothing about it."""
+    """One key. Its name is on each ticket that it sealed, and reveals nothing about the key."""
 
     name: bytes
     key: bytes = field(repr=False)
@@ -38,23 +38,24 @@ class _TicketKey:
 
 
 class TicketKeys:
-    """Seals session tickets, and opens those that it or its like have sealed.
+    """Encrypt session tickets, and decrypt the tickets that were encrypted with the same keys.
 
-    Without keys from outside it makes its own, and a new one whenever the last is ``lifetime``
-    old: that one still opens until its last ticket has ended, and is forgotten then, so that who
-    breaks in later cannot open what was recorded before. Such tickets are good for this object
-    only: share it between configurations, and it serves them all.
+    Without ``keys`` the object creates its own, and rotates them. A key encrypts tickets for
+    ``lifetime`` seconds. It then decrypts them until its last ticket expires, and is discarded:
+    an attacker who breaks in later cannot decrypt recorded tickets. Only this object can decrypt
+    such tickets; several configurations may share it.
 
-    Several processes or machines that share keys open each other's tickets. Whoever gives the
-    keys rotates them: :meth:`use` takes the new ones.
+    Processes and machines with the same ``keys`` accept each other's tickets. The caller has to
+    rotate such keys, with :meth:`use`.
 
     Args:
-        keys: 32 random bytes each: the first seals, all open.
-        lifetime: how long a ticket can be used, in seconds: at most a week.
-        clock: gives the time, with a time zone.
+        keys: 32 random bytes each. The first encrypts, all decrypt.
+        lifetime: the lifetime of a ticket, in seconds, 1 to 604,800 (a week).
+        clock: returns the time, with a time zone.
 
     Raises:
-        ConfigError: a key is of the wrong length, or the lifetime out of range.
+        ConfigError: an argument has the wrong type, a key has the wrong length, or the lifetime
+            is out of range.
     """
 
     def __init__(
@@ -65,11 +66,11 @@ class TicketKeys:
         clock: Clock = utc_now,
     ) -> None:
         check("lifetime", lifetime, Expected(INT, "a number of seconds"))
-        check("clock", clock, Expected(CALLABLE, "a function that returns the time"))
+        check("clock", clock, CLOCK)
         check("keys", keys, KEYS)
         if not 1 <= lifetime <= MAX_LIFETIME:
             raise ConfigError(
-                f"the lifetime of tickets is {lifetime} seconds; 1 to {MAX_LIFETIME} are allowed"
+                f"the lifetime of tickets is {lifetime} seconds; pass 1 to {MAX_LIFETIME}"
             )
         self.lifetime = lifetime
         self._clock = clock
@@ -79,34 +80,38 @@ class TicketKeys:
             self.use(keys)
 
     def use(self, keys: Sequence[bytes]) -> None:
-        """Go on with keys from outside.
+        """Replace the keys.
 
         Args:
-            keys: 32 random bytes each: the first seals, all open. Give the keys before them too,
-                for as long as their tickets shall be good; and give a new key to those who open
-                before the first seals with it.
+            keys: 32 random bytes each. The first encrypts, all decrypt. Keep passing the previous
+                keys, after the new one, until their tickets have expired. If several servers
+                share the keys, first pass the new key to all of them as the last one, so that
+                each can decrypt before any encrypts with it.
 
         Raises:
-            ConfigError: there is no key, or one is of the wrong length.
+            ConfigError: there is no key, or a key has the wrong type or length.
         """
         check("keys", keys, KEYS)
         if not keys:
-            raise ConfigError("there are no ticket keys: the first of them seals")
+            raise ConfigError("keys is empty: pass at least one ticket key, which encrypts")
         for key in keys:
             if len(key) != KEY_LENGTH:
-                raise ConfigError(f"a ticket key has {len(key)} bytes; it must have {KEY_LENGTH}")
+                raise ConfigError(
+                    f"a ticket key has {len(key)} bytes, not {KEY_LENGTH}: "
+                    f"pass secrets.token_bytes({KEY_LENGTH})"
+                )
         self._rotates = False
         now = self._clock()
         self._keys = tuple(_TicketKey.make(bytes(key), now) for key in keys)
 
     def seal(self, state: bytes, context: bytes) -> bytes:
-        """A ticket that holds ``state`` and is good under ``context`` only."""
+        """Encrypt ``state`` into a ticket; ``context`` is needed to open it again."""
         self._rotate()
         newest = self._keys[0]
         return newest.name + seal(newest.key, state, context)
 
     def open(self, ticket: bytes, context: bytes) -> bytes | None:
-        """The state; None where the ticket is not one of ours, or not of this context."""
+        """Return the state; None if no key opens the ticket, or it has another context."""
         self._rotate()
         name, sealed = ticket[:NAME_LENGTH], ticket[NAME_LENGTH:]
         for key in self._keys:
@@ -119,7 +124,7 @@ class TicketKeys:
             return
         now = self._clock()
         lifetime = datetime.timedelta(seconds=self.lifetime)
-        # A key seals for one lifetime, and what it sealed last ends after another.
+        # A key seals for one lifetime; its last ticket expires one lifetime later.
         keys = tuple(key for key in self._keys if now - key.since < 2 * lifetime)
         if not keys or now - keys[0].since >= lifetime:
             keys = (_TicketKey.make(urandom(KEY_LENGTH), now), *keys)

@@ -1,7 +1,8 @@
 """Server-side storage of tickets, and their application data.
 
-A ticket holds the server's part of a session. So a server that keeps nothing itself gets it back
-with the ticket; one that has a store gives the client no more than a name for what is there.
+A ticket contains the server's state of a session. Without a store, the server keeps no state and
+receives it back with the ticket. With a store, the ticket is only a random name for the stored
+state.
 """
 
 from __future__ import annotations
@@ -22,26 +23,27 @@ __all__ = [
     "ticket_application_data_source",
 ]
 
-#: What of the application's own may ride in a ticket, in bytes: each ClientHello that resumes
-#: carries it.
+#: The most application data in a ticket, in bytes. Each ClientHello that resumes carries it.
 MAX_TICKET_APPLICATION_DATA = 255
 
-#: The same for every ticket, or made for each connection.
+#: The same bytes for every ticket, or a function that returns them for each connection.
 TicketApplicationData: TypeAlias = "bytes | Callable[[Negotiated], bytes]"
 
 
 def ticket_application_data_source(data: TicketApplicationData) -> Callable[[Negotiated], bytes]:
-    """A function that gives what rides in the tickets of a connection.
+    """Return a function that returns the application data for the tickets of a connection.
+
+    The function raises InternalError if ``data`` is a function and returns anything but up to 255
+    bytes.
 
     Raises:
-        ConfigError: it is more than tickets hold. Of what a function gives, it is this side's
-            fault then, InternalError.
+        ConfigError: ``data`` has more than 255 bytes.
     """
     if not callable(data):
         if len(data) > MAX_TICKET_APPLICATION_DATA:
             raise ConfigError(
                 f"ticket_application_data has {len(data)} bytes; "
-                f"up to {MAX_TICKET_APPLICATION_DATA} are allowed"
+                f"pass at most {MAX_TICKET_APPLICATION_DATA}"
             )
         return lambda negotiated: data
 
@@ -49,9 +51,10 @@ def ticket_application_data_source(data: TicketApplicationData) -> Callable[[Neg
         given = data(negotiated)
         is_bytes = isinstance(given, bytes)  # pyright: ignore[reportUnnecessaryIsInstance]
         if not is_bytes or len(given) > MAX_TICKET_APPLICATION_DATA:
+            described = f"{len(given)} bytes" if is_bytes else f"a {type(given).__name__}"
             raise InternalError(
-                "ticket_application_data gave something else than up to "
-                f"{MAX_TICKET_APPLICATION_DATA} bytes"
+                f"the function ticket_application_data returned {described}; it has to return "
+                f"at most {MAX_TICKET_APPLICATION_DATA} bytes"
             )
         return given
 
@@ -59,56 +62,59 @@ def ticket_application_data_source(data: TicketApplicationData) -> Callable[[Neg
 
 
 class TicketStore(Protocol):
-    """Where a server keeps what is in its tickets, so that each is good for one use.
+    """Server-side session storage. With it, each ticket can be used only once.
 
-    Both methods may be plain or async: whatever awaitable they return is awaited in the task that
-    does the handshake, and cancelled with it. What they raise fails the connection with
-    ``internal_error``; a store that knows nothing returns None.
+    Both methods may be plain or async. The task that does the handshake awaits the awaitable;
+    cancelling that task cancels it. An exception fails the connection with ``internal_error``; to
+    report that there is no such ticket, return None.
     """
 
     def put(self, name: bytes, state: bytes, lifetime: int) -> Awaitable[None] | None:
-        """Keep what is in a ticket.
+        """Store the state of a ticket.
 
         Args:
-            name: random, and all that the client gets.
-            state: what is kept, sealed with the configuration's ``ticket_keys``.
-            lifetime: for how many seconds it is of use.
+            name: a random name. The client gets nothing else.
+            state: the state, encrypted with the configuration's ``ticket_keys``.
+            lifetime: the time in seconds after which the state may be discarded.
         """
         ...
 
     def take(self, name: bytes) -> Awaitable[bytes | None] | bytes | None:
-        """Give what is kept under this name, and forget it.
+        """Return the state that is stored under this name, and remove it; None if there is none.
 
-        Of those who ask at the same time, one gets it: it takes a single step of the store, such
-        as ``GETDEL`` of Redis.
+        If several callers ask for the same name concurrently, only one may get the state. So use
+        one atomic operation of the store, such as ``GETDEL`` of Redis.
         """
         ...
 
 
 class MemoryTicketStore:
-    """Tickets in the memory of one process: the newest so many.
+    """Store the newest tickets in the memory of one process.
 
-    It is for one thread, as trio is.
+    Use it in one thread.
 
     Args:
-        max_tickets: how many.
+        max_tickets: the most tickets to store.
+
+    Raises:
+        ConfigError: ``max_tickets`` has the wrong type, or is below 1.
     """
 
     def __init__(self, max_tickets: int = 10_000) -> None:
         check("max_tickets", max_tickets, Expected(INT, "a number of tickets"))
         if max_tickets < 1:
-            raise ConfigError("a ticket store needs room for one ticket at least")
+            raise ConfigError(f"max_tickets is {max_tickets}; pass at least 1")
         self._max_tickets = max_tickets
         self._states: OrderedDict[bytes, bytes] = OrderedDict()
 
     def put(self, name: bytes, state: bytes, lifetime: int) -> None:
-        """Keep it; the oldest that there is no more room for goes."""
+        """Store a state; remove the oldest one beyond the limit."""
         self._states[name] = state
         if len(self._states) > self._max_tickets:
             self._states.popitem(last=False)
 
     def take(self, name: bytes) -> bytes | None:
-        """Give it, and forget it."""
+        """Return a state, and remove it; None if there is none."""
         return self._states.pop(name, None)
 
     def __len__(self) -> int:
