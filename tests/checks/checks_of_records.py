@@ -35,7 +35,7 @@ REMOVALS_OF_RECORDS = [
     Removal("the message is the expected one", "4", "handshake/steps.py",
             "if raw.handshake_type != message_type.handshake_type:", "-instead"),
     Removal("no handshake message spans a change of keys", "5.1", READER,
-            'raise unexpected("sent more handshake octets where others must come first")',
+            'raise unexpected("sent handshake data after a message that must end its record")',
             "along-with", "return"),
     without_statement("no other record between the fragments of a message", "5.1", READER,
             'raise unexpected("ended in the middle of a handshake message")', "interrupted-by"),

@@ -227,11 +227,11 @@ def test_credentials_and_select_credentials_exclude_each_other(
 @pytest.mark.parametrize(
     ("alert", "sentence"),
     [
-        ("certificate_required", "it wants a certificate from us, and we sent none"),
+        ("certificate_required", "it requires a client certificate, and we sent none"),
         ("unknown_ca", "it does not trust the CA that issued our certificate"),
         ("certificate_expired", "our certificate has expired"),
-        ("unsupported_certificate", "our certificate is of a kind that it cannot use"),
-        ("bad_certificate", "our certificate is not good for it"),
+        ("unsupported_certificate", "it does not support the type of our certificate"),
+        ("bad_certificate", "it could not parse or verify our certificate"),
     ],
 )
 async def test_client_certificate_rejected_by_the_server(

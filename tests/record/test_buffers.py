@@ -301,6 +301,6 @@ def test_input_beyond_the_receive_buffer_is_rejected(borrowed: bool) -> None:
         client.bytes_received(len(room))
     else:
         client.receive_data(record + bytes(2 * BUFFER_LENGTH))
-    with pytest.raises(RuntimeError, match=r"read\(\) it first"):
+    with pytest.raises(RuntimeError, match=r"call read\(\) first"):
         client.receive_buffer()
     assert client.read() == b"first"

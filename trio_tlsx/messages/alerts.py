@@ -10,42 +10,47 @@ WARNING, FATAL = 1, 2
 
 _A = AlertDescription
 
-#: What an alert from the peer usually means, for whoever has to mend it.
+#: The usual meaning of each alert, for the user who has to find the cause. "it" is the peer.
 _MEANING = {
-    _A.unexpected_message: "it got a message that it did not expect",
-    _A.bad_record_mac: "it could not open a record of ours",
-    _A.record_overflow: "it got a record that was too long for it",
-    _A.handshake_failure: "nothing that we offer is acceptable to it",
-    _A.bad_certificate: "our certificate is not good for it",
-    _A.unsupported_certificate: "our certificate is of a kind that it cannot use",
+    _A.unexpected_message: "it received a message that it did not expect",
+    _A.bad_record_mac: "it could not decrypt one of our records",
+    _A.record_overflow: "it received a record that is longer than it accepts",
+    _A.handshake_failure: "it accepts none of the parameters that we offer",
+    _A.bad_certificate: "it could not parse or verify our certificate",
+    _A.unsupported_certificate: "it does not support the type of our certificate",
     _A.certificate_revoked: "our certificate is revoked",
     _A.certificate_expired: "our certificate has expired, or is not valid yet by its clock",
-    _A.certificate_unknown: "our certificate is not acceptable to it",
+    _A.certificate_unknown: "it rejects our certificate for a reason that has no alert",
     _A.illegal_parameter: "a value in one of our messages is not allowed",
     _A.unknown_ca: "it does not trust the CA that issued our certificate",
-    _A.access_denied: "our certificate is valid, but we are not let in",
+    _A.access_denied: "our certificate is valid, but it denies us access",
     _A.decode_error: "it could not parse one of our messages",
-    _A.decrypt_error: "a signature, a Finished or a binder of ours did not verify",
-    _A.protocol_version: "it does not speak TLS 1.3",
-    _A.insufficient_security: "what we offer is too weak for it",
-    _A.internal_error: "something failed on its side",
-    _A.missing_extension: "one of our messages lacks an extension that it needs",
-    _A.unsupported_extension: "it got an extension that it had not offered",
-    _A.unrecognized_name: "it has no server of the name that we asked for",
-    _A.unknown_psk_identity: "it does not know our pre-shared key",
-    _A.certificate_required: "it wants a certificate from us, and we sent none",
-    _A.no_application_protocol: "it has none of the ALPN protocols that we offer",
+    _A.decrypt_error: "it could not verify our signature, Finished or PSK binder",
+    _A.protocol_version: "it does not support TLS 1.3",
+    _A.insufficient_security: "it requires stronger parameters than we offer",
+    _A.internal_error: "it failed for a reason of its own",
+    _A.missing_extension: "one of our messages lacks a mandatory extension",
+    _A.unsupported_extension: "we sent an extension that it did not offer",
+    _A.unrecognized_name: "it has no server with the name that we requested",
+    _A.unknown_psk_identity: "it has no pre-shared key with our identity",
+    _A.certificate_required: "it requires a client certificate, and we sent none",
+    _A.no_application_protocol: "it supports none of the ALPN protocols that we offer",
 }
 
 
 def decode_alert(content: bytes) -> AlertDescription | int:
-    """The description in an alert record; its level says nothing in TLS 1.3.
+    """Decode an alert record, and return its description; TLS 1.3 ignores the level.
+
+    Returns:
+        The description, or its number if it is unknown.
 
     Raises:
-        ProtocolError: it is not one alert.
+        ProtocolError: the record is not exactly one alert (``decode_error``).
     """
     if len(content) != 2:
-        raise ProtocolError("the peer's alert is malformed", _A.decode_error)
+        raise ProtocolError(
+            f"the peer's alert has {len(content)} bytes instead of 2", _A.decode_error
+        )
     try:
         return AlertDescription(content[1])
     except ValueError:
@@ -53,10 +58,10 @@ def decode_alert(content: bytes) -> AlertDescription | int:
 
 
 def alert_received(description: AlertDescription | int) -> AlertReceived:
-    """The exception for an error alert."""
+    """Return the exception for an error alert."""
     if not isinstance(description, AlertDescription):
-        return AlertReceived(f"the other side refused with the unknown alert {description}", None)
-    sentence = f"the other side refused with the alert {description.name}"
+        return AlertReceived(f"the peer sent the unknown alert {description}", None)
+    sentence = f"the peer sent the alert {description.name}"
     if meaning := _MEANING.get(description):
         sentence += f": {meaning}"
     return AlertReceived(sentence, description)

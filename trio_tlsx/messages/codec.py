@@ -1,4 +1,4 @@
-"""Read and write the presentation language (RFC 9846 3)."""
+"""Decode and encode the presentation language of TLS (RFC 9846 3)."""
 
 from __future__ import annotations
 
@@ -28,10 +28,14 @@ Buffer: TypeAlias = bytes | bytearray | memoryview
 
 
 class Reader:
-    """Takes a structure apart from its start.
+    """Decode a structure from its start.
 
-    Every method raises ProtocolError with ``decode_error`` where the octets do not fit, naming
-    the structure that was being read.
+    Every method raises ProtocolError with ``decode_error`` if the octets do not match. The error
+    names the structure.
+
+    Args:
+        data: the encoded structure.
+        what: the name of the structure, for errors.
     """
 
     __slots__ = ("_data", "_position", "_what")
@@ -91,14 +95,14 @@ class Reader:
         return self._vector(3, minimum)
 
     def _vector(self, width: int, minimum: int) -> bytes:
-        """Read a length of ``width`` octets, and as many octets as it says."""
+        """Read a length of ``width`` octets, and then that many octets."""
         data = self._data
         start = self._position + width
         if start > len(data):
             raise self.error("is cut short")
         length = int.from_bytes(data[self._position : start])
         if length < minimum:
-            raise self.error("holds a vector that is too short")
+            raise self.error(f"has a vector of length {length}, less than the minimum {minimum}")
         end = start + length
         if end > len(data):
             raise self.error("is cut short")
@@ -108,7 +112,7 @@ class Reader:
     def uint16s(self, octets: bytes) -> tuple[int, ...]:
         """Split a vector into its two-octet values."""
         if len(octets) % 2:
-            raise self.error("holds a vector of an odd length")
+            raise self.error(f"has a vector of the odd length {len(octets)}")
         return struct.unpack(f">{len(octets) // 2}H", octets)
 
     def __bool__(self) -> bool:
@@ -158,7 +162,7 @@ def uint16s(values: Iterable[int]) -> bytes:
 
 
 def opaque8(octets: bytes) -> bytes:
-    """A vector with a one-octet length; OverflowError if it is too long."""
+    """Encode a vector with a one-octet length; OverflowError if it is too long."""
     return len(octets).to_bytes(1) + octets
 
 

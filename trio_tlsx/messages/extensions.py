@@ -1,4 +1,4 @@
-"""The extensions, and the messages that may carry them (RFC 9846 4.3)."""
+"""Decode and encode extensions, and check which message may carry them (RFC 9846 4.3)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["GREASE", "Context", "ExtensionType", "Extensions", "check_context"]
 
 OCSP = 1  # CertificateStatusType, RFC 6066 8
 
-#: Values that mean nothing in any list of two-byte code points (RFC 8701 2).
+#: Reserved values without meaning, for each list of two-byte code points (RFC 8701 2).
 GREASE = frozenset(0x0A0A + 0x1010 * number for number in range(16))
 
 #: Extension bodies by code point, in the order in which they are sent.
@@ -49,7 +49,7 @@ class ExtensionType(enum.IntEnum):
     encrypted_client_hello = 0xFE0D
 
 
-#: RFC 6066 4: the lengths of records that a client may ask for, in bytes.
+#: RFC 6066 4: the record lengths that a client may request, in bytes, by their code.
 MAX_FRAGMENT_LENGTHS = {1: 2**9, 2: 2**10, 3: 2**11, 4: 2**12}
 
 
@@ -93,17 +93,18 @@ _ALLOWED: dict[int, Context] = {
     _E.encrypted_client_hello: _C.CH | _C.EE | _C.HRR,
 }
 
-#: The same, the other way round; and in a form that is quick to ask.
+#: The extensions that each message may carry.
 _ALLOWED_IN = {
     context: frozenset(code for code, contexts in _ALLOWED.items() if context in contexts)
     for context in Context
 }
 
-#: Answers to extensions of an earlier message of the peer's; the others may be unrecognized.
+#: Messages whose extensions answer those of an earlier message. Others may have unknown ones.
 _RESPONSES = frozenset({_C.SH, _C.HRR, _C.EE, _C.CT})
 
 
 def extension_name(extension: int) -> str:
+    """Return the name of an extension, for errors."""
     try:
         return ExtensionType(extension).name
     except ValueError:
@@ -115,10 +116,15 @@ def encode_extensions(extensions: Extensions) -> bytes:
 
 
 def decode_extensions(octets: bytes, what: str) -> dict[int, bytes]:
-    """An extension block, taken apart.
+    """Decode an extension block: the body of each extension by its type, in their order.
+
+    Args:
+        octets: the block, without its length.
+        what: the message, for errors.
 
     Raises:
-        ProtocolError: it is malformed, or an extension stands in it twice.
+        ProtocolError: the block is malformed (``decode_error``), or has an extension twice
+            (``illegal_parameter``).
     """
     reader = Reader(octets, f"extensions of {what}")
     extensions: dict[int, bytes] = {}
@@ -126,7 +132,7 @@ def decode_extensions(octets: bytes, what: str) -> dict[int, bytes]:
         code = reader.uint16()
         body = reader.opaque16()
         if code in extensions:
-            raise ProtocolError(f"the peer's {what} holds {extension_name(code)} twice")
+            raise ProtocolError(f"the peer's {what} contains {extension_name(code)} twice")
         extensions[code] = body
     return extensions
 
@@ -134,15 +140,17 @@ def decode_extensions(octets: bytes, what: str) -> dict[int, bytes]:
 def check_context(
     extensions: Extensions, context: Context, requested: Collection[int] = ()
 ) -> None:
-    """Check that each extension may stand in this message (RFC 9846 4.3), and is well-formed.
+    """Check that a message may carry its extensions (RFC 9846 4.3), and that they can be decoded.
 
     Args:
-        requested: the extensions that our own message asked for, where this is its answer.
+        extensions: the peer's extensions.
+        context: the message that carries them.
+        requested: the extensions of our own message that this message answers, if it does.
 
     Raises:
-        ProtocolError: ``illegal_parameter`` for an extension that belongs elsewhere,
-            ``unsupported_extension`` for an answer to what was never asked, ``decode_error`` for
-            one that cannot be parsed, although nothing here may ask for what it says.
+        ProtocolError: ``illegal_parameter`` for an extension that belongs into another message,
+            ``unsupported_extension`` for an answer to an extension that was not requested,
+            ``decode_error`` for an extension that cannot be decoded, even if it is not used.
     """
     allowed = _ALLOWED_IN[context]
     is_response = context in _RESPONSES
@@ -152,7 +160,7 @@ def check_context(
             raise ProtocolError(
                 f"the peer sent {extension_name(extension)} in the wrong message ({context.name})"
             )
-        # RFC 8701 3.2: what means nothing cannot be answered.
+        # RFC 8701 3.2: a reserved value must not be answered.
         if is_response and (extension not in requested or extension in GREASE):
             raise ProtocolError(
                 f"the peer answered {extension_name(extension)}, which was not offered",
@@ -162,21 +170,22 @@ def check_context(
             decode(body)
 
 
-# The bodies. Where a message is not named, the body is the same wherever the extension stands.
+# The bodies. If no message is named, the body is the same in every message.
 
 
 def encode_server_name(host_name: bytes) -> bytes:
-    """RFC 6066 3."""
+    """Encode a ClientHello's server_name (RFC 6066 3)."""
     return opaque16(uint8(0) + opaque16(host_name))
 
 
 def decode_server_name(octets: bytes) -> bytes:
+    """Decode a ClientHello's server_name: one DNS name (RFC 6066 3)."""
     reader = Reader(octets, "server_name")
     names = Reader(reader.opaque16(minimum=1), "server_name")
     reader.finish()
-    # RFC 6066 3: one name of each type, and host_name is the only type there is.
+    # RFC 6066 3: one name of each type, and host_name is the only type.
     if names.uint8() != 0:
-        raise names.error("holds a name that is not a host_name")
+        raise names.error("contains a name that is not a host_name")
     host_name = names.opaque16(minimum=1)
     names.finish()
     if b"\0" in host_name or not host_name.isascii():
@@ -185,26 +194,26 @@ def decode_server_name(octets: bytes) -> bytes:
 
 
 def encode_status_request() -> bytes:
-    """A ClientHello's CertificateStatusRequest (RFC 6066 8), to any responder."""
+    """Encode a ClientHello's CertificateStatusRequest, for any responder (RFC 6066 8)."""
     return uint8(OCSP) + opaque16(b"") + opaque16(b"")
 
 
 def encode_certificate_status(ocsp_response: bytes) -> bytes:
-    """What a CertificateEntry answers to it (RFC 9846 4.5.1.1)."""
+    """Encode a CertificateEntry's answer to status_request (RFC 9846 4.5.1.1)."""
     return uint8(OCSP) + opaque24(ocsp_response)
 
 
 def decode_certificate_status(octets: bytes) -> bytes:
     reader = Reader(octets, "CertificateStatus")
     if reader.uint8() != OCSP:
-        raise reader.error("is of a type that was not asked for")
+        raise reader.error("has a type that was not requested")
     ocsp_response = reader.opaque24(minimum=1)
     reader.finish()
     return ocsp_response
 
 
 def encode_timestamps(timestamps: Iterable[bytes]) -> bytes:
-    """What a CertificateEntry answers to signed_certificate_timestamp (RFC 6962 3.3)."""
+    """Encode a CertificateEntry's answer to signed_certificate_timestamp (RFC 6962 3.3)."""
     return opaque16(b"".join(map(opaque16, timestamps)))
 
 
@@ -213,7 +222,7 @@ def decode_timestamps(octets: bytes) -> tuple[bytes, ...]:
 
 
 def encode_uint16_list(values: Iterable[int]) -> bytes:
-    """supported_groups, signature_algorithms, signature_algorithms_cert."""
+    """Encode supported_groups, signature_algorithms or signature_algorithms_cert."""
     return opaque16(uint16s(values))
 
 
@@ -225,7 +234,7 @@ def decode_uint16_list(octets: bytes, what: str) -> tuple[int, ...]:
 
 
 def decode_uint16(octets: bytes, what: str) -> int:
-    """selected_version, selected_group, record_size_limit."""
+    """Decode a selected_version, selected_group or record_size_limit."""
     reader = Reader(octets, what)
     value = reader.uint16()
     reader.finish()
@@ -233,22 +242,22 @@ def decode_uint16(octets: bytes, what: str) -> int:
 
 
 def decode_max_fragment_length(octets: bytes) -> int:
-    """Return the length in bytes that a client asks for (RFC 6066 4)."""
+    """Decode the record length that a client requests, in bytes (RFC 6066 4)."""
     reader = Reader(octets, "max_fragment_length")
     code = reader.uint8()
     reader.finish()
     if code not in MAX_FRAGMENT_LENGTHS:
-        raise ProtocolError(f"the peer asks for the unknown max_fragment_length {code}")
+        raise ProtocolError(f"the peer requests the unknown max_fragment_length {code}")
     return MAX_FRAGMENT_LENGTHS[code]
 
 
 def encode_supported_versions(versions: Iterable[int]) -> bytes:
-    """The ClientHello's."""
+    """Encode a ClientHello's supported_versions."""
     return opaque8(uint16s(versions))
 
 
 def decode_supported_versions(octets: bytes) -> tuple[int, ...]:
-    """The ClientHello's."""
+    """Decode a ClientHello's supported_versions."""
     reader = Reader(octets, "supported_versions")
     versions = reader.uint16s(reader.opaque8(minimum=2))
     reader.finish()
@@ -256,7 +265,7 @@ def decode_supported_versions(octets: bytes) -> tuple[int, ...]:
 
 
 def encode_alpn(protocols: Iterable[bytes]) -> bytes:
-    """RFC 7301 3.1."""
+    """Encode a list of application protocols (RFC 7301 3.1)."""
     return opaque16(b"".join(opaque8(protocol) for protocol in protocols))
 
 
@@ -271,12 +280,12 @@ def decode_alpn(octets: bytes) -> tuple[bytes, ...]:
 
 
 def encode_key_share_entry(group: int, key_exchange: bytes) -> bytes:
-    """One KeyShareEntry: the ServerHello's whole body."""
+    """Encode one KeyShareEntry, such as a ServerHello's key_share."""
     return uint16(group) + opaque16(key_exchange)
 
 
 def decode_key_share_entry(octets: bytes) -> tuple[int, bytes]:
-    """The ServerHello's."""
+    """Decode a ServerHello's key_share: the group and the key exchange."""
     reader = Reader(octets, "key_share")
     entry = reader.uint16(), reader.opaque16(minimum=1)
     reader.finish()
@@ -284,12 +293,12 @@ def decode_key_share_entry(octets: bytes) -> tuple[int, bytes]:
 
 
 def encode_key_shares(shares: Mapping[int, bytes]) -> bytes:
-    """The ClientHello's."""
+    """Encode a ClientHello's key_share."""
     return opaque16(b"".join(encode_key_share_entry(*share) for share in shares.items()))
 
 
 def decode_key_shares(octets: bytes) -> dict[int, bytes]:
-    """The ClientHello's."""
+    """Decode a ClientHello's key_share: the key exchange of each group."""
     reader = Reader(octets, "key_share")
     entries = Reader(reader.opaque16(), "key_share")
     reader.finish()
@@ -297,7 +306,7 @@ def decode_key_shares(octets: bytes) -> dict[int, bytes]:
     while entries:
         group = entries.uint16()
         if group in shares:
-            raise ProtocolError("the peer sent two key shares for one group")
+            raise ProtocolError(f"the peer sent two key shares for the group 0x{group:04x}")
         shares[group] = entries.opaque16(minimum=1)
     return shares
 
@@ -321,7 +330,7 @@ def decode_psk_key_exchange_modes(octets: bytes) -> bytes:
 
 
 def encode_certificate_authorities(names: Iterable[bytes]) -> bytes:
-    """DER-encoded distinguished names (RFC 9846 4.3.4)."""
+    """Encode distinguished names, which are in DER (RFC 9846 4.3.4)."""
     return opaque16(b"".join(opaque16(name) for name in names))
 
 
@@ -330,7 +339,7 @@ def decode_certificate_authorities(octets: bytes) -> tuple[bytes, ...]:
 
 
 def _decode_vectors(octets: bytes, what: str) -> tuple[bytes, ...]:
-    """A list, not empty, of octets, each not empty, all with lengths of two bytes."""
+    """Decode a non-empty list of non-empty vectors, all with two-octet lengths."""
     reader = Reader(octets, what)
     entries = Reader(reader.opaque16(minimum=3), what)
     reader.finish()
@@ -341,7 +350,7 @@ def _decode_vectors(octets: bytes, what: str) -> tuple[bytes, ...]:
 
 
 def encode_compression_algorithms(algorithms: Iterable[int]) -> bytes:
-    """compress_certificate (RFC 8879 3)."""
+    """Encode compress_certificate (RFC 8879 3)."""
     return opaque8(uint16s(algorithms))
 
 
@@ -350,12 +359,12 @@ def decode_compression_algorithms(octets: bytes) -> tuple[int, ...]:
     algorithms = reader.uint16s(reader.opaque8(minimum=2))
     reader.finish()
     if len(set(algorithms)) < len(algorithms):
-        raise ProtocolError("the peer's compress_certificate names an algorithm twice")
+        raise ProtocolError("the peer's compress_certificate contains an algorithm twice")
     return algorithms
 
 
 def check_status_request(octets: bytes) -> None:
-    """A CertificateStatusRequest (RFC 6066 8); a request of another type says nothing to us."""
+    """Check a CertificateStatusRequest (RFC 6066 8); requests of other types are ignored."""
     reader = Reader(octets, "status_request")
     if reader.uint8() == OCSP:
         reader.opaque16()
@@ -364,7 +373,7 @@ def check_status_request(octets: bytes) -> None:
 
 
 def decode_max_early_data_size(octets: bytes) -> int:
-    """A NewSessionTicket's early_data (RFC 9846 4.3.10)."""
+    """Decode a NewSessionTicket's early_data, in bytes (RFC 9846 4.3.10)."""
     reader = Reader(octets, "early_data")
     size = reader.uint32()
     reader.finish()
@@ -372,6 +381,7 @@ def decode_max_early_data_size(octets: bytes) -> int:
 
 
 def check_empty(octets: bytes, what: str) -> None:
+    """Check that the body of an extension is empty."""
     Reader(octets, what).finish()
 
 
@@ -386,7 +396,7 @@ _IN_CERTIFICATE_REQUEST: _Decoders = {
     _E.compress_certificate: decode_compression_algorithms,
 }
 
-#: How bodies are read that a handshake may have no need to read.
+#: Decoders of the extensions that a handshake may otherwise not decode.
 _DECODERS: Mapping[Context, _Decoders] = {
     _C.CT: {
         _E.status_request: decode_certificate_status,

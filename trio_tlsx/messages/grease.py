@@ -18,10 +18,14 @@ _random = SystemRandom()
 
 @dataclass(frozen=True, slots=True)
 class ClientHelloGrease:
-    """The values that the ClientHellos of one handshake have (RFC 8701 3.1).
+    """The reserved values in the ClientHellos of one handshake (RFC 8701 3.1).
 
     Attributes:
-        first, last: the types of two extensions.
+        first, last: the types of the first and the last extension.
+        suite: a cipher suite.
+        version: a version of TLS.
+        group: a key exchange group.
+        scheme: a signature scheme.
         key_share: whether there is a key share for ``group``.
     """
 
@@ -43,7 +47,7 @@ class ClientHelloGrease:
 def in_client_hello(hello: ClientHello, values: ClientHelloGrease) -> ClientHello:
     """Add a reserved value to each list that a server chooses from (RFC 8701 3.1).
 
-    Extensions that must come last, such as pre_shared_key, have to be added after it.
+    The caller adds extensions that must come last, such as pre_shared_key, afterwards.
     """
     extensions = dict(hello.extensions)
     versions = ext.decode_supported_versions(extensions[_E.supported_versions])
@@ -65,7 +69,7 @@ def in_client_hello(hello: ClientHello, values: ClientHelloGrease) -> ClientHell
 
 
 def in_request(extensions: Extensions) -> Extensions:
-    """The extensions of a CertificateRequest, likewise (RFC 8701 4.1)."""
+    """Add reserved values to the extensions of a CertificateRequest (RFC 8701 4.1)."""
     first, scheme = _random.sample(sorted(GREASE), 2)
     schemes = ext.decode_uint16_list(extensions[_E.signature_algorithms], "signature_algorithms")
     listed = ext.encode_uint16_list((scheme, *schemes))
@@ -73,5 +77,5 @@ def in_request(extensions: Extensions) -> Extensions:
 
 
 def in_ticket(extensions: Extensions) -> Extensions:
-    """The extensions of a NewSessionTicket, likewise (RFC 8701 4.1)."""
+    """Add a reserved value to the extensions of a NewSessionTicket (RFC 8701 4.1)."""
     return {_random.choice(sorted(GREASE)): b"", **extensions}

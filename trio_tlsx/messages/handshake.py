@@ -1,4 +1,4 @@
-"""The handshake messages, with their encoding and decoding (RFC 9846 4)."""
+"""Decode and encode the handshake messages (RFC 9846 4)."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ HELLO_RETRY_REQUEST_RANDOM = bytes.fromhex(
 
 
 class HandshakeType(enum.IntEnum):
+    """The handshake types (RFC 9846 4)."""
+
     client_hello = 1
     server_hello = 2
     new_session_ticket = 4
@@ -54,26 +56,28 @@ class HandshakeType(enum.IntEnum):
 
 
 class Message(Protocol):
-    """What all messages have."""
+    """The interface of all handshake messages."""
 
     handshake_type: ClassVar[HandshakeType]
 
     @classmethod
-    def decode(cls, body: bytes) -> Self: ...
+    def decode(cls, body: bytes) -> Self:
+        """Decode the body; ProtocolError if it is malformed."""
+        ...
 
     def encode(self) -> bytes:
-        """The body, without the header."""
+        """Encode the body, without the header."""
         ...
 
 
 def encode_message(message: Message) -> bytes:
-    """The message with its header (RFC 9846 4)."""
+    """Encode a message with its header (RFC 9846 4)."""
     return uint8(message.handshake_type) + opaque24(message.encode())
 
 
 @dataclass(frozen=True, slots=True)
 class ClientHello:
-    """RFC 9846 4.2.2."""
+    """A ClientHello (RFC 9846 4.2.2)."""
 
     handshake_type: ClassVar = HandshakeType.client_hello
 
@@ -117,7 +121,7 @@ class ClientHello:
 
 @dataclass(frozen=True, slots=True)
 class ServerHello:
-    """RFC 9846 4.2.3; HelloRetryRequest (4.2.4) is one with a certain ``random``."""
+    """A ServerHello (RFC 9846 4.2.3), or a HelloRetryRequest (4.2.4), by its fixed ``random``."""
 
     handshake_type: ClassVar = HandshakeType.server_hello
 
@@ -166,13 +170,13 @@ class ServerHello:
 def _session_id(reader: Reader) -> bytes:
     session_id = reader.opaque8()
     if len(session_id) > MAX_SESSION_ID_LENGTH:
-        raise reader.error("holds a legacy_session_id that is too long")
+        raise reader.error(f"has a legacy_session_id of {len(session_id)} bytes")
     return session_id
 
 
 @dataclass(frozen=True, slots=True)
 class EncryptedExtensions:
-    """RFC 9846 4.4.1."""
+    """An EncryptedExtensions message (RFC 9846 4.4.1)."""
 
     handshake_type: ClassVar = HandshakeType.encrypted_extensions
 
@@ -191,7 +195,7 @@ class EncryptedExtensions:
 
 @dataclass(frozen=True, slots=True)
 class CertificateRequest:
-    """RFC 9846 4.4.2."""
+    """A CertificateRequest (RFC 9846 4.4.2)."""
 
     handshake_type: ClassVar = HandshakeType.certificate_request
 
@@ -220,7 +224,7 @@ class CertificateEntry:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """RFC 9846 4.5.1."""
+    """A Certificate message: a chain (RFC 9846 4.5.1)."""
 
     handshake_type: ClassVar = HandshakeType.certificate
 
@@ -250,7 +254,7 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class CompressedCertificate:
-    """RFC 8879 4: a Certificate's body, compressed; ``uncompressed_length`` in bytes."""
+    """A compressed Certificate message (RFC 8879 4); ``uncompressed_length`` is in bytes."""
 
     handshake_type: ClassVar = HandshakeType.compressed_certificate
 
@@ -277,7 +281,7 @@ class CompressedCertificate:
 
 @dataclass(frozen=True, slots=True)
 class CertificateVerify:
-    """RFC 9846 4.5.2."""
+    """A CertificateVerify (RFC 9846 4.5.2)."""
 
     handshake_type: ClassVar = HandshakeType.certificate_verify
 
@@ -298,7 +302,7 @@ class CertificateVerify:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """RFC 9846 4.5.3."""
+    """A Finished message (RFC 9846 4.5.3)."""
 
     handshake_type: ClassVar = HandshakeType.finished
 
@@ -314,7 +318,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class EndOfEarlyData:
-    """RFC 9846 4.6."""
+    """An EndOfEarlyData message (RFC 9846 4.6)."""
 
     handshake_type: ClassVar = HandshakeType.end_of_early_data
 
@@ -329,7 +333,7 @@ class EndOfEarlyData:
 
 @dataclass(frozen=True, slots=True)
 class NewSessionTicket:
-    """RFC 9846 4.7.1; ``ticket_lifetime`` in seconds."""
+    """A NewSessionTicket (RFC 9846 4.7.1); ``ticket_lifetime`` is in seconds."""
 
     handshake_type: ClassVar = HandshakeType.new_session_ticket
 
@@ -364,7 +368,7 @@ class NewSessionTicket:
 
 @dataclass(frozen=True, slots=True)
 class KeyUpdate:
-    """RFC 9846 4.7.3."""
+    """A KeyUpdate (RFC 9846 4.7.3)."""
 
     handshake_type: ClassVar = HandshakeType.key_update
 
@@ -376,7 +380,7 @@ class KeyUpdate:
         request_update = reader.uint8()
         reader.finish()
         if request_update > 1:
-            raise ProtocolError("the peer's KeyUpdate asks for something that does not exist")
+            raise ProtocolError(f"the peer's KeyUpdate has the unknown request {request_update}")
         return cls(bool(request_update))
 
     def encode(self) -> bytes:

@@ -1,4 +1,4 @@
-"""The views of a peer's request that hooks receive."""
+"""Views of a peer's ClientHello or CertificateRequest, for hooks."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ JA4_MAX_COUNT = 99
 
 @dataclass(frozen=True, slots=True)
 class ClientHello:
-    """What a client offers (RFC 9846 4.2.2).
+    """The parameters that a client offers (RFC 9846 4.2.2).
 
-    It is the client's word, and nobody has shown yet who that is. Code points are those of the
-    IANA registries in the client's order, unknown ones and GREASE (RFC 8701) among them.
+    They are not authenticated yet. Code points are those of the IANA registries, in the client's
+    order, with unknown ones and GREASE (RFC 8701).
 
     Attributes:
-        server_name: the name that the client asks for, in lower case, None if it gave none. It
-            need not be a host name that anything could have.
-        alpn_protocols: the application protocols (RFC 7301), the most wanted first.
+        server_name: the name that the client requests, in lower case, None if it requests none.
+            It may be a name that no host can have.
+        alpn_protocols: the application protocols (RFC 7301), most preferred first.
         versions: the versions of TLS, such as ``0x0304``.
         cipher_suites: the cipher suites, such as ``0x1301``.
         groups: the key exchange groups, such as ``0x001d``.
-        signature_schemes: what a CertificateVerify may be signed with; they compare with
-            :class:`SignatureScheme`.
-        authorities: the CAs that the client knows, by their names in DER: what
-            ``certificate.issuer.public_bytes()`` gives. Empty where it names none, as most do.
-        extensions: the body of each extension by its type, in the order in which they stand.
+        signature_schemes: the schemes that the server may sign its CertificateVerify with; they
+            compare equal to a :class:`SignatureScheme`.
+        authorities: the names of the CAs that the client trusts, in DER, as
+            ``certificate.issuer.public_bytes()`` returns them. Most clients send none.
+        extensions: the body of each extension by its type, in the client's order.
     """
 
     server_name: str | None
@@ -53,7 +53,7 @@ class ClientHello:
 
     @classmethod
     def of(cls, message: handshake.ClientHello) -> Self:
-        """The view of a ClientHello; ProtocolError where an extension is malformed."""
+        """Return the view of a ClientHello; ProtocolError if an extension is malformed."""
         extensions = message.extensions
         alpn = extensions.get(_E.application_layer_protocol_negotiation)
         versions = extensions.get(_E.supported_versions)
@@ -74,9 +74,9 @@ class ClientHello:
 
     @property
     def ja4(self) -> str:
-        """The JA4 fingerprint, which tells apart the programs that clients are.
+        """The JA4 fingerprint, which identifies the client's TLS library and its settings.
 
-        Such as ``"t13d1516h2_8daaf6152771_e5627efa2ab1"``: a client is free to imitate another.
+        For example ``"t13d1516h2_8daaf6152771_e5627efa2ab1"``. A client can imitate another.
         """
         versions = [version for version in self.versions if version not in GREASE]
         suites = sorted(f"{code:04x}" for code in self.cipher_suites if code not in GREASE)
@@ -100,17 +100,17 @@ class ClientHello:
 
 @dataclass(frozen=True, slots=True)
 class CertificateRequest:
-    """What a server asks a client's certificate to be (RFC 9846 4.4.2).
+    """A server's request for a client certificate (RFC 9846 4.4.2).
 
-    The server has been verified by then.
+    The client has verified the server before.
 
     Attributes:
-        server_name: whom the client wanted to reach.
-        authorities: the CAs that the server knows, by their names in DER: what
-            ``certificate.issuer.public_bytes()`` gives. Empty where it names none.
-        signature_schemes: what a CertificateVerify may be signed with, as code points; they
-            compare with :class:`SignatureScheme`.
-        extensions: the body of each extension by its type, in the order in which they stand.
+        server_name: the name of the server that the client connects to.
+        authorities: the names of the CAs that the server trusts, in DER, as
+            ``certificate.issuer.public_bytes()`` returns them. Empty if the server sends none.
+        signature_schemes: the schemes that the client may sign its CertificateVerify with, as
+            code points; they compare equal to a :class:`SignatureScheme`.
+        extensions: the body of each extension by its type, in the server's order.
     """
 
     server_name: str
@@ -120,7 +120,7 @@ class CertificateRequest:
 
     @classmethod
     def of(cls, message: handshake.CertificateRequest, server_name: str) -> Self:
-        """The view of a CertificateRequest; ProtocolError where an extension is malformed."""
+        """Return the view of a CertificateRequest; ProtocolError if an extension is malformed."""
         extensions = message.extensions
         return cls(
             server_name=server_name,
@@ -131,7 +131,7 @@ class CertificateRequest:
 
 
 def requested_name(extensions: Extensions) -> str | None:
-    """Whom a ClientHello asks for: host names compare without regard to case (RFC 6066 3)."""
+    """Return the server name of a ClientHello in lower case; names ignore case (RFC 6066 3)."""
     body = extensions.get(_E.server_name)
     return None if body is None else ext.decode_server_name(body).decode("ascii").lower()
 

@@ -1,4 +1,4 @@
-"""The versions of TLS: code points and names."""
+"""Versions of TLS: code points and names."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ TLS12 = 0x0303
 TLS13 = 0x0304
 VERSION_NAMES = {0x0300: "SSL 3.0", 0x0301: "TLS 1.0", 0x0302: "TLS 1.1", TLS12: "TLS 1.2"}
 
-#: The names that OpenSSL and the stdlib's ``ssl`` use, of the versions that can be negotiated.
+#: The versions that can be negotiated, by the names that OpenSSL and the stdlib's ``ssl`` use.
 PROTOCOL_NAMES = {TLS13: "TLSv1.3"}

@@ -1,4 +1,4 @@
-"""A pool of large buffers, so that idle connections hold none."""
+"""Pools of large buffers, so that idle connections hold none."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = [
     "plaintext",
 ]
 
-#: How many full records are sealed, or received, at a time.
+#: The number of full-size records that are sealed, or received, at a time.
 BATCH_RECORDS = 16
 BUFFER_LENGTH = BATCH_RECORDS * MAX_RECORD_LENGTH  # bytes
 MAX_POOLED = 8
@@ -29,7 +29,7 @@ T = TypeVar("T")
 class Batch:
     """A large buffer for sealed records.
 
-    The slots of full-size records are views that were made once, for all who borrow it.
+    The slots of full-size records are views that are created once, for every borrower.
     """
 
     __slots__ = ("_fragment_length", "_slots", "octets")
@@ -47,7 +47,7 @@ class Batch:
         ]
 
     def slots(self, fragment_length: int, length: int) -> list[RecordSlot]:
-        """Where ``length`` bytes of content come to lie, ``fragment_length`` in each record."""
+        """Return the slots for ``length`` bytes of content, ``fragment_length`` in each record."""
         if fragment_length != self._fragment_length:
             self._divide(fragment_length)
         count, rest = divmod(length, fragment_length)
@@ -59,14 +59,15 @@ class Batch:
 
 
 def new_buffer() -> memoryview:
+    """Return a new buffer of ``BUFFER_LENGTH`` bytes."""
     return memoryview(bytearray(BUFFER_LENGTH))
 
 
 class Pool(Generic[T]):
-    """Lends large buffers; what is in one is left over from others.
+    """Lend large buffers. A borrowed buffer may still contain the data of an earlier borrower.
 
     Args:
-        new: makes one.
+        new: returns a new buffer.
     """
 
     def __init__(self, new: Callable[[], T]) -> None:
@@ -74,19 +75,20 @@ class Pool(Generic[T]):
         self._idle: list[T] = []
 
     def borrow(self) -> T:
-        # Pools are shared by threads: there is nothing between asking and taking.
+        """Return a buffer from the pool, or a new one."""
+        # Threads share the pools: one operation checks and takes.
         try:
             return self._idle.pop()
         except IndexError:
             return self._new()
 
     def give_back(self, buffer: T) -> None:
-        """Return a buffer. Nobody may hold a view of it any more."""
+        """Put a buffer back. The caller must not keep a view of it."""
         if len(self._idle) < MAX_POOLED:
             self._idle.append(buffer)
 
 
-#: What drivers see into is never what was opened for somebody else.
+#: Separate pools: a driver's buffer of ciphertext never contains another connection's plaintext.
 incoming = Pool(new_buffer)
 outgoing = Pool(Batch)
 plaintext = Pool(new_buffer)

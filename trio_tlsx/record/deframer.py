@@ -1,4 +1,4 @@
-"""Join and split records into handshake messages, and bound their length (RFC 9846 5.1)."""
+"""Reassemble handshake messages from records, and limit their length (RFC 9846 5.1)."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from .receive import Incoming, unexpected, unexpected_record
 
 __all__ = ["CloseNotifyReceived", "MessageReader", "RawMessage", "wrong_finished_length"]
 
-#: The longest handshake messages that are accepted, in bytes without their header. In the clear
-#: there are only hellos, and anybody can send one; the sender of a later message has done a key
-#: exchange. A ClientHello may hold many tickets and large key shares.
+#: The longest handshake messages that are accepted, in bytes without their header. Only hellos
+#: are unencrypted, and any peer can send one; the sender of a later message has done a key
+#: exchange. A ClientHello may contain many tickets and large key shares.
 MAX_CLIENT_HELLO_LENGTH = 2**16
 MAX_SERVER_HELLO_LENGTH = 2**15  # a HelloRetryRequest is one too
 MAX_CERTIFICATE_LENGTH = 2**17
 MAX_MESSAGE_LENGTH = 2**16
 MAX_FINISHED_LENGTH = 64  # RFC 9846 4.5.3: a hash, and no hash here is longer
 
-#: Records that one handshake message may come in. The longest message needs that many in the
-#: smallest records that this side may ask for (``record_size_limit``), and one more where it
-#: begins at the end of a record.
+#: The most records for one handshake message. The longest message needs that many of the smallest
+#: records that a ``record_size_limit`` of ours may request, and one more if it begins at the end
+#: of a record.
 MAX_RECORDS_PER_MESSAGE = (
     -(-(MESSAGE_HEADER_LENGTH + MAX_CERTIFICATE_LENGTH) // (MIN_RECORD_SIZE_LIMIT - 1)) + 1
 )
@@ -32,7 +32,7 @@ MAX_RECORDS_PER_MESSAGE = (
 #: Records and messages after which the engine lets its driver run other tasks.
 STEPS_BETWEEN_PAUSES = 64
 
-#: user_canceled says nothing by itself; what follows it does (RFC 9846 6.1).
+#: The most user_canceled alerts. Alone they have no effect; another alert follows (RFC 9846 6.1).
 MAX_USER_CANCELED = 4
 
 
@@ -41,7 +41,7 @@ class CloseNotifyReceived(Exception):
 
 
 class RawMessage(NamedTuple):
-    """A handshake message that was not looked into yet; ``octets`` is all of it."""
+    """A handshake message that is not decoded yet; ``octets`` includes its header."""
 
     handshake_type: int
     octets: bytes
@@ -52,15 +52,15 @@ class RawMessage(NamedTuple):
 
 
 class MessageReader:
-    """Reads handshake messages, and what else may stand between them."""
+    """Read handshake messages, and the alerts between them."""
 
     __slots__ = ("_buffer", "_incoming", "_records", "_steps", "_user_canceled")
 
     def __init__(self, incoming: Incoming) -> None:
         self._incoming = incoming
         self._buffer = bytearray()
-        self._records = 0  # that the unfinished message has come in so far
-        self._steps = 0  # since the last pause
+        self._records = 0  # records of the incomplete message so far
+        self._steps = 0  # records and messages since the last pause
         self._user_canceled = 0
 
     @property
@@ -68,30 +68,30 @@ class MessageReader:
         return bool(self._buffer)
 
     def install(self, opener: Opener) -> None:
-        """Expect records under new keys from here on."""
+        """Expect the next record under new keys."""
         self.check_boundary()
         self._incoming.install(opener)
 
     def check_boundary(self) -> None:
-        """Check that no message straddles a change of keys (RFC 9846 5.1), or of turns."""
+        """Check that no message spans a change of keys or of the sender (RFC 9846 5.1)."""
         if self._buffer:
-            raise unexpected("sent more handshake octets where others must come first")
+            raise unexpected("sent handshake data after a message that must end its record")
 
     def is_pause_due(self) -> bool:
-        """Return whether other tasks should run now; if so, count anew."""
+        """Return whether other tasks should run now; if so, restart the count."""
         if self._steps < STEPS_BETWEEN_PAUSES:
             return False
         self._steps = 0
         return True
 
     def read_record(self) -> bool:
-        """Process one record; return False where it is not complete.
+        """Process one record; return False if it is not complete.
 
         Raises:
-            CloseNotifyReceived: the peer ends its direction.
-            AlertReceived: the peer ends the connection.
-            ProtocolError: the peer may not send this here.
-            Truncated, HandshakeShutdown: the transport is at its end.
+            CloseNotifyReceived: the peer has closed its direction.
+            AlertReceived: the peer has ended the connection with an alert.
+            ProtocolError: the record is not allowed here.
+            Truncated, HandshakeShutdown: the transport has ended.
         """
         record = self._incoming.next_record()
         if record is None:
@@ -113,7 +113,7 @@ class MessageReader:
         return True
 
     def take_message(self) -> RawMessage | None:
-        """The next message of the records so far, or None where they hold no whole one."""
+        """Return the next message of the records so far; None if it is not complete."""
         buffer = self._buffer
         if len(buffer) < MESSAGE_HEADER_LENGTH:
             return None
@@ -124,7 +124,7 @@ class MessageReader:
             if handshake_type == HandshakeType.finished and self._incoming.is_protected:
                 raise wrong_finished_length(length)
             raise ProtocolError(
-                f"the other side announced a handshake message of {length} bytes; "
+                f"the peer announced a handshake message of {length} bytes; "
                 f"at most {limit} are allowed"
             )
         end = MESSAGE_HEADER_LENGTH + length
@@ -151,22 +151,24 @@ class MessageReader:
         if not is_closure:
             raise alert_received(description)
         if self._buffer:
-            # RFC 9846 5.1: nothing may stand between the records of one message.
+            # RFC 9846 5.1: no other record may come between the records of one message.
             raise unexpected("ended in the middle of a handshake message")
         if description == AlertDescription.close_notify:
             raise CloseNotifyReceived
         self._user_canceled += 1
         if self._user_canceled > MAX_USER_CANCELED:
-            raise unexpected("keeps saying that it cancels, and does not end")
+            raise unexpected(
+                f"sent more than {MAX_USER_CANCELED} user_canceled alerts without a close_notify"
+            )
 
     def _end_of_transport(self) -> Truncated | HandshakeShutdown:
         if not self._incoming.received_anything:
-            return HandshakeShutdown("the other side closed the connection without a word")
+            return HandshakeShutdown("the peer closed the connection before it sent anything")
         return Truncated("the connection ended without close_notify: data may be missing")
 
 
 def wrong_finished_length(length: int) -> ProtocolError:
-    """Return the error for a Finished that does not hold one hash (RFC 9846 4.5.3, 6.2)."""
+    """Return the error for a Finished that is not one hash long (RFC 9846 4.5.3, 6.2)."""
     return ProtocolError(
         f"the peer's Finished has the wrong length, {length} bytes", AlertDescription.decode_error
     )

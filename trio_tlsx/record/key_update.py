@@ -1,4 +1,4 @@
-"""KeyUpdate (RFC 9846 4.7.3)."""
+"""Send and receive KeyUpdates (RFC 9846 4.7.3)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ MAX_KEY_UPDATES = 32
 class KeyUpdates:
     """Update the keys of either direction.
 
-    An honest peer may update its keys for each record that it reads: a JDK at its key limit asks
-    for new keys with every record until it has read ours, however many of them are under way. So
-    each record of application data, sent or received, allows for one KeyUpdate of the peer.
+    An honest peer may send a KeyUpdate for each record that it reads: a JDK at its key limit
+    requests new keys with every record until it has read our KeyUpdate, which may be behind many
+    records. So the peer may send one KeyUpdate for each record of application data in either
+    direction.
     """
 
     __slots__ = (
@@ -43,32 +44,44 @@ class KeyUpdates:
         self._outgoing = outgoing
         self._reader = reader
         self._interval = self._due = math.inf  # in bytes sealed
-        self._request_open = False  # we asked the peer for new keys, and none came yet
+        self._request_open = False  # the peer has not answered our request for new keys yet
         self._received = 0
 
     def set_interval(self, interval: int | None) -> None:
-        """Update our keys after so many bytes of application data.
+        """Update the sending keys each time about ``interval`` bytes of data were sent.
 
-        None leaves it at what the AEAD can take (RFC 9846 5.5).
+        None updates them only when the AEAD's limit requires it (RFC 9846 5.5).
         """
         self._interval = self._due = math.inf if interval is None else interval
 
     def send_if_due(self, bytes_sealed: int) -> None:
-        """Update ours, if so much application data was sealed that they have to be."""
+        """Update the sending keys if the interval or the AEAD's limit is reached.
+
+        Args:
+            bytes_sealed: the application data sent so far, in bytes.
+        """
         sealer = self._outgoing.sealer
         if bytes_sealed >= self._due or (sealer is not None and sealer.needs_key_update):
             self._due = bytes_sealed + self._interval
             self.send()
 
     def send(self, *, request_peer: bool = False) -> None:
-        """Update ours, and ask the peer to do so too unless it was asked already."""
+        """Update the sending keys; request the same of the peer unless a request is open."""
         request_peer = request_peer and not self._request_open
         self._outgoing.handshake(encode_message(KeyUpdate(request_peer)))
         self._outgoing.update_keys()
         self._request_open = self._request_open or request_peer
 
     def receive(self, key_update: KeyUpdate, *, may_answer: bool) -> None:
-        """The peer has updated its own, and may want ours to be."""
+        """Process the peer's KeyUpdate: update the receiving keys, and answer a request.
+
+        Args:
+            key_update: the message.
+            may_answer: whether this side may still send.
+
+        Raises:
+            ProtocolError: the peer sent too many KeyUpdates (``unexpected_message``).
+        """
         self._reader.check_boundary()
         self._incoming.update_keys()
         self._request_open = False
@@ -76,8 +89,9 @@ class KeyUpdates:
         records = self._incoming.data_records + self._outgoing.data_records
         if self._received > MAX_KEY_UPDATES + records:
             raise unexpected(
-                f"sent over {MAX_KEY_UPDATES} more KeyUpdates than there were records"
+                f"sent {self._received} KeyUpdates with only {records} records of data "
+                f"in both directions; {MAX_KEY_UPDATES} more than the records are allowed"
             )
-        # One that has not left yet is an answer to this request too.
+        # A KeyUpdate that has not left yet answers this request too.
         if key_update.request_update and may_answer and not self._outgoing.key_update_queued:
             self.send()

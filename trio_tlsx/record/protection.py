@@ -16,26 +16,26 @@ from ..messages.codec import uint16
 __all__ = ["ContentType", "Opener", "RecordSlot", "Sealer", "record_header"]
 
 RECORD_HEADER_LENGTH = 5
-TAG_LENGTH = 16  # of every AEAD in suites.py
+TAG_LENGTH = 16  # of every AEAD in crypto/cipher_suites.py
 MAX_PLAINTEXT_LENGTH = 2**14  # RFC 9846 5.1
 MAX_INNER_PLAINTEXT_LENGTH = MAX_PLAINTEXT_LENGTH + 1  # with the content type, RFC 9846 5.4
 MIN_RECORD_SIZE_LIMIT = 64  # RFC 8449 4
 MAX_CIPHERTEXT_LENGTH = MAX_PLAINTEXT_LENGTH + 256  # RFC 9846 5.2
 MAX_RECORD_LENGTH = RECORD_HEADER_LENGTH + MAX_CIPHERTEXT_LENGTH
 
-#: What a record of application data without padding adds to its content.
+#: The bytes that a record of application data without padding adds to its content.
 RECORD_OVERHEAD = RECORD_HEADER_LENGTH + 1 + TAG_LENGTH
 
-#: RFC 9846 5.1: what records claim, but for those of a first ClientHello.
+#: RFC 9846 5.1: the version in record headers; those of a first ClientHello have another.
 LEGACY_RECORD_VERSION = 0x0303
 INITIAL_RECORD_VERSION = 0x0301
 
-#: A key is given up this many records before its limit, so that what is under way still fits.
+#: A key is replaced this many records before its limit, so that queued records stay below it.
 KEY_UPDATE_MARGIN = 2**16
 
 
 class ContentType(enum.IntEnum):
-    """RFC 9846 5.1."""
+    """The content types of records (RFC 9846 5.1)."""
 
     change_cipher_spec = 20
     alert = 21
@@ -47,17 +47,17 @@ APPLICATION_DATA = int(ContentType.application_data)  # a plain int compares twi
 
 
 class RecordSlot(NamedTuple):
-    """Where one TLSCiphertext is to lie, as views of a buffer."""
+    """The slot of one TLSCiphertext in a buffer: its header's value, and views of its parts."""
 
     header: bytes
     header_view: memoryview
     content: memoryview
-    inner: memoryview  #: the TLSInnerPlaintext: ``content``, and its type in the last octet
-    sealed: memoryview  #: that, encrypted, and the tag
+    inner: memoryview  #: the TLSInnerPlaintext: ``content``, then the content type
+    sealed: memoryview  #: the encrypted ``inner``, then the tag
 
     @classmethod
     def at(cls, octets: memoryview, start: int, length: int) -> RecordSlot:
-        """From ``start`` on, for ``length`` bytes of content."""
+        """Return the slot at ``start`` in a buffer, for ``length`` bytes of content."""
         inner_length = length + 1
         body = start + RECORD_HEADER_LENGTH
         return cls(
@@ -70,11 +70,12 @@ class RecordSlot(NamedTuple):
 
 
 def record_header(content_type: int, length: int, version: int = LEGACY_RECORD_VERSION) -> bytes:
+    """Encode the header of a record with ``length`` bytes."""
     return bytes((content_type,)) + uint16(version) + uint16(length)
 
 
 class _Protection:
-    """One direction's keys: an AEAD, its IV, and the sequence number of the next record."""
+    """The keys of one direction: an AEAD, its IV, and the sequence number of the next record."""
 
     __slots__ = ("_aead", "_iv", "_secret", "sequence_number", "suite")
 
@@ -90,42 +91,42 @@ class _Protection:
         self.sequence_number: int = 0
 
     def update(self) -> None:
-        """Go on to the keys of the next generation (RFC 9846 7.2)."""
+        """Derive and install the next keys (RFC 9846 7.2)."""
         self._install(next_traffic_secret(self.suite, self._secret))
 
     def _nonce(self) -> bytes:
-        # RFC 9846 5.3; a sequence number is used once, whatever becomes of the record.
+        # RFC 9846 5.3; each sequence number is used once, even if the record is discarded.
         sequence_number = self.sequence_number
         self.sequence_number = sequence_number + 1
         return (self._iv ^ sequence_number).to_bytes(IV_LENGTH)
 
 
 class Sealer(_Protection):
-    """Protects what this side sends."""
+    """Encrypt the records that this side sends."""
 
     __slots__ = ()
 
     @property
     def needs_key_update(self) -> bool:
-        """Whether the keys are to be updated before the next batch of records (RFC 9846 5.5)."""
+        """Whether the keys must be updated before the next batch of records (RFC 9846 5.5)."""
         return self.sequence_number >= self.suite.records_per_key - KEY_UPDATE_MARGIN
 
     def seal(self, content_type: int, content: bytes | memoryview) -> bytes:
-        """One whole TLSCiphertext."""
+        """Return one TLSCiphertext, with its header."""
         inner = b"".join((content, bytes((content_type,))))
         header = record_header(ContentType.application_data, len(inner) + TAG_LENGTH)
         return header + self._aead.encrypt(self._nonce(), inner, header)
 
     def seal_records(self, data: memoryview, slots: Sequence[RecordSlot]) -> None:
-        """Application data as a run of TLSCiphertexts that take these slots.
+        """Encrypt application data into consecutive TLSCiphertexts, in these slots.
 
-        Each is encrypted in place: the input and the output of the AEAD are the same octets,
-        which a test holds ``cryptography`` to.
+        Each is encrypted in place: the AEAD's input and output are the same octets. A test checks
+        that ``cryptography`` supports this.
 
-        This is where bulk data goes through: what can be outside the loop is.
+        All bulk data passes this loop, so it contains only the necessary work.
         """
         encrypt_into, iv, sequence_number = self._aead.encrypt_into, self._iv, self.sequence_number
-        # All numbers are used up front, so that none can be used again whatever happens.
+        # All sequence numbers are consumed first, so that an exception cannot lead to their reuse.
         self.sequence_number += len(slots)
         start = 0
         for header, header_view, content, inner, sealed in slots:
@@ -139,15 +140,15 @@ class Sealer(_Protection):
 
 
 class Opener(_Protection):
-    """Opens what the peer protected."""
+    """Decrypt the records that the peer sends."""
 
     __slots__ = ()
 
     def open(self, header: memoryview, ciphertext: memoryview) -> bytes:
-        """The TLSInnerPlaintext, padding and all.
+        """Decrypt a record, and return its TLSInnerPlaintext with the padding.
 
         Raises:
-            ProtocolError: ``bad_record_mac``, it is not what the peer sealed.
+            ProtocolError: the record is not authentic (``bad_record_mac``).
         """
         try:
             return self._aead.decrypt(self._nonce(), ciphertext, header)
@@ -157,16 +158,17 @@ class Opener(_Protection):
     def open_records(
         self, records: memoryview, output: memoryview, plaintext_limit: int
     ) -> tuple[int, int]:
-        """Open a run of records of application data, from the start of ``records``.
+        """Decrypt consecutive records of application data, from the start of ``records``.
 
-        The content of one comes to lie over the content type of the one before it. The run ends
-        before the first record that is not complete, cannot be opened, is not plainly application
-        data, or is larger than ``plaintext_limit`` with its content type; what is wrong with it
-        is for :meth:`open` to find. ``output`` has room for all of ``records``.
+        The content of each record overwrites the content type of the previous one. The method
+        stops before the first record that is not complete, is not authentic, is not application
+        data without padding, or is larger than ``plaintext_limit`` with its content type;
+        :meth:`open` then reports the fault. ``output`` must be at least as long as ``records``.
 
-        Returns how many octets of ``records`` were opened, and how many of ``output`` are content.
+        Returns the number of octets of ``records`` that were decrypted, and the number of octets
+        of ``output`` that are content.
 
-        This is where bulk data goes through: what can be outside the loop is.
+        All bulk data passes this loop, so it contains only the necessary work.
         """
         decrypt_into, iv, sequence_number = self._aead.decrypt_into, self._iv, self.sequence_number
         available = len(records)
@@ -189,7 +191,7 @@ class Opener(_Protection):
             except InvalidTag:
                 is_plain = False
             if not is_plain:
-                # What was decrypted is there, even where it is not authentic.
+                # Erase the output: the AEAD writes plaintext even if it is not authentic.
                 inner[:] = bytes(inner_length)
                 break
             sequence_number += 1
@@ -199,7 +201,8 @@ class Opener(_Protection):
 
 
 def bad_record_mac() -> ProtocolError:
+    """Return the error for a record that is not authentic."""
     return ProtocolError(
-        "a record from the peer could not be opened: it was altered, or sealed under other keys",
+        "the peer's record could not be decrypted: it was altered, or encrypted with other keys",
         AlertDescription.bad_record_mac,
     )

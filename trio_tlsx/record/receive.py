@@ -21,14 +21,14 @@ from .protection import (
 
 __all__ = ["Incoming", "Record"]
 
-#: Records in a row that carry nothing forward: empty ones, and dummy change_cipher_spec.
+#: The most consecutive records without data: empty ones, and dummy change_cipher_spec.
 MAX_EMPTY_RECORDS = 32
 
-#: The most early data that a server skips, in bytes of content, whatever records carry it. It is
-#: what one record with 2^14 octets of ciphertext carries; BoringSSL's runner allows no more.
+#: The most early data that a server skips, in bytes of content, in any number of records. It is
+#: the content of one record with 2^14 octets of ciphertext; BoringSSL's runner allows no more.
 MAX_SKIPPED_EARLY_DATA = 2**14 - (RECORD_OVERHEAD - RECORD_HEADER_LENGTH)
 
-#: Bytes of ciphertext from which on opening several records at once pays.
+#: The least ciphertext for which opening several records at once is faster, in bytes.
 MIN_RUN_LENGTH = 2**12
 
 CONTENT_TYPES = frozenset(ContentType)
@@ -36,14 +36,14 @@ EMPTY = memoryview(b"")
 
 
 class Record(NamedTuple):
-    """The content of one record, opened."""
+    """The content of one decrypted record."""
 
     content_type: int
     content: bytes
 
 
 class Frame(NamedTuple):
-    """One record as it came; views of the input, good until more comes."""
+    """One received record: views of the input, which more input invalidates."""
 
     content_type: int
     header: memoryview
@@ -54,17 +54,17 @@ class Incoming:
     """The receiving half of the record layer.
 
     Attributes:
-        at_eof: the transport is at its end.
-        received_anything: some ciphertext came.
-        plaintext_limit: the largest TLSInnerPlaintext that the peer may send, in bytes: what our
-            ``record_size_limit`` said (RFC 8449).
-        accept_change_cipher_spec: one may be dropped here (RFC 9846 5).
-        accept_plaintext_alert: the peer may not have keys yet, so that its alert may come in the
-            clear although we have them.
-        early_data_to_skip: how many bytes in records that cannot be opened are to be dropped:
-            0-RTT data that this server did not accept (RFC 9846 4.3.10). What the records add to
-            it does not count: a client may cut it into small ones.
-        data_records: how many records of application data that hold any were received so far.
+        at_eof: whether the transport has ended.
+        received_anything: whether any ciphertext was received.
+        plaintext_limit: the largest TLSInnerPlaintext that the peer may send, in bytes: our
+            ``record_size_limit`` (RFC 8449).
+        accept_change_cipher_spec: whether to ignore a change_cipher_spec record (RFC 9846 5).
+        accept_plaintext_alert: whether to accept an unencrypted alert although we have keys: the
+            peer may not have them yet.
+        early_data_to_skip: how many bytes of records that cannot be decrypted to ignore: early
+            data that this server rejected (RFC 9846 4.3.10). The overhead of the records does not
+            count, because a client may send small records.
+        data_records: the number of non-empty records of application data received so far.
     """
 
     __slots__ = (
@@ -90,7 +90,7 @@ class Incoming:
         self._end = 0
         self._is_borrowed = False  # whether _view is from the pool
         self._opener: Opener | None = None
-        self._pending: Record | None = None  # opened already, and the next to be given
+        self._pending: Record | None = None  # decrypted already, and returned next
         self._empty_records = 0
         self.at_eof = False
         self.received_anything = False
@@ -103,10 +103,14 @@ class Incoming:
     # Ciphertext in
 
     def room(self) -> memoryview:
-        """Where ciphertext can be received into; enough for what the next record still lacks."""
+        """Return a buffer to receive ciphertext into, with room for the rest of the next record.
+
+        Raises:
+            RuntimeError: there is too much unread input.
+        """
         if not self._is_borrowed or self._end > len(self._view) - MAX_RECORD_LENGTH:
             if self._end - self._start > BUFFER_LENGTH - MAX_RECORD_LENGTH:
-                raise RuntimeError("there is more input than fits: read() it first")
+                raise RuntimeError("the buffer is full of unread input: call read() first")
             unread = bytes(self._view[self._start : self._end])
             if not self._is_borrowed:
                 self._view = buffers.incoming.borrow()
@@ -116,12 +120,12 @@ class Incoming:
         return self._view[self._end :]
 
     def filled(self, count: int) -> None:
-        """So much of :meth:`room` is ciphertext now; 0 is the end of the transport."""
+        """Note that :meth:`room` now starts with ``count`` bytes of ciphertext; 0 means EOF."""
         self._end += count
         self._note_arrival(count)
 
     def feed(self, data: Buffer) -> None:
-        """Take ciphertext in; none is the end of the transport."""
+        """Append ciphertext; empty ``data`` means EOF."""
         self._keep(b"".join((self._view[self._start : self._end], data)))
         self._note_arrival(len(data))
 
@@ -139,12 +143,12 @@ class Incoming:
         self._start, self._end = 0, len(unread)
 
     def release(self) -> None:
-        """Give the borrowed buffer back."""
+        """Return the borrowed buffer to its pool."""
         if self._is_borrowed:
             self._keep(bytes(self._view[self._start : self._end]))
 
     def take_rest(self) -> bytes:
-        """Give up the unread input."""
+        """Remove the unread input, and return it."""
         rest = bytes(self._view[self._start : self._end])
         self._keep(b"")
         return rest
@@ -153,22 +157,23 @@ class Incoming:
 
     @property
     def is_protected(self) -> bool:
-        """Whether records come under keys."""
+        """Whether the peer's records are encrypted."""
         return self._opener is not None
 
     def install(self, opener: Opener) -> None:
-        """Expect protected records from now on."""
+        """Expect encrypted records from now on."""
         self._opener = opener
 
     def update_keys(self) -> None:
+        """Expect the next records under the peer's next keys."""
         if self._opener is not None:
             self._opener.update()
 
     def next_record(self) -> Record | None:
-        """The content of the next record, or None where it is not complete.
+        """Return the next record; None if it is not complete.
 
         Raises:
-            ProtocolError: no peer may send this record here.
+            ProtocolError: the record is not authentic, or is not allowed here.
         """
         if self._pending is not None:
             record, self._pending = self._pending, None
@@ -188,7 +193,7 @@ class Incoming:
             raise self._not_a_record()
         if available < RECORD_HEADER_LENGTH:
             return None
-        # legacy_record_version says nothing (RFC 9846 5.1).
+        # legacy_record_version must be ignored (RFC 9846 5.1).
         length = view[start + 3] << 8 | view[start + 4]
         may_be_sealed = self._opener is not None or self.early_data_to_skip
         protected = may_be_sealed and content_type == ContentType.application_data
@@ -201,7 +206,7 @@ class Incoming:
         return Frame(content_type, view[start:body], view[body : body + length])
 
     def _open(self, frame: Frame) -> Record | None:
-        """What is in the record; None where it is to be dropped."""
+        """Decrypt a record; return None if the record is to be ignored."""
         content_type, header, payload = frame
         if content_type == ContentType.change_cipher_spec:
             self._check_change_cipher_spec(payload)
@@ -229,23 +234,23 @@ class Incoming:
                 return None
             raise unexpected_record(content_type)
         if not payload:
-            # RFC 9846 5.1: only application data may come in empty records.
+            # RFC 9846 5.1: only records of application data may be empty.
             raise unexpected("sent an empty record")
         if content_type == ContentType.handshake:
-            self.early_data_to_skip = 0  # the second ClientHello, behind which none may come
+            self.early_data_to_skip = 0  # early data cannot follow the second ClientHello
         return Record(content_type, bytes(payload))
 
     def _inner_record(self, inner: bytes) -> Record | None:
-        """Take a TLSInnerPlaintext apart (RFC 9846 5.4)."""
+        """Decode a TLSInnerPlaintext (RFC 9846 5.4)."""
         if len(inner) > self.plaintext_limit:
             raise record_overflow(len(inner))
         unpadded = inner.rstrip(b"\0")
         if not unpadded:
-            raise unexpected("sent a record that is nothing but padding")
+            raise unexpected("sent a record with only padding, and no content type")
         content_type, content = unpadded[-1], unpadded[:-1]
         if content_type == ContentType.application_data:
             if not content:
-                # Where there is data, it may be of no octets (RFC 9846 5.1): the caller knows.
+                # RFC 9846 5.1 allows empty application data; the caller checks its place.
                 self._count_empty_record()
                 return Record(content_type, content)
         elif content_type not in (ContentType.alert, ContentType.handshake):
@@ -256,10 +261,10 @@ class Incoming:
         return Record(content_type, content)
 
     def take_application_data(self, limit: int) -> bytes:
-        """Application data from as many records as are there, up to about ``limit`` bytes.
+        """Return the application data of the next records, up to about ``limit`` bytes.
 
-        Empty where the next record is of another type, or not complete. What is returned may
-        exceed ``limit`` by the length of a record.
+        The result is empty if the next record has another type, or is not complete. It may exceed
+        ``limit`` by the length of a record.
 
         Raises:
             ProtocolError: as :meth:`next_record`.
@@ -278,7 +283,7 @@ class Incoming:
         return b""
 
     def _open_run(self, limit: int) -> bytes:
-        """The content of the next records, if they are several and nothing but plain data."""
+        """Decrypt several records of application data at once; return nothing if there are few."""
         opener = self._opener
         unread = self._view[self._start : self._end]
         if opener is None or self.early_data_to_skip or len(unread) <= MIN_RUN_LENGTH:
@@ -296,7 +301,7 @@ class Incoming:
             self.accept_plaintext_alert = False
         return data
 
-    # What is not as it should be
+    # Faults
 
     def _check_change_cipher_spec(self, payload: memoryview) -> None:
         if not self.accept_change_cipher_spec or bytes(payload) != b"\x01":
@@ -309,18 +314,18 @@ class Incoming:
             raise unexpected(f"sent more than {MAX_EMPTY_RECORDS} empty records in a row")
 
     def _note_opened(self) -> None:
-        """A record was opened: from here on the peer has its keys and uses them."""
+        """Note that a record was decrypted: the peer has its keys from here on."""
         self.accept_plaintext_alert = False
         self.early_data_to_skip = 0
 
     def _skip_early_data(self, length: int) -> None:
-        """Drop a record of early data that was not accepted."""
+        """Ignore a record of rejected early data; ProtocolError if there was too much of it."""
         if self._opener is not None:
-            self._opener.sequence_number = 0  # nothing was opened with it yet
-        # No record goes for nothing; padding cannot be told from data.
+            self._opener.sequence_number = 0  # no record was decrypted with these keys yet
+        # Each record counts at least one byte; padding looks like data.
         content_length = max(1, RECORD_HEADER_LENGTH + length - RECORD_OVERHEAD)
         if content_length > self.early_data_to_skip:
-            raise unexpected("sent more early data than any server would have allowed")
+            raise unexpected(f"sent more rejected early data than {MAX_SKIPPED_EARLY_DATA} bytes")
         self.early_data_to_skip -= content_length
 
     def _not_a_record(self) -> ProtocolError:
@@ -331,22 +336,25 @@ class Incoming:
 
 
 def first_line(octets: bytes) -> str:
-    """The first line of what a peer sent that speaks another protocol."""
+    """Return the first line that a peer with another protocol sent, for an error."""
     line = octets.split(b"\r\n")[0].split(b"\n")[0]
     return repr(line.decode("ascii", "backslashreplace"))
 
 
 def unexpected(fault: str) -> ProtocolError:
-    return ProtocolError(f"the other side {fault}", AlertDescription.unexpected_message)
+    """Return the error for a record or message that is not allowed here."""
+    return ProtocolError(f"the peer {fault}", AlertDescription.unexpected_message)
 
 
 def unexpected_record(content_type: int) -> ProtocolError:
+    """Return the error for a record whose type is not allowed here."""
     name = ContentType(content_type).name if content_type in CONTENT_TYPES else content_type
-    return unexpected(f"sent a record of type {name} where none may be")
+    return unexpected(f"sent a record of type {name}, which is not allowed here")
 
 
 def record_overflow(length: int) -> ProtocolError:
+    """Return the error for a record that is too long."""
     return ProtocolError(
-        f"the other side sent a record of {length} bytes, more than is allowed here",
+        f"the peer sent a record of {length} bytes, which is longer than allowed",
         AlertDescription.record_overflow,
     )

@@ -18,7 +18,7 @@ __all__ = ["Outgoing"]
 
 NOTHING = memoryview(b"")
 
-#: No more application data is sealed while this much is waiting to leave, in bytes.
+#: No more application data is encrypted while this many bytes are queued.
 MAX_QUEUED = BUFFER_LENGTH
 
 
@@ -26,11 +26,12 @@ class Outgoing:
     """The sending half of the record layer.
 
     Attributes:
-        finished: this side's Finished was queued, so that the peer's handshake may be complete.
-        fragment_length: how many bytes of content one record may carry: as our configuration and
-            the peer's ``record_size_limit`` (RFC 8449) have it.
-        record_version: what unprotected records claim.
-        data_records: how many records of application data were sealed so far.
+        sealer: encrypts the records; None before there are keys.
+        finished: whether our Finished was queued, so that the peer's handshake may be complete.
+        fragment_length: the most bytes of content in one record, by our configuration and the
+            peer's ``record_size_limit`` (RFC 8449).
+        record_version: the version in the headers of unencrypted records.
+        data_records: the number of records of application data encrypted so far.
     """
 
     __slots__ = (
@@ -52,31 +53,32 @@ class Outgoing:
         self.fragment_length = MAX_PLAINTEXT_LENGTH
         self.record_version = LEGACY_RECORD_VERSION
         self.data_records = 0
-        self._flight = bytearray()  # handshake messages that are not in a record yet
+        self._flight = bytearray()  # handshake messages that are not in records yet
         self._queue: list[bytes | memoryview] = []  # records, in order
         self._queued = 0  # bytes in it
-        self._key_update_left = 0  # bytes until the last KeyUpdate has left; none if below 1
-        self._batch: Batch | None = None  # the borrowed buffer that part of the queue is in
+        self._key_update_left = 0  # bytes to send until the last KeyUpdate has left; <= 0 for none
+        self._batch: Batch | None = None  # a borrowed buffer with a part of the queue
 
     # Content in
 
     def handshake(self, message: bytes) -> None:
-        """Send a handshake message; those of one flight share records."""
+        """Queue a handshake message; the messages of one flight share records."""
         self._flight += message
 
     def alert(self, level: int, description: int) -> None:
+        """Queue an alert."""
         self.finish_flight()
         self._append(ContentType.alert, bytes((level, description)))
 
     def change_cipher_spec(self) -> None:
-        """RFC 9846 E.4; never protected."""
+        """Queue a dummy change_cipher_spec, which is never encrypted (RFC 9846 E.4)."""
         self.finish_flight()
         self._enqueue(record_header(ContentType.change_cipher_spec, 1) + b"\x01")
 
     def application_data(self, data: memoryview) -> int:
-        """Seal the head of ``data``: a batch of records at most; returns how much that was.
+        """Encrypt and queue the start of ``data``, at most one batch of records.
 
-        0 where so much is waiting to leave that more would only pile up.
+        Returns the number of bytes, 0 if enough data is queued already.
         """
         sealer = self._sealer()
         if self._queued >= MAX_QUEUED:
@@ -97,24 +99,24 @@ class Outgoing:
         return len(data)
 
     def install(self, sealer: Sealer) -> None:
-        """Protect what comes from now on."""
+        """Encrypt with these keys from now on."""
         self.finish_flight()
         self.sealer = sealer
 
     def unprotect(self) -> None:
-        """Protect nothing any more: a server that wants another ClientHello reads no keys."""
+        """Stop encrypting: the second ClientHello, after a HelloRetryRequest, is not encrypted."""
         self.finish_flight()
         self.sealer = None
 
     def update_keys(self) -> None:
-        """Go on to the next keys, behind the KeyUpdate that was just queued."""
+        """Switch to the next keys, after the KeyUpdate that was just queued."""
         self.finish_flight()
         self._sealer().update()
         self._key_update_left = self._queued
 
     @property
     def key_update_queued(self) -> bool:
-        """Whether a KeyUpdate is waiting to leave."""
+        """Whether a queued KeyUpdate has not left yet."""
         return self._key_update_left > 0
 
     def _sealer(self) -> Sealer:
@@ -123,7 +125,7 @@ class Outgoing:
         return self.sealer
 
     def finish_flight(self) -> None:
-        """Put the handshake messages so far into records."""
+        """Put the handshake messages so far into records, and queue them."""
         if self._flight:
             flight = take_bytes(self._flight)
             for start in range(0, len(flight), self.fragment_length):
@@ -143,7 +145,7 @@ class Outgoing:
     # Ciphertext out
 
     def pending(self) -> memoryview:
-        """What leaves next; empty if nothing does."""
+        """Return the ciphertext to send next; empty if there is none."""
         if self._flight:
             self.finish_flight()
         queue = self._queue
@@ -157,7 +159,7 @@ class Outgoing:
         return memoryview(queue[0])
 
     def sent(self, count: int) -> None:
-        """Forget the first ``count`` bytes of what :meth:`pending` gave."""
+        """Remove the first ``count`` bytes of the ciphertext that :meth:`pending` returned."""
         if not count:
             return
         self._queued -= count
@@ -171,7 +173,7 @@ class Outgoing:
                 self._give_batch_back()
 
     def drop(self) -> None:
-        """Forget all that has not left: there is nobody who reads it."""
+        """Discard everything that has not left: the peer does not read it any more."""
         self._flight.clear()
         self._queue.clear()
         self._queued = 0
