@@ -73,7 +73,7 @@ def test_parameters_are_made_once(module: Any, make: Any, monkeypatch: pytest.Mo
     assert len(made) == 1
 
 
-def test_a_copy_has_state_of_its_own() -> None:
+def test_copied_configuration_has_its_own_state() -> None:
     one = ClientConfig()
     assert isinstance(one.parameters.session_store, MemorySessionStore)
     assert replace(one).parameters.session_store is not one.parameters.session_store

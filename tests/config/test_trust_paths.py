@@ -66,7 +66,7 @@ def test_the_authorities_of_the_file_are_sent(path: Path) -> None:
 
 
 @ROLES
-def test_a_missing_file(resolve: Resolve, name: str, tmp_path: Path) -> None:
+def test_trust_path_of_a_missing_file_raises(resolve: Resolve, name: str, tmp_path: Path) -> None:
     missing = str(tmp_path / "none.pem")
     with pytest.raises(ConfigError) as caught:
         resolve(missing)
@@ -74,13 +74,15 @@ def test_a_missing_file(resolve: Resolve, name: str, tmp_path: Path) -> None:
 
 
 @ROLES
-def test_a_name_that_no_file_can_have(resolve: Resolve, name: str) -> None:
+def test_trust_path_with_a_null_byte_raises(resolve: Resolve, name: str) -> None:
     with pytest.raises(ConfigError, match=rf"^{name}: cannot read .* no file can have this"):
         resolve("a\0b")
 
 
 @ROLES
-def test_a_file_without_certificates(resolve: Resolve, name: str, path: Path) -> None:
+def test_trust_path_of_a_file_without_certificates_raises(
+    resolve: Resolve, name: str, path: Path
+) -> None:
     path.write_text("nothing\n")
     with pytest.raises(ConfigError, match=rf"^{name}: .*ca.pem' holds no certificate in PEM"):
         resolve(path)
@@ -102,7 +104,7 @@ def test_pem_in_octets_is_not_a_path(resolve: Resolve, name: str) -> None:
 
 
 @ROLES
-def test_a_directory(resolve: Resolve, name: str, tmp_path: Path) -> None:
+def test_trust_path_of_a_directory_raises(resolve: Resolve, name: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         resolve(tmp_path)
     directory = str(tmp_path)

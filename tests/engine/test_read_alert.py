@@ -12,7 +12,7 @@ from trio_tlsx.messages.alerts import FATAL
 from trio_tlsx.pki.peer import Peer
 
 
-def test_it_finds_the_alert_behind_the_handshake() -> None:
+def test_read_alert_finds_an_alert_during_the_handshake() -> None:
     client, server = connections()
     client.do_handshake()
     carry(client, server)
@@ -25,7 +25,7 @@ def test_it_finds_the_alert_behind_the_handshake() -> None:
     assert failure_of(client.do_handshake) is error
 
 
-def test_it_finds_the_alert_after_the_handshake() -> None:
+def test_read_alert_finds_an_alert_after_the_handshake() -> None:
     client, server = established()
     assert client.read_alert(), "more input may help"
     outgoing(server).alert(FATAL, AlertDescription.access_denied)
@@ -33,7 +33,7 @@ def test_it_finds_the_alert_after_the_handshake() -> None:
     assert failure_of(client.read_alert).alert is AlertDescription.access_denied
 
 
-def test_it_asks_no_question() -> None:
+def test_read_alert_asks_no_question() -> None:
     """The question stays open, for the next call of do_handshake."""
     calls: list[Peer] = []
     client, server = connections(replace(CLIENT, verify=calls.append))
@@ -48,7 +48,7 @@ def test_it_asks_no_question() -> None:
     assert len(calls) == 1
 
 
-def test_it_forgets_an_awaitable_that_nobody_took() -> None:
+def test_read_alert_drops_an_awaitable_that_was_not_taken() -> None:
     async def verify(peer: Peer) -> None: ...
 
     client, server = connections(replace(CLIENT, verify=verify))
@@ -60,7 +60,7 @@ def test_it_forgets_an_awaitable_that_nobody_took() -> None:
     assert not client.read_alert()  # else the coroutine would warn that nobody awaited it
 
 
-def test_it_stops_at_data() -> None:
+def test_read_alert_stops_at_data() -> None:
     client, server = established()
     send(server, client, b"data")
     assert not client.read_alert()
@@ -72,7 +72,7 @@ def test_it_stops_at_data() -> None:
     assert client.read() == b""
 
 
-def test_it_drops_the_output() -> None:
+def test_read_alert_drops_the_output() -> None:
     client, _ = established()
     client.write(memoryview(b"never arrives"))
     client.read_alert()

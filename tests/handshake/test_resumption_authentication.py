@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from clocks import ManualClock
@@ -37,6 +39,8 @@ from trio_tlsx import (
 )
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import AlertDescription
+from trio_tlsx.handshake import client13
+from trio_tlsx.messages.extensions import ExtensionType
 from trio_tlsx.testing import CA
 
 
@@ -283,3 +287,19 @@ def test_resumptions_end_a_week_after_authentication(scenario: SessionScenario) 
     scenario.session_store.sessions.append(replace(session, verified_at=scenario.clock.now))
     assert not scenario.resumes()
     assert scenario.resumes()
+
+
+def test_server_name_is_not_acknowledged_on_resumption(
+    scenario: SessionScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 6066 3."""
+    answers: list[Mapping[int, bytes]] = []
+    apply_extensions: Any = client13.apply_extensions
+
+    def spy(hs: Any, config: Any, extensions: Mapping[int, bytes], *rest: Any) -> Any:
+        answers.append(extensions)
+        return apply_extensions(hs, config, extensions, *rest)
+
+    monkeypatch.setattr(client13, "apply_extensions", spy)
+    assert [scenario.resumes() for _ in range(2)] == [False, True]
+    assert [ExtensionType.server_name in answer for answer in answers] == [True, False]

@@ -81,7 +81,7 @@ def close_amid_a_record(client: ssl.SSLSocket) -> None:
 
 
 @pytest.mark.parametrize("end", [just_close, reset, close_amid_a_record])
-async def test_a_rude_client_does_not_end_the_server(
+async def test_rude_client_does_not_end_the_server(
     native: Engine,
     ca: CA,
     end: Callable[[ssl.SSLSocket], None],
@@ -115,7 +115,7 @@ async def test_a_rude_client_does_not_end_the_server(
     assert line.exc_info is None
 
 
-async def test_a_jdk_that_closes_is_no_error(
+async def test_close_of_a_jdk_is_a_clean_end(
     native: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     """user_canceled and close_notify, before it has sent any data."""
@@ -198,7 +198,7 @@ async def raised_by(native: Engine, handler: Handler, **options: Any) -> list[ty
     return []
 
 
-async def test_a_broken_connection_in_groups(
+async def test_broken_connection_in_exception_groups(
     native: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def handle(stream: Stream) -> None:

@@ -28,18 +28,18 @@ async def test_tls_in_tls(native: Engine) -> None:
         assert inner.remote_address == client.remote_address
 
 
-async def test_a_stream_without_a_socket(native: Engine) -> None:
+async def test_addresses_of_a_stream_without_a_socket(native: Engine) -> None:
     async with paired(native, MEMORY) as (client, _):
         assert client.local_address is None
         assert client.remote_address is None
 
 
-async def test_a_unix_socket_without_a_name(native: Engine) -> None:
+async def test_addresses_of_a_unix_socket_without_a_name(native: Engine) -> None:
     async with paired(native, UNIX) as (client, _):
         assert client.remote_address == ""
 
 
-async def test_a_closed_stream(native: Engine) -> None:
+async def test_addresses_of_a_closed_stream(native: Engine) -> None:
     async with paired(native, SOCKET) as (client, _):
         await trio.aclose_forcefully(client)
         assert client.local_address is None
@@ -70,7 +70,7 @@ class MemoryListener(trio.abc.Listener[trio.abc.Stream]):
         await trio.lowlevel.checkpoint()
 
 
-def test_a_listener_without_a_socket() -> None:
+def test_address_of_a_listener_without_a_socket() -> None:
     listener = TLSListener(MemoryListener(), CONFIG)
     assert listener.local_address is None
     with pytest.raises(RuntimeError, match=r"MemoryListener object .* not over a TCP socket"):

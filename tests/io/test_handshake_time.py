@@ -138,7 +138,7 @@ async def test_two_methods_at_once_do_not_count_twice(
         await server.aclose()
 
 
-async def test_an_answer_goes_on_once_the_handshake_is_complete(
+async def test_handshake_timeout_ends_with_the_handshake(
     scenario: EarlyDataStreams, autojump_clock: trio.testing.MockClock
 ) -> None:
     """The Finished has come: the client may read the answer as slowly as it likes."""
@@ -166,7 +166,7 @@ async def test_an_answer_goes_on_once_the_handshake_is_complete(
     await trio.aclose_forcefully(server)
 
 
-async def test_a_hook_counts(
+async def test_handshake_timeout_includes_hooks(
     ca: CA, native: Engine, autojump_clock: trio.testing.MockClock
 ) -> None:
     async def select(hello: object) -> None:

@@ -254,7 +254,7 @@ class SlowHook:
 
 @pytest.mark.usefixtures("many_descriptors")
 @pytest.mark.parametrize("configure", [SlowHook.selecting, SlowHook.signing])
-async def test_a_thousand_handshakes_that_wait_for_a_hook(
+async def test_thousand_handshakes_that_wait_for_a_hook(
     native: Engine,
     ca: CA,
     configure: Callable[[SlowHook, Credentials], ServerConfig],

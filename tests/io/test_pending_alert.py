@@ -49,7 +49,7 @@ def flood(transport: trio.abc.Stream, data: bytes) -> None:
         plain.detach()
 
 
-async def test_a_reset_amid_a_flood_of_early_data(ca: CA) -> None:
+async def test_reset_during_a_flood_of_early_data(ca: CA) -> None:
     """The server asks its cache while the client fills every buffer, and then goes away."""
     cache = SlowCache()
     scenario = EarlyDataStreams(ca, anti_replay_cache=cache)
@@ -73,7 +73,7 @@ async def test_a_reset_amid_a_flood_of_early_data(ca: CA) -> None:
         cache.may_answer.set()
 
 
-async def test_a_flood_of_data_behind_a_broken_send(native: Engine) -> None:
+async def test_flood_of_data_after_a_broken_send(native: Engine) -> None:
     """It is left for the reader, and is not taken in without bound."""
     async with connected(native, UNIX) as (client, server):
         records = records_of_data(server, 20)
@@ -114,7 +114,7 @@ async def client_whose_server_closes(
         yield client
 
 
-async def test_a_hook_is_not_called_without_being_awaited(ca: CA) -> None:
+async def test_pending_alert_leaves_no_hook_unawaited(ca: CA) -> None:
     """A send that fails while the question is open must not leave a coroutine behind."""
     calls = 0
 

@@ -95,7 +95,7 @@ class Careless:
 
 
 @pytest.mark.parametrize("wrong", [OnlySockets(), Careless(), ssl.SSLContext, "context", None])
-def test_what_is_no_context(wrong: object) -> None:
+def test_replaced_context_of_another_type_is_rejected(wrong: object) -> None:
     transport, _ = trio.testing.memory_stream_pair()
     with pytest.raises(TypeError, match=r"must be .* an ssl\.SSLContext, not"):
         TLSStream(transport, cast(Any, wrong), server_hostname=SERVER_NAME)

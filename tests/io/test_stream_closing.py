@@ -309,7 +309,7 @@ SENDS: list[tuple[str, tuple[bytes, ...]]] = [
 
 
 @pytest.mark.parametrize(("method", "arguments"), SENDS, ids=[name for name, _ in SENDS])
-async def test_a_send_while_another_task_closes(
+async def test_send_all_while_another_task_closes(
     engine: Engine, method: str, arguments: tuple[bytes, ...]
 ) -> None:
     """A writer expects that another task may close the stream."""

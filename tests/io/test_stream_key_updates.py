@@ -138,7 +138,7 @@ def queue_requests(stream: AnyStream, count: int) -> None:
 
 @pytest.mark.parametrize("method", ["receive_some", "wait_session_ticket"])
 @pytest.mark.parametrize("requests", [1, 5])
-async def test_an_answer_leaves_while_the_receiver_waits(
+async def test_key_update_answer_is_sent_while_the_receiver_waits(
     native: Engine, method: str, requests: int
 ) -> None:
     """One answer for all requests that were read together, and it needs no send."""

@@ -138,7 +138,7 @@ def examine(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", [*cases()], ids=lambda case: case.what)
-def test_a_deviation(case: Case) -> None:
+def test_deviating_certificate_is_read_or_rejected(case: Case) -> None:
     examine(case)
 
 

@@ -62,14 +62,14 @@ def verify(
 # A reason that another path shows to be none
 
 
-def test_an_unknown_root_with_the_name_of_a_trusted_one() -> None:
+def test_diagnosis_of_an_unknown_root_with_a_trusted_name() -> None:
     other = Authority()
     unknown = other.root()
     with refused(A.unknown_ca, "'CN=root' is at the end of the chain", unknown):
         verify([other.issue(), unknown])
 
 
-def test_a_namesake_that_did_not_sign_is_not_blamed() -> None:
+def test_diagnosis_does_not_blame_a_namesake() -> None:
     old = Authority().root(replace(CA_FORM, not_after=utc_time(NOW - DAY)))
     expired = AUTHORITY.issue(replace(Form(), not_after=utc_time(NOW - DAY)))
     with refused(A.certificate_expired, "'CN=leaf' expired", expired):
@@ -125,7 +125,7 @@ def test_name_constraints_with_a_leading_dot(constraint: bytes, shown: str) -> N
         verify([leaf], root)
 
 
-def test_a_name_that_such_a_constraint_excludes() -> None:
+def test_diagnosis_of_an_excluded_name() -> None:
     root = AUTHORITY.root(with_extension(CA_FORM, excluded(tlv(0x82, b".example"))))
     leaf = AUTHORITY.issue()
     sentence = "'CN=root' may not issue a certificate for 'a.example': its name constraints"
@@ -218,7 +218,7 @@ def test_serial_numbers(number: int, what: str) -> None:
 # What cannot be read, and what cannot be shown
 
 
-def test_an_unreadable_ca_spoils_no_reason() -> None:
+def test_diagnosis_beside_an_unreadable_ca() -> None:
     odd = AUTHORITY.root(replace(CA_FORM, subject=name("Autorité".encode("latin-1"), 0x14)))
     leaf = AUTHORITY.issue()
     with refused(A.bad_certificate, "^certificate is for 'a.example', not 'b.example'$", leaf):
@@ -228,14 +228,14 @@ def test_an_unreadable_ca_spoils_no_reason() -> None:
         verify([unknown, odd], ROOT, odd)
 
 
-def test_a_malformed_extension_that_is_needed() -> None:
+def test_diagnosis_of_a_malformed_extension() -> None:
     constraints = extension("2.5.29.19", bytes.fromhex("30060101ff020180"), critical=True)
     root = AUTHORITY.root(replace(CA_FORM, extensions=(constraints, CA_EXTENSIONS[1])))
     with pytest.raises(CertificateError, match="'CN=root'"):
         verify([AUTHORITY.issue()], root)
 
 
-def test_an_extension_that_is_there_twice() -> None:
+def test_diagnosis_of_a_duplicate_extension() -> None:
     leaf = AUTHORITY.issue(with_extension(Form(), LEAF_EXTENSIONS[1]))
     with refused(A.bad_certificate, r"'CN=leaf' has the extension 2\.5\.29\.15 twice", leaf):
         verify([leaf])
@@ -283,7 +283,7 @@ def test_mail_constraints_bind_the_subject_without_san(constraint: object, with_
         verify_client([bad], trust, NOW)
 
 
-def test_a_subject_that_cannot_be_read_is_excluded() -> None:
+def test_unreadable_subject_counts_as_excluded() -> None:
     base = tlv(0xA4, name("bad"))
     constraint = extension(NAME_CONSTRAINTS, sequence(tlv(0xA1, sequence(base))))
     root = AUTHORITY.root(with_extension(CA_FORM, constraint))

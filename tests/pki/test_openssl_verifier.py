@@ -162,7 +162,7 @@ BOTH = {"serial number 0", "serial number 0 of the root"}
 
 @pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 @pytest.mark.parametrize("what", MORE)
-def test_what_openssl_accepts(what: str) -> None:
+def test_openssl_verifier_accepts_what_openssl_accepts(what: str) -> None:
     case = MORE[what]()
     path = verify(case)
     assert path == (*case[0], case[1])
@@ -175,7 +175,7 @@ def test_what_openssl_accepts(what: str) -> None:
             verify(case, verifier="cryptography")
 
 
-def test_a_path_is_made_of_the_same_objects() -> None:
+def test_openssl_verifier_returns_the_given_certificates() -> None:
     root = ca()
     middle = root.intermediate("middle", **DATES)
     chain = list(middle.issue(HOST, **DATES).chain)
@@ -215,7 +215,7 @@ UNACCEPTABLE_KEYS = {
 
 @pytest.mark.parametrize("fault", UNACCEPTABLE_KEYS)
 @pytest.mark.parametrize("trusted", [True, False])
-def test_a_key_that_openssl_never_sees(
+def test_openssl_verifier_never_shows_unacceptable_keys_to_openssl(
     fault: str, trusted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chain, root = UNACCEPTABLE_KEYS[fault]()
@@ -252,13 +252,13 @@ def test_the_public_exponent_of_a_ca() -> None:
             assert caught.value.certificate == root
 
 
-def test_a_stray_certificate_with_an_unacceptable_key_does_no_harm() -> None:
+def test_openssl_verifier_ignores_a_stray_with_an_unacceptable_key() -> None:
     root = ca()
     chain = [leaf(root), CA("stray", key_type="RSA-1024").certificate]
     assert verify((chain, root.certificate)) == (chain[0], root.certificate)
 
 
-def test_an_unacceptable_leaf() -> None:
+def test_openssl_verifier_rejects_an_unacceptable_leaf() -> None:
     root = ca()
     own = leaf(root, key_type="RSA-1024")
     with pytest.raises(CertificateError, match="has an RSA key of 1024 bits") as caught:
@@ -269,7 +269,7 @@ def test_an_unacceptable_leaf() -> None:
 # What OpenSSL accepts, and this library does not
 
 
-def test_a_ca_with_key_usage_alone() -> None:
+def test_openssl_verifier_with_a_ca_with_key_usage_alone() -> None:
     """OpenSSL takes keyCertSign for basicConstraints."""
     root = ca(without=[x509.BasicConstraints])
     with pytest.raises(CertificateError, match="not a CA's, for it lacks basicConstraints"):
@@ -347,7 +347,7 @@ def path_of(own: x509.Certificate) -> Sequence[x509.Certificate]:
 
 
 @pytest.mark.parametrize("what", PATHS)
-def test_what_is_checked_beside_openssl(what: str) -> None:
+def test_openssl_verifier_checks_beside_openssls(what: str) -> None:
     make, alert, sentence = PATHS[what]
     path = make()
     store = CarelessStore(path)
@@ -357,7 +357,7 @@ def test_what_is_checked_beside_openssl(what: str) -> None:
     assert caught.value.certificate in path
 
 
-def test_a_path_in_which_all_is_well() -> None:
+def test_openssl_verifier_rejection_without_a_fault_of_ours() -> None:
     path = path_of(leaf(ca()))
     store = CarelessStore(path)
     assert openssl_verifier.find_path(path[:1], SERVER, store, path[-1:], NOW) == path
@@ -405,7 +405,7 @@ def test_any_other_refusal_is_in_openssls_words(code: int, alert: AlertDescripti
     assert caught.value.certificate == root.certificate
 
 
-def test_a_root_of_a_trusted_name_that_signed_the_leaf() -> None:
+def test_openssl_verifier_with_an_unknown_root_of_a_trusted_name() -> None:
     """A chain that is whole, under an unknown root that has a trusted one's name."""
     other, root = ca(without=[x509.SubjectKeyIdentifier]), ca(without=[x509.SubjectKeyIdentifier])
     own = leaf(other, without=[x509.AuthorityKeyIdentifier])
@@ -417,7 +417,7 @@ def test_a_root_of_a_trusted_name_that_signed_the_leaf() -> None:
         assert ("another CA than the trusted one" in str(caught.value)) is whole
 
 
-def test_a_failure_leaves_no_error_behind() -> None:
+def test_openssl_verifier_leaves_no_error_in_the_queue() -> None:
     """OpenSSL's queue of errors belongs to the thread, and others read it."""
     root, other = ca(), ca()
     own = leaf(other, without=[x509.AuthorityKeyIdentifier])
@@ -451,7 +451,7 @@ def test_trust_stores(tmp_path: Path) -> None:
     assert TrustStore.platform().verifier == "cryptography"
 
 
-def test_an_unknown_verifier() -> None:
+def test_unknown_verifier_raises() -> None:
     wrong: Any = "boring"
     with pytest.raises(ConfigError, match="'boring' is unknown: pass 'cryptography' or 'openssl'"):
         TrustStore([ca().certificate], verifier=wrong)
@@ -463,7 +463,7 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
         TrustStore([ca().certificate], verifier="openssl")
 
 
-async def test_a_handshake() -> None:
+async def test_handshake_with_the_openssl_verifier() -> None:
     root = CA(key_type="ed25519")
     trust = TrustStore([root.certificate], verifier="openssl")
     own = root.issue("127.0.0.1")

@@ -25,7 +25,7 @@ PARAMETERS = ["DH PARAMETERS", "X9.42 DH PARAMETERS", "EC PARAMETERS"]
 
 
 @pytest.mark.parametrize("label", [*KEYS, *PARAMETERS])
-def test_what_may_lie_beside_certificates(label: str) -> None:
+def test_pem_blocks_accepted_beside_certificates(label: str) -> None:
     pem = TEXT + block(label) + ca.pem + TEXT + block(label)
     assert TrustStore.from_pem(pem).certificates == (ca.certificate,)
     Credentials.from_pem(block(label) + cert_pem + block(label), key_pem)
@@ -34,7 +34,7 @@ def test_what_may_lie_beside_certificates(label: str) -> None:
 @pytest.mark.parametrize(
     "label", ["CERTIFICATE", "TRUSTED CERTIFICATE", "CERTIFICATE REQUEST", *PARAMETERS]
 )
-def test_what_may_lie_beside_a_private_key(label: str) -> None:
+def test_pem_blocks_accepted_beside_a_private_key(label: str) -> None:
     Credentials.from_pem(cert_pem, TEXT + block(label) + key_pem + block(label))
 
 
@@ -46,7 +46,7 @@ OTHERS = ["TRUSTED CERTIFICATE", "X509 CRL", "PUBLIC KEY", "CERTIFICATE REQUEST"
 
 
 @pytest.mark.parametrize("label", [*OTHERS, "NEW CERTIFICATE REQUEST", "CERTIFIKATE", "A-B C"])
-def test_what_is_named(label: str, tmp_path: Path) -> None:
+def test_pem_blocks_rejected_by_name(label: str, tmp_path: Path) -> None:
     advice = ADVICE.get(label, "remove it from the file")
     for pem, number in ((block(label), 1), (ca.pem + block(label) + ca.pem, 2)):
         sentence = f"^block {number} of the trust store is a '{label}': {advice}$"
@@ -60,12 +60,12 @@ def test_what_is_named(label: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("label", ["X509 CRL", "PUBLIC KEY", "CERTIFIKATE"])
-def test_what_is_named_beside_a_private_key(label: str) -> None:
+def test_pem_blocks_rejected_by_name_beside_a_private_key(label: str) -> None:
     with pytest.raises(ConfigError, match=f"block 2 of key_pem is a '{label}'"):
         Credentials.from_pem(cert_pem, key_pem + block(label))
 
 
-def test_a_second_private_key() -> None:
+def test_pem_with_two_private_keys_is_rejected() -> None:
     sentence = "block 3 of key_pem, 'EC PRIVATE KEY', is a second private key beside block 1"
     with pytest.raises(ConfigError, match=sentence):
         Credentials.from_pem(cert_pem, key_pem + cert_pem + block("EC PRIVATE KEY"))
@@ -80,7 +80,7 @@ def test_blocks_that_are_cut_short() -> None:
         Credentials.from_pem(cert_pem, key_pem[: len(key_pem) // 2])
 
 
-def test_a_label_cannot_break_the_line() -> None:
+def test_pem_label_in_an_error_stays_on_one_line() -> None:
     with pytest.raises(ConfigError, match="block 1 of") as caught:
         TrustStore.from_pem(b"-----BEGIN \x1b[31m\xff-----\n")
     assert str(caught.value).isprintable()
@@ -92,7 +92,7 @@ def test_text_in_another_encoding() -> None:
     TrustStore.from_pem(b"\xef\xbb\xbf" + ca.pem.replace(b"\n", b"\r\n"))
 
 
-def test_a_directory(tmp_path: Path) -> None:
+def test_pem_path_of_a_directory(tmp_path: Path) -> None:
     """Files without certificates are skipped; one with certificates of another form is named."""
     (tmp_path / "ca.pem").write_bytes(ca.pem)
     (tmp_path / "key.pem").write_bytes(key_pem)

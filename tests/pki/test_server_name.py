@@ -106,7 +106,7 @@ def test_addresses_are_never_sent(written: str, address: str) -> None:
         ("\u2028.example", "has no form in DNS"),
     ],
 )
-def test_what_no_certificate_could_be_for(written: str, sentence: str) -> None:
+def test_server_names_that_no_certificate_can_have(written: str, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence) as caught:
         ServerName.parse(written)
     assert "\n" not in str(caught.value)

@@ -85,7 +85,7 @@ def test_name_mismatch_error_lists_a_few_names() -> None:
 
 
 @pytest.mark.parametrize("name", ["a b.example", "", "[::1]", "1.2.3"])
-def test_a_name_that_cannot_be_verified_is_a_fault_of_ours(name: str) -> None:
+def test_server_name_that_cannot_be_verified_raises_config_error(name: str) -> None:
     root = ca()
     with pytest.raises(ConfigError, match="server name"):
         verify_server(issue(root), name, root.trust, NOW)
@@ -119,7 +119,7 @@ def test_a_certificate_for_a_name_that_no_host_may_have_is_for_servers() -> None
         verify_server(chain, "my_db", root.trust, NOW)
 
 
-def test_an_address_with_a_scope_id() -> None:
+def test_address_with_a_scope_id() -> None:
     root = ca()
     verify_server(issue(root, "fe80::1"), "fe80::1%eth0", root.trust, NOW)
     with pytest.raises(CertificateError, match=r"not 'fe80::2'$"):
