@@ -6,9 +6,9 @@ An error names the argument and the type of the value, never the value: it could
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 from .errors import ConfigError
 
@@ -26,9 +26,12 @@ __all__ = [
     "check",
     "has_methods",
     "instance_of",
+    "listed",
     "optional",
     "sequence_of",
 ]
+
+T = TypeVar("T")
 
 #: Returns True for a value of the right type.
 Predicate: TypeAlias = Callable[[object], bool]
@@ -90,6 +93,17 @@ def sequence_of(test: Predicate) -> Predicate:
         and not isinstance(value, str | bytes | bytearray | memoryview)
         and all(map(test, cast(Sequence[object], value)))
     )
+
+
+def listed(values: Iterable[T]) -> Sequence[T]:
+    """Return the items of an iterable as a tuple.
+
+    A value of another type, a string or bytes, is returned unchanged, for :func:`check` to reject.
+    """
+    value = cast(object, values)
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes):
+        return tuple(values)
+    return cast(Sequence[T], value)
 
 
 def _is_path(value: object) -> bool:

@@ -7,6 +7,7 @@ from removal import Removal, without_statement
 __all__ = ["REMOVALS_OF_CONFIGURATION"]
 
 FIELDS = "tests/config/test_fields.py"
+TYPES = "tests/config/test_argument_types.py"
 VALUES = "tests/config/test_parameters.py"
 TRUST = "tests/config/test_trust_paths.py"
 
@@ -25,6 +26,23 @@ REMOVALS_OF_CONFIGURATION = [
             "", FIELDS),
     Removal("an object, not its class", "-", "arguments.py",
             "not isinstance(value, type) and ", "types_of_fields", "", FIELDS),
+    Removal("a string is no iterable of paths", "-", "arguments.py",
+            " and not isinstance(value, str | bytes):", "wrong_types", ":", TYPES),
+    *(
+        without_statement(f"the type of {name}", "-", module, f'check("{name}", {name}, {kind})',
+                          "wrong_types", TYPES)
+        for name, module, kind in (
+            ("private_key", "pki/credentials.py", "SIGNING_KEY"),
+            ("schemes", "pki/credentials.py", "SCHEMES"),
+            ("key", "pki/credentials.py", "KEY_BYTES"),
+            ("data", "pki/credentials.py", "PKCS12"),
+            ("ocsp", "pki/credentials.py", "OCSP_SOURCE"),
+            ("timestamps", "pki/credentials.py", "TIMESTAMPS"),
+            ("load", "pki/reloading.py", "LOAD"),
+            ("pins", "pki/pinning.py", "PINS"),
+            ("crls", "pki/revocation.py", "CRLS"),
+        )
+    ),
     Removal("PEM is not a path", "-", COMMON, 'if "-----BEGIN" in path:', "pem_text",
             tests=TRUST),
     Removal("a directory of CAs is named as one", "-", COMMON, "if os.path.isdir(path):",

@@ -17,7 +17,18 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
-from ..arguments import Expected, check, has_methods, instance_of, sequence_of
+from ..arguments import (
+    BYTES,
+    CALLABLE,
+    STR,
+    Expected,
+    any_of,
+    check,
+    has_methods,
+    instance_of,
+    optional,
+    sequence_of,
+)
 from ..clock import utc_now
 from ..crypto.signatures import PrivateKey, SignatureScheme, schemes_for, sign
 from ..errors import ConfigError
@@ -36,6 +47,24 @@ CHAIN = Expected(
     "x509.Certificate objects in a list, or call Credentials.from_pem_files(cert, key)",
 )
 SIGNER = Expected(has_methods("sign"), "an object with the methods of Signer")
+SIGNING_KEY = Expected(
+    lambda value: isinstance(value, PrivateKey),
+    "an ECDSA, Ed25519, Ed448, RSA or ML-DSA private key of cryptography",
+)
+LEAF = Expected(instance_of(x509.Certificate), "an x509.Certificate of cryptography")
+SCHEMES = Expected(
+    optional(sequence_of(instance_of(SignatureScheme))), "SignatureScheme members in a list"
+)
+DER_CHAIN = Expected(sequence_of(BYTES), "certificates in DER, each as bytes, in a list")
+KEY_BYTES = Expected(BYTES, "the content of a key file, as bytes")
+PASSWORD = Expected(optional(any_of(STR, BYTES)), "a str, bytes or None")
+PKCS12 = Expected(BYTES, "the content of a PKCS#12 file, as bytes")
+OCSP_SOURCE = Expected(
+    any_of(BYTES, CALLABLE), "an OCSP response in DER, or a function that returns it"
+)
+TIMESTAMPS = Expected(
+    sequence_of(BYTES), "signed certificate timestamps, each as bytes, in a list"
+)
 
 MAX_TIMESTAMPS_LENGTH = 2**16 - 1 - 2  # in an extension
 
@@ -75,7 +104,8 @@ class PrivateKeySigner:
             :func:`schemes_for` returns.
 
     Raises:
-        ConfigError: the certificate is for another key, or the key cannot sign in a scheme.
+        ConfigError: an argument has the wrong type, the certificate is for another key, or the
+            key cannot sign in a scheme.
     """
 
     def __init__(
@@ -84,6 +114,9 @@ class PrivateKeySigner:
         certificate: x509.Certificate,
         schemes: Sequence[SignatureScheme] | None = None,
     ) -> None:
+        check("private_key", private_key, SIGNING_KEY)
+        check("certificate", certificate, LEAF)
+        check("schemes", schemes, SCHEMES)
         if not _fits(private_key, certificate):
             raise ConfigError(
                 f"the private key does not match the certificate of {subject_of(certificate)}: "
@@ -218,8 +251,10 @@ class Credentials:
             password: for an encrypted key.
 
         Raises:
-            ConfigError: as ``from_pem``.
+            ConfigError: an argument has the wrong type, or as ``from_pem``.
         """
+        check("chain", chain, DER_CHAIN)
+        check("key", key, KEY_BYTES)
         try:
             certificates = [x509.load_der_x509_certificate(der) for der in chain]
         except MALFORMED as error:
@@ -235,9 +270,11 @@ class Credentials:
             password: of the file.
 
         Raises:
-            ConfigError: the data is not PKCS#12, the password is wrong, or there is no key or no
-                certificate for the key.
+            ConfigError: an argument has the wrong type, the data is not PKCS#12, the password is
+                wrong, or there is no key or no certificate for the key.
         """
+        check("data", data, PKCS12)
+        check("password", password, PASSWORD)
         try:
             key, leaf, others = pkcs12.load_key_and_certificates(data, _octets(password))
         except ValueError as error:
@@ -254,7 +291,11 @@ class Credentials:
                 called for each client that requests a response. It returns the response, None if
                 there is none, or an awaitable of either, which the task that does the handshake
                 awaits. The function should cache the response.
+
+        Raises:
+            ConfigError: ``ocsp`` has the wrong type.
         """
+        check("ocsp", ocsp, OCSP_SOURCE)
         stapled = copy.copy(self)
         stapled.ocsp = ocsp
         return stapled
@@ -269,8 +310,10 @@ class Credentials:
             timestamps: signed certificate timestamps (RFC 6962 3.2), each as the log returned it.
 
         Raises:
-            ConfigError: a timestamp is empty, or all together exceed their field of 64 KiB.
+            ConfigError: ``timestamps`` has the wrong type, a timestamp is empty, or all together
+                exceed their field of 64 KiB.
         """
+        check("timestamps", timestamps, TIMESTAMPS)
         if not all(timestamps) or sum(len(one) + 2 for one in timestamps) > MAX_TIMESTAMPS_LENGTH:
             raise ConfigError(
                 "a signed certificate timestamp is empty, or all together are longer than "
@@ -314,6 +357,7 @@ class _Loader(Protocol):
 
 
 def _load_key(load: _Loader, data: bytes, password: str | bytes | None) -> object:
+    check("password", password, PASSWORD)
     # The errors here are cryptography's own; none of them quotes the key.
     try:
         return load(data, _octets(password))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from cryptography import x509
 
+from ..arguments import STR, Expected, check, instance_of, sequence_of
 from ..errors import AlertDescription, CertificateError, ConfigError
 from .describe import subject_of
 from .peer import Peer
@@ -19,9 +20,17 @@ __all__ = ["pin_spki", "spki_pin"]
 PREFIX = "sha256//"
 DIGEST_LENGTH = 32
 
+PINS = Expected(sequence_of(STR), "each pin as an argument of its own, as spki_pin() returns it")
+PINNED = Expected(instance_of(x509.Certificate), "an x509.Certificate of cryptography")
+
 
 def spki_pin(certificate: x509.Certificate) -> str:
-    """The pin of a certificate's public key, as curl takes it: ``"sha256//"`` and base64."""
+    """Return the pin of a certificate's public key, in curl's form: ``"sha256//"`` and base64.
+
+    Raises:
+        ConfigError: ``certificate`` has the wrong type.
+    """
+    check("certificate", certificate, PINNED)
     return PREFIX + base64.b64encode(_digest(certificate)).decode("ascii")
 
 
@@ -36,8 +45,9 @@ def pin_spki(*pins: str) -> Callable[[Peer], None]:
             public key. Pass a second one, for the key that comes next.
 
     Raises:
-        ConfigError: one of them is no pin, or there is none.
+        ConfigError: there is no pin, or one has the wrong type or form.
     """
+    check("pins", pins, PINS)
     wanted = frozenset(map(_decode, pins))
     if not wanted:
         raise ConfigError("pin_spki() needs a pin: without one it rejects every peer")

@@ -8,12 +8,20 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Self
 
+from ..arguments import CALLABLE, PATH, Expected, check, listed, sequence_of
 from ..errors import ConfigError
 from .credentials import Credentials
 
 __all__ = ["ReloadingCredentials"]
 
 logger = logging.getLogger("trio_tlsx")
+
+LOAD = Expected(
+    CALLABLE,
+    "a function that returns Credentials, or call ReloadingCredentials.from_pem_files(cert, key)",
+)
+PATHS = Expected(sequence_of(PATH), "the paths of the files in a list, each a str or a Path")
+MONOTONIC = Expected(CALLABLE, "a function that returns seconds, such as time.monotonic")
 
 #: The shortest time between two checks of the files, in seconds.
 CHECK_SECONDS = 1.0
@@ -37,7 +45,7 @@ class ReloadingCredentials:
         current: the credentials of the last check.
 
     Raises:
-        ConfigError: the credentials cannot be loaded now.
+        ConfigError: an argument has the wrong type, or the credentials cannot be loaded now.
     """
 
     def __init__(
@@ -47,8 +55,12 @@ class ReloadingCredentials:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        check("load", load, LOAD)
+        files = listed(paths)
+        check("paths", files, PATHS)
+        check("clock", clock, MONOTONIC)
         self._load = load
-        self._paths = tuple(paths)
+        self._paths = tuple(files)
         self._clock = clock
         self._state = self._look()  # before loading: a change during it is a change
         self.current = load()

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from ..arguments import BOOL, BYTES, Expected, any_of, check, instance_of, sequence_of
 from ..crypto.signatures import PurePublicKey
 from ..errors import AlertDescription, CertificateError, ConfigError
 from .certificates import MALFORMED, extension_of
@@ -35,6 +36,13 @@ MAX_RESPONDERS = 4
 #: Issuers whose signature of a CRL is not checked again each time.
 MAX_REMEMBERED_SIGNATURES = 256
 
+CRLS = Expected(
+    sequence_of(any_of(BYTES, instance_of(x509.CertificateRevocationList))),
+    "each list as an argument of its own: its content as bytes, or an "
+    "x509.CertificateRevocationList",
+)
+MUST = Expected(BOOL, "True or False")
+
 ACCEPTED_HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 
 _Alert = AlertDescription
@@ -51,7 +59,11 @@ def check_stapled_ocsp(*, must: bool = False) -> Callable[[Peer], None]:
             7633, "must staple") is rejected without one in any case.
 
     A resumed connection has no stapled response, so the hook accepts it.
+
+    Raises:
+        ConfigError: ``must`` has the wrong type.
     """
+    check("must", must, MUST)
 
     def verify(peer: Peer) -> None:
         leaf = peer.certificates[0]
@@ -198,8 +210,11 @@ def check_crl(
         must: reject paths with a certificate whose issuer has no list here.
 
     Raises:
-        ConfigError: a list cannot be parsed or is not a complete one, or there is none.
+        ConfigError: an argument has the wrong type, a list cannot be parsed or is not a complete
+            one, or there is none.
     """
+    check("crls", crls, CRLS)
+    check("must", must, MUST)
     loaded = tuple(map(_load_crl, crls))
     if not loaded:
         raise ConfigError("no certificate revocation list at all")

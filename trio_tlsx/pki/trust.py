@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 from cryptography import x509
 from cryptography.x509.verification import Store
 
-from ..arguments import Expected, check, instance_of, sequence_of
+from ..arguments import PATH, Expected, check, instance_of, listed, sequence_of
 from ..errors import ConfigError
 from .certificates import MALFORMED, read_file
 from .distinguished_names import Canonical, subject_name
@@ -37,6 +37,7 @@ HASHED_NAME = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 
 SERVER_AUTH = "1.3.6.1.5.5.7.3.1"
 
+DIRECTORY = Expected(PATH, "the path of a directory, a str or a Path")
 TRUST_ANCHORS = Expected(
     sequence_of(instance_of(x509.Certificate)),
     "x509.Certificate objects, or call TrustStore.from_pem_file(path) or TrustStore.from_pem(pem)",
@@ -72,10 +73,9 @@ class TrustStore:
             raise ConfigError(
                 f"verifier={verifier!r} is unknown: pass " + " or ".join(map(repr, VERIFIERS))
             )
-        is_string = isinstance(certificates, str | bytes)
-        listed = certificates if is_string else tuple(certificates)
-        check("certificates", listed, TRUST_ANCHORS)
-        self._certificates = tuple(dict.fromkeys(listed))
+        anchors = listed(certificates)
+        check("certificates", anchors, TRUST_ANCHORS)
+        self._certificates = tuple(dict.fromkeys(anchors))
         if not self._certificates:
             raise ConfigError("the trust store is empty: pass at least one certificate")
         self._verifier: Verifier = verifier
@@ -204,6 +204,7 @@ class TrustStore:
 
 
 def _files(path: str | os.PathLike[str]) -> list[Path]:
+    check("path", path, DIRECTORY)
     try:
         return sorted(file for file in Path(path).iterdir() if file.is_file())
     except OSError as error:
