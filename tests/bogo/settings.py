@@ -23,12 +23,12 @@ from trio_tlsx.crypto.signatures import (
 )
 from trio_tlsx.errors import AlertDescription, CertificateError
 from trio_tlsx.pki.peer import Peer
-from trio_tlsx.pki.policy import check_leaf_key
 from trio_tlsx.pki.trust import TrustStore
 from trio_tlsx.record.protection import MAX_PLAINTEXT_LENGTH
 from trio_tlsx.sessions.anti_replay import MemoryAntiReplayCache
 from trio_tlsx.sessions.client import Session
 from trio_tlsx.sessions.ticket_keys import TicketKeys
+from trio_tlsx.verification.policy import check_leaf_key
 
 __all__ = ["NO_NAME", "Memory", "Verification", "client_config", "server_config"]
 

@@ -27,6 +27,7 @@ LAYERS = [
     {"crypto"},
     {"record"},
     {"pki"},
+    {"verification"},
     {"sessions"},
     {"config"},
     {"handshake"},

@@ -20,11 +20,7 @@ from engine_pairs import (
 )
 
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.errors import (
-    AlertDescription,
-    AlertReceived,
-    TLSError,
-)
+from trio_tlsx.errors import AlertDescription, AlertReceived, TLSError
 from trio_tlsx.handshake.wants import Want
 from trio_tlsx.testing import CA
 

@@ -17,14 +17,8 @@ from engine_pairs import (
 from trio_tlsx.engine.post_handshake import MAX_DROPPED_TICKETS, MAX_TICKETS_RECEIVED
 from trio_tlsx.errors import AlertDescription
 from trio_tlsx.handshake.wants import Want
-from trio_tlsx.messages.handshake import (
-    HandshakeType,
-    NewSessionTicket,
-    encode_message,
-)
-from trio_tlsx.record.protection import (
-    ContentType,
-)
+from trio_tlsx.messages.handshake import HandshakeType, NewSessionTicket, encode_message
+from trio_tlsx.record.protection import ContentType
 
 A = AlertDescription
 

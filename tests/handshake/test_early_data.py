@@ -28,12 +28,7 @@ from engine_pairs import (
     shake_hands,
 )
 
-from trio_tlsx import (
-    CertificateError,
-    ConfigError,
-    MemoryAntiReplayCache,
-    Peer,
-)
+from trio_tlsx import CertificateError, ConfigError, MemoryAntiReplayCache, Peer
 from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import AlertDescription, ProtocolError

@@ -26,10 +26,7 @@ from engine_pairs import (
     shake_hands,
 )
 
-from trio_tlsx import (
-    AntiReplayWanted,
-    Session,
-)
+from trio_tlsx import AntiReplayWanted, Session
 from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import AlertDescription

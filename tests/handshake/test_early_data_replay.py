@@ -17,10 +17,7 @@ from engine_pairs import (
     records,
 )
 
-from trio_tlsx import (
-    MemoryAntiReplayCache,
-    MemoryTicketStore,
-)
+from trio_tlsx import MemoryAntiReplayCache, MemoryTicketStore
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import AlertDescription, TLSError
 from trio_tlsx.record.protection import RECORD_HEADER_LENGTH

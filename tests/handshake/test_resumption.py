@@ -28,11 +28,7 @@ from session_scenarios import (
     resumes_with,
 )
 
-from trio_tlsx import (
-    ClientConfig,
-    ServerConfig,
-    Session,
-)
+from trio_tlsx import ClientConfig, ServerConfig, Session
 from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import AlertDescription, ProtocolError

@@ -51,10 +51,7 @@ from trio_tlsx.crypto import key_schedule, signatures
 from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.handshake.wants import Want
-from trio_tlsx.messages.handshake import (
-    HandshakeType,
-    encode_message,
-)
+from trio_tlsx.messages.handshake import HandshakeType, encode_message
 
 # Section 4 goes on with what section 3 has made.
 

@@ -22,10 +22,7 @@ from session_scenarios import (
     new_scenario,
 )
 
-from trio_tlsx import (
-    Session,
-    SessionStore,
-)
+from trio_tlsx import Session, SessionStore
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import AlertDescription, InternalError
 from trio_tlsx.handshake.questions import SessionReceived, SessionWanted

@@ -26,10 +26,7 @@ from trio_tlsx.handshake import client_hello
 from trio_tlsx.handshake.client_hello import HelloParameters
 from trio_tlsx.handshake.wants import Want
 from trio_tlsx.messages.extensions import ExtensionType
-from trio_tlsx.messages.handshake import (
-    ClientHello,
-    encode_message,
-)
+from trio_tlsx.messages.handshake import ClientHello, encode_message
 from trio_tlsx.record.protection import (
     MAX_INNER_PLAINTEXT_LENGTH,
     RECORD_HEADER_LENGTH,

@@ -25,11 +25,7 @@ from session_scenarios import (
     offered,
 )
 
-from trio_tlsx import (
-    ClientConfig,
-    ExternalPSK,
-    TicketKeys,
-)
+from trio_tlsx import ClientConfig, ExternalPSK, TicketKeys
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import AlertDescription
 from trio_tlsx.handshake import psk, resumption_server

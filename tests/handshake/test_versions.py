@@ -16,11 +16,7 @@ from hellos import give, hello_with_early_data, sent_hello
 
 from trio_tlsx.errors import AlertDescription
 from trio_tlsx.messages.extensions import ExtensionType
-from trio_tlsx.messages.handshake import (
-    MESSAGE_HEADER_LENGTH,
-    ServerHello,
-    encode_message,
-)
+from trio_tlsx.messages.handshake import MESSAGE_HEADER_LENGTH, ServerHello, encode_message
 from trio_tlsx.record.protection import RECORD_HEADER_LENGTH
 
 

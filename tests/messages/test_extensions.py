@@ -11,10 +11,7 @@ from engine_pairs import (
 
 from trio_tlsx.errors import AlertDescription, ProtocolError
 from trio_tlsx.messages.extensions import Context, ExtensionType, check_context
-from trio_tlsx.messages.handshake import (
-    NewSessionTicket,
-    encode_message,
-)
+from trio_tlsx.messages.handshake import NewSessionTicket, encode_message
 from trio_tlsx.record.protection import ContentType
 
 E = ExtensionType

@@ -15,8 +15,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from trio_tlsx.errors import AlertDescription, CertificateError
 from trio_tlsx.pki.trust import TrustStore
-from trio_tlsx.pki.verification import verify_client, verify_server
 from trio_tlsx.testing import CA
+from trio_tlsx.verification.verify import verify_client, verify_server
 
 DATA = Path(__file__).parents[1] / "data" / "certificates"
 

@@ -31,7 +31,7 @@ from trio_tlsx.pki.identity import Identity
 from trio_tlsx.pki.peer import Peer
 from trio_tlsx.pki.pinning import pin_spki, spki_pin
 from trio_tlsx.pki.revocation import check_stapled_ocsp
-from trio_tlsx.pki.verification import verify_client, verify_server
+from trio_tlsx.verification.verify import verify_client, verify_server
 
 PAGE = Path(__file__).parents[2] / "docs" / "certificates.md"
 BEGIN, END = "<!-- deviations: begin -->\n", "<!-- deviations: end -->\n"

@@ -27,8 +27,8 @@ from certificate_chains import (
 from cryptography import x509
 
 from trio_tlsx.pki.trust import TrustStore
-from trio_tlsx.pki.verification import verify_server
 from trio_tlsx.testing import CA_KEY_USAGE, LEAF_KEY_USAGE
+from trio_tlsx.verification.verify import verify_server
 
 pytestmark = pytest.mark.usefixtures("verifier")
 #: For what the other verifier does otherwise.

@@ -32,9 +32,10 @@ from der import (
 
 from trio_tlsx import TrustStore
 from trio_tlsx.errors import CertificateError
-from trio_tlsx.pki import issuance, verification
+from trio_tlsx.pki import issuance
 from trio_tlsx.pki.issuance import MAX_SIGNATURE_CHECKS
-from trio_tlsx.pki.verification import verify_client, verify_server
+from trio_tlsx.verification import verify as verification
+from trio_tlsx.verification.verify import verify_client, verify_server
 
 CA_FORM = Form(subject=name("root"), extensions=CA_EXTENSIONS)
 AUTHORITY = Authority()

@@ -27,12 +27,13 @@ from test_rsa_work import certificate, key_with_exponent
 
 from trio_tlsx import ClientConfig, ServerConfig, TrustStore
 from trio_tlsx.errors import AlertDescription, CertificateError, ConfigError
-from trio_tlsx.pki import openssl_store, openssl_verifier
+from trio_tlsx.pki import openssl_store
 from trio_tlsx.pki.openssl_store import OpenSSLRefusal, OpenSSLStore
-from trio_tlsx.pki.policy import MAX_INTERMEDIATES, SERVER
 from trio_tlsx.pki.rsa_keys import MAX_EXPONENT_BITS
-from trio_tlsx.pki.verification import verify_server
 from trio_tlsx.testing import CA, CA_KEY_USAGE, LEAF_KEY_USAGE, memory_tls_pair
+from trio_tlsx.verification import openssl_verifier
+from trio_tlsx.verification.policy import MAX_INTERMEDIATES, SERVER
+from trio_tlsx.verification.verify import verify_server
 
 HOST = "a.example"
 DAY = datetime.timedelta(days=1)

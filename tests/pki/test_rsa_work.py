@@ -18,8 +18,8 @@ from trio_tlsx.errors import AlertDescription, CertificateError
 from trio_tlsx.pki.credentials import PrivateKeySigner
 from trio_tlsx.pki.issuance import is_signed_by
 from trio_tlsx.pki.rsa_keys import MAX_EXPONENT_BITS, check_rsa_work
-from trio_tlsx.pki.verification import verify_client, verify_server
 from trio_tlsx.testing import CA, LEAF_KEY_USAGE
+from trio_tlsx.verification.verify import verify_client, verify_server
 
 NOW = datetime.datetime(2030, 6, 1, tzinfo=datetime.UTC)
 DAY = datetime.timedelta(days=1)

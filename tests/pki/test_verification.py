@@ -28,11 +28,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from trio_tlsx.errors import CertificateError, InternalError
-from trio_tlsx.pki import diagnosis
-from trio_tlsx.pki.policy import MAX_INTERMEDIATES
 from trio_tlsx.pki.trust import TrustStore
-from trio_tlsx.pki.verification import verify_client, verify_server
-from trio_tlsx.pki.verifier_limits import CAN_VERIFY_MLDSA
+from trio_tlsx.verification import diagnosis
+from trio_tlsx.verification.builtin_limits import CAN_VERIFY_MLDSA
+from trio_tlsx.verification.policy import MAX_INTERMEDIATES
+from trio_tlsx.verification.verify import verify_client, verify_server
 
 pytestmark = pytest.mark.usefixtures("verifier")
 #: For what the other verifier does otherwise.

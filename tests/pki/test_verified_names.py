@@ -20,8 +20,8 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from trio_tlsx.errors import CertificateError, ConfigError
-from trio_tlsx.pki.verification import verify_client, verify_server
 from trio_tlsx.testing import CA
+from trio_tlsx.verification.verify import verify_client, verify_server
 
 pytestmark = pytest.mark.usefixtures("verifier")
 #: For what the other verifier does otherwise.

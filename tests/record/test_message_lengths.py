@@ -19,9 +19,7 @@ from engine_pairs import (
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import AlertDescription
 from trio_tlsx.handshake.wants import Want
-from trio_tlsx.messages.handshake import (
-    HandshakeType,
-)
+from trio_tlsx.messages.handshake import HandshakeType
 from trio_tlsx.record.deframer import (
     MAX_CERTIFICATE_LENGTH,
     MAX_CLIENT_HELLO_LENGTH,
@@ -29,9 +27,7 @@ from trio_tlsx.record.deframer import (
     MAX_MESSAGE_LENGTH,
     MAX_SERVER_HELLO_LENGTH,
 )
-from trio_tlsx.record.protection import (
-    ContentType,
-)
+from trio_tlsx.record.protection import ContentType
 
 A = AlertDescription
 

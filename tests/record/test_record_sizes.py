@@ -24,9 +24,7 @@ from trio_tlsx.errors import AlertDescription, ConfigError
 from trio_tlsx.handshake import client_hello
 from trio_tlsx.handshake.wants import Want
 from trio_tlsx.messages.extensions import ExtensionType
-from trio_tlsx.messages.handshake import (
-    ClientHello,
-)
+from trio_tlsx.messages.handshake import ClientHello
 from trio_tlsx.record.protection import (
     MAX_CIPHERTEXT_LENGTH,
     MAX_INNER_PLAINTEXT_LENGTH,

@@ -16,13 +16,7 @@ from engine_pairs import (
     shake_hands,
 )
 
-from trio_tlsx import (
-    ClientConfig,
-    MemoryAntiReplayCache,
-    ServerConfig,
-    Session,
-    TicketKeys,
-)
+from trio_tlsx import ClientConfig, MemoryAntiReplayCache, ServerConfig, Session, TicketKeys
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.handshake.wants import Want
 

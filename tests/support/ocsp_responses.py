@@ -11,10 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
-from trio_tlsx import (
-    Credentials,
-    PrivateKeySigner,
-)
+from trio_tlsx import Credentials, PrivateKeySigner
 from trio_tlsx.crypto.signatures import PurePrivateKey
 from trio_tlsx.testing import CA
 

@@ -19,12 +19,7 @@ from engine_pairs import (
     shake_hands,
 )
 
-from trio_tlsx import (
-    ClientConfig,
-    ServerConfig,
-    Session,
-    TrustStore,
-)
+from trio_tlsx import ClientConfig, ServerConfig, Session, TrustStore
 from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.handshake import resumption_server, server13_hello

@@ -21,7 +21,6 @@ from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.errors import ConfigError
 from trio_tlsx.pki.certificates import extension_of
 from trio_tlsx.pki.credentials import Credentials
-from trio_tlsx.pki.verification import verify_client, verify_server
 from trio_tlsx.testing import (
     CA,
     MemoryTLSStream,
@@ -29,6 +28,7 @@ from trio_tlsx.testing import (
     memory_tls_pair,
     write_pem_files,
 )
+from trio_tlsx.verification.verify import verify_client, verify_server
 
 UTC = datetime.UTC
 

@@ -32,11 +32,7 @@ from scripted_servers import AskingServerPeer, ServerPeer
 from trio_tlsx.config.common import DEFAULT_MAX_CHAIN_LENGTH
 from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.errors import AlertDescription as A
-from trio_tlsx.messages.handshake import (
-    Certificate,
-    CertificateEntry,
-    Finished,
-)
+from trio_tlsx.messages.handshake import Certificate, CertificateEntry, Finished
 from trio_tlsx.pki.credentials import Credentials
 
 PEERS = (AskingServerPeer, CertifiedClientPeer)

@@ -28,9 +28,7 @@ from trio_tlsx.crypto.groups import GROUPS
 from trio_tlsx.errors import AlertDescription as A
 from trio_tlsx.messages.extensions import ExtensionType as E
 from trio_tlsx.messages.extensions import encode_key_share_entry, encode_uint16_list
-from trio_tlsx.messages.handshake import (
-    HELLO_RETRY_REQUEST_RANDOM,
-)
+from trio_tlsx.messages.handshake import HELLO_RETRY_REQUEST_RANDOM
 
 PEERS = (AskingServerPeer, CertifiedClientPeer)
 GREASE = 0x1A1A

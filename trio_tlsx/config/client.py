@@ -15,14 +15,7 @@ from ..pki.credentials import Credentials
 from ..pki.trust import TrustStore
 from ..sessions.client import MemorySessionStore, SessionStore
 from ..sessions.external_psk import MAX_PSKS, ExternalPSK, list_psks
-from .common import (
-    CommonConfig,
-    CommonParameters,
-    Trust,
-    check_fields,
-    load_trust,
-    resolve_common,
-)
+from .common import CommonConfig, CommonParameters, Trust, check_fields, load_trust, resolve_common
 from .fields import CLIENT_FIELDS
 from .names import GROUP_ALIASES, look_up
 

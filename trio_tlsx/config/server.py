@@ -25,14 +25,7 @@ from ..sessions.ticket_store import (
     TicketStore,
     ticket_application_data_source,
 )
-from .common import (
-    CommonConfig,
-    CommonParameters,
-    Trust,
-    check_fields,
-    load_trust,
-    resolve_common,
-)
+from .common import CommonConfig, CommonParameters, Trust, check_fields, load_trust, resolve_common
 from .fields import SERVER_FIELDS
 
 __all__ = ["MAX_EARLY_DATA_ACCEPTED", "MAX_TICKETS_ISSUED", "ServerConfig", "ServerParameters"]

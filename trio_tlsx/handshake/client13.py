@@ -23,17 +23,12 @@ from ..messages.handshake import (
 from ..pki.negotiated import Negotiated
 from ..pki.server_name import ServerName
 from ..pki.trust import TrustStore
-from ..pki.verification import verify_server
 from ..sessions.client import Session
+from ..verification.verify import verify_server
 from . import authentication, certificate_selection, early_data
 from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
 from .certificate_compression import compressor_for, decompressed, message_types
-from .client13_hello import (
-    Offer,
-    Selection,
-    process_hello_retry_request,
-    process_server_hello,
-)
+from .client13_hello import Offer, Selection, process_hello_retry_request, process_server_hello
 from .early_data import EarlyDataOffer
 from .keys13 import ApplicationKeys, HandshakeKeys
 from .questions import ClientCredentialsWanted

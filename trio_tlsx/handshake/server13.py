@@ -19,7 +19,7 @@ from ..messages.handshake import Certificate, CertificateRequest, ClientHello, E
 from ..messages.info import requested_name
 from ..pki.credentials import Credentials
 from ..pki.negotiated import Negotiated
-from ..pki.verification import verify_client
+from ..verification.verify import verify_client
 from . import authentication, early_data
 from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
 from .certificate_compression import compressor_for, decompressed, message_types, offer

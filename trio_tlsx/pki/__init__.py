@@ -1,1 +1,1 @@
-"""Certificates: our own credentials, and the verification of the peer's."""
+"""Certificates, keys and names: credentials, trust stores, revocation and pins."""

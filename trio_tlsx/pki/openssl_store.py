@@ -20,8 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ..errors import CertificateError, ConfigError
 from .certificates import MALFORMED
 from .describe import kind_of, subject_of
-from .policy import MIN_RSA_BITS
-from .rsa_keys import MAX_RSA_BITS, check_rsa_work
+from .rsa_keys import MAX_RSA_BITS, MIN_RSA_BITS, check_rsa_work
 
 __all__ = ["OpenSSLRefusal", "OpenSSLStore", "Rejected", "check_key"]
 

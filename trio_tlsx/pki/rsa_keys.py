@@ -9,8 +9,16 @@ from ..errors import CertificateError
 from .certificates import MALFORMED
 from .describe import subject_of
 
-__all__ = ["MAX_EXPONENT_BITS", "MAX_RSA_BITS", "check_rsa_work", "is_rsa_work_bounded"]
+__all__ = [
+    "MAX_EXPONENT_BITS",
+    "MAX_RSA_BITS",
+    "MIN_RSA_BITS",
+    "check_rsa_work",
+    "is_rsa_work_bounded",
+]
 
+#: The limit of OpenSSL's security level 2 (112 bits).
+MIN_RSA_BITS = 2048
 #: The work of a signature check grows with the square of the modulus' length.
 MAX_RSA_BITS = 8192
 #: The work grows with the exponent's length, too. Nearly all keys have 65,537; NSS and Windows

@@ -13,6 +13,11 @@ from collections.abc import Sequence
 from cryptography import x509
 
 from ..errors import AlertDescription, CertificateError
+from ..pki.certificates import UNREADABLE, extension_of
+from ..pki.describe import issuer_of, names_of, subject_of
+from ..pki.distinguished_names import issuer_name, subject_name
+from ..pki.issuance import is_signed_by
+from ..pki.openssl_store import OpenSSLRefusal, OpenSSLStore
 from .certificate_faults import (
     check_dates,
     check_extensions,
@@ -20,11 +25,6 @@ from .certificate_faults import (
     check_path_length,
     faults_of,
 )
-from .certificates import UNREADABLE, extension_of
-from .describe import issuer_of, names_of, subject_of
-from .distinguished_names import issuer_name, subject_name
-from .issuance import is_signed_by
-from .openssl_store import OpenSSLRefusal, OpenSSLStore
 from .policy import Purpose, check_ca_key
 
 __all__ = ["find_path"]

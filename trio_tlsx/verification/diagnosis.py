@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from cryptography import x509
 
 from ..errors import AlertDescription, CertificateError
+from ..pki.certificates import MALFORMED, extension_of
+from ..pki.describe import issuer_of, names_of, subject_of
+from ..pki.issuance import SignatureChecks
+from ..pki.server_name import ServerName
+from ..pki.trust import TrustStore
+from .builtin_limits import OTHER_VERIFIER, limits_of
 from .candidate_paths import Candidates, find_candidates, is_self_issued
 from .certificate_faults import faults_of
-from .certificates import MALFORMED, extension_of
-from .describe import issuer_of, names_of, subject_of
-from .issuance import SignatureChecks
 from .policy import Purpose
-from .server_name import ServerName
-from .trust import TrustStore
-from .verifier_limits import OTHER_VERIFIER, limits_of
 
 #: A sentence names no more of a chain.
 MAX_CERTIFICATES_NAMED = 4

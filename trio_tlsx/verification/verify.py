@@ -9,17 +9,17 @@ from cryptography import x509
 from cryptography.x509.verification import VerificationError
 
 from ..errors import AlertDescription, CertificateError, InternalError
+from ..pki.certificates import MALFORMED
+from ..pki.describe import subject_of
+from ..pki.server_name import ServerName
+from ..pki.trust import TrustStore
 from . import openssl_verifier
+from .builtin_limits import is_subject_decodable, undecodable_name
 from .candidate_paths import on_the_way
-from .certificates import MALFORMED
-from .describe import subject_of
 from .diagnosis import diagnose, mismatch, unexplained
 from .host_names import is_named
 from .name_constraints import check_name_constraints
 from .policy import CLIENT, SERVER, Purpose
-from .server_name import ServerName
-from .trust import TrustStore
-from .verifier_limits import is_subject_decodable, undecodable_name
 
 __all__ = ["verify_client", "verify_server"]
 

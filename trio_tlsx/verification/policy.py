@@ -17,8 +17,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy, PolicyBuilder
 
 from ..errors import AlertDescription, CertificateError
-from .describe import subject_of
-from .rsa_keys import MAX_RSA_BITS, check_rsa_work
+from ..pki.describe import subject_of
+from ..pki.rsa_keys import MAX_RSA_BITS, MIN_RSA_BITS, check_rsa_work
 
 __all__ = [
     "CLIENT",
@@ -33,9 +33,6 @@ __all__ = [
 #: Intermediate CAs on a path. The library itself limits the signatures that it checks in a search
 #: (128); this limit keeps each search short.
 MAX_INTERMEDIATES = 8
-
-#: The limit of OpenSSL's security level 2 (112 bits).
-MIN_RSA_BITS = 2048
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,12 @@ from functools import partial
 from cryptography import x509
 
 from ..errors import AlertDescription, CertificateError
+from ..pki.certificates import UNREADABLE, extension_of
+from ..pki.describe import date, subject_of
+from ..pki.issuance import SIGNATURE_HASHES
+from ..pki.structure import read_structure
+from .builtin_limits import READ_BY_OPENSSL, READ_BY_VERIFIER
 from .candidate_paths import Path, is_self_issued
-from .certificates import UNREADABLE, extension_of
-from .describe import date, subject_of
-from .issuance import SIGNATURE_HASHES
 from .name_constraints import check_name_constraints
 from .policy import (
     MAX_INTERMEDIATES,
@@ -28,8 +30,6 @@ from .policy import (
     check_extended_key_usage,
     check_leaf_key,
 )
-from .structure import read_structure
-from .verifier_limits import READ_BY_OPENSSL, READ_BY_VERIFIER
 
 __all__ = ["check_dates", "check_extensions", "check_is_ca", "check_path_length", "faults_of"]
 

@@ -17,14 +17,9 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from ..errors import AlertDescription, CertificateError
-from .certificates import MALFORMED, extension_of
-from .describe import quoted, subject_of
-from .distinguished_names import (
-    DistinguishedName,
-    canonical_name,
-    issuer_name,
-    subject_name,
-)
+from ..pki.certificates import MALFORMED, extension_of
+from ..pki.describe import quoted, subject_of
+from ..pki.distinguished_names import DistinguishedName, canonical_name, issuer_name, subject_name
 
 __all__ = ["Constrained", "check_name_constraints", "constrained_names"]
 

@@ -14,10 +14,10 @@ from typing import TypeAlias
 
 from cryptography import x509
 
-from .certificates import MALFORMED, extension_of
-from .distinguished_names import Canonical, issuer_name, subject_name
-from .issuance import SignatureChecks
-from .trust import TrustStore
+from ..pki.certificates import MALFORMED, extension_of
+from ..pki.distinguished_names import Canonical, issuer_name, subject_name
+from ..pki.issuance import SignatureChecks
+from ..pki.trust import TrustStore
 
 __all__ = ["Candidates", "Path", "find_candidates", "is_self_issued", "on_the_way"]
 

@@ -23,12 +23,12 @@ from cryptography.x509.oid import (
 )
 
 from ..errors import AlertDescription, CertificateError
+from ..pki.certificates import MALFORMED, UNREADABLE
+from ..pki.describe import kind_of, quoted, subject_of
+from ..pki.distinguished_names import DistinguishedName, issuer_name, subject_name
+from ..pki.structure import encode_sequence, read_structure
 from .candidate_paths import Path
-from .certificates import MALFORMED, UNREADABLE
-from .describe import kind_of, quoted, subject_of
-from .distinguished_names import DistinguishedName, issuer_name, subject_name
 from .name_constraints import Constrained, constrained_names
-from .structure import encode_sequence, read_structure
 
 __all__ = [
     "OTHER_VERIFIER",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from cryptography import x509
 
-from .certificates import extension_of
-from .server_name import ServerName
+from ..pki.certificates import extension_of
+from ..pki.server_name import ServerName
 
 __all__ = ["is_named"]
 

@@ -1,0 +1,1 @@
+"""Certificate verification: two verifiers, their policy, and the reason of a refusal."""
