@@ -197,7 +197,8 @@ async def _run_handler(
             raise
         _log.warning("TLS connection with %s broke: %s", peer, _explained(error))
     except BaseExceptionGroup as group:
-        own, rest = group.split(stream.has_raised)
+        # Before Python 3.13 the condition has to be a function, not a method.
+        own, rest = group.split(lambda error: stream.has_raised(error))
         if own is None or not _is_cancellation(rest):
             raise
         _log.warning("TLS connection with %s broke: %s", peer, _explained(_first_leaf(own)))
