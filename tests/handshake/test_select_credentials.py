@@ -231,7 +231,7 @@ def test_credentials_or_select_credentials_are_required(ca: CA) -> None:
         ServerConfig()
     with pytest.raises(ConfigError, match="select_credentials"):
         ServerConfig(credentials=[])
-    with pytest.raises(ConfigError, match="either"):
+    with pytest.raises(ConfigError, match="pass one of them"):
         ServerConfig(credentials=ca.issue(NAME), select_credentials=lambda _: None)
     with pytest.raises(ConfigError, match="pass Credentials"):
         ServerConfig(credentials=["cert.pem", "key.pem"])  # pyright: ignore[reportArgumentType]
