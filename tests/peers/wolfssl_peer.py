@@ -47,7 +47,8 @@ class WolfSSLPeer(ProgramPeer):
     cannot: ClassVar[Inabilities] = {
         ("server", "cookie"): Inability("its cookies come with other reasons", CannotDoThat),
         ("server", "wrong groups"): Inability(
-            "its HelloRetryRequest asks for a share that it has", AssertionError
+            "its HelloRetryRequest asks for no change, where it has no common group",
+            AssertionError,
         ),
         **without_rsa_pss_keys(),
         **without_mldsa("it has no ML-DSA", AssertionError),
