@@ -8,7 +8,7 @@ __all__ = ["REMOVALS_OF_STREAMS"]
 
 CONNECTION = "engine/connection.py"
 LISTENER = "io/listener.py"
-READER = "record/deframer.py"
+READER = "record/message_reader.py"
 CONTAINMENT = "tests/io/test_containment.py"
 
 REMOVALS_OF_STREAMS = [

@@ -32,6 +32,7 @@ from trio_tlsx.handshake import psk, resumption_server
 from trio_tlsx.handshake.wants import Want
 from trio_tlsx.messages.extensions import ExtensionType
 from trio_tlsx.messages.handshake import NewSessionTicket
+from trio_tlsx.sessions import ticket_binding
 
 
 @pytest.fixture
@@ -184,7 +185,7 @@ def test_ticket_of_another_form_version_is_rejected(
     keys = scenario.server.parameters.ticket_keys
     scenario.server = replace(scenario.server, ticket_keys=keys)
     with monkeypatch.context() as other_version:
-        other_version.setattr(resumption_server, "TICKET_FORM_VERSION", 2)
+        other_version.setattr(ticket_binding, "FORM_VERSION", 2)
         other_version.setattr(resumption_server.ServerSession, "encode", in_a_new_form)
         scenario.connect()
     assert not scenario.resumes()

@@ -18,7 +18,7 @@ from engine_pairs import (
 
 from trio_tlsx.errors import AlertDescription, AlertReceived, HandshakeShutdown
 from trio_tlsx.messages.alerts import FATAL, WARNING
-from trio_tlsx.record.deframer import MAX_USER_CANCELED
+from trio_tlsx.record.alerts import MAX_USER_CANCELED
 from trio_tlsx.record.protection import ContentType
 
 A, C = AlertDescription, ContentType

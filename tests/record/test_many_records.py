@@ -14,7 +14,7 @@ from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import AlertDescription
 from trio_tlsx.handshake.wants import Want
 from trio_tlsx.messages.handshake import KeyUpdate, encode_message
-from trio_tlsx.record.deframer import (
+from trio_tlsx.record.message_reader import (
     MAX_CERTIFICATE_LENGTH,
     MAX_RECORDS_PER_MESSAGE,
     STEPS_BETWEEN_PAUSES,

@@ -24,7 +24,7 @@ from scripted_servers import AskingServerPeer, CompressingServerPeer
 
 from trio_tlsx.errors import AlertDescription as A
 from trio_tlsx.messages.handshake import Certificate, CompressedCertificate
-from trio_tlsx.record.deframer import MAX_CERTIFICATE_LENGTH
+from trio_tlsx.record.message_reader import MAX_CERTIFICATE_LENGTH
 
 PEERS = (CompressingServerPeer, CompressingClientPeer)
 PLACE = ("compressed_certificate",)

@@ -12,7 +12,7 @@ from scripted_servers import AskingServerPeer, RetryingServerPeer
 from trio_tlsx.errors import AlertDescription as A
 from trio_tlsx.messages.alerts import WARNING
 from trio_tlsx.messages.handshake import encode_message
-from trio_tlsx.record.deframer import MAX_RECORDS_PER_MESSAGE
+from trio_tlsx.record.message_reader import MAX_RECORDS_PER_MESSAGE
 from trio_tlsx.record.protection import (
     MAX_CIPHERTEXT_LENGTH,
     MAX_PLAINTEXT_LENGTH,

@@ -18,7 +18,7 @@ from scripted_servers import AskingServerPeer, RetryingServerPeer
 
 from trio_tlsx.errors import AlertDescription as A
 from trio_tlsx.messages.extensions import ExtensionType as E
-from trio_tlsx.record.deframer import (
+from trio_tlsx.record.message_reader import (
     MAX_CERTIFICATE_LENGTH,
     MAX_CLIENT_HELLO_LENGTH,
     MAX_FINISHED_LENGTH,

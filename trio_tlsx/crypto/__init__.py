@@ -1,1 +1,1 @@
-"""Cipher suites, groups, signature schemes and the key schedule, over ``cryptography``."""
+"""Tables of algorithms, the key schedule, the transcript; the primitives are `cryptography`'s."""

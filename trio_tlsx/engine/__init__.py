@@ -1,1 +1,7 @@
-"""The sans-IO engine: TLS from bytes to bytes, without sockets or an event loop."""
+"""The engines: TLS from bytes to bytes, without a socket or an event loop.
+
+- ``interface``: the contract between an engine and its driver.
+- ``connection``: the native engine. ``post_handshake``: its messages after the handshake.
+- ``openssl``: the engine over the stdlib's ``ssl``. ``select``: picks one of the two.
+- ``ssl_object``, ``certificate_dict``: the stdlib's names for the facts of a connection.
+"""

@@ -25,16 +25,18 @@ from ..errors import (
 )
 from ..handshake.client import client_handshake
 from ..handshake.early_data import checked as checked_early_data
+from ..handshake.established import Completed, Established
 from ..handshake.questions import SessionReceived
 from ..handshake.server import server_handshake
-from ..handshake.steps import Completed, Established, Handshake, Observer, Steps
+from ..handshake.steps import Handshake, Observer, Steps
 from ..handshake.wants import Question, Want
 from ..messages.alerts import FATAL, WARNING
 from ..messages.codec import Buffer
 from ..pki.negotiated import Negotiated
 from ..pki.server_name import ServerName
+from ..record.alerts import CloseNotifyReceived
 from ..record.buffers import BUFFER_LENGTH
-from ..record.deframer import CloseNotifyReceived, MessageReader
+from ..record.message_reader import MessageReader
 from ..record.receive import Incoming
 from ..record.send import Outgoing
 from ..sessions.client import Session

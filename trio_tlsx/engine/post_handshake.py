@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..errors import AlertDescription, HandshakeShutdown
+from ..handshake.established import Completed
 from ..handshake.questions import SessionReceived
-from ..handshake.steps import Completed
 from ..handshake.wants import Question
 from ..messages.handshake import HandshakeType, KeyUpdate, NewSessionTicket, encode_message
-from ..record.deframer import MessageReader, RawMessage
 from ..record.key_update import KeyUpdates
+from ..record.message_reader import MessageReader, RawMessage
 from ..record.receive import Incoming, unexpected
 from ..record.send import Outgoing
 

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ..config.client import ClientConfig
 from ..config.server import ServerConfig
 from ..crypto.cipher_suites import CipherSuite
-from ..handshake.steps import Established
+from ..handshake.established import Established
 from ..sessions.client import Session
 from .certificate_dict import certificate_dict
 

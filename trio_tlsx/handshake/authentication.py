@@ -32,7 +32,7 @@ from ..pki.compression import CertificateCompressor
 from ..pki.credentials import Credentials
 from ..pki.peer import Peer
 from ..pki.rsa_keys import check_rsa_work
-from ..record.deframer import wrong_finished_length
+from ..record.message_reader import wrong_finished_length
 from .certificate_compression import compressed
 from .questions import SignatureWanted, VerificationWanted
 from .steps import Handshake, Steps

@@ -14,7 +14,7 @@ from ..messages.extensions import (
 )
 from ..messages.handshake import Certificate, CompressedCertificate
 from ..pki.compression import CertificateCompressor
-from ..record.deframer import MAX_CERTIFICATE_LENGTH
+from ..record.message_reader import MAX_CERTIFICATE_LENGTH
 
 __all__ = ["compressed", "compressor_for", "decompressed", "message_types", "offer"]
 

@@ -13,8 +13,9 @@ from ..record.protection import INITIAL_RECORD_VERSION, LEGACY_RECORD_VERSION
 from . import client13, client_hello, early_data
 from .client13_hello import Offer
 from .client_hello import HelloParameters, make_client_hello
+from .established import Completed
 from .resumption_client import find_session
-from .steps import Completed, Handshake, Steps
+from .steps import Handshake, Steps
 
 __all__ = ["client_handshake"]
 

@@ -30,10 +30,11 @@ from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
 from .certificate_compression import compressor_for, decompressed, message_types
 from .client13_hello import Offer, Selection, process_hello_retry_request, process_server_hello
 from .early_data import EarlyDataOffer
+from .established import Completed, Established
 from .keys13 import ApplicationKeys, HandshakeKeys
 from .questions import ClientCredentialsWanted
 from .resumption_client import TicketKeeper, server_of
-from .steps import Completed, Established, Handshake, Steps
+from .steps import Handshake, Steps
 
 __all__ = ["reverify_on_resumption", "run"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from os import urandom
@@ -21,6 +20,7 @@ from ..messages.codec import Reader, opaque8, opaque24, uint8, uint16, uint32, u
 from ..messages.extensions import ExtensionType
 from ..messages.handshake import ClientHello, NewSessionTicket
 from ..pki.credentials import Credentials
+from ..sessions import ticket_binding
 from ..sessions.client import MAX_AGE
 from ..sessions.ticket_store import TicketStore
 from .authentication import PeerIdentity
@@ -29,9 +29,6 @@ from .questions import TicketIssued, TicketWanted
 from .steps import Handshake, Steps
 
 __all__ = ["ServerSession", "TicketIssuer", "known_sessions", "ticket_context"]
-
-#: To be counted up with each change of :meth:`ServerSession.encode`.
-TICKET_FORM_VERSION = 1
 
 #: Of what a ticket is called in a store, in bytes.
 TICKET_NAME_LENGTH = 32
@@ -119,14 +116,9 @@ class ServerSession:
 def ticket_context(
     config: ServerParameters, credentials: Credentials, hello: ClientHello
 ) -> bytes:
-    """What a ticket is good for: this server, this name of it, this way of judging clients.
-
-    And this form: to who shares our keys, but is of another version, it is none of its tickets.
-    """
+    """Return the context that a ticket for this client is bound to."""
     server_name = hello.extensions.get(_E.server_name, b"")
-    leaf = credentials.der_chain[0]
-    form = uint8(TICKET_FORM_VERSION)
-    return form + config.client_policy + hashlib.sha256(leaf).digest() + server_name
+    return ticket_binding.context(config.client_policy, credentials.der_chain[0], server_name)
 
 
 def known_sessions(

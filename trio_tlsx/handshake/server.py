@@ -11,10 +11,11 @@ from ..messages.handshake import ClientHello
 from ..messages.versions import TLS13
 from ..pki.credentials import Credentials
 from . import server13
+from .established import Completed
 from .hello import select_version
 from .questions import CredentialsWanted
 from .server13_hello import check_client_hello
-from .steps import Completed, Handshake, Steps
+from .steps import Handshake, Steps
 
 __all__ = ["server_handshake"]
 

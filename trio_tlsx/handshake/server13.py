@@ -23,12 +23,13 @@ from ..verification.verify import verify_client
 from . import authentication, early_data
 from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
 from .certificate_compression import compressor_for, decompressed, message_types, offer
+from .established import Completed, Established
 from .keys13 import ApplicationKeys, HandshakeKeys
 from .psk import psk_modes
 from .questions import OCSPResponseWanted
 from .resumption_server import TicketIssuer, ticket_context
 from .server13_hello import Terms, process_client_hello, send_server_hello
-from .steps import Completed, Established, Handshake, Steps
+from .steps import Handshake, Steps
 
 __all__ = ["run"]
 

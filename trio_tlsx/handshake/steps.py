@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator
 from typing import Any, Literal, TypeAlias, TypeVar
-
-from cryptography import x509
 
 from ..crypto.cipher_suites import CipherSuite
 from ..crypto.key_schedule import LogSecret
@@ -15,17 +12,15 @@ from ..crypto.transcript import Transcript
 from ..errors import AlertDescription, ProtocolError
 from ..messages.codec import take_bytes
 from ..messages.extensions import decode_uint16
-from ..messages.handshake import HandshakeType, Message, NewSessionTicket, encode_message
-from ..pki.negotiated import Negotiated
+from ..messages.handshake import HandshakeType, Message, encode_message
 from ..record.buffers import BUFFER_LENGTH
-from ..record.deframer import MessageReader, RawMessage
+from ..record.message_reader import MessageReader, RawMessage
 from ..record.protection import MIN_RECORD_SIZE_LIMIT, Opener, Sealer
 from ..record.receive import Incoming
 from ..record.send import Outgoing
-from .questions import SessionReceived
 from .wants import Question, Want
 
-__all__ = ["Completed", "EarlyData", "Established", "Handshake", "Observer", "Steps"]
+__all__ = ["EarlyData", "Handshake", "Observer", "Steps"]
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
@@ -35,46 +30,6 @@ Steps: TypeAlias = Generator[Want | Question[Any], Any, T]
 
 #: Told of each handshake message: which way, which one, its length in bytes.
 Observer: TypeAlias = Callable[[Literal["sent", "received"], str, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Established:
-    """What is left of a handshake when it is over; its other secrets have moved into the keys.
-
-    Attributes:
-        server_certificate: the server's own, whichever side this is; None where both sides know
-            each other by a key from outside.
-        exporter_secret: what keying material is exported from (RFC 9846 7.5).
-        shared_suites: on a server, what the client offers of ours, in its order.
-        own_signature_scheme: what this side signed with; None if it did not authenticate itself
-            with a certificate in this handshake.
-    """
-
-    suite: CipherSuite
-    negotiated: Negotiated
-    server_certificate: x509.Certificate | None
-    exporter_secret: bytes = field(repr=False)
-    shared_suites: tuple[CipherSuite, ...] | None
-    own_signature_scheme: SignatureScheme | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Completed:
-    """The result of a handshake: what the connection keeps, and what it needs next.
-
-    Attributes:
-        key_update_bytes: the amount of sent data after which to update the keys, in bytes.
-        new_tickets: returns the tickets that a server sends; None if it sends none. It holds the
-            resumption secret, so drop it after use.
-        tickets_at_once: whether to send them now, without waiting for the first data.
-        keep_ticket: returns the question that stores a received ticket; None on a server.
-    """
-
-    established: Established
-    key_update_bytes: int | None
-    new_tickets: Callable[[], Iterable[NewSessionTicket]] | None = None
-    keep_ticket: Callable[[NewSessionTicket], SessionReceived | None] | None = None
-    tickets_at_once: bool = False
 
 
 class EarlyData:

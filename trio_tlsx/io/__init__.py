@@ -1,1 +1,12 @@
-"""The trio side: the stream, the listener and the driver of an engine."""
+"""The trio side: everything that imports trio.
+
+From the system call to the application: ``transport`` (system calls on the descriptor of the
+stream below) -> ``ciphertext`` (one task moves ciphertext each way) -> the engine -> ``driver``
+(asks the engine and waits) -> ``stream`` (:class:`TLSStream`). The socket of the stream below owns
+the descriptor; ``TLSStream.aclose`` closes that stream.
+
+- ``listener``: servers and clients over TCP. ``handshake_timer``: the time of a handshake.
+- ``conflict``: one task at a time. ``raised``: which errors a stream raised itself.
+- ``connection_info``, ``ssl_compat``, ``endpoints``: facts about a connection.
+- ``stapling``: a fresh OCSP response.
+"""

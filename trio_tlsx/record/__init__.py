@@ -1,1 +1,10 @@
-"""The record layer: protection, receiving and sending of records."""
+"""The record layer (RFC 9846 5).
+
+- ``protection``: encrypts and decrypts a record; the constants of its length.
+- ``receive``: from ciphertext to content; the bounds of a received record.
+- ``send``: from content to ciphertext; the bounds of a sent record.
+- ``message_reader``: joins and splits records into handshake messages, and bounds these.
+- ``alerts``: received alerts, ``user_canceled`` among them. ``engine/connection`` sends alerts.
+- ``key_update``: KeyUpdate in both directions.
+- ``buffers``: large buffers from a pool.
+"""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ..messages.handshake import KeyUpdate, encode_message
-from .deframer import MessageReader
+from .message_reader import MessageReader
 from .receive import Incoming, unexpected
 from .send import Outgoing
 

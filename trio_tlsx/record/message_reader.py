@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..errors import AlertDescription, HandshakeShutdown, ProtocolError, Truncated
-from ..messages.alerts import alert_received, decode_alert
 from ..messages.codec import take_bytes
 from ..messages.handshake import MESSAGE_HEADER_LENGTH, HandshakeType
+from .alerts import ReceivedAlerts
 from .protection import MIN_RECORD_SIZE_LIMIT, ContentType, Opener
 from .receive import Incoming, unexpected, unexpected_record
 
-__all__ = ["CloseNotifyReceived", "MessageReader", "RawMessage", "wrong_finished_length"]
+__all__ = ["MessageReader", "RawMessage", "wrong_finished_length"]
 
 #: The longest handshake messages that are accepted, in bytes without their header. Only hellos
 #: are unencrypted, and any peer can send one; the sender of a later message has done a key
@@ -32,13 +32,6 @@ MAX_RECORDS_PER_MESSAGE = (
 #: Records and messages after which the engine lets its driver run other tasks.
 STEPS_BETWEEN_PAUSES = 64
 
-#: The most user_canceled alerts. Alone they have no effect; another alert follows (RFC 9846 6.1).
-MAX_USER_CANCELED = 4
-
-
-class CloseNotifyReceived(Exception):
-    """The peer sent ``close_notify``."""
-
 
 class RawMessage(NamedTuple):
     """A handshake message that is not decoded yet; ``octets`` includes its header."""
@@ -54,14 +47,14 @@ class RawMessage(NamedTuple):
 class MessageReader:
     """Read handshake messages, and the alerts between them."""
 
-    __slots__ = ("_buffer", "_incoming", "_records", "_steps", "_user_canceled")
+    __slots__ = ("_alerts", "_buffer", "_incoming", "_records", "_steps")
 
     def __init__(self, incoming: Incoming) -> None:
         self._incoming = incoming
         self._buffer = bytearray()
         self._records = 0  # records of the incomplete message so far
         self._steps = 0  # records and messages since the last pause
-        self._user_canceled = 0
+        self._alerts = ReceivedAlerts()
 
     @property
     def is_within_message(self) -> bool:
@@ -107,7 +100,7 @@ class MessageReader:
                 )
             self._buffer += record.content
         elif record.content_type == ContentType.alert:
-            self._handle_alert(record.content)
+            self._alerts.receive(record.content, within_message=bool(self._buffer))
         else:
             raise unexpected_record(record.content_type)
         return True
@@ -144,22 +137,6 @@ class MessageReader:
         if handshake_type in (HandshakeType.certificate, HandshakeType.compressed_certificate):
             return MAX_CERTIFICATE_LENGTH
         return MAX_MESSAGE_LENGTH
-
-    def _handle_alert(self, content: bytes) -> None:
-        description = decode_alert(content)
-        is_closure = description in (AlertDescription.close_notify, AlertDescription.user_canceled)
-        if not is_closure:
-            raise alert_received(description)
-        if self._buffer:
-            # RFC 9846 5.1: no other record may come between the records of one message.
-            raise unexpected("ended in the middle of a handshake message")
-        if description == AlertDescription.close_notify:
-            raise CloseNotifyReceived
-        self._user_canceled += 1
-        if self._user_canceled > MAX_USER_CANCELED:
-            raise unexpected(
-                f"sent more than {MAX_USER_CANCELED} user_canceled alerts without a close_notify"
-            )
 
     def _end_of_transport(self) -> Truncated | HandshakeShutdown:
         if not self._incoming.received_anything:

@@ -1,0 +1,61 @@
+"""The result of a handshake: what a connection keeps of it, and what is dropped.
+
+The generator of a handshake returns a :class:`Completed`. The connection then drops the
+generator, and with it the transcript, the key exchange and all secrets but those of
+:class:`Established` and of the traffic keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from cryptography import x509
+
+from ..crypto.cipher_suites import CipherSuite
+from ..crypto.signatures import SignatureScheme
+from ..messages.handshake import NewSessionTicket
+from ..pki.negotiated import Negotiated
+from .questions import SessionReceived
+
+__all__ = ["Completed", "Established"]
+
+
+@dataclass(frozen=True, slots=True)
+class Established:
+    """The results of a handshake that a connection keeps until it ends.
+
+    Attributes:
+        server_certificate: the server's certificate, on both sides; None if an external PSK
+            authenticated the server.
+        exporter_secret: the secret that keying material is exported from (RFC 9846 7.5).
+        shared_suites: on a server, its cipher suites that the client offered, in the client's
+            order.
+        own_signature_scheme: the scheme of this side's CertificateVerify; None if it sent none.
+    """
+
+    suite: CipherSuite
+    negotiated: Negotiated
+    server_certificate: x509.Certificate | None
+    exporter_secret: bytes = field(repr=False)
+    shared_suites: tuple[CipherSuite, ...] | None
+    own_signature_scheme: SignatureScheme | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The result of a handshake: what the connection keeps, and what it needs next.
+
+    Attributes:
+        key_update_bytes: the amount of sent data after which to update the keys, in bytes.
+        new_tickets: returns the tickets that a server sends; None if it sends none. It holds the
+            resumption secret, so drop it after use.
+        tickets_at_once: whether to send them now, without waiting for the first data.
+        keep_ticket: returns the question that stores a received ticket; None on a server.
+    """
+
+    established: Established
+    key_update_bytes: int | None
+    new_tickets: Callable[[], Iterable[NewSessionTicket]] | None = None
+    keep_ticket: Callable[[NewSessionTicket], SessionReceived | None] | None = None
+    tickets_at_once: bool = False
