@@ -140,12 +140,19 @@ class Sealer(_Protection):
 
 
 class Opener(_Protection):
-    """Decrypt the records that the peer sends."""
+    """Decrypt the records that the peer sends.
+
+    What is particular to TLS 1.3 in a protected record is here: the type in the header is always
+    the same, and the real type is at the end of the plaintext (RFC 9846 5.2, 5.4).
+    """
 
     __slots__ = ()
 
+    #: The types in the headers of protected records.
+    header_types = frozenset({APPLICATION_DATA})
+
     def open(self, header: memoryview, ciphertext: memoryview) -> bytes:
-        """Decrypt a record, and return its TLSInnerPlaintext with the padding.
+        """Decrypt a record, and return its plaintext: a TLSInnerPlaintext with the padding.
 
         Raises:
             ProtocolError: the record is not authentic (``bad_record_mac``).
@@ -154,6 +161,20 @@ class Opener(_Protection):
             return self._aead.decrypt(self._nonce(), ciphertext, header)
         except InvalidTag:
             raise bad_record_mac() from None
+
+    def split(self, header_type: int, plaintext: bytes) -> tuple[int, bytes]:
+        """Split the plaintext of a record into its content type and its content.
+
+        Raises:
+            ProtocolError: there is only padding, and no content type (``unexpected_message``).
+        """
+        unpadded = plaintext.rstrip(b"\0")
+        if not unpadded:
+            raise ProtocolError(
+                "the peer sent a record with only padding, and no content type",
+                AlertDescription.unexpected_message,
+            )
+        return unpadded[-1], unpadded[:-1]
 
     def open_records(
         self, records: memoryview, output: memoryview, plaintext_limit: int

@@ -215,17 +215,19 @@ class Incoming:
             return self._unprotected(content_type, payload)
         if content_type == ContentType.alert and self.accept_plaintext_alert:
             return Record(content_type, bytes(payload))
-        if content_type != ContentType.application_data:
+        if content_type not in self._opener.header_types:
             raise unexpected_record(content_type)
         try:
-            inner = self._opener.open(header, payload)
+            plaintext = self._opener.open(header, payload)
         except ProtocolError:
             if not self.early_data_to_skip:
                 raise
             self._skip_early_data(len(payload))
             return None
         self._note_opened()
-        return self._inner_record(inner)
+        if len(plaintext) > self.plaintext_limit:
+            raise record_overflow(len(plaintext))
+        return self._content(*self._opener.split(content_type, plaintext))
 
     def _unprotected(self, content_type: int, payload: memoryview) -> Record | None:
         if content_type == ContentType.application_data:
@@ -240,14 +242,8 @@ class Incoming:
             self.early_data_to_skip = 0  # early data cannot follow the second ClientHello
         return Record(content_type, bytes(payload))
 
-    def _inner_record(self, inner: bytes) -> Record | None:
-        """Decode a TLSInnerPlaintext (RFC 9846 5.4)."""
-        if len(inner) > self.plaintext_limit:
-            raise record_overflow(len(inner))
-        unpadded = inner.rstrip(b"\0")
-        if not unpadded:
-            raise unexpected("sent a record with only padding, and no content type")
-        content_type, content = unpadded[-1], unpadded[:-1]
+    def _content(self, content_type: int, content: bytes) -> Record:
+        """Check the content of a decrypted record (RFC 9846 5.1, 5.4)."""
         if content_type == ContentType.application_data:
             if not content:
                 # RFC 9846 5.1 allows empty application data; the caller checks its place.
