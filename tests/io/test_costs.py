@@ -1,0 +1,105 @@
+"""Ceilings for what handshakes and data cost, in counts: no feature takes speed away unseen.
+
+Each ceiling is the measured count at the time. A change that needs more calls says why in its
+commit; a change that needs fewer lowers the ceiling. The minor version of Python matters, since it
+decides which calls are inlined.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import trio
+from counting import counting, counting_steps
+from engine_pairs import CLIENT, SERVER, connections, established, read_all, send, shake_hands
+from tls_pairs import unix_transports
+
+from trio_tlsx.config.client import ClientConfig
+from trio_tlsx.config.server import ServerConfig
+from trio_tlsx.io.stream import TLSStream
+
+VERSION = sys.version_info[:2]
+ROUND_TRIPS = 10
+ROUND_TRIP_BYTES = 100
+BULK_BYTES = 2**16
+
+RESUMING = replace(CLIENT, resumption=True)
+
+#: Calls of functions of the package and from it, of both sides together, by the minor version of
+#: Python.
+FULL_HANDSHAKE = {(3, 11): 2044, (3, 12): 2037, (3, 13): 2034, (3, 14): 2037, (3, 15): 2062}
+RESUMED_HANDSHAKE = {(3, 11): 2384, (3, 12): 2375, (3, 13): 2370, (3, 14): 2373, (3, 15): 2392}
+#: The same on each version.
+ROUND_TRIP = 250
+BULK = 144
+
+
+def calls_of_a_handshake(client: ClientConfig, server: ServerConfig) -> int:
+    pair = connections(client, server)
+    with counting() as counts:
+        shake_hands(*pair)
+    return counts.calls
+
+
+def test_calls_of_a_full_handshake() -> None:
+    calls_of_a_handshake(CLIENT, SERVER)  # fills the caches
+    assert calls_of_a_handshake(CLIENT, SERVER) <= FULL_HANDSHAKE[VERSION]
+
+
+def test_calls_of_a_resumed_handshake() -> None:
+    for _ in range(2):
+        pair = established(RESUMING, SERVER)
+        send(pair[1], pair[0], b"tickets come with it")
+        assert read_all(pair[0])
+    assert calls_of_a_handshake(RESUMING, SERVER) <= RESUMED_HANDSHAKE[VERSION]
+
+
+async def connected() -> tuple[TLSStream[trio.abc.Stream], TLSStream[trio.abc.Stream]]:
+    transports = await unix_transports()
+    client = TLSStream[trio.abc.Stream](transports[0], CLIENT, server_hostname="test.example")
+    server = TLSStream[trio.abc.Stream](transports[1], replace(SERVER, tickets=0))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(client.do_handshake)
+        nursery.start_soon(server.do_handshake)
+    return client, server
+
+
+async def test_cost_of_a_round_trip() -> None:
+    client, server = await connected()
+    data = bytes(ROUND_TRIP_BYTES)
+
+    async def round_trip() -> None:
+        for one, other in ((client, server), (server, client)):
+            await one.send_all(data)
+            assert await other.receive_some() == data
+
+    await round_trip()
+    with counting_steps() as counts:
+        for _ in range(ROUND_TRIPS):
+            await round_trip()
+    assert counts.calls <= ROUND_TRIP * ROUND_TRIPS
+    assert counts.system_calls == 4 * ROUND_TRIPS  # each octet string is written and read once
+    assert counts.task_steps == 4 * ROUND_TRIPS  # a schedule point for each call
+    for stream in (client, server):
+        await trio.aclose_forcefully(stream)
+
+
+async def test_cost_of_64_kib() -> None:
+    client, server = await connected()
+    data = bytes(BULK_BYTES)
+
+    async def transfer() -> None:
+        await client.send_all(data)
+        received = 0
+        while received < len(data):
+            received += len(await server.receive_some())
+
+    await transfer()
+    with counting_steps() as counts:
+        await transfer()
+    assert counts.calls <= BULK
+    assert counts.system_calls <= 2
+    assert counts.task_steps <= 2
+    for stream in (client, server):
+        await trio.aclose_forcefully(stream)
