@@ -14,7 +14,7 @@ from .key_schedule import exported_keying_material
 __all__ = ["channel_binding", "export", "tls_server_end_point"]
 
 MAX_EXPORTER_LABEL_LENGTH = 255 - len(b"tls13 ")  # RFC 9846 7.1: a one-byte length
-MAX_EXPORT_HASHES = 255  # RFC 5869 2.3: HKDF-Expand gives that many times the hash's length
+MAX_EXPORT_HASHES = 255  # RFC 5869 2.3: the most that HKDF-Expand returns, in hashes
 
 TLS_EXPORTER_LABEL = "EXPORTER-Channel-Binding"  # RFC 9266 4.1
 TLS_EXPORTER_LENGTH = 32
@@ -24,7 +24,7 @@ def export(suite: CipherSuite, secret: bytes, label: str, context: bytes, length
     """TLS-Exporter(label, context, length) from an exporter secret; ``length`` in bytes.
 
     Raises:
-        ValueError: there is no such label, or HKDF cannot give that much.
+        ValueError: the label or the length is not possible.
     """
     if not (label.isascii() and 1 <= len(label) <= MAX_EXPORTER_LABEL_LENGTH):
         raise ValueError(

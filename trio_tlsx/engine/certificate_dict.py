@@ -60,7 +60,7 @@ OTHER_NAME = ("othername", "<unsupported>")  # the stdlib's words
 
 
 def certificate_dict(certificate: x509.Certificate) -> dict[str, Any]:
-    """The dict of ``getpeercert()``, entry for entry."""
+    """Return the dict of ``getpeercert()``, entry for entry."""
     entries: dict[str, Any] = {
         "subject": tuple(map(attributes, subject_name(certificate).rdns)),
         "issuer": tuple(map(attributes, issuer_name(certificate).rdns)),
@@ -80,7 +80,7 @@ def certificate_dict(certificate: x509.Certificate) -> dict[str, Any]:
 
 
 def find(certificate: x509.Certificate, kind: type[_T]) -> _T | None:
-    """The extension, or None; None, too, if it is malformed: OpenSSL leaves it out as well."""
+    """Return the extension; None if it is missing or malformed, as OpenSSL omits it."""
     try:
         return extension_of(certificate, kind)
     except MALFORMED:

@@ -191,7 +191,7 @@ class Connection:
 
     def _advance(self) -> Want | Question[Any]:
         if self._question is not None and self._question.awaitable is None:
-            self._pose(self._question)  # anew: whoever awaited the answer has given up
+            self._pose(self._question)  # again: the task that awaited the answer was cancelled
         while self._steps is not None and self._question is None:
             answer, self._answer = self._answer, None
             try:
@@ -234,7 +234,7 @@ class Connection:
         self._answer = answer
 
     def refuse(self, error: Exception) -> None:
-        """Say that the question could not be answered; the next call raises, if it needs one.
+        """Report that the question has no answer; the next call raises if it needs one.
 
         Args:
             error: a TLSError ends the connection with its alert; anything else is a fault of this
@@ -256,7 +256,7 @@ class Connection:
         self._fail(error)
 
     def accept_early_data(self) -> None:
-        """Say that this side will read early data; see :meth:`Engine.accept_early_data`."""
+        """Accept early data; see :meth:`Engine.accept_early_data`."""
         self._early_data.wanted = True
 
     def read_early_data(self, max_bytes: int | None = None) -> bytes:
@@ -264,7 +264,7 @@ class Connection:
         return self._early_data.take(max_bytes)
 
     def read_alert(self) -> bool:
-        """Look for the alert of a peer that broke it; see :meth:`Engine.read_alert`."""
+        """Read the alert of a peer that broke the connection; see :meth:`Engine.read_alert`."""
         self._raise_failure()
         if self._question is not None:
             self._question.drop()
@@ -329,7 +329,7 @@ class Connection:
         self._incoming.feed(data)
 
     def receive_buffer(self) -> memoryview:
-        """Room for ciphertext, to ``recv_into``; good until the next call of any method.
+        """Return a buffer to receive ciphertext into, valid until the next call of any method.
 
         Raises:
             RuntimeError: there is a lot of input that nobody has read.
@@ -337,7 +337,7 @@ class Connection:
         return self._incoming.room()
 
     def bytes_received(self, count: int) -> None:
-        """Say how many bytes of ``receive_buffer()`` were filled; 0 is the transport's end."""
+        """Report how many bytes of ``receive_buffer()`` were filled; 0 is the transport's end."""
         self._incoming.filled(count)
 
     def unread_ciphertext(self) -> bytes:
@@ -351,15 +351,15 @@ class Connection:
         return output
 
     def pending_output(self) -> memoryview:
-        """Look at the output that leaves next; empty where there is none."""
+        """Return the output to send next, without removing it; empty if there is none."""
         return self._outgoing.pending()
 
     def bytes_sent(self, count: int) -> None:
-        """Say how many bytes of ``pending_output()`` have left."""
+        """Report how many bytes of ``pending_output()`` were sent."""
         self._outgoing.sent(count)
 
     def release_buffers(self) -> None:
-        """Give big buffers back that hold nothing; to be called before every wait."""
+        """Release large buffers that are empty. Call it before every wait."""
         self._incoming.release()
 
     # Application data
@@ -418,7 +418,7 @@ class Connection:
 
     def _read(self, limit: int) -> bytes | Want | Question[Any]:
         if self._question is not None:
-            self._pose(self._question)  # anew: whoever awaited the answer has given up
+            self._pose(self._question)  # again: the task that awaited the answer was cancelled
         while True:
             if self._question is not None:
                 return self._question
@@ -456,19 +456,19 @@ class Connection:
     # What the two sides of this connection know, and nobody else
 
     def export_keying_material(self, label: str, length: int, context: bytes = b"") -> bytes:
-        """Keying material of this connection; see :meth:`Engine.export_keying_material`."""
+        """Export keying material; see :meth:`Engine.export_keying_material`."""
         done = self._complete()
         return exporter.export(done.suite, done.exporter_secret, label, context, length)
 
     def export_early_keying_material(self, label: str, length: int, context: bytes = b"") -> bytes:
-        """The same for early data; see :meth:`Engine.export_early_keying_material`."""
+        """Export keying material of early data; see the method of :class:`Engine`."""
         if self._early_data.exporter is None:
             raise RuntimeError("there is no early data that the server has accepted")
         suite, secret = self._early_data.exporter
         return exporter.export(suite, secret, label, context, length)
 
     def channel_binding(self, kind: str) -> bytes | None:
-        """What names this connection to a protocol above that authenticates somebody.
+        """Return a channel binding, for an authentication protocol above TLS.
 
         Args:
             kind: ``"tls-exporter"`` (RFC 9266) or ``"tls-server-end-point"`` (RFC 5929 4).

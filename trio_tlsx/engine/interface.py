@@ -20,7 +20,7 @@ __all__ = ["Engine"]
 
 
 class Engine(Protocol):
-    """What a driver may rely on, whichever engine it has."""
+    """The contract that every engine fulfills for its driver."""
 
     server_side: bool
     bytes_sealed: int  #: how much application data has become records since the connection began
@@ -30,56 +30,59 @@ class Engine(Protocol):
 
     @property
     def session(self) -> Session | None:
-        """The newest session that can be resumed later; None before a ticket has come."""
+        """Return the newest session that can be resumed; None before the first ticket arrives."""
         ...
 
     @property
     def keeps_sessions(self) -> bool:
-        """Whether tickets that come make sessions."""
+        """Return whether received tickets become sessions."""
         ...
 
     @property
     def error_types(self) -> tuple[type[Exception], ...]:
-        """What the methods raise when the connection failed; ``TLSError`` below stands for it."""
+        """Return the exceptions of a failed connection, called ``TLSError`` below."""
         ...
 
     @property
     def handshake_complete(self) -> bool:
-        """Whether application data can flow."""
+        """Return whether application data can be sent and received."""
         ...
 
     @property
     def can_write(self) -> bool:
-        """Whether data can be written; before the handshake is complete only to answer early data.
+        """Return whether data can be written.
 
-        Who reads the answer then is whom the session belongs to, and nobody else; but that it is
-        they who have sent the early data just now, nobody has shown (RFC 9846 2.3).
+        Before the handshake is complete, a server can only answer early data. Only the session's
+        owner can decrypt the answer, but the early data itself may be a replay (RFC 9846 2.3).
         """
         ...
 
     @property
     def negotiated(self) -> Negotiated:
-        """What the handshake settled; to be read only once it is complete."""
+        """Return what was negotiated. Read it only after the handshake is complete."""
         ...
 
     @property
     def ssl_object(self) -> SSLObject | ConnectionNames:
-        """What answers to the stdlib's names; what the handshake settles, only once complete."""
+        """Return an object with the names of ``ssl.SSLObject``, complete after the handshake."""
         ...
 
     def do_handshake(self) -> Want | Question[Any]:
-        """Go on with the handshake.
+        """Advance the handshake.
 
-        ``Want.WRITE`` while output is pending (never ``READ`` then), ``Want.READ`` where input is
-        missing, ``Want.NOTHING`` once finished and flushed (calling again does nothing),
-        ``Want.EARLY_DATA`` where it was asked for, ``Want.PAUSE`` if ``pauses`` is set, or a
-        :class:`Question`. Where early data can be answered, the handshake has no more output of
-        its own, and that of ``write`` is left to the caller of ``write``: the peer need not read
-        it before it has sent everything.
+        Returns:
+            ``Want.WRITE`` while output is pending (never ``READ`` then). ``Want.READ`` if input is
+            missing. ``Want.NOTHING`` after the handshake is complete and flushed; another call
+            does nothing. ``Want.EARLY_DATA`` if the driver accepts early data and some arrived.
+            ``Want.PAUSE`` if ``pauses`` is set. Or a :class:`Question`.
+
+            Once early data can be answered, the handshake has no more output of its own. The
+            caller of ``write`` then sends the output of ``write``: the peer need not read it
+            before it has sent everything.
 
         Raises:
-            TLSError: it failed; the alert, if any, is in the output already. Calling again raises
-                the same error.
+            TLSError: the handshake failed. Its alert, if any, is in the output already. Another
+                call raises the same error.
         """
         ...
 
@@ -88,21 +91,21 @@ class Engine(Protocol):
         ...
 
     def refuse(self, error: Exception) -> None:
-        """Say that the question could not be answered; the next call raises."""
+        """Report that the question has no answer; the next call raises."""
         ...
 
     def accept_early_data(self) -> None:
-        """Say that this side, a server, will read early data (RFC 9846 2.3), which is replayable.
+        """Accept early data on a server (RFC 9846 2.3). Early data can be replayed.
 
-        It helps only before the ClientHello was processed, and where the configuration allows it:
-        otherwise early data is rejected, and the handshake goes on without.
+        Call it before the ClientHello is processed. If the configuration does not allow early
+        data, the engine rejects it and continues the handshake.
         """
         ...
 
     def read_early_data(self, max_bytes: int | None = None) -> bytes:
-        """Give early data that has come, at most ``max_bytes``; ``b""`` if there is none now.
+        """Return received early data, at most ``max_bytes``; ``b""`` if there is none now.
 
-        Once the handshake is complete no more of it comes.
+        No early data arrives after the handshake is complete.
         """
         ...
 
@@ -113,11 +116,11 @@ class Engine(Protocol):
         ...
 
     def receive_buffer(self) -> memoryview:
-        """Room for ciphertext, to ``recv_into``; good until the next call of any method."""
+        """Return a buffer to receive ciphertext into, valid until the next call of any method."""
         ...
 
     def bytes_received(self, count: int) -> None:
-        """Say how much of ``receive_buffer()`` was filled; 0 is the transport's end."""
+        """Report how much of ``receive_buffer()`` was filled; 0 is the end of the transport."""
         ...
 
     def unread_ciphertext(self) -> bytes:
@@ -131,34 +134,35 @@ class Engine(Protocol):
         ...
 
     def pending_output(self) -> memoryview:
-        """Look at the output that leaves next; empty where there is none."""
+        """Return the output to send next, without removing it; empty if there is none."""
         ...
 
     def bytes_sent(self, count: int) -> None:
-        """Say how much of ``pending_output()`` has left."""
+        """Report how much of ``pending_output()`` was sent."""
         ...
 
     def release_buffers(self) -> None:
-        """Give big buffers back that hold nothing; to be called before every wait."""
+        """Release large buffers that are empty. Call it before every wait."""
         ...
 
     # Application data
 
     def read(self, max_bytes: int | None = None) -> bytes | Want | Question[Any]:
-        """Give received application data, at most ``max_bytes``, or say what is missing.
+        """Return received application data, at most ``max_bytes``, or what is missing.
 
-        With 0 it takes nothing, and looks for what may have come instead of data.
+        With 0 it returns no data, and processes only what may have arrived instead of data.
 
-        ``b""`` says that the peer sent ``close_notify``. ``Want.READ`` asks for input, and
-        ``Want.WRITE`` for output to leave before the peer can go on (only in a renegotiation of
-        TLS 1.2, which is OpenSSL's; else what is queued may wait for the next send). A
-        :class:`Question` comes with a session ticket, where the session store is async.
-        ``Want.PAUSE`` comes if ``pauses`` is set: there is more to process already.
+        Returns:
+            Data, or ``b""`` after the peer's ``close_notify``. ``Want.READ`` if input is missing.
+            ``Want.WRITE`` if output must be sent first (only in a renegotiation of TLS 1.2 by
+            OpenSSL; other output may wait for the next send). A :class:`Question` if a session
+            ticket arrived and the session store is async. ``Want.PAUSE`` if ``pauses`` is set and
+            there is more input to process.
 
         Raises:
             Truncated: the transport ended without ``close_notify``; nothing can be sent either.
-            TLSError: the connection failed; the alert, if any, is in the output already.
-                Without one nothing is: there is nobody left to read it.
+            TLSError: the connection failed. Its alert, if any, is in the output already; if there
+                is none, the output is empty.
         """
         ...
 
@@ -167,18 +171,18 @@ class Engine(Protocol):
         ...
 
     def write(self, data: memoryview) -> int | Want:
-        """Seal the head of ``data`` into the output, 256 KiB at most; return how much that was.
+        """Encrypt the head of ``data`` into the output; return its length, 256 KiB at most.
 
-        ``Want.READ`` instead, with nothing sealed, where input must come first (only in a
-        renegotiation of TLS 1.2). Nothing is sealed either while a lot of output is pending.
+        It returns 0 while a lot of output is pending. It returns ``Want.READ`` if input must be
+        processed first (only in a renegotiation of TLS 1.2).
         """
         ...
 
     def update_keys(self, *, request_peer: bool = False) -> None:
-        """Queue a KeyUpdate: what follows is sealed under new keys (RFC 9846 4.7.3).
+        """Queue a KeyUpdate; later output is encrypted with new keys (RFC 9846 4.7.3).
 
         Args:
-            request_peer: ask the peer to do so too, unless it was asked and has not answered yet.
+            request_peer: request new keys from the peer too, unless a request is open already.
 
         Raises:
             NotImplementedError: this engine cannot.
@@ -197,12 +201,12 @@ class Engine(Protocol):
         ...
 
     def export_keying_material(self, label: str, length: int, context: bytes = b"") -> bytes:
-        """Keying material that both sides can derive from this connection (RFC 9846 7.5).
+        """Export keying material that both sides can derive from this connection (RFC 9846 7.5).
 
         Args:
-            label: what it is for, 1 to 249 ASCII characters.
-            length: how much of it, in bytes.
-            context: what else it shall depend on.
+            label: the purpose, 1 to 249 ASCII characters.
+            length: the length of the keying material, in bytes.
+            context: additional input that both sides know.
 
         Raises:
             RuntimeError: the handshake is not complete.
@@ -212,7 +216,7 @@ class Engine(Protocol):
         ...
 
     def export_early_keying_material(self, label: str, length: int, context: bytes = b"") -> bytes:
-        """The same for early data, as soon as that was sent or accepted.
+        """Export keying material of early data, after that was sent or accepted.
 
         Raises:
             RuntimeError: no early data was sent, or it was not accepted.
@@ -224,7 +228,7 @@ class Engine(Protocol):
     # The end
 
     def read_alert(self) -> bool:
-        """Look for the alert of a peer that broke the connection, once nothing can be sent.
+        """Read the alert of a peer that broke the connection, when sending is no longer possible.
 
         It drops the output, and processes input as ``do_handshake`` or ``read(0)`` would, but asks
         no question. It stops at application data, and where a question is open.

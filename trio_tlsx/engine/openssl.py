@@ -31,19 +31,19 @@ __all__ = ["OpenSSLConnection"]
 
 BATCH_BYTES = 2**18  # of application data sealed at a time
 RECEIVE_BYTES = 2**16  # of ciphertext received at a time
-RECORD_BYTES = 2**14  # OpenSSL gives no more than one record at a time
+RECORD_BYTES = 2**14  # OpenSSL returns no more than one record at a time
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
 class OpenSSLConnection:
-    """One connection, client or server, that OpenSSL speaks.
+    """One side of a TLS connection, by OpenSSL.
 
     Args:
         context: what OpenSSL may do; it is not changed.
         server_side: which role this side has.
-        server_hostname: whom a client calls: sent as SNI, and compared with the certificate.
+        server_hostname: the name of the server: sent as SNI, and compared with its certificate.
 
     Raises:
         ConfigError: the context is to check the server's name, and none is given.
@@ -145,7 +145,7 @@ class OpenSSLConnection:
         raise RuntimeError("OpenSSL asks no questions")
 
     def accept_early_data(self) -> None:
-        """There never is any: the stdlib's ssl cannot."""
+        """Do nothing: the stdlib's ssl has no early data."""
 
     def read_early_data(self, max_bytes: int | None = None) -> bytes:
         return b""
@@ -275,7 +275,9 @@ class OpenSSLConnection:
             self._plaintext = self._with_input(self._read_all)
             answered = len(self._output) > queued
             if self._failure is not None and not answered:
-                self._output = memoryview(b"")  # no alert behind it, and nobody who reads it
+                self._output = memoryview(
+                    b""
+                )  # there is no alert after it, and no peer to read it
             # TLS 1.3 answers nothing that its peer would wait for.
             self._answer_pending = answered and self._ssl.version() != "TLSv1.3"
 
@@ -316,7 +318,7 @@ class OpenSSLConnection:
         except MALFORMED as error:
             raise CertificateError(
                 "the peer's certificate was good enough for OpenSSL, but cannot be parsed "
-                f"here ({error}): getpeercert(binary_form=True) gives it as it came"
+                f"here ({error}): getpeercert(binary_form=True) returns its bytes"
             ) from error
         return Negotiated(
             version=self._ssl.version() or "",

@@ -25,7 +25,7 @@ MAX_DROPPED_TICKETS = 32
 
 
 class PostHandshake:
-    """Sends and receives the messages that may stand between application data."""
+    """Send and receive the messages that may come between application data."""
 
     __slots__ = (
         "_incoming",

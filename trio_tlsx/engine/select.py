@@ -24,7 +24,7 @@ def engine_for(
     early_data: Buffer = b"",
     resend_early_data: bool = False,
 ) -> Engine:
-    """The engine that this kind of configuration is for, in its role.
+    """Return the engine for this kind of configuration, in its role.
 
     Raises:
         ConfigError: role and name do not fit the configuration, the name is none, or there can be
@@ -46,7 +46,9 @@ def engine_for(
         if server_side:
             raise ConfigError("a ClientConfig makes a client, and server_side says the opposite")
         if server_hostname is None:
-            raise ConfigError("a client needs server_hostname: whom its certificate is to name")
+            raise ConfigError(
+                "a client needs server_hostname=, the name that the server's certificate must have"
+            )
         return Connection.client(
             config,
             server_hostname,

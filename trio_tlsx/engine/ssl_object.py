@@ -18,7 +18,7 @@ __all__ = ["ConnectionNames"]
 
 
 class ConnectionNames:
-    """The names of :class:`ssl.SSLObject` that ask and do not act, with its shapes of results.
+    """The methods of :class:`ssl.SSLObject` that only return facts, in its formats.
 
     All but the first three of them may be asked only once the handshake is over.
     """

@@ -168,7 +168,7 @@ def verify_peer(
     Args:
         certificate: what ``chain`` was parsed from; None where it is that of an earlier
             connection, which this one resumes.
-        verify: our rules; gives the verified path.
+        verify: the built-in verification; returns the verified path.
     """
     now = config.clock()
     path: tuple[x509.Certificate, ...] = ()

@@ -23,7 +23,7 @@ AnyCertificate: TypeAlias = Certificate | CompressedCertificate
 
 
 def offer(compressors: Compressors) -> Extensions:
-    """What tells the peer of a ClientHello or a CertificateRequest how it may compress."""
+    """Return the extension that offers these algorithms to the peer."""
     if not compressors:
         return {}
     return {ExtensionType.compress_certificate: encode_compression_algorithms(compressors)}
@@ -32,7 +32,7 @@ def offer(compressors: Compressors) -> Extensions:
 def compressor_for(
     compressors: Compressors, requested: Extensions
 ) -> CertificateCompressor | None:
-    """Our most wanted one that the sender of these extensions can undo, if there is any."""
+    """Return our most preferred algorithm that the peer offers; None if there is none."""
     body = requested.get(ExtensionType.compress_certificate)
     if body is None:
         return None
@@ -48,12 +48,12 @@ def compressed(
 
 
 def message_types(compressors: Compressors) -> tuple[type[AnyCertificate], ...]:
-    """What the peer's certificate may come in, having been offered these."""
+    """Return the messages in which the peer may send its certificate."""
     return (Certificate, CompressedCertificate) if compressors else (Certificate,)
 
 
 def decompressed(compressors: Compressors, message: AnyCertificate) -> Certificate:
-    """The peer's Certificate, which is as long as it says and no longer than it may be.
+    """Decompress the peer's Certificate, and check the length that it announced.
 
     Raises:
         ProtocolError: it is compressed as nobody offered; or as for any Certificate.

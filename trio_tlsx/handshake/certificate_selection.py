@@ -17,7 +17,7 @@ Selected: TypeAlias = tuple[Credentials, SignatureScheme]
 def for_server(
     candidates: Sequence[Credentials], schemes: Collection[int], server_name: str | None
 ) -> Selected | None:
-    """The credentials for the name that a client asks for (RFC 9846 4.5.1.2); None if none fit.
+    """Select credentials for the requested name (RFC 9846 4.5.1.2); None if none fit.
 
     A certificate with the very name goes before a wildcard, and either before the others, which
     serve only where nobody has that name. Among equals the first that can sign in a scheme of the
@@ -35,7 +35,7 @@ def for_server(
 def for_client(
     candidates: Iterable[Credentials], schemes: Collection[int], authorities: Collection[bytes]
 ) -> Selected | None:
-    """The first credentials for a server that knows these authorities; None if none fit.
+    """Select the first credentials from one of these authorities; None if none fit.
 
     RFC 9846 4.5.1.2: where it names any, one of them should have issued a certificate of the
     chain. (Or be one, where a server trusts a client's certificate itself.)

@@ -43,7 +43,7 @@ _E = ExtensionType
 
 @dataclass(frozen=True, slots=True)
 class ServerExtensions:
-    """What the server's EncryptedExtensions selected."""
+    """The selections of the server's EncryptedExtensions."""
 
     alpn_protocol: str | None
     early_data_accepted: bool

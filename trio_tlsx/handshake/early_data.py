@@ -1,8 +1,8 @@
 """Early data (0-RTT) of both roles (RFC 9846 2.3, 4.3.10, 4.6, 8).
 
-It is encrypted under the key of the session that is resumed, before the server has said anything.
-So nothing in it is of this connection: whoever records the flight can send it again, and to the
-server it looks the same. What a server does about that is in :func:`accept`.
+A key of the resumed session encrypts it, before the server has sent anything. So it is not bound
+to this connection: an attacker who records the flight can send it again, and the server cannot see
+a difference. :func:`accept` is the server's protection.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ MAX_EARLY_DATA_SENT = 2**17
 
 
 def checked(data: Buffer) -> bytes:
-    """A client's early data, as it is now; ConfigError if it is no bytes, or too many."""
+    """Return a copy of a client's early data; ConfigError if it has a wrong type or length."""
     if not isinstance(data, Buffer):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigError(f"early_data is bytes, not {type(data).__name__}")
     octets = bytes(data)
@@ -73,7 +73,7 @@ def checked(data: Buffer) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class EarlyDataOffer:
-    """Early data, and the first of the keys that are offered: it goes under that."""
+    """Early data, and the PSK whose keys encrypt it: the first that is offered."""
 
     data: bytes = field(repr=False)
     psk: Psk[Session]
@@ -98,7 +98,7 @@ def is_allowed(config: ClientParameters, session: Session, data: bytes) -> bool:
 
 
 def alpn_protocol(config: ClientParameters) -> str | None:
-    """Of which application protocol early data is, as none is chosen yet: the most wanted."""
+    """Return the application protocol of early data: the most preferred one."""
     return config.alpn_protocols[0].decode("latin-1") if config.alpn_protocols else None
 
 
@@ -120,7 +120,7 @@ def write(hs: Handshake, data: bytes) -> None:
 
 
 def early_secret(hs: Handshake, psk: Psk[Any], suite: CipherSuite, hello_hash: bytes) -> bytes:
-    """The secret of the early traffic (RFC 9846 7.1); the exporter's is noted."""
+    """Derive the early traffic secret (RFC 9846 7.1), and store the early exporter secret."""
     early = EarlySecret(suite, psk.secret, hs.key_log)
     secret = early.client_early_traffic(hello_hash)
     hs.early_data.exporter = suite, early.early_exporter(hello_hash)
@@ -130,7 +130,7 @@ def early_secret(hs: Handshake, psk: Psk[Any], suite: CipherSuite, hello_hash: b
 def was_accepted(
     made: EarlyDataOffer | None, suite: CipherSuite, extensions: Extensions, protocol: str | None
 ) -> bool:
-    """Whether the server takes it, and may: nothing that it depends on has changed (4.3.10).
+    """Return whether the server accepted the early data, and check that it could (4.3.10).
 
     Args:
         extensions: of the server's EncryptedExtensions.
@@ -152,7 +152,7 @@ def was_accepted(
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """Early data that a server takes.
+    """Early data that a server accepts.
 
     Attributes:
         max_size: how much, in bytes.
@@ -204,7 +204,7 @@ def accept(
 def is_same(
     config: ServerParameters, session: ServerSession, suite: CipherSuite, protocol: bytes | None
 ) -> bool:
-    """Whether what early data depends on is as it was when the ticket was issued (4.3.10).
+    """Return whether the connection has the parameters of the ticket (RFC 9846 4.3.10).
 
     The server's name and certificate are: else there would be nothing to resume.
     """
@@ -216,7 +216,7 @@ def is_same(
 
 
 def expected_arrival(session: ServerSession, obfuscated_age: int) -> datetime.datetime:
-    """When a ClientHello is to come that was sent at once (RFC 9846 8.3), going by its word."""
+    """Return the expected arrival of a ClientHello, by its ticket age (RFC 9846 8.3)."""
     age = (obfuscated_age - session.ticket_age_add) % 2**32
     return session.issued_at + age * MILLISECOND
 

@@ -18,7 +18,7 @@ __all__ = ["find_psks", "psks_of"]
 
 
 def psks_of(external: ExternalPSK, suites: Iterable[CipherSuite]) -> Iterator[Psk[Any]]:
-    """What a key is with these suites: imported, a key for each of their hashes."""
+    """Return the PSKs of an external key for these suites, one for each hash if imported."""
     for suite in {suite.hash: suite for suite in suites}.values():
         if external.imported:
             identity = ImportedIdentity.of(external.identity, external.context, suite)
@@ -36,7 +36,7 @@ def find_psks(
     *,
     needed: bool,
 ) -> Steps[Sequence[Psk[Any]]]:
-    """Those of the keys offered that this server has.
+    """Find the offered keys that this server has.
 
     Args:
         find: looks them up; None where there are none.
@@ -74,7 +74,7 @@ def offered_as(
 
 
 def placeholder_psk(identity: bytes, suite: CipherSuite) -> ExternalPSK | None:
-    """A key of this identity that nobody has; None where there can be no such key."""
+    """Return a random key with this identity; None if the identity cannot have a key."""
     imported = ImportedIdentity.decode(identity)
     key = urandom(32)
     try:

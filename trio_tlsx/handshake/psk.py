@@ -49,7 +49,7 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, slots=True)
 class Psk(Generic[S]):
-    """A pre-shared key, as it is offered in a ClientHello.
+    """A pre-shared key as a ClientHello offers it.
 
     Attributes:
         identity: what both sides know it by.
@@ -119,20 +119,20 @@ def encode_psk_key_exchange_modes(config: ClientParameters) -> bytes:
 
 
 def psk_modes(config: ServerParameters, hello: ClientHello) -> Collection[int]:
-    """In which modes this client uses keys that are allowed here too (RFC 9846 4.3.9)."""
+    """Return the key exchange modes that both sides allow (RFC 9846 4.3.9)."""
     body = hello.extensions.get(_E.psk_key_exchange_modes)
     modes = b"" if body is None else ext.decode_psk_key_exchange_modes(body)
     return set(modes).intersection(allowed_modes(config))
 
 
 def decode_offered_psks(hello: ClientHello) -> OfferedPsks | None:
-    """What keys a client offers; None where it offers none."""
+    """Return the keys that a client offers; None if it offers none."""
     body = hello.extensions.get(_E.pre_shared_key)
     return None if body is None else OfferedPsks.decode(body)
 
 
 def binder(psk: Psk[Any], partial_transcript: bytes) -> bytes:
-    """RFC 9846 4.3.11.2.
+    """Compute a binder (RFC 9846 4.3.11.2).
 
     Args:
         partial_transcript: the messages up to a ClientHello without its binders.
@@ -144,7 +144,7 @@ def binder(psk: Psk[Any], partial_transcript: bytes) -> bytes:
 def with_psks(
     hello: ClientHello, psks: Sequence[Psk[Any]], messages: Sequence[bytes]
 ) -> ClientHello:
-    """The ClientHello with an offer of these keys, and no others.
+    """Return the ClientHello with an offer of exactly these keys.
 
     Args:
         messages: what went before it: the first ClientHello's hash and the HelloRetryRequest.
@@ -173,7 +173,7 @@ def without_psks(hello: ClientHello) -> ClientHello:
 def check_binder(
     offered: OfferedPsks, index: int, psk: Psk[Any], messages: Sequence[bytes]
 ) -> None:
-    """Check that whoever offers this key has it.
+    """Check that the client has the key that it offers.
 
     Args:
         index: where the key stands among those offered.

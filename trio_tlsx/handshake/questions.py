@@ -40,7 +40,7 @@ ANTI_REPLAY_SECONDS = 1
 
 @dataclass(slots=True)
 class CredentialsWanted(Question[Sequence[Credentials] | ServerConfig | None]):
-    """With which certificate and key does a server answer this client?
+    """Which certificate and key does a server use for this client?
 
     The answer is Credentials, several of them to choose from, another ServerConfig, or None where
     there is nobody of that name.
@@ -67,7 +67,7 @@ class CredentialsWanted(Question[Sequence[Credentials] | ServerConfig | None]):
 
 @dataclass(slots=True)
 class ClientCredentialsWanted(Question[Sequence[Credentials]]):
-    """With which certificate and key do we answer a server that asks for one?
+    """Which certificate and key does a client use for this CertificateRequest?
 
     The answer is Credentials, several of them to choose from, or None for no certificate.
     """
@@ -97,7 +97,7 @@ def _credentials(answer: object) -> tuple[Credentials, ...]:
 
 
 def _kind(answer: object) -> str:
-    """What a hook answered, without any of its content."""
+    """Describe a hook's answer by its type, without its content."""
     kind = type(answer).__name__
     return f"an empty {kind}" if answer in (b"", "", (), []) else f"an object of type {kind}"
 
@@ -125,7 +125,7 @@ class SignatureWanted(Question[bytes]):
 
 @dataclass(slots=True)
 class OCSPResponseWanted(Question[bytes | None]):
-    """Which OCSP response is to be stapled to the certificate (RFC 9846 4.5.1.1)?
+    """Which OCSP response does the server staple to its certificate (RFC 9846 4.5.1.1)?
 
     The answer is the response, or None where there is none.
     """
@@ -212,7 +212,7 @@ class SessionWanted(Question[Session | None]):
 
 @dataclass(slots=True)
 class TicketWanted(Question[bytes | None]):
-    """What is kept in this server's store under the name that a client gives for a ticket?
+    """What does the ticket store contain for this ticket?
 
     The answer is what was kept, or None.
     """
@@ -232,7 +232,7 @@ class TicketWanted(Question[bytes | None]):
 
 @dataclass(slots=True)
 class TicketIssued(Question[None]):
-    """Keep what is in this ticket.
+    """Store the content of this ticket.
 
     There is nothing to answer.
     """
@@ -252,7 +252,7 @@ class TicketIssued(Question[None]):
 
 @dataclass(slots=True)
 class AntiReplayWanted(Question[bool]):
-    """Has nobody taken this early data yet (RFC 9846 8)?
+    """Is this early data new, and not a replay (RFC 9846 8)?
 
     The answer is True; with any other, and with none, the early data is rejected.
     """
@@ -274,7 +274,7 @@ class AntiReplayWanted(Question[bool]):
 
 @dataclass(slots=True)
 class SessionReceived(Question[None]):
-    """Keep this session, which can be resumed later (RFC 9846 4.7.1).
+    """Store this session, to resume it later (RFC 9846 4.7.1).
 
     There is nothing to answer.
     """

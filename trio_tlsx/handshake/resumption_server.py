@@ -38,7 +38,7 @@ _E = ExtensionType
 
 @dataclass(frozen=True, slots=True)
 class ServerSession:
-    """A session as the server knows it: what its ticket holds, which the server does not keep.
+    """A session as a server knows it: the content of its ticket.
 
     Attributes:
         authenticated_at: when the handshake with certificates was, over however many resumptions.
@@ -124,7 +124,7 @@ def ticket_context(
 def known_sessions(
     hs: Handshake, config: ServerParameters, context: bytes, tickets: Iterable[tuple[bytes, int]]
 ) -> Steps[Sequence[Psk[ServerSession]]]:
-    """What those of the tickets hold that are ours, and can still be used.
+    """Return the sessions of the offered tickets that this server accepts.
 
     Args:
         context: what they must have been issued for.

@@ -216,7 +216,9 @@ def select_credentials(candidates: Sequence[Credentials], hello: ClientHello) ->
 def refuse(candidates: Sequence[Credentials], hello: ClientHello) -> NoReturn:
     """Raise the reason why neither a certificate nor a PSK fits this client."""
     if not candidates:
-        raise NegotiationError("this peer offers no pre-shared key of use, and one is needed here")
+        raise NegotiationError(
+            "the peer offers no pre-shared key of this server, and the server has no certificate"
+        )
     require(hello, _E.signature_algorithms)
     able = {scheme.name: None for c in candidates for scheme in c.signer.schemes}
     raise NegotiationError(
@@ -241,7 +243,7 @@ def known_psks(
     *,
     needed: bool,
 ) -> Steps[Sequence[Psk[ServerSession]]]:
-    """Those of the keys offered that we have: sessions', or else keys from outside.
+    """Return the offered keys that this server has: of sessions, or else external keys.
 
     The client has one too if its binder is right.
 

@@ -28,12 +28,12 @@ T = TypeVar("T")
 #: A piece of a handshake: it yields what it wants, is sent the answer, and returns its result.
 Steps: TypeAlias = Generator[Want | Question[Any], Any, T]
 
-#: Told of each handshake message: which way, which one, its length in bytes.
+#: Receives each handshake message: its direction, its name, its length in bytes.
 Observer: TypeAlias = Callable[[Literal["sent", "received"], str, int], None]
 
 
 class EarlyData:
-    """Early data (RFC 9846 2.3) that a server has taken; bounded by who takes it.
+    """Early data (RFC 9846 2.3) that a server accepted; ``early_data.receive`` bounds it.
 
     Attributes:
         wanted: somebody will read it.
@@ -55,7 +55,7 @@ class EarlyData:
         self._unread += data
 
     def take(self, max_bytes: int | None) -> bytes:
-        """What has come and was not taken yet, ``max_bytes`` at most."""
+        """Return unread early data, at most ``max_bytes``."""
         return take_bytes(self._unread, max_bytes)
 
 
@@ -171,7 +171,7 @@ class Handshake:
             )
 
     def apply_record_size_limit(self, ours: int, theirs: bytes) -> None:
-        """Both sides said how large a record they take (RFC 8449 4); both keep to it from here."""
+        """Limit the records of both directions as both sides requested (RFC 8449 4)."""
         limit = decode_uint16(theirs, "record_size_limit")
         if limit < MIN_RECORD_SIZE_LIMIT:
             raise ProtocolError(f"the peer takes only records of {limit} bytes")

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Want(enum.Enum):
-    """What has to happen before the engine can go on."""
+    """What the engine needs before it can continue."""
 
     NOTHING = "nothing"  #: the handshake has finished
     READ = "read"  #: feed ciphertext in, then call again
@@ -28,7 +28,7 @@ class Want(enum.Enum):
 
 
 class Question(ABC, Generic[T]):
-    """A want that carries a question to this side's own program.
+    """A want that asks a question of the application.
 
     The engine asks by itself, by calling :meth:`ask`. A plain result is the answer, and the
     driver never hears of it. Where the result is awaitable, ``do_handshake`` or ``read`` returns
@@ -46,13 +46,13 @@ class Question(ABC, Generic[T]):
 
     @abstractmethod
     def ask(self) -> object:
-        """Call the hook that can answer; give its result, or an awaitable of it."""
+        """Call the hook; return its result, or an awaitable of it."""
 
     @abstractmethod
     def accept(self, answer: object) -> T:
         """Take the answer; InternalError where it is none that the question could have."""
 
     def drop(self) -> None:
-        """Say that nobody will take ``awaitable`` any more; a coroutine would complain of that."""
+        """Close ``awaitable``, which nothing will await; a coroutine would warn about that."""
         if inspect.iscoroutine(self.awaitable):
             self.awaitable.close()

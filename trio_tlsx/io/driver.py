@@ -129,7 +129,7 @@ class Driver:
 
     # The handshake
 
-    @trio.lowlevel.disable_ki_protection  # hooks run in it, and Ctrl-C gives the handshake up
+    @trio.lowlevel.disable_ki_protection  # hooks run in it, and Ctrl-C ends the handshake
     async def do_handshake(self, *, until_early_data: bool = False) -> None:
         """Do the handshake, or wait for the task that does.
 

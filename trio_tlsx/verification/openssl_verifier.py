@@ -126,7 +126,7 @@ def _explain(
 
 
 def _excluded(certificate: x509.Certificate) -> None:
-    # OpenSSL tells neither the CA nor the name.
+    # OpenSSL reports neither the CA nor the name.
     names = [subject_of(certificate), *filter(None, [names_of(certificate)])]
     raise CertificateError(
         f"a CA above it may not issue a certificate for {', '.join(names)}: its name constraints "
