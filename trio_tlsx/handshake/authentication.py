@@ -137,7 +137,7 @@ def expect_certificate_verify(
         possible = signatures.schemes_for(leaf, legacy=True)
     except MALFORMED as error:
         raise CertificateError(
-            "the key in the peer's certificate is of no use",
+            "the key in the peer's certificate is of an unsupported kind",
             AlertDescription.unsupported_certificate,
             certificate=leaf,
         ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import PublicKeyAlgorithmOID
 
 from ..errors import CertificateError
 from .certificates import MALFORMED
@@ -13,6 +14,7 @@ __all__ = [
     "MAX_EXPONENT_BITS",
     "MAX_RSA_BITS",
     "MIN_RSA_BITS",
+    "RSA_ALGORITHMS",
     "check_rsa_work",
     "is_rsa_work_bounded",
 ]
@@ -25,6 +27,11 @@ MAX_RSA_BITS = 8192
 #: accept exponents of 32 bits or a little more, and 2**32 + 1 is the largest that was ever common.
 MAX_EXPONENT_BITS = 33
 
+#: The algorithms of RSA keys: a key of another one need not be read to know that it is none.
+RSA_ALGORITHMS = frozenset(
+    {PublicKeyAlgorithmOID.RSAES_PKCS1_v1_5, PublicKeyAlgorithmOID.RSASSA_PSS}
+)
+
 
 def check_rsa_work(certificate: x509.Certificate) -> None:
     """Refuse an RSA key with which checking a signature would take long.
@@ -34,6 +41,8 @@ def check_rsa_work(certificate: x509.Certificate) -> None:
     Raises:
         CertificateError: the modulus or the public exponent is too long.
     """
+    if certificate.public_key_algorithm_oid not in RSA_ALGORITHMS:
+        return
     try:
         key = certificate.public_key()
     except MALFORMED:

@@ -18,7 +18,7 @@ from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy,
 
 from ..errors import AlertDescription, CertificateError
 from ..pki.describe import subject_of
-from ..pki.rsa_keys import MAX_RSA_BITS, MIN_RSA_BITS, check_rsa_work
+from ..pki.rsa_keys import MAX_RSA_BITS, MIN_RSA_BITS, RSA_ALGORITHMS, check_rsa_work
 
 __all__ = [
     "CLIENT",
@@ -114,6 +114,8 @@ def check_ca_key(ca: x509.Certificate, usage: x509.KeyUsage | None) -> None:
 def _check_key_size(certificate: x509.Certificate) -> None:
     # The library asks the policy before it checks a signature with the key.
     check_rsa_work(certificate)
+    if certificate.public_key_algorithm_oid not in RSA_ALGORITHMS:
+        return
     key = certificate.public_key()
     if isinstance(key, rsa.RSAPublicKey) and key.key_size < MIN_RSA_BITS:
         raise CertificateError(
