@@ -73,7 +73,7 @@ def _hkdf_label(label: str, length: int) -> bytes:
 
 def expand_label(digest: Hash, secret: bytes, label: str, context: bytes, length: int) -> bytes:
     """Compute HKDF-Expand-Label (RFC 9846 7.1); ``length`` is in bytes."""
-    info = _hkdf_label(label, length) + opaque8(context)
+    info = b"".join((_hkdf_label(label, length), bytes((len(context),)), context))
     block = output = hmac(digest, secret, info + b"\x01")
     counter = 2
     while len(output) < length:

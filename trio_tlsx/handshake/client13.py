@@ -41,7 +41,7 @@ __all__ = ["reverify_on_resumption", "run"]
 _E = ExtensionType
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ServerExtensions:
     """The selections of the server's EncryptedExtensions."""
 

@@ -33,7 +33,7 @@ __all__ = [
 _E = ExtensionType
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HelloParameters:
     """The parameters of one ClientHello.
 

@@ -13,7 +13,7 @@ from .steps import Handshake
 __all__ = ["ApplicationKeys", "HandshakeKeys"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HandshakeKeys:
     """The Handshake Secret, and the handshake traffic secrets of both sides."""
 
@@ -42,7 +42,7 @@ class HandshakeKeys:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ApplicationKeys:
     """The Main Secret, and the secrets derived from it at the server's Finished."""
 

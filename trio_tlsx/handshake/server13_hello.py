@@ -46,7 +46,7 @@ MAX_IDENTITIES = 9
 _E = ExtensionType
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Choice:
     """What a server selects from a ClientHello.
 
@@ -69,7 +69,7 @@ class Choice:
         return self.group if self.peer_share is None else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Terms:
     """What both sides agree on after the ClientHello.
 

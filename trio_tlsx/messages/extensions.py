@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import struct
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import TypeAlias
@@ -111,8 +112,12 @@ def extension_name(extension: int) -> str:
         return f"extension {extension}"
 
 
+EXTENSION_HEADER = struct.Struct(">HH")  # the type and the length of the body
+
+
 def encode_extensions(extensions: Extensions) -> bytes:
-    return opaque16(b"".join(uint16(code) + opaque16(body) for code, body in extensions.items()))
+    pack = EXTENSION_HEADER.pack
+    return opaque16(b"".join([pack(code, len(body)) + body for code, body in extensions.items()]))
 
 
 def decode_extensions(octets: bytes, what: str) -> dict[int, bytes]:
