@@ -8,7 +8,7 @@ from ..errors import AlertDescription, HandshakeShutdown, ProtocolError, Truncat
 from ..messages.codec import take_bytes
 from ..messages.handshake import MESSAGE_HEADER_LENGTH, HandshakeType
 from .alerts import ReceivedAlerts
-from .protection import MIN_RECORD_SIZE_LIMIT, ContentType, Opener
+from .protection import ContentType, Opener
 from .receive import Incoming, unexpected, unexpected_record
 
 __all__ = ["MessageReader", "RawMessage", "wrong_finished_length"]
@@ -22,12 +22,10 @@ MAX_CERTIFICATE_LENGTH = 2**17
 MAX_MESSAGE_LENGTH = 2**16
 MAX_FINISHED_LENGTH = 64  # RFC 9846 4.5.3: a hash, and no hash here is longer
 
-#: The most records for one handshake message. The longest message needs that many of the smallest
-#: records that a ``record_size_limit`` of ours may request, and one more if it begins at the end
-#: of a record.
-MAX_RECORDS_PER_MESSAGE = (
-    -(-(MESSAGE_HEADER_LENGTH + MAX_CERTIFICATE_LENGTH) // (MIN_RECORD_SIZE_LIMIT - 1)) + 1
-)
+#: The most records for one handshake message. The longest message needs 2,082 of the smallest
+#: records that a ``record_size_limit`` of ours may request. A hello may come in more than that:
+#: BoringSSL's runner sends it in records of one octet, with a ticket that holds certificates.
+MAX_RECORDS_PER_MESSAGE = 2**13
 
 #: Records and messages after which the engine lets its driver run other tasks.
 STEPS_BETWEEN_PAUSES = 64
