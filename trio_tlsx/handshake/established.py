@@ -1,8 +1,9 @@
 """The result of a handshake: what a connection keeps of it, and what is dropped.
 
 The generator of a handshake returns a :class:`Completed`. The connection then drops the
-generator, and with it the transcript, the key exchange and all secrets but those of
-:class:`Established` and of the traffic keys.
+generator, and with it the transcript, the key exchange and all secrets except these: the
+exporter secret of :class:`Established`, the traffic keys, the exporter secret of accepted early
+data, and on a server the resumption secret in ``new_tickets`` until the tickets are sent.
 """
 
 from __future__ import annotations

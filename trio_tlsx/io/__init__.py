@@ -1,8 +1,9 @@
 """The trio side: everything that imports trio.
 
 From the system call to the application: ``transport`` (system calls on the descriptor of the
-stream below) -> ``ciphertext`` (one task moves ciphertext each way) -> the engine -> ``driver``
-(asks the engine and waits) -> ``stream`` (:class:`TLSStream`). The socket of the stream below owns
+stream below) -> ``ciphertext`` (one task moves ciphertext each way) -> the engine
+(``record/receive``, ``record/protection``, ``engine/connection``) -> ``driver`` (asks the engine
+and waits) -> ``stream`` (:class:`TLSStream`). The socket of the stream below owns
 the descriptor; ``TLSStream.aclose`` closes that stream.
 
 - ``listener``: servers and clients over TCP. ``handshake_timer``: the time of a handshake.

@@ -1,8 +1,10 @@
 """The record layer (RFC 9846 5).
 
-- ``protection``: encrypts and decrypts a record; the constants of its length.
+- ``protection``: encrypts and decrypts a record of TLS 1.3; the constants of its length. Another
+  version has a module beside it; ``handshake/steps`` installs the keys.
 - ``receive``: from ciphertext to content; the bounds of a received record.
-- ``send``: from content to ciphertext; the bounds of a sent record.
+- ``send``: from content to ciphertext; the bounds of a sent record. ``handshake/steps`` lowers
+  the bounds of both directions to what record_size_limit negotiates.
 - ``message_reader``: joins and splits records into handshake messages, and bounds these.
 - ``alerts``: received alerts, ``user_canceled`` among them. ``engine/connection`` sends alerts.
 - ``key_update``: KeyUpdate in both directions.

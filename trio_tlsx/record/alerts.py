@@ -1,4 +1,7 @@
-"""Receive alerts: close_notify, user_canceled, and those that end a connection (RFC 9846 6)."""
+"""Receive alerts: close_notify, user_canceled, and those that end a connection (RFC 9846 6).
+
+``engine/connection`` sends alerts.
+"""
 
 from __future__ import annotations
 

@@ -3,8 +3,9 @@
 Each check looks at the certificate itself. It raises only what it has seen, never what is left
 when everything else has passed.
 
-The built-in verifier has decided by then, and these checks explain. Behind OpenSSL's path building
-they decide: it does not check all of this.
+With the built-in verifier these checks only explain: ``verify`` has rejected the chain, and
+``diagnosis`` looks for the fault to report. With ``openssl_verifier`` they decide, because
+OpenSSL's path building does not check all of this.
 """
 
 from __future__ import annotations
