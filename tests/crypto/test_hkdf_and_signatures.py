@@ -15,7 +15,8 @@ from engine_pairs import credentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trio_tlsx.crypto import key_schedule, signatures
+from trio_tlsx.crypto import signatures
+from trio_tlsx.crypto.key_schedule import HmacKey, expand_label
 from trio_tlsx.crypto.signatures import (
     CERTIFICATE_VERIFY_SCHEMES,
     CLIENT_ONLY_SCHEMES,
@@ -38,7 +39,7 @@ quick = settings(deadline=None, max_examples=50)
 @quick
 @given(key=st.binary(max_size=64), message=st.binary(max_size=300))
 def test_hmac(name: str, key: bytes, message: bytes) -> None:
-    ours = key_schedule.hmac(HASHES[name][0], key, message)
+    ours = HmacKey(HASHES[name][0], key).hmac(message)
     assert ours == hmac.digest(key, message, name)
 
 
@@ -56,7 +57,7 @@ def test_hkdf_expand_label(
     digest, algorithm = HASHES[name]
     info = uint16(length) + opaque8(b"tls13 " + label.encode()) + opaque8(context)
     expected = HKDFExpand(algorithm, length, info).derive(secret)
-    assert key_schedule.expand_label(digest, secret, label, context, length) == expected
+    assert expand_label(HmacKey(digest, secret), label, context, length) == expected
 
 
 KEY_TYPES = [

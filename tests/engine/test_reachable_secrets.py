@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 from dataclasses import replace
 from types import FunctionType, ModuleType
 from typing import Any
@@ -10,8 +11,8 @@ from typing import Any
 import pytest
 from engine_pairs import CLIENT, SERVER, connections, read_all, send, shake_hands
 
-from trio_tlsx.crypto import key_schedule
 from trio_tlsx.crypto.groups import X25519Key
+from trio_tlsx.crypto.key_schedule import HmacKey
 from trio_tlsx.engine.connection import Connection
 
 #: The label of each secret that may be reachable, and the types of the objects that hold it.
@@ -41,23 +42,22 @@ OF_A_CLIENT_WITH_TICKETS = {
 def labels(monkeypatch: pytest.MonkeyPatch) -> dict[bytes, str]:
     """The label of each secret of the key schedule; grows with the connections."""
     found: dict[bytes, str] = {}
-    expand_label, hmac = key_schedule.expand_label, key_schedule.hmac
+    hmac = HmacKey.hmac
 
-    def noted_hmac(digest: Any, key: bytes, message: bytes) -> bytes:
-        output = hmac(digest, key, message)
-        found.setdefault(output, "extracted")
+    def noted_hmac(key: HmacKey, message: bytes) -> bytes:
+        output = hmac(key, message)
+        label = label_of(message)
+        found.update(dict.fromkeys((output, *HmacKey(hashlib.sha256, output).padded), label))
         return output
 
-    def noted_expand_label(
-        digest: Any, secret: bytes, label: str, context: bytes, length: int
-    ) -> bytes:
-        output = expand_label(digest, secret, label, context, length)
-        found[output] = label
-        return output
-
-    monkeypatch.setattr(key_schedule, "hmac", noted_hmac)
-    monkeypatch.setattr(key_schedule, "expand_label", noted_expand_label)
+    monkeypatch.setattr(HmacKey, "hmac", noted_hmac)
     return found
+
+
+def label_of(message: bytes) -> str:
+    """The label of an HkdfLabel (RFC 9846 7.1); all else is extracted."""
+    label = message[3 : 3 + message[2]] if len(message) > 3 else b""
+    return label[6:].decode() if label.startswith(b"tls13 ") else "extracted"
 
 
 def referents(holder: object) -> list[Any]:

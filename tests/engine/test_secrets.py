@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import logging
 from dataclasses import replace
 from traceback import walk_tb
 from types import FunctionType, ModuleType
-from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -22,7 +22,7 @@ from engine_pairs import (
     shake_hands,
 )
 
-from trio_tlsx.crypto import key_schedule
+from trio_tlsx.crypto.key_schedule import HmacKey
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import ProtocolError
 from trio_tlsx.handshake import client13
@@ -33,19 +33,19 @@ STEPS = 4
 
 @pytest.fixture
 def secrets(monkeypatch: pytest.MonkeyPatch) -> set[bytes]:
-    """All that HKDF gives, and the private key; grows as the connection goes on."""
+    """All that HKDF returns, as it is and padded, and the private key; grows on the way."""
     signer = credentials().signer
     assert isinstance(signer, PrivateKeySigner)
     assert isinstance(signer.private_key, ec.EllipticCurvePrivateKey)
     found = {signer.private_key.private_numbers().private_value.to_bytes(32)}
-    hmac = key_schedule.hmac
+    hmac = HmacKey.hmac
 
-    def noted_hmac(digest: Any, key: bytes, message: bytes) -> bytes:
-        output = hmac(digest, key, message)
-        found.add(output)
+    def noted_hmac(key: HmacKey, message: bytes) -> bytes:
+        output = hmac(key, message)
+        found.update({output, *HmacKey(hashlib.sha256, output).padded})
         return output
 
-    monkeypatch.setattr(key_schedule, "hmac", noted_hmac)
+    monkeypatch.setattr(HmacKey, "hmac", noted_hmac)
     return found
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime
 import functools
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import pytest
 from cryptography import x509
@@ -20,6 +21,7 @@ from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.crypto import key_schedule
 from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
 from trio_tlsx.crypto.groups import ECDHKey, EphemeralKey, X25519Key
+from trio_tlsx.crypto.key_schedule import HmacKey
 from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.handshake import client_hello, resumption_server, server13, server13_hello
@@ -175,12 +177,15 @@ def key_of(step: Step) -> EphemeralKey:
     return ECDHKey(curve, ec.derive_private_key(int.from_bytes(private_key), curve))
 
 
+Hmac: TypeAlias = tuple[tuple[bytes, bytes], bytes, bytes]  #: the padded key, message, output
+
+
 @dataclass
 class Replay:
     """What one side did in a trace."""
 
     role: str
-    hmacs: set[tuple[bytes, bytes, bytes]] = field(default_factory=set[tuple[bytes, bytes, bytes]])
+    hmacs: set[Hmac] = field(default_factory=set[Hmac])
     key_shares: list[bytes] = field(default_factory=list[bytes])
     messages: list[bytes] = field(default_factory=list[bytes])
     sent: bytearray = field(default_factory=bytearray)
@@ -190,21 +195,21 @@ class Replay:
 
     def made(self, key: bytes, message: bytes, output: bytes) -> bool:
         """Whether it computed an HMAC that begins with ``output``."""
-        key = padded(key)
-        return any(key == k and message == m and o.startswith(output) for k, m, o in self.hmacs)
+        pads = padded(key)
+        return any(pads == k and message == m and o.startswith(output) for k, m, o in self.hmacs)
 
 
-def padded(key: bytes) -> bytes:
-    return key.ljust(64, b"\0")  # HMAC takes no notice of zeros at the end of a short key
+def padded(key: bytes) -> tuple[bytes, bytes]:
+    return HmacKey(hashlib.sha256, key).padded
 
 
 def watch(replay: Replay, patch: pytest.MonkeyPatch) -> None:
     """Note all HMACs (HKDF is made of nothing else) and all handshake messages sent."""
-    hmac = key_schedule.hmac
+    hmac = HmacKey.hmac
 
-    def noted_hmac(digest: Any, key: bytes, message: bytes) -> bytes:
-        output = hmac(digest, key, message)
-        replay.hmacs.add((padded(key), message, output))
+    def noted_hmac(key: HmacKey, message: bytes) -> bytes:
+        output = hmac(key, message)
+        replay.hmacs.add((key.padded, message, output))
         return output
 
     def noted_encode_message(message: Message) -> bytes:
@@ -212,7 +217,10 @@ def watch(replay: Replay, patch: pytest.MonkeyPatch) -> None:
         replay.messages.append(octets)
         return octets
 
-    patch.setattr(key_schedule, "hmac", noted_hmac)
+    # What earlier handshakes computed for all without a PSK, this one computes anew.
+    key_schedule.early_key_without_psk.cache_clear()
+    key_schedule.salt_without_psk.cache_clear()
+    patch.setattr(HmacKey, "hmac", noted_hmac)
     patch.setattr(handshake, "encode_message", noted_encode_message)
 
 

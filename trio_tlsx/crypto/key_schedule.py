@@ -20,7 +20,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TypeAlias
 
-from ..messages.codec import opaque8, uint16
+from ..messages.codec import opaque8, uint8, uint16
 from .cipher_suites import CipherSuite, Hash
 
 __all__ = [
@@ -55,29 +55,38 @@ def _hash_of_no_messages(digest: Hash) -> bytes:
     return digest().digest()
 
 
-def hmac(digest: Hash, key: bytes, message: bytes) -> bytes:
-    """Compute an HMAC (RFC 2104), in 0.6 of the time that :func:`hmac.digest` takes here.
+class HmacKey:
+    """A key of HMAC (RFC 2104) no longer than a hash block, padded once for all its messages.
 
-    A handshake computes some 40 of them, over keys no longer than a hash block.
+    A handshake computes some 40 HMACs. One takes 0.75 us here; with :func:`hmac.digest` 1.6 us.
+    Copies of the hash states after the pads would be faster from the fifth message of a key on.
     """
-    key = key.ljust(_block_size(digest), b"\0")
-    inner = digest(key.translate(_INNER_PAD) + message).digest()
-    return digest(key.translate(_OUTER_PAD) + inner).digest()
+
+    __slots__ = ("digest", "padded")
+
+    def __init__(self, digest: Hash, key: bytes) -> None:
+        block = key.ljust(_block_size(digest), b"\0")
+        self.digest = digest
+        self.padded = block.translate(_INNER_PAD), block.translate(_OUTER_PAD)
+
+    def hmac(self, message: bytes) -> bytes:
+        digest, (inner, outer) = self.digest, self.padded
+        return digest(outer + digest(inner + message).digest()).digest()
 
 
 @lru_cache(maxsize=256)
-def _hkdf_label(label: str, length: int) -> bytes:
-    """Encode the part of an HkdfLabel before its context."""
-    return uint16(length) + opaque8(b"tls13 " + label.encode("ascii"))
+def _hkdf_label(label: str, length: int, context_length: int) -> bytes:
+    """Encode an HkdfLabel (RFC 9846 7.1) up to its context."""
+    return uint16(length) + opaque8(b"tls13 " + label.encode("ascii")) + uint8(context_length)
 
 
-def expand_label(digest: Hash, secret: bytes, label: str, context: bytes, length: int) -> bytes:
+def expand_label(key: HmacKey, label: str, context: bytes, length: int) -> bytes:
     """Compute HKDF-Expand-Label (RFC 9846 7.1); ``length`` is in bytes."""
-    info = b"".join((_hkdf_label(label, length), bytes((len(context),)), context))
-    block = output = hmac(digest, secret, info + b"\x01")
+    info = _hkdf_label(label, length, len(context)) + context
+    block = output = key.hmac(info + b"\x01")
     counter = 2
     while len(output) < length:
-        block = hmac(digest, secret, block + info + bytes((counter,)))
+        block = key.hmac(block + info + uint8(counter))
         output += block
         counter += 1
     return output[:length]
@@ -89,17 +98,20 @@ def expand_label(digest: Hash, secret: bytes, label: str, context: bytes, length
 class _Stage:
     """A secret of the diagram's middle column, which other secrets are derived from."""
 
-    __slots__ = ("_key_log", "_secret", "_suite")
+    __slots__ = ("_key", "_key_log", "_suite")
 
-    def __init__(self, suite: CipherSuite, secret: bytes, key_log: LogSecret | None) -> None:
+    def __init__(self, suite: CipherSuite, key: HmacKey, key_log: LogSecret | None) -> None:
         self._suite = suite
-        self._secret = secret
+        self._key = key
         self._key_log = key_log
 
     def _derive(self, label: str, transcript_hash: bytes, log_name: str | None = None) -> bytes:
-        """Compute Derive-Secret; log the result as ``log_name``."""
-        suite = self._suite
-        secret = expand_label(suite.hash, self._secret, label, transcript_hash, suite.hash_length)
+        """Compute Derive-Secret; log the result as ``log_name``.
+
+        The result is one hash long, so HKDF-Expand is a single HMAC.
+        """
+        length = self._suite.hash_length
+        secret = self._key.hmac(_hkdf_label(label, length, length) + transcript_hash + b"\x01")
         if log_name is not None and self._key_log is not None:
             self._key_log(log_name, secret)
         return secret
@@ -107,13 +119,15 @@ class _Stage:
     def _derive_without_messages(self, label: str) -> bytes:
         return self._derive(label, _hash_of_no_messages(self._suite.hash))
 
-    def _extract_next(self, input_keying_material: bytes | None) -> bytes:
+    def _next_salt(self) -> HmacKey:
+        return _salt_after(self._suite, self._key)
+
+    def _extract_next(self, input_keying_material: bytes | None) -> HmacKey:
         """Compute the secret of the next stage; None stands for the RFC's zeros."""
         suite = self._suite
-        salt = self._derive_without_messages("derived")
         if input_keying_material is None:
             input_keying_material = bytes(suite.hash_length)
-        return hmac(suite.hash, salt, input_keying_material)
+        return HmacKey(suite.hash, self._next_salt().hmac(input_keying_material))
 
 
 class EarlySecret(_Stage):
@@ -124,13 +138,17 @@ class EarlySecret(_Stage):
         key_log: receives the secrets that may be logged.
     """
 
-    __slots__ = ()
+    __slots__ = ("_has_psk",)
 
     def __init__(
         self, suite: CipherSuite, psk: bytes | None = None, key_log: LogSecret | None = None
     ) -> None:
-        zeros = bytes(suite.hash_length)
-        super().__init__(suite, hmac(suite.hash, zeros, zeros if psk is None else psk), key_log)
+        self._has_psk = psk is not None
+        key = early_key_without_psk(suite.hash) if psk is None else _extract(suite.hash, psk)
+        super().__init__(suite, key, key_log)
+
+    def _next_salt(self) -> HmacKey:
+        return super()._next_salt() if self._has_psk else salt_without_psk(self._suite)
 
     def resumption_binder_key(self) -> bytes:
         """Derive the binder key of a ticket's PSK."""
@@ -159,6 +177,30 @@ class EarlySecret(_Stage):
             shared_secret: the key exchange's; None if there was no key exchange.
         """
         return HandshakeSecret(self._suite, self._extract_next(shared_secret), self._key_log)
+
+
+def _salt_after(suite: CipherSuite, key: HmacKey) -> HmacKey:
+    """Return the salt of the stage after the one with this secret."""
+    no_messages = _hash_of_no_messages(suite.hash)
+    return HmacKey(suite.hash, expand_label(key, "derived", no_messages, suite.hash_length))
+
+
+def _extract(digest: Hash, psk: bytes) -> HmacKey:
+    """Compute the Early Secret; zeros are the salt, as they are of HMAC's padding."""
+    return HmacKey(digest, HmacKey(digest, b"").hmac(psk))
+
+
+# Without a PSK the Early Secret and the salt after it are constants, and not secret.
+
+
+@lru_cache(maxsize=8)
+def early_key_without_psk(digest: Hash) -> HmacKey:
+    return _extract(digest, bytes(len(_hash_of_no_messages(digest))))
+
+
+@lru_cache(maxsize=8)
+def salt_without_psk(suite: CipherSuite) -> HmacKey:
+    return _salt_after(suite, early_key_without_psk(suite.hash))
 
 
 class HandshakeSecret(_Stage):
@@ -210,15 +252,21 @@ class MainSecret(_Stage):
 
 def traffic_keys(suite: CipherSuite, traffic_secret: bytes) -> tuple[bytes, bytes]:
     """Derive the key and the IV of a traffic secret (RFC 9846 7.3)."""
+    key = HmacKey(suite.hash, traffic_secret)
     return (
-        expand_label(suite.hash, traffic_secret, "key", b"", suite.key_length),
-        expand_label(suite.hash, traffic_secret, "iv", b"", IV_LENGTH),
+        expand_label(key, "key", b"", suite.key_length),
+        expand_label(key, "iv", b"", IV_LENGTH),
     )
+
+
+def _derive_whole(suite: CipherSuite, secret: bytes, label: str, context: bytes = b"") -> bytes:
+    """Compute HKDF-Expand-Label with the length of the suite's hash."""
+    return expand_label(HmacKey(suite.hash, secret), label, context, suite.hash_length)
 
 
 def next_traffic_secret(suite: CipherSuite, traffic_secret: bytes) -> bytes:
     """Derive the traffic secret of the next generation (RFC 9846 7.2)."""
-    return expand_label(suite.hash, traffic_secret, "traffic upd", b"", suite.hash_length)
+    return _derive_whole(suite, traffic_secret, "traffic upd")
 
 
 def finished_verify_data(suite: CipherSuite, base_key: bytes, transcript_hash: bytes) -> bytes:
@@ -227,15 +275,13 @@ def finished_verify_data(suite: CipherSuite, base_key: bytes, transcript_hash: b
     Args:
         base_key: the sender's handshake traffic secret, or the binder key.
     """
-    key = expand_label(suite.hash, base_key, "finished", b"", suite.hash_length)
-    return hmac(suite.hash, key, transcript_hash)
+    key = _derive_whole(suite, base_key, "finished")
+    return HmacKey(suite.hash, key).hmac(transcript_hash)
 
 
 def ticket_psk(suite: CipherSuite, resumption_secret: bytes, ticket_nonce: bytes) -> bytes:
     """Derive the PSK of a ticket (RFC 9846 4.7.1)."""
-    return expand_label(
-        suite.hash, resumption_secret, "resumption", ticket_nonce, suite.hash_length
-    )
+    return _derive_whole(suite, resumption_secret, "resumption", ticket_nonce)
 
 
 def imported_psk(digest: Hash, external_psk: bytes, identity: bytes, length: int) -> bytes:
@@ -246,14 +292,15 @@ def imported_psk(digest: Hash, external_psk: bytes, identity: bytes, length: int
         identity: the encoded ImportedIdentity.
         length: the length of the target's hash, in bytes.
     """
-    extracted = hmac(digest, b"", external_psk)  # no salt, which equals one of zeros
-    return expand_label(digest, extracted, "derived psk", digest(identity).digest(), length)
+    return expand_label(
+        _extract(digest, external_psk), "derived psk", digest(identity).digest(), length
+    )
 
 
 def exported_keying_material(
     suite: CipherSuite, exporter_secret: bytes, label: str, context: bytes, length: int
 ) -> bytes:
     """Compute TLS-Exporter(label, context, length) (RFC 9846 7.5); ``length`` is in bytes."""
-    no_messages = _hash_of_no_messages(suite.hash)
-    derived = expand_label(suite.hash, exporter_secret, label, no_messages, suite.hash_length)
-    return expand_label(suite.hash, derived, "exporter", suite.hash(context).digest(), length)
+    derived = _derive_whole(suite, exporter_secret, label, _hash_of_no_messages(suite.hash))
+    key = HmacKey(suite.hash, derived)
+    return expand_label(key, "exporter", suite.hash(context).digest(), length)
