@@ -30,8 +30,12 @@ REMOVALS_OF_RECORDS = [
     Removal("minimum length of vectors", "6.2", "messages/codec.py", "if length < minimum:",
             "test_wrong_message"),
     Removal("vectors of two-byte elements have an even length", "6.2", "messages/codec.py",
-            "if len(octets) % 2:",
+            "if len(vector) % 2:",
             "0003040300"),
+    Removal("an extension has its type and its length", "4.3", "messages/extensions.py",
+            "if start > end:", "half-an-extension"),
+    Removal("an extension ends within its block", "4.3", "messages/extensions.py",
+            "if position > end:", "longer-extension-than-its-block"),
     # Order
     Removal("the message is the expected one", "4", "handshake/steps.py",
             "if raw.handshake_type != message_type.handshake_type:", "-instead"),

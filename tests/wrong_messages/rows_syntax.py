@@ -74,6 +74,18 @@ ROWS = [
         },
         A.decode_error,
     ),
+    # Behind the others an unknown extension, of which the last octet is missing.
+    *rows(
+        "4.3",
+        ALL,
+        ["certificate_request"],
+        {
+            "longer-extension-than-its-block": body(
+                lambda o: o[:1] + (len(o) + 1).to_bytes(2) + o[3:] + b"\xff\1\0\1"
+            )
+        },
+        A.decode_error,
+    ),
     *rows(
         "6.2",
         ALL,

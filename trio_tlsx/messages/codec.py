@@ -15,6 +15,7 @@ __all__ = [
     "opaque8",
     "opaque16",
     "opaque24",
+    "split_uint16s",
     "take_bytes",
     "uint8",
     "uint16",
@@ -22,6 +23,7 @@ __all__ = [
     "uint24",
     "uint32",
     "uint64",
+    "whole_vector",
 ]
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
@@ -38,24 +40,25 @@ class Reader:
         what: the name of the structure, for errors.
     """
 
-    __slots__ = ("_data", "_position", "_what")
+    __slots__ = ("_data", "_end", "_position", "_what")
 
     def __init__(self, data: bytes, what: str) -> None:
         self._data = data
         self._position = 0
+        self._end = len(data)
         self._what = what
 
     def take(self, length: int) -> bytes:
         start = self._position
         end = start + length
-        if end > len(self._data):
+        if end > self._end:
             raise self.error("is cut short")
         self._position = end
         return self._data[start:end]
 
     def uint8(self) -> int:
         position = self._position
-        if position >= len(self._data):
+        if position >= self._end:
             raise self.error("is cut short")
         self._position = position + 1
         return self._data[position]
@@ -63,68 +66,74 @@ class Reader:
     def uint16(self) -> int:
         position = self._position
         end = position + 2
-        if end > len(self._data):
+        if end > self._end:
             raise self.error("is cut short")
         self._position = end
         return self._data[position] << 8 | self._data[position + 1]
 
     def uint24(self) -> int:
-        return self._integer(3)
+        return int.from_bytes(self.take(3))
 
     def uint32(self) -> int:
-        return self._integer(4)
+        return int.from_bytes(self.take(4))
 
     def uint64(self) -> int:
-        return self._integer(8)
-
-    def _integer(self, width: int) -> int:
-        start = self._position
-        end = start + width
-        if end > len(self._data):
-            raise self.error("is cut short")
-        self._position = end
-        return int.from_bytes(self._data[start:end])
+        return int.from_bytes(self.take(8))
 
     def opaque8(self, minimum: int = 0) -> bytes:
-        return self._vector(1, minimum)
+        return self.vector(1, minimum)
 
     def opaque16(self, minimum: int = 0) -> bytes:
-        return self._vector(2, minimum)
+        return self.vector(2, minimum)
 
     def opaque24(self, minimum: int = 0) -> bytes:
-        return self._vector(3, minimum)
+        return self.vector(3, minimum)
 
-    def _vector(self, width: int, minimum: int) -> bytes:
+    def vector(self, width: int, minimum: int) -> bytes:
         """Read a length of ``width`` octets, and then that many octets."""
         data = self._data
         start = self._position + width
-        if start > len(data):
-            raise self.error("is cut short")
         length = int.from_bytes(data[self._position : start])
+        end = start + length
+        if end > self._end:
+            raise self.error("is cut short")
         if length < minimum:
             raise self.error(f"has a vector of length {length}, less than the minimum {minimum}")
-        end = start + length
-        if end > len(data):
-            raise self.error("is cut short")
         self._position = end
         return data[start:end]
 
-    def uint16s(self, octets: bytes) -> tuple[int, ...]:
-        """Split a vector into its two-octet values."""
-        if len(octets) % 2:
-            raise self.error(f"has a vector of the odd length {len(octets)}")
-        return struct.unpack(f">{len(octets) // 2}H", octets)
-
     def __bool__(self) -> bool:
-        return self._position < len(self._data)
+        return self._position < self._end
 
     def finish(self) -> None:
         """Check that nothing is left."""
-        if self._position < len(self._data):
+        if self._position < self._end:
             raise self.error("has trailing octets")
 
     def error(self, fault: str) -> ProtocolError:
         return ProtocolError(f"the peer's {self._what} {fault}", AlertDescription.decode_error)
+
+
+def whole_vector(octets: bytes, what: str, width: int, minimum: int = 0) -> bytes:
+    """Decode a structure that is one vector and nothing else; ``width`` as for a Reader.
+
+    Most extensions are. Where all is in order this takes a third of a Reader's time; the Reader
+    alone decides about the error.
+    """
+    length = int.from_bytes(octets[:width])
+    if len(octets) == width + length and length >= minimum:
+        return octets[width:]
+    reader = Reader(octets, what)
+    vector = reader.vector(width, minimum)
+    reader.finish()
+    return vector
+
+
+def split_uint16s(vector: bytes, what: str) -> tuple[int, ...]:
+    """Split a vector into its two-octet values."""
+    if len(vector) % 2:
+        raise Reader(vector, what).error(f"has a vector of the odd length {len(vector)}")
+    return struct.unpack(f">{len(vector) // 2}H", vector)
 
 
 def take_bytes(buffer: bytearray, count: int | None = None) -> bytes:

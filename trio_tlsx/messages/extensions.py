@@ -9,7 +9,17 @@ from functools import partial
 from typing import TypeAlias
 
 from ..errors import AlertDescription, ProtocolError
-from .codec import Reader, opaque8, opaque16, opaque24, uint8, uint16, uint16s
+from .codec import (
+    Reader,
+    opaque8,
+    opaque16,
+    opaque24,
+    split_uint16s,
+    uint8,
+    uint16,
+    uint16s,
+    whole_vector,
+)
 
 __all__ = ["GREASE", "Context", "ExtensionType", "Extensions", "check_context"]
 
@@ -54,7 +64,7 @@ class ExtensionType(enum.IntEnum):
 MAX_FRAGMENT_LENGTHS = {1: 2**9, 2: 2**10, 3: 2**11, 4: 2**12}
 
 
-class Context(enum.Flag):
+class Context(enum.IntFlag):
     """The messages that carry extensions, under the abbreviations of RFC 9846 4.3."""
 
     CH = enum.auto()
@@ -94,12 +104,6 @@ _ALLOWED: dict[int, Context] = {
     _E.encrypted_client_hello: _C.CH | _C.EE | _C.HRR,
 }
 
-#: The extensions that each message may carry.
-_ALLOWED_IN = {
-    context: frozenset(code for code, contexts in _ALLOWED.items() if context in contexts)
-    for context in Context
-}
-
 #: Messages whose extensions answer those of an earlier message. Others may have unknown ones.
 _RESPONSES = frozenset({_C.SH, _C.HRR, _C.EE, _C.CT})
 
@@ -113,6 +117,7 @@ def extension_name(extension: int) -> str:
 
 
 EXTENSION_HEADER = struct.Struct(">HH")  # the type and the length of the body
+EXTENSION_HEADER_LENGTH = EXTENSION_HEADER.size
 
 
 def encode_extensions(extensions: Extensions) -> bytes:
@@ -131,15 +136,26 @@ def decode_extensions(octets: bytes, what: str) -> dict[int, bytes]:
         ProtocolError: the block is malformed (``decode_error``), or has an extension twice
             (``illegal_parameter``).
     """
-    reader = Reader(octets, f"extensions of {what}")
     extensions: dict[int, bytes] = {}
-    while reader:
-        code = reader.uint16()
-        body = reader.opaque16()
+    unpack_header, position, end = EXTENSION_HEADER.unpack_from, 0, len(octets)
+    # Half of the values in a handshake are those of extensions. A Reader would take three times
+    # as long for them.
+    while position < end:
+        start = position + EXTENSION_HEADER_LENGTH
+        if start > end:
+            raise cut_short(what)
+        code, length = unpack_header(octets, position)
+        position = start + length
+        if position > end:
+            raise cut_short(what)
         if code in extensions:
             raise ProtocolError(f"the peer's {what} contains {extension_name(code)} twice")
-        extensions[code] = body
+        extensions[code] = octets[start:position]
     return extensions
+
+
+def cut_short(what: str) -> ProtocolError:
+    return Reader(b"", f"extensions of {what}").error("is cut short")
 
 
 def check_context(
@@ -157,9 +173,7 @@ def check_context(
             ``unsupported_extension`` for an answer to an extension that was not requested,
             ``decode_error`` for an extension that cannot be decoded, even if it is not used.
     """
-    allowed = _ALLOWED_IN[context]
-    is_response = context in _RESPONSES
-    decoders = _DECODERS.get(context, {})
+    allowed, is_response, decoders = _RULES[context]
     for extension, body in extensions.items():
         if extension not in allowed and extension in _ALLOWED:
             raise ProtocolError(
@@ -171,8 +185,8 @@ def check_context(
                 f"the peer answered {extension_name(extension)}, which was not offered",
                 AlertDescription.unsupported_extension,
             )
-        if (decode := decoders.get(extension)) is not None:
-            decode(body)
+        if extension in decoders:
+            decoders[extension](body)
 
 
 # The bodies. If no message is named, the body is the same in every message.
@@ -185,9 +199,7 @@ def encode_server_name(host_name: bytes) -> bytes:
 
 def decode_server_name(octets: bytes) -> bytes:
     """Decode a ClientHello's server_name: one DNS name (RFC 6066 3)."""
-    reader = Reader(octets, "server_name")
-    names = Reader(reader.opaque16(minimum=1), "server_name")
-    reader.finish()
+    names = Reader(whole_vector(octets, "server_name", 2, minimum=1), "server_name")
     # RFC 6066 3: one name of each type, and host_name is the only type.
     if names.uint8() != 0:
         raise names.error("contains a name that is not a host_name")
@@ -223,7 +235,7 @@ def encode_timestamps(timestamps: Iterable[bytes]) -> bytes:
 
 
 def decode_timestamps(octets: bytes) -> tuple[bytes, ...]:
-    return _decode_vectors(octets, "SignedCertificateTimestampList")
+    return _whole_vectors(octets, "SignedCertificateTimestampList")
 
 
 def encode_uint16_list(values: Iterable[int]) -> bytes:
@@ -232,14 +244,13 @@ def encode_uint16_list(values: Iterable[int]) -> bytes:
 
 
 def decode_uint16_list(octets: bytes, what: str) -> tuple[int, ...]:
-    reader = Reader(octets, what)
-    values = reader.uint16s(reader.opaque16(minimum=2))
-    reader.finish()
-    return values
+    return split_uint16s(whole_vector(octets, what, 2, minimum=2), what)
 
 
 def decode_uint16(octets: bytes, what: str) -> int:
     """Decode a selected_version, selected_group or record_size_limit."""
+    if len(octets) == 2:
+        return octets[0] << 8 | octets[1]
     reader = Reader(octets, what)
     value = reader.uint16()
     reader.finish()
@@ -263,10 +274,8 @@ def encode_supported_versions(versions: Iterable[int]) -> bytes:
 
 def decode_supported_versions(octets: bytes) -> tuple[int, ...]:
     """Decode a ClientHello's supported_versions."""
-    reader = Reader(octets, "supported_versions")
-    versions = reader.uint16s(reader.opaque8(minimum=2))
-    reader.finish()
-    return versions
+    what = "supported_versions"
+    return split_uint16s(whole_vector(octets, what, 1, minimum=2), what)
 
 
 def encode_alpn(protocols: Iterable[bytes]) -> bytes:
@@ -275,9 +284,7 @@ def encode_alpn(protocols: Iterable[bytes]) -> bytes:
 
 
 def decode_alpn(octets: bytes) -> tuple[bytes, ...]:
-    reader = Reader(octets, "ALPN extension")
-    names = Reader(reader.opaque16(minimum=2), "ALPN extension")
-    reader.finish()
+    names = Reader(whole_vector(octets, "ALPN extension", 2, minimum=2), "ALPN extension")
     protocols: list[bytes] = []
     while names:
         protocols.append(names.opaque8(minimum=1))
@@ -304,9 +311,7 @@ def encode_key_shares(shares: Mapping[int, bytes]) -> bytes:
 
 def decode_key_shares(octets: bytes) -> dict[int, bytes]:
     """Decode a ClientHello's key_share: the key exchange of each group."""
-    reader = Reader(octets, "key_share")
-    entries = Reader(reader.opaque16(), "key_share")
-    reader.finish()
+    entries = Reader(whole_vector(octets, "key_share", 2), "key_share")
     shares: dict[int, bytes] = {}
     while entries:
         group = entries.uint16()
@@ -321,17 +326,11 @@ def encode_cookie(cookie: bytes) -> bytes:
 
 
 def decode_cookie(octets: bytes) -> bytes:
-    reader = Reader(octets, "cookie")
-    cookie = reader.opaque16(minimum=1)
-    reader.finish()
-    return cookie
+    return whole_vector(octets, "cookie", 2, minimum=1)
 
 
 def decode_psk_key_exchange_modes(octets: bytes) -> bytes:
-    reader = Reader(octets, "psk_key_exchange_modes")
-    modes = reader.opaque8(minimum=1)
-    reader.finish()
-    return modes
+    return whole_vector(octets, "psk_key_exchange_modes", 1, minimum=1)
 
 
 def encode_certificate_authorities(names: Iterable[bytes]) -> bytes:
@@ -340,14 +339,12 @@ def encode_certificate_authorities(names: Iterable[bytes]) -> bytes:
 
 
 def decode_certificate_authorities(octets: bytes) -> tuple[bytes, ...]:
-    return _decode_vectors(octets, "certificate_authorities")
+    return _whole_vectors(octets, "certificate_authorities")
 
 
-def _decode_vectors(octets: bytes, what: str) -> tuple[bytes, ...]:
+def _whole_vectors(octets: bytes, what: str) -> tuple[bytes, ...]:
     """Decode a non-empty list of non-empty vectors, all with two-octet lengths."""
-    reader = Reader(octets, what)
-    entries = Reader(reader.opaque16(minimum=3), what)
-    reader.finish()
+    entries = Reader(whole_vector(octets, what, 2, minimum=3), what)
     vectors: list[bytes] = []
     while entries:
         vectors.append(entries.opaque16(minimum=1))
@@ -360,9 +357,8 @@ def encode_compression_algorithms(algorithms: Iterable[int]) -> bytes:
 
 
 def decode_compression_algorithms(octets: bytes) -> tuple[int, ...]:
-    reader = Reader(octets, "compress_certificate")
-    algorithms = reader.uint16s(reader.opaque8(minimum=2))
-    reader.finish()
+    what = "compress_certificate"
+    algorithms = split_uint16s(whole_vector(octets, what, 1, minimum=2), what)
     if len(set(algorithms)) < len(algorithms):
         raise ProtocolError("the peer's compress_certificate contains an algorithm twice")
     return algorithms
@@ -387,7 +383,8 @@ def decode_max_early_data_size(octets: bytes) -> int:
 
 def check_empty(octets: bytes, what: str) -> None:
     """Check that the body of an extension is empty."""
-    Reader(octets, what).finish()
+    if octets:
+        Reader(octets, what).finish()
 
 
 _Decoders: TypeAlias = Mapping[int, Callable[[bytes], object]]
@@ -422,4 +419,14 @@ _DECODERS: Mapping[Context, _Decoders] = {
         _E.psk_key_exchange_modes: decode_psk_key_exchange_modes,
         _E.post_handshake_auth: partial(check_empty, what="post_handshake_auth"),
     },
+}
+
+#: For each message: the extensions that it may carry, whether it is a response, the decoders.
+_RULES: Mapping[Context, tuple[frozenset[int], bool, _Decoders]] = {
+    context: (
+        frozenset(code for code, contexts in _ALLOWED.items() if context in contexts),
+        context in _RESPONSES,
+        _DECODERS.get(context, {}),
+    )
+    for context in Context
 }

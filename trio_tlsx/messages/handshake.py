@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol, Self
 
 from ..errors import ProtocolError
-from .codec import Reader, opaque8, opaque16, opaque24, uint8, uint16, uint16s, uint24, uint32
+from .codec import (
+    Reader,
+    opaque8,
+    opaque16,
+    opaque24,
+    split_uint16s,
+    uint8,
+    uint16,
+    uint16s,
+    uint24,
+    uint32,
+)
 from .extensions import Extensions, decode_extensions, encode_extensions
 
 __all__ = [
@@ -72,7 +83,8 @@ class Message(Protocol):
 
 def encode_message(message: Message) -> bytes:
     """Encode a message with its header (RFC 9846 4)."""
-    return uint8(message.handshake_type) + opaque24(message.encode())
+    body = message.encode()
+    return bytes((message.handshake_type,)) + len(body).to_bytes(3) + body
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +106,7 @@ class ClientHello:
         legacy_version = reader.uint16()
         random = reader.take(RANDOM_LENGTH)
         legacy_session_id = _session_id(reader)
-        cipher_suites = reader.uint16s(reader.opaque16(minimum=2))
+        cipher_suites = split_uint16s(reader.opaque16(minimum=2), "ClientHello")
         compression_methods = reader.opaque8(minimum=1)
         # A client of TLS 1.2 or older may send no extensions at all.
         extensions = reader.opaque16() if reader else b""
