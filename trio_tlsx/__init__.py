@@ -1,63 +1,72 @@
-"""TLS for trio: a stream over a sans-IO engine."""
+"""TLS for trio: a stream over a sans-IO engine.
 
-from trio import NeedHandshakeError
+The first use of a public name imports its module (PEP 562), so a program starts without the
+modules that it does not use. ``from trio_tlsx import TLSStream`` is a use.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from ._version import __version__
-from .config.client import ClientConfig
-from .config.key_log import key_log_from_environment
-from .config.server import ServerConfig
-from .crypto.signatures import SignatureScheme, schemes_for
-from .engine.connection import Connection
-from .errors import (
-    AlertDescription,
-    AlertReceived,
-    CertificateError,
-    ConfigError,
-    HandshakeShutdown,
-    InternalError,
-    NegotiationError,
-    ProtocolError,
-    TLSError,
-    Truncated,
-)
-from .handshake.questions import (
-    AntiReplayWanted,
-    ClientCredentialsWanted,
-    CredentialsWanted,
-    OCSPResponseWanted,
-    PSKWanted,
-    SessionReceived,
-    SessionWanted,
-    SignatureWanted,
-    TicketIssued,
-    TicketWanted,
-    VerificationWanted,
-)
-from .handshake.wants import Question, Want
-from .io.listener import (
-    TLSListener,
-    handshake_first,
-    open_tls_over_tcp_listeners,
-    open_tls_over_tcp_stream,
-    serve_tls_over_tcp,
-)
-from .io.stapling import RefreshingStaple
-from .io.stream import TLSStream
-from .messages.info import CertificateRequest, ClientHello
-from .pki.compression import CertificateCompressor
-from .pki.credentials import Credentials, PrivateKeySigner, Signer
-from .pki.identity import Identity
-from .pki.negotiated import Negotiated
-from .pki.peer import Peer
-from .pki.pinning import pin_spki, spki_pin
-from .pki.reloading import ReloadingCredentials
-from .pki.revocation import check_crl, check_stapled_ocsp
-from .pki.trust import TrustStore
-from .sessions.anti_replay import AntiReplayCache, MemoryAntiReplayCache
-from .sessions.client import MemorySessionStore, Session, SessionStore
-from .sessions.external_psk import ExternalPSK
-from .sessions.ticket_keys import TicketKeys
-from .sessions.ticket_store import MemoryTicketStore, TicketStore
+
+if TYPE_CHECKING:
+    from trio import NeedHandshakeError
+
+    from .config.client import ClientConfig
+    from .config.key_log import key_log_from_environment
+    from .config.server import ServerConfig
+    from .crypto.signatures import SignatureScheme, schemes_for
+    from .engine.connection import Connection
+    from .errors import (
+        AlertDescription,
+        AlertReceived,
+        CertificateError,
+        ConfigError,
+        HandshakeShutdown,
+        InternalError,
+        NegotiationError,
+        ProtocolError,
+        TLSError,
+        Truncated,
+    )
+    from .handshake.questions import (
+        AntiReplayWanted,
+        ClientCredentialsWanted,
+        CredentialsWanted,
+        OCSPResponseWanted,
+        PSKWanted,
+        SessionReceived,
+        SessionWanted,
+        SignatureWanted,
+        TicketIssued,
+        TicketWanted,
+        VerificationWanted,
+    )
+    from .handshake.wants import Question, Want
+    from .io.listener import (
+        TLSListener,
+        handshake_first,
+        open_tls_over_tcp_listeners,
+        open_tls_over_tcp_stream,
+        serve_tls_over_tcp,
+    )
+    from .io.stapling import RefreshingStaple
+    from .io.stream import TLSStream
+    from .messages.info import CertificateRequest, ClientHello
+    from .pki.compression import CertificateCompressor
+    from .pki.credentials import Credentials, PrivateKeySigner, Signer
+    from .pki.identity import Identity
+    from .pki.negotiated import Negotiated
+    from .pki.peer import Peer
+    from .pki.pinning import pin_spki, spki_pin
+    from .pki.reloading import ReloadingCredentials
+    from .pki.revocation import check_crl, check_stapled_ocsp
+    from .pki.trust import TrustStore
+    from .sessions.anti_replay import AntiReplayCache, MemoryAntiReplayCache
+    from .sessions.client import MemorySessionStore, Session, SessionStore
+    from .sessions.external_psk import ExternalPSK
+    from .sessions.ticket_keys import TicketKeys
+    from .sessions.ticket_store import MemoryTicketStore, TicketStore
 
 __all__ = [
     "AlertDescription",
@@ -123,3 +132,58 @@ __all__ = [
     "serve_tls_over_tcp",
     "spki_pin",
 ]
+
+#: Where the public names are defined; the imports above, for what runs.
+_NAMES = {
+    "trio": "NeedHandshakeError",
+    ".config.client": "ClientConfig",
+    ".config.key_log": "key_log_from_environment",
+    ".config.server": "ServerConfig",
+    ".crypto.signatures": "SignatureScheme schemes_for",
+    ".engine.connection": "Connection",
+    ".errors": (
+        "AlertDescription AlertReceived CertificateError ConfigError HandshakeShutdown"
+        " InternalError NegotiationError ProtocolError TLSError Truncated"
+    ),
+    ".handshake.questions": (
+        "AntiReplayWanted ClientCredentialsWanted CredentialsWanted OCSPResponseWanted"
+        " PSKWanted SessionReceived SessionWanted SignatureWanted TicketIssued"
+        " TicketWanted VerificationWanted"
+    ),
+    ".handshake.wants": "Question Want",
+    ".io.listener": (
+        "TLSListener handshake_first open_tls_over_tcp_listeners open_tls_over_tcp_stream"
+        " serve_tls_over_tcp"
+    ),
+    ".io.stapling": "RefreshingStaple",
+    ".io.stream": "TLSStream",
+    ".messages.info": "CertificateRequest ClientHello",
+    ".pki.compression": "CertificateCompressor",
+    ".pki.credentials": "Credentials PrivateKeySigner Signer",
+    ".pki.identity": "Identity",
+    ".pki.negotiated": "Negotiated",
+    ".pki.peer": "Peer",
+    ".pki.pinning": "pin_spki spki_pin",
+    ".pki.reloading": "ReloadingCredentials",
+    ".pki.revocation": "check_crl check_stapled_ocsp",
+    ".pki.trust": "TrustStore",
+    ".sessions.anti_replay": "AntiReplayCache MemoryAntiReplayCache",
+    ".sessions.client": "MemorySessionStore Session SessionStore",
+    ".sessions.external_psk": "ExternalPSK",
+    ".sessions.ticket_keys": "TicketKeys",
+    ".sessions.ticket_store": "MemoryTicketStore TicketStore",
+}
+_MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> object:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(module, __name__), name)
+    globals()[name] = value  # the next use does not come here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -52,6 +52,21 @@ USE_SSL = {
 #: Inside a function it asks ``ssl`` where the platform keeps its CAs.
 USE_SSL_LATE = {"trio_tlsx.pki.trust"}
 
+#: The modules of ours that others import inside a function, so that a program that does not need
+#: them starts without them. ``tests/checks/test_import.py`` counts what is left.
+LATE_IMPORTS = {
+    "trio_tlsx.cli": {"trio_tlsx.cli.commands"},  # says what to install if click is missing
+    "trio_tlsx.engine.select": {"trio_tlsx.engine.openssl"},  # for an ssl.SSLContext
+    "trio_tlsx.engine.ssl_object": {"trio_tlsx.engine.certificate_dict"},  # for getpeercert()
+    "trio_tlsx.pki.trust": {"trio_tlsx.pki.openssl_store"},  # for verifier="openssl"
+    "trio_tlsx.verification.verify": {
+        "trio_tlsx.verification.builtin_limits",  # to explain why a chain is rejected
+        "trio_tlsx.verification.candidate_paths",  # for long chains
+        "trio_tlsx.verification.diagnosis",  # to explain why a chain is rejected
+        "trio_tlsx.verification.openssl_verifier",  # for verifier="openssl"
+    },
+}
+
 
 def module_name(path: Path) -> str:
     parts = ("trio_tlsx", *path.relative_to(PACKAGE).with_suffix("").parts)
@@ -155,6 +170,11 @@ def test_the_lists_of_exceptions_are_exact() -> None:
     late = {m for m in sans_io_modules() if "ssl" in imports(m) - imported_on_import(m)}
     assert {m for m in sans_io_modules() if "ssl" in imported_on_import(m)} == USE_SSL
     assert late == USE_SSL_LATE
+
+
+def test_the_list_of_late_imports_is_exact() -> None:
+    late = {module: ours(module) - imported_on_import(module) for module in modules()}
+    assert {module: names for module, names in late.items() if names} == LATE_IMPORTS
 
 
 @pytest.mark.parametrize("module", modules())

@@ -11,7 +11,6 @@ from ..errors import ConfigError
 from ..messages.codec import Buffer
 from .connection import Connection
 from .interface import Engine
-from .openssl import OpenSSLConnection
 
 __all__ = ["engine_for"]
 
@@ -39,6 +38,8 @@ def engine_for(
     if early_data and not isinstance(config, ClientConfig):
         raise ConfigError("early_data is for a client with a ClientConfig: others cannot send any")
     if _is_ssl_context(config):
+        from .openssl import OpenSSLConnection  # only a program with an SSLContext needs it
+
         return OpenSSLConnection(
             config, server_side=bool(server_side), server_hostname=server_hostname
         )

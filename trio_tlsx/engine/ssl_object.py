@@ -12,7 +12,6 @@ from ..config.server import ServerConfig
 from ..crypto.cipher_suites import CipherSuite
 from ..handshake.established import Established
 from ..sessions.client import Session
-from .certificate_dict import certificate_dict
 
 __all__ = ["ConnectionNames"]
 
@@ -65,6 +64,8 @@ class ConnectionNames:
             return chain[0].public_bytes(Encoding.DER)
         if isinstance(self._config, ClientConfig) and self._config.insecure_skip_verification:
             return {}  # as in the stdlib: nobody has verified what it says
+        from .certificate_dict import certificate_dict  # only getpeercert() needs it
+
         return certificate_dict(chain[0])
 
     def cipher(self) -> tuple[str, str, int]:

@@ -85,7 +85,7 @@ def send_finished(hs: Handshake, suite: CipherSuite, base_key: bytes) -> None:
 # What the peer sends
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class PeerIdentity:
     """The chain of a peer that proved to hold its key, and the scheme of that proof."""
 

@@ -41,7 +41,7 @@ __all__ = ["reverify_on_resumption", "run"]
 _E = ExtensionType
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class ServerExtensions:
     """The selections of the server's EncryptedExtensions."""
 

@@ -28,7 +28,7 @@ __all__ = ["Offer", "Selection", "process_hello_retry_request", "process_server_
 _E = ExtensionType
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Offer:
     """What a client offered.
 
@@ -52,7 +52,7 @@ class Offer:
     resend: bytes = field(default=b"", repr=False)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Selection:
     """What a server selected in its ServerHello.
 

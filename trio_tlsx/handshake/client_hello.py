@@ -33,7 +33,7 @@ __all__ = [
 _E = ExtensionType
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class HelloParameters:
     """The parameters of one ClientHello.
 

@@ -71,7 +71,7 @@ def checked(data: Buffer) -> bytes:
     return octets
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class EarlyDataOffer:
     """Early data, and the PSK whose keys encrypt it: the first that is offered."""
 
@@ -150,7 +150,7 @@ def was_accepted(
 # The server's half
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Accepted:
     """Early data that a server accepts.
 

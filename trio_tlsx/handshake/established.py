@@ -22,7 +22,7 @@ from .questions import SessionReceived
 __all__ = ["Completed", "Established"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Established:
     """The results of a handshake that a connection keeps until it ends.
 
@@ -43,7 +43,7 @@ class Established:
     own_signature_scheme: SignatureScheme | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Completed:
     """The result of a handshake: what the connection keeps, and what it needs next.
 

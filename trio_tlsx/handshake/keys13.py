@@ -13,7 +13,7 @@ from .steps import Handshake
 __all__ = ["ApplicationKeys", "HandshakeKeys"]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class HandshakeKeys:
     """The Handshake Secret, and the handshake traffic secrets of both sides."""
 
@@ -42,7 +42,7 @@ class HandshakeKeys:
         )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class ApplicationKeys:
     """The Main Secret, and the secrets derived from it at the server's Finished."""
 

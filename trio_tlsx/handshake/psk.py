@@ -47,7 +47,7 @@ _E = ExtensionType
 S = TypeVar("S")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Psk(Generic[S]):
     """A pre-shared key as a ClientHello offers it.
 
@@ -75,7 +75,7 @@ class Psk(Generic[S]):
         return early.external_binder_key()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class OfferedPsks:
     """RFC 9846 4.3.11: identities, each with its obfuscated age, and a binder for each."""
 

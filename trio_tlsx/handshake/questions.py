@@ -38,7 +38,7 @@ __all__ = [
 ANTI_REPLAY_SECONDS = 1
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class CredentialsWanted(Question[Sequence[Credentials] | ServerConfig | None]):
     """Which certificate and key does a server use for this client?
 
@@ -65,7 +65,7 @@ class CredentialsWanted(Question[Sequence[Credentials] | ServerConfig | None]):
         return _credentials(answer)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class ClientCredentialsWanted(Question[Sequence[Credentials]]):
     """Which certificate and key does a client use for this CertificateRequest?
 
@@ -102,7 +102,7 @@ def _kind(answer: object) -> str:
     return f"an empty {kind}" if answer in (b"", "", (), []) else f"an object of type {kind}"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class SignatureWanted(Question[bytes]):
     """Sign ``message`` with the key of ``credentials`` (RFC 9846 4.5.2).
 
@@ -123,7 +123,7 @@ class SignatureWanted(Question[bytes]):
         return answer
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class OCSPResponseWanted(Question[bytes | None]):
     """Which OCSP response does the server staple to its certificate (RFC 9846 4.5.1.1)?
 
@@ -142,7 +142,7 @@ class OCSPResponseWanted(Question[bytes | None]):
         raise InternalError(f"the source of OCSP responses gave {_kind(answer)}, which is not one")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class VerificationWanted(Question[None]):
     """Do we trust this peer, which has shown that it holds the key of its certificate?
 
@@ -164,7 +164,7 @@ class VerificationWanted(Question[None]):
             )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class PSKWanted(Question[ExternalPSK | None]):
     """Which external PSK has this identity?
 
@@ -188,7 +188,7 @@ class PSKWanted(Question[ExternalPSK | None]):
         return answer
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class SessionWanted(Question[Session | None]):
     """Is there a session with this server to resume?
 
@@ -210,7 +210,7 @@ class SessionWanted(Question[Session | None]):
         raise InternalError(f"the session store gave {_kind(answer)}, which is not a Session")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class TicketWanted(Question[bytes | None]):
     """What does the ticket store contain for this ticket?
 
@@ -230,7 +230,7 @@ class TicketWanted(Question[bytes | None]):
         raise InternalError(f"the ticket store gave {_kind(answer)}, which is none")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class TicketIssued(Question[None]):
     """Store the content of this ticket.
 
@@ -250,7 +250,7 @@ class TicketIssued(Question[None]):
         """Take whatever it is: nobody waits for it."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class AntiReplayWanted(Question[bool]):
     """Is this early data new, and not a replay (RFC 9846 8)?
 
@@ -272,7 +272,7 @@ class AntiReplayWanted(Question[bool]):
         return answer is True
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class SessionReceived(Question[None]):
     """Store this session, to resume it later (RFC 9846 4.7.1).
 

@@ -69,7 +69,7 @@ def psk_of(session: Session, now: datetime.datetime) -> Psk[Session]:
     return Psk(session.ticket, obfuscated_age, suite_of(session), session.secret, session)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class TicketKeeper:
     """Make sessions of the tickets that a client receives.
 

@@ -36,7 +36,7 @@ TICKET_NAME_LENGTH = 32
 _E = ExtensionType
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class ServerSession:
     """A session as a server knows it: the content of its ticket.
 
@@ -150,7 +150,7 @@ def open_session(config: ServerParameters, context: bytes, sealed: bytes) -> Ser
     return session if session.is_usable(config.clock(), lifetime) else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class TicketIssuer:
     """Make the tickets that a server sends.
 

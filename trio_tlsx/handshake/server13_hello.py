@@ -46,7 +46,7 @@ MAX_IDENTITIES = 9
 _E = ExtensionType
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Choice:
     """What a server selects from a ClientHello.
 
@@ -69,7 +69,7 @@ class Choice:
         return self.group if self.peer_share is None else None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Terms:
     """What both sides agree on after the ClientHello.
 

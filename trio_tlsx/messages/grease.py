@@ -16,7 +16,7 @@ _E = ExtensionType
 _random = SystemRandom()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class ClientHelloGrease:
     """The reserved values in the ClientHellos of one handshake (RFC 8701 3.1).
 

@@ -87,7 +87,7 @@ def encode_message(message: Message) -> bytes:
     return bytes((message.handshake_type,)) + len(body).to_bytes(3) + body
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ClientHello:
     """A ClientHello (RFC 9846 4.2.2)."""
 
@@ -131,7 +131,7 @@ class ClientHello:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ServerHello:
     """A ServerHello (RFC 9846 4.2.3), or a HelloRetryRequest (4.2.4), by its fixed ``random``."""
 
@@ -186,7 +186,7 @@ def _session_id(reader: Reader) -> bytes:
     return session_id
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class EncryptedExtensions:
     """An EncryptedExtensions message (RFC 9846 4.4.1)."""
 
@@ -205,7 +205,7 @@ class EncryptedExtensions:
         return encode_extensions(self.extensions)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CertificateRequest:
     """A CertificateRequest (RFC 9846 4.4.2)."""
 
@@ -226,7 +226,7 @@ class CertificateRequest:
         return opaque8(self.certificate_request_context) + encode_extensions(self.extensions)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CertificateEntry:
     """One certificate of a chain, in DER, with its extensions."""
 
@@ -234,7 +234,7 @@ class CertificateEntry:
     extensions: Extensions
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Certificate:
     """A Certificate message: a chain (RFC 9846 4.5.1)."""
 
@@ -264,7 +264,7 @@ class Certificate:
         return opaque8(self.certificate_request_context) + opaque24(entries)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CompressedCertificate:
     """A compressed Certificate message (RFC 8879 4); ``uncompressed_length`` is in bytes."""
 
@@ -291,7 +291,7 @@ class CompressedCertificate:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CertificateVerify:
     """A CertificateVerify (RFC 9846 4.5.2)."""
 
@@ -312,7 +312,7 @@ class CertificateVerify:
         return uint16(self.algorithm) + opaque16(self.signature)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Finished:
     """A Finished message (RFC 9846 4.5.3)."""
 
@@ -328,7 +328,7 @@ class Finished:
         return self.verify_data
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class EndOfEarlyData:
     """An EndOfEarlyData message (RFC 9846 4.6)."""
 
@@ -343,7 +343,7 @@ class EndOfEarlyData:
         return b""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewSessionTicket:
     """A NewSessionTicket (RFC 9846 4.7.1); ``ticket_lifetime`` is in seconds."""
 
@@ -378,7 +378,7 @@ class NewSessionTicket:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class KeyUpdate:
     """A KeyUpdate (RFC 9846 4.7.3)."""
 

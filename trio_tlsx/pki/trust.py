@@ -20,7 +20,6 @@ from ..arguments import PATH, Expected, check, instance_of, listed, sequence_of
 from ..errors import ConfigError
 from .certificates import MALFORMED, read_file
 from .distinguished_names import Canonical, subject_name
-from .openssl_store import OpenSSLStore
 from .pem import CERTIFICATES, has_certificates, load_certificates, pem_blocks
 
 __all__ = ["TrustStore", "Verifier"]
@@ -82,7 +81,11 @@ class TrustStore:
         #: For the verifier of ``cryptography``.
         self.store = Store(list(self._certificates))
         #: For OpenSSL's; None if the other one verifies.
-        self.openssl_store = OpenSSLStore(self._certificates) if verifier == "openssl" else None
+        self.openssl_store = None
+        if verifier == "openssl":
+            from .openssl_store import OpenSSLStore  # only this verifier needs it
+
+            self.openssl_store = OpenSSLStore(self._certificates)
 
     @classmethod
     def platform(cls, *, verifier: Verifier = "cryptography") -> TrustStore:

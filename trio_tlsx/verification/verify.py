@@ -13,10 +13,6 @@ from ..pki.certificates import MALFORMED
 from ..pki.describe import subject_of
 from ..pki.server_name import ServerName
 from ..pki.trust import TrustStore
-from . import openssl_verifier
-from .builtin_limits import is_subject_decodable, undecodable_name
-from .candidate_paths import on_the_way
-from .diagnosis import diagnose, mismatch, unexplained
 from .host_names import is_named
 from .name_constraints import check_name_constraints
 from .policy import CLIENT, SERVER, Purpose
@@ -94,6 +90,8 @@ def _verify(
     if trust.openssl_store is None:
         path = _find_path(chain, purpose, name, trust, at)
     else:
+        from . import openssl_verifier  # only a store with verifier="openssl" needs it
+
         path = openssl_verifier.find_path(
             chain, purpose, trust.openssl_store, trust.certificates, at
         )
@@ -111,6 +109,8 @@ def _check_name(leaf: x509.Certificate, name: ServerName | None) -> None:
             f"the subjectAltName of the certificate of {subject_of(leaf)} is malformed: {error!r}",
             certificate=leaf,
         ) from error
+    from .diagnosis import mismatch  # only for a rejected name
+
     raise mismatch(leaf, name)
 
 
@@ -141,6 +141,10 @@ def _explain(
     at: datetime.datetime,
     refusal: Exception,
 ) -> CertificateError:
+    # Only a rejected chain needs its explanation.
+    from .builtin_limits import is_subject_decodable, undecodable_name
+    from .diagnosis import diagnose, mismatch, unexplained
+
     leaf = chain[0]
     diagnosis = diagnose(chain, purpose, trust, at)
     if diagnosis.fault is not None:
@@ -181,6 +185,8 @@ def _search_path(
     builder = _BUILDERS[purpose].store(trust.store).time(at)
     leaf, others = chain[0], list(chain[1:])
     if len(others) > FEW_CERTIFICATES:
+        from .candidate_paths import on_the_way  # only a long chain needs it
+
         others = on_the_way(chain, trust)
     if name is None:
         return builder.build_client_verifier().verify(leaf, others).chain
