@@ -6,11 +6,15 @@ from places import (
     ALERTS,
     CLIENT,
     CLIENT_RESUMPTION,
+    DATA_PHASE,
+    DRIVER,
     EARLY_DATA,
     EMPTY_RECORDS,
     EXTERNAL_PSKS,
     INCOMING,
+    OUTGOING,
     POST_HANDSHAKE,
+    PROTECTION,
     READER,
     RECEIVED_ALERTS,
     SERVER,
@@ -71,6 +75,42 @@ REMOVALS_OF_RECORDS = [
     Removal("the end of the transport without close_notify is an error", "6.1", READER,
             "raise self._end_of_transport()", "", "return False",
             "tests/engine/test_closing.py"),
+    # Records that pass by the engine
+    Removal("type of a record in the data phase", "5.2", PROTECTION,
+            "            or record[0] != APPLICATION_DATA\n", "another-type", "",
+            DATA_PHASE),
+    Removal("length of a record in the data phase", "5.2", PROTECTION,
+            "            or record[3] << 8 | record[4] != inner_length + TAG_LENGTH\n",
+            "header-says", "", DATA_PHASE),
+    Removal("limit of a record in the data phase", "5.4, RFC 8449 4", PROTECTION,
+            "not 1 < inner_length <= plaintext_limit\n            or record[0]", "large",
+            "not 1 < inner_length\n            or record[0]", DATA_PHASE),
+    Removal("empty records in the data phase", "5.1", PROTECTION,
+            "not 1 < inner_length <= plaintext_limit\n            or record[0]",
+            "uses_no_sequence_number",
+            "not 0 < inner_length <= plaintext_limit\n            or record[0]", DATA_PHASE),
+    Removal("content type of a record in the data phase", "5.4", PROTECTION,
+            "if inner[-1] != APPLICATION_DATA:", "of-a-handshake-message",
+            tests=DATA_PHASE),
+    Removal("a record that the engine opens again has its sequence number", "5.3", PROTECTION,
+            """            return b""
+        self.sequence_number += 1""", "uses_no_sequence_number",
+            """            self.sequence_number += 1
+            return b""
+        self.sequence_number += 1""", DATA_PHASE),
+    Removal("messages that are due leave before data", "4.7, 5.5", OUTGOING,
+            " or self.data_records >= self.direct_limit", "due or key_limit", "", DATA_PHASE),
+    Removal("data leaves behind what is queued", "4.7.3", OUTGOING,
+            "if self._queue or self._flight or", "queued", "if", DATA_PHASE),
+    Removal("no data after a failure", "6.2", DRIVER,
+            """self.failure = self.failure or error
+        self.pump.data_phase = None
+        self.receiving""", "same_alert",
+            """self.failure = self.failure or error
+        self.receiving""", DATA_PHASE),
+    Removal("no data after close_notify", "6.1", DRIVER,
+            """self.send_ended = True
+        self.pump.data_phase = None""", "close_notify", "self.send_ended = True", DATA_PHASE),
     # Limits
     Removal("length of a message", "6.2", READER, "if length > limit:", "announced-"),
     Removal("empty records in a row", "5.1", INCOMING,

@@ -31,8 +31,8 @@ RESUMING = replace(CLIENT, resumption=True)
 FULL_HANDSHAKE = {(3, 11): 1535, (3, 12): 1525, (3, 13): 1520, (3, 14): 1525, (3, 15): 1550}
 RESUMED_HANDSHAKE = {(3, 11): 1830, (3, 12): 1815, (3, 13): 1810, (3, 14): 1815, (3, 15): 1835}
 #: The same on each version.
-ROUND_TRIP = 250
-BULK = 144
+ROUND_TRIP = 56
+BULK = 82
 
 
 def calls_of_a_handshake(client: ClientConfig, server: ServerConfig) -> int:

@@ -11,7 +11,7 @@ import pytest
 import trio
 from tls_pairs import UNIX, Engine, connected
 
-from trio_tlsx.io import transport
+from trio_tlsx.io import data_phase, transport
 
 DATA = bytes(range(256)) * 256
 
@@ -32,7 +32,6 @@ class Interrupted:
     """System calls during which Ctrl-C is pressed, once: they are done before it is noticed."""
 
     name = os.name
-    read = staticmethod(os.read)
 
     def __init__(self) -> None:
         self.armed = False
@@ -47,6 +46,11 @@ class Interrupted:
         self._press()
         return count
 
+    def read(self, descriptor: int, length: int) -> bytes:
+        data = os.read(descriptor, length)
+        self._press()
+        return data
+
     def readv(self, descriptor: int, buffers: Sequence[memoryview]) -> int:
         count = os.readv(descriptor, buffers)
         self._press()
@@ -56,7 +60,8 @@ class Interrupted:
 @pytest.fixture
 def system(monkeypatch: pytest.MonkeyPatch) -> Interrupted:
     system = Interrupted()
-    monkeypatch.setattr(transport, "os", system)
+    for module in (transport, data_phase):
+        monkeypatch.setattr(module, "os", system)
     return system
 
 
@@ -78,11 +83,15 @@ def test_ctrl_c_while_sending(native: Engine, system: Interrupted) -> None:
     trio.run(main)
 
 
-def test_ctrl_c_while_receiving(native: Engine, system: Interrupted) -> None:
+@pytest.mark.parametrize("in_data_phase", [False, True])
+def test_ctrl_c_while_receiving(native: Engine, system: Interrupted, in_data_phase: bool) -> None:
     """Nothing of what was received is lost."""
 
     async def main() -> None:
         async with connected(native, UNIX) as (client, server):
+            if in_data_phase:
+                await client.send_all(b"first")
+                assert await server.receive_some() == b"first"
             await client.send_all(DATA[:1000])
             await client.send_all(b"and on")
             received = b""

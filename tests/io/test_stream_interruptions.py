@@ -118,6 +118,7 @@ class FloodedEngine:
 
     server_side = False
     bytes_sealed = 0
+    record_layer = None
     session = None
     error_types = ()
 

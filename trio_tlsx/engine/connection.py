@@ -68,7 +68,6 @@ class Connection:
         self.server_side = server_side
         self._config = config
         self._server_hostname = server_hostname
-        self.bytes_sealed = 0
         self.session: Session | None = None
         self._incoming = Incoming()
         self._outgoing = Outgoing()
@@ -142,6 +141,14 @@ class Connection:
     @property
     def can_write(self) -> bool:
         return self._established is not None or self._early_data.may_be_answered
+
+    @property
+    def bytes_sealed(self) -> int:
+        return self._outgoing.bytes_sealed
+
+    @property
+    def record_layer(self) -> tuple[Incoming, Outgoing] | None:
+        return None if self._established is None else (self._incoming, self._outgoing)
 
     @property
     def negotiated(self) -> Negotiated:
@@ -281,12 +288,7 @@ class Connection:
         return step is Want.READ
 
     def cancel_handshake(self) -> None:
-        """Give up an unfinished handshake, and queue the alerts for the peer.
-
-        They are ``user_canceled`` and ``close_notify``. A server that has already made its
-        Finished sends ``internal_error`` instead: the client's handshake may be complete, and the
-        client would take ``close_notify`` for the end of an empty answer.
-        """
+        """Give up an unfinished handshake; see :meth:`Engine.cancel_handshake`."""
         if self._failure is None and self._established is None:
             if self.server_side and self._outgoing.finished:
                 self._fail(InternalError("the handshake was cancelled on our side"))
@@ -365,19 +367,16 @@ class Connection:
     # Application data
 
     def write(self, data: memoryview) -> int:
-        """Seal the head of ``data`` into the output; return how many bytes that was.
-
-        It is 256 KiB at most, and 0 while that much is waiting to be sent. A server that accepted
-        early data can answer it before the handshake is complete (RFC 9846 2.3).
+        """Encrypt the head of ``data`` into the output; see :meth:`Engine.write`.
 
         Raises:
             RuntimeError: it is too early for that, or ``close_notify`` was sent.
             TLSError: the connection failed before.
         """
         self._check_writable()
-        self._post_handshake.send_before_data(self.bytes_sealed)
+        self._post_handshake.send_before_data()
         count = self._outgoing.application_data(data) if data else 0
-        self.bytes_sealed += count
+        self._outgoing.bytes_sealed += count
         return count
 
     def _check_writable(self) -> None:
@@ -429,7 +428,8 @@ class Connection:
                 if data:
                     if len(data) > limit:
                         self._surplus = memoryview(data)[limit:]
-                        data = data[:limit]
+                        return data[:limit]
+                    self._incoming.note_drained()
                     return data
             if (message := self._reader.take_message()) is not None:
                 question = self._post_handshake.receive(
@@ -438,6 +438,8 @@ class Connection:
                 if question is not None:
                     self._pose(question)
             elif not self._reader.read_record():
+                if not self._reader.is_within_message:
+                    self._incoming.note_drained()
                 return Want.READ
 
     def update_keys(self, *, request_peer: bool = False) -> None:

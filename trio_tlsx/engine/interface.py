@@ -13,6 +13,8 @@ from typing import Any, Protocol
 from ..handshake.wants import Question, Want
 from ..messages.codec import Buffer
 from ..pki.negotiated import Negotiated
+from ..record.receive import Incoming
+from ..record.send import Outgoing
 from ..sessions.client import Session
 from .ssl_object import ConnectionNames
 
@@ -23,10 +25,22 @@ class Engine(Protocol):
     """The contract that every engine fulfills for its driver."""
 
     server_side: bool
-    bytes_sealed: int  #: how much application data has become records since the connection began
 
     #: The driver sets it to have ``Want.PAUSE`` returned where it may let other tasks run.
     pauses: bool
+
+    @property
+    def bytes_sealed(self) -> int:
+        """Return how much application data has become records since the connection began."""
+        ...
+
+    @property
+    def record_layer(self) -> tuple[Incoming, Outgoing] | None:
+        """Return the two halves of the record layer, for data that need not pass the engine.
+
+        None before the handshake is complete, and from an engine that has no such halves.
+        """
+        ...
 
     @property
     def session(self) -> Session | None:

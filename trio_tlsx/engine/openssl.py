@@ -53,6 +53,7 @@ class OpenSSLConnection:
     error_types: tuple[type[Exception], ...] = (ssl.SSLError,)
     session = None  # the stdlib has its own, in ssl_object
     keeps_sessions = False
+    record_layer = None  # the stdlib has its own
     pauses = False
 
     def __init__(

@@ -53,17 +53,15 @@ class PostHandshake:
         self.key_updates.set_interval(completed.key_update_bytes)
         self._new_tickets = completed.new_tickets
         self._keep_ticket = completed.keep_ticket
+        self._outgoing.direct_limit = 0  # an answer to early data allowed some; tickets are due
         if completed.tickets_at_once:
             self.send_tickets()
 
-    def send_before_data(self, bytes_sealed: int) -> None:
-        """Queue the messages that are due before more application data.
-
-        Args:
-            bytes_sealed: how much application data this side has sealed so far.
-        """
-        self.key_updates.send_if_due(bytes_sealed)
+    def send_before_data(self) -> None:
+        """Queue the messages that are due before more application data."""
+        records_left = self.key_updates.send_if_due()
         self.send_tickets()
+        self._outgoing.direct_limit = self._outgoing.data_records + records_left
 
     def send_tickets(self) -> None:
         """Queue this server's session tickets, unless that was done before.

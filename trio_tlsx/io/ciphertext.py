@@ -12,7 +12,8 @@ import trio
 
 from ..engine.interface import Engine
 from .conflict import ConflictDetector
-from .transport import transport_over
+from .data_phase import DataPhase
+from .transport import DescriptorTransport, transport_over
 
 __all__ = ["Pump"]
 
@@ -32,12 +33,14 @@ class Pump:
         at_eof: the stream below is at its end.
         answering: taken by the task that waits for the answer to a question of the engine. The
             engine must not be asked to go on meanwhile: it would ask the question again.
+        data_phase: moves ordinary data without the engine; None while that is not possible.
     """
 
     def __init__(self, engine: Engine, stream: trio.abc.Stream) -> None:
         self.send_failure: BaseException | None = None
         self.at_eof = False
         self.answering = ConflictDetector("another task is answering a question")
+        self.data_phase: DataPhase | None = None
         self._engine = engine
         self._stream = stream
         self._transport = transport_over(stream)
@@ -48,6 +51,12 @@ class Pump:
     def started(self) -> bool:
         """Whether some output has left, or may have."""
         return self._transport.started
+
+    def start_data_phase(self) -> None:
+        """Move ordinary data directly from here on, if engine and transport allow it."""
+        record_layer = self._engine.record_layer
+        if record_layer is not None and isinstance(self._transport, DescriptorTransport):
+            self.data_phase = DataPhase(self._transport, self._receiving, *record_layer)
 
     async def move_output(self) -> None:
         """Send everything that the engine has queued, and wait only where that is necessary.
@@ -68,17 +77,23 @@ class Pump:
             try:
                 await self._transport.send(self._engine)
             except Exception as error:
-                self.send_failure = error
+                self._end_sending(error)
                 if isinstance(error, trio.BrokenResourceError):
                     self._read_pending_alert()
                 raise
             except BaseException:
                 # A cancellation, which may come in a group, or Ctrl-C.
                 if not self._transport.resumes:
-                    self.send_failure = trio.BrokenResourceError(
-                        "a send was cancelled half way: nothing can be sent behind it"
+                    self._end_sending(
+                        trio.BrokenResourceError(
+                            "a send was cancelled half way: nothing can be sent behind it"
+                        )
                     )
                 raise
+
+    def _end_sending(self, error: BaseException) -> None:
+        self.send_failure = error
+        self.data_phase = None
 
     def move_output_nowait(self) -> bool:
         """Send what leaves without waiting, and return whether that was everything.

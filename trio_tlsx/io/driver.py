@@ -37,6 +37,7 @@ from ..handshake.wants import Question, Want
 from ..sessions.client import Session
 from .ciphertext import Pump
 from .conflict import ConflictDetector
+from .data_phase import DataPhase
 from .handshake_timer import HandshakeTimer
 
 __all__ = ["Driver"]
@@ -113,12 +114,19 @@ class Driver:
     def note_failure(self, error: Exception) -> None:
         """Make every later call raise this error: the connection failed in both directions."""
         self.failure = self.failure or error
+        self.pump.data_phase = None
         self.receiving.wake()
 
     def note_closed(self) -> None:
         """Make every later call raise that this side has closed the stream."""
         self.closed = True
+        self.pump.data_phase = None
         self.receiving.wake()
+
+    def note_closing(self) -> None:
+        """Make every later send raise that a task is closing the stream."""
+        self.closing = True
+        self.pump.data_phase = None
 
     async def _fail(self, error: Exception) -> trio.BrokenResourceError:
         """Record the failure, send the alert, and return the exception to raise."""
@@ -179,6 +187,7 @@ class Driver:
             pump.move_output_nowait()  # session tickets, behind an answer to early data
             self.handshake_done = True
             self._timer.stop()
+            pump.start_data_phase()
         except engine.error_types as error:
             raise await self._fail(error) from error
         except Exception as error:
@@ -229,6 +238,7 @@ class Driver:
 
     def _give_handshake_up(self, error: Exception) -> None:
         self.failure = self.failure or error
+        self.pump.data_phase = None
         self._engine.cancel_handshake()
         self.alerted = self.alerted or bool(self._engine.pending_output())
         self.pump.move_output_nowait()
@@ -246,44 +256,64 @@ class Driver:
 
     # Application data
 
-    async def receive(self, max_bytes: int | None = None) -> bytes:
+    async def receive(
+        self, max_bytes: int | None = None, *, idle_phase: DataPhase | None = None
+    ) -> bytes:
         """Return what the peer has sent; ``b""`` after its ``close_notify``.
 
         If cancelled, no data is lost.
+
+        Args:
+            max_bytes: the most to return; by default everything that has come.
+            idle_phase: the data phase, if it has just found that nothing has come.
         """
-        engine, pump = self._engine, self.pump
-        await trio.lowlevel.checkpoint_if_cancelled()
-        moved = waited = False
+        waited = False
         try:
-            while True:
-                while pump.answering.taken:
-                    await pump.answering.over()
-                data = engine.read(max_bytes)
-                if isinstance(data, bytes):
-                    break
-                if isinstance(data, Question):
-                    await self._answer(data)
-                    continue
-                if data is Want.WRITE:
-                    await pump.move_output()
-                elif data is Want.PAUSE:
-                    await trio.lowlevel.cancel_shielded_checkpoint()
-                elif not pump.move_input_nowait():
-                    pump.move_output_nowait()  # the answer to a KeyUpdate, if there is one
-                    await pump.wait_for_input()
-                elif not moved:
-                    moved = True
-                    continue
-                else:
-                    # The peer sends much that is no data: let other tasks run.
-                    await trio.lowlevel.cancel_shielded_checkpoint()
-                await trio.lowlevel.checkpoint_if_cancelled()
+            while idle_phase is not None:
+                await idle_phase.wait_readable()
                 waited = True
-        except engine.error_types as error:
+                idle_phase = self.pump.data_phase
+                if idle_phase is not None:
+                    data = idle_phase.receive(max_bytes)
+                    if data:
+                        return data
+                    if data is not None:
+                        break
+            return await self._receive_from_engine(max_bytes, waited)
+        except self._engine.error_types as error:
             raise await self._fail(error) from error
         except Exception as error:
             self.note_failure(error)
             raise
+
+    async def _receive_from_engine(self, max_bytes: int | None, waited: bool) -> bytes:
+        engine, pump = self._engine, self.pump
+        moved = False
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while True:
+            while pump.answering.taken:
+                await pump.answering.over()
+            data = engine.read(max_bytes)
+            if isinstance(data, bytes):
+                break
+            if isinstance(data, Question):
+                await self._answer(data)
+                continue
+            if data is Want.WRITE:
+                await pump.move_output()
+            elif data is Want.PAUSE:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+            elif not pump.move_input_nowait():
+                pump.move_output_nowait()  # the answer to a KeyUpdate, if there is one
+                await pump.wait_for_input()
+            elif not moved:
+                moved = True
+                continue
+            else:
+                # The peer sends much that is no data: let other tasks run.
+                await trio.lowlevel.cancel_shielded_checkpoint()
+            await trio.lowlevel.checkpoint_if_cancelled()
+            waited = True
         engine.release_buffers()  # it may be long until the next call
         pump.move_output_nowait()
         if not waited:
@@ -383,6 +413,7 @@ class Driver:
         self.check_unbroken_sending()
         self._engine.shutdown()
         self.send_ended = True
+        self.pump.data_phase = None
         await self.flush()
 
     async def flush(self) -> None:

@@ -7,7 +7,8 @@ There are four layers. An engine (:mod:`trio_tlsx.engine.interface`) turns appli
 ciphertext and back, and never waits. A pump (:mod:`trio_tlsx.io.ciphertext`) moves ciphertext
 between the engine and the stream below. A driver (:mod:`trio_tlsx.io.driver`) asks the engine what
 it wants, and waits for that. The stream, in this module, is what a program calls. It decides which
-task may do what, and what holds after a cancellation.
+task may do what, and what holds after a cancellation. After the handshake over a socket, ordinary
+data passes by driver and engine (:mod:`trio_tlsx.io.data_phase`).
 
 **Which task may do what.** One task at a time sends, and one receives; a second task gets
 ``trio.BusyResourceError``. Below that, one task at a time moves ciphertext in each direction.
@@ -203,13 +204,24 @@ class TLSStream(ConnectionInfo, trio.abc.HalfCloseableStream, Generic[T_Stream])
         Returns:
             At least one byte, or ``b""`` after the peer's ``close_notify``.
         """
-        max_bytes = _checked(max_bytes)
+        if max_bytes is not None:
+            max_bytes = _checked(max_bytes)
         with self._driver.receiving:
             try:
-                self._driver.check_usable()
-                if not self._driver.handshake_done:
-                    await self._driver.do_handshake()
-                return await self._driver.receive(max_bytes)
+                phase = self._driver.pump.data_phase
+                if phase is not None:
+                    await trio.lowlevel.checkpoint_if_cancelled()
+                    data = phase.receive(max_bytes)
+                    if data:
+                        await trio.lowlevel.cancel_shielded_checkpoint()
+                        return data
+                    if data is not None:
+                        phase = None
+                else:
+                    self._driver.check_usable()
+                    if not self._driver.handshake_done:
+                        await self._driver.do_handshake()
+                return await self._driver.receive(max_bytes, idle_phase=phase)
             except trio.BrokenResourceError as error:
                 if not (self._https_compatible and self._driver.pump.at_eof):
                     self._raised.add(error)
@@ -253,23 +265,32 @@ class TLSStream(ConnectionInfo, trio.abc.HalfCloseableStream, Generic[T_Stream])
         Args:
             data: the data to send.
         """
-        octets = memoryview(data).cast("B")
+        octets = data if isinstance(data, bytes) else memoryview(data).cast("B")
         try:
-            self._driver.check_sendable()
+            phase = self._driver.pump.data_phase
+            if phase is None:
+                self._driver.check_sendable()
             with self._sending:
-                if not self._driver.handshake_done:
+                sealed = 0
+                if phase is not None:
+                    await trio.lowlevel.checkpoint_if_cancelled()
+                    sealed = phase.send(octets)
+                    if sealed is None:
+                        await trio.lowlevel.cancel_shielded_checkpoint()
+                        return
+                elif not self._driver.handshake_done:
                     await self._driver.do_handshake()
-                await self._send(octets)
+                await self._send(memoryview(octets), sealed)
         except trio.BrokenResourceError as error:
             self._raised.add(error)
             raise
 
-    async def _send(self, data: memoryview) -> None:
+    async def _send(self, data: memoryview, sealed_already: int = 0) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
-        sealed = self._engine.bytes_sealed
+        sealed = self._engine.bytes_sealed - sealed_already
         send = self._driver.send if self._driver.handshake_done else self._driver.send_in_handshake
         try:
-            await send(data)
+            await send(data[sealed_already:])
         except BaseException:
             self._send_cut = self._send_cut or self._engine.bytes_sealed > sealed
             raise
@@ -428,7 +449,7 @@ class TLSStream(ConnectionInfo, trio.abc.HalfCloseableStream, Generic[T_Stream])
                     await self._closing.over()
                     return
                 with self._closing:
-                    self._driver.closing = True
+                    self._driver.note_closing()
                     await self._finish()
             except BaseException:
                 self._driver.note_closed()

@@ -19,6 +19,7 @@ from contextlib import suppress
 import trio
 
 from ..engine.interface import Engine
+from ..record.protection import MAX_PLAINTEXT_LENGTH, RECORD_OVERHEAD
 
 __all__ = ["Transport", "transport_over"]
 
@@ -27,6 +28,9 @@ __all__ = ["Transport", "transport_over"]
 LINGER_SECONDS = 1
 LINGER_BYTES = 2**20
 DISCARD_BYTES = 2**16  # at a time
+
+#: So many bytes of one read are a whole record of full size.
+BULK_BYTES = MAX_PLAINTEXT_LENGTH + RECORD_OVERHEAD
 
 RECEIVE_BYTES = 2**16  # at a time, where the engine's own buffer cannot be received into
 
@@ -122,14 +126,14 @@ class SocketTransport(Transport):
 
     def __init__(self, sock: trio.socket.SocketType) -> None:
         super().__init__()
-        self._socket = sock
+        self.socket = sock
 
     async def receive(self, engine: Engine) -> int:
         engine.release_buffers()
         try:
-            data = await self._socket.recv(RECEIVE_BYTES)
+            data = await self.socket.recv(RECEIVE_BYTES)
         except OSError as error:
-            raise self._translated(error) from error
+            raise self.translated(error) from error
         if data:
             engine.receive_data(data)
         return len(data)
@@ -140,44 +144,54 @@ class SocketTransport(Transport):
         # A copy: during the wait another task may make the engine queue more.
         while data := bytes(engine.pending_output()):
             try:
-                count = await self._socket.send(data)
+                count = await self.socket.send(data)
             except OSError as error:
-                raise self._translated(error) from error
+                raise self.translated(error) from error
             self.started = True
             # Less, if the connection failed meanwhile and the engine dropped its output.
             engine.bytes_sent(min(count, len(engine.pending_output())))
 
-    def _translated(self, error: OSError) -> Exception:
-        """Return what a ``trio.abc.Stream`` raises for ``error``."""
-        if error.errno in (errno.EBADF, errno.ENOTSOCK) or self._socket.fileno() == -1:
+    def translated(self, error: OSError) -> Exception:
+        """Return the error that a ``trio.abc.Stream`` raises for ``error``."""
+        if error.errno in (errno.EBADF, errno.ENOTSOCK) or self.socket.fileno() == -1:
             return trio.ClosedResourceError("this socket was already closed")
         return trio.BrokenResourceError(f"the connection broke: {error.strerror or error}")
 
     async def linger(self) -> None:
         with suppress(OSError):  # the peer may have gone before
-            self._socket.shutdown(socket.SHUT_WR)
+            self.socket.shutdown(socket.SHUT_WR)
         self.discard_input()
         # Another task that receives or closes the socket ends this too.
         ended = (OSError, trio.BusyResourceError, trio.ClosedResourceError)
         with trio.move_on_after(LINGER_SECONDS), suppress(*ended):
             left = LINGER_BYTES
-            while left > 0 and (data := await self._socket.recv(DISCARD_BYTES)):
+            while left > 0 and (data := await self.socket.recv(DISCARD_BYTES)):
                 left -= len(data)
 
 
 class DescriptorTransport(SocketTransport):
-    """Over a socket by system calls on its descriptor, without a copy in between."""
+    """Over a socket by system calls on its descriptor, without a copy in between.
+
+    Attributes:
+        expects_bulk: the last read returned so much that a large buffer is worth its cost.
+        read_error: what a read has raised elsewhere; the next one here raises it.
+    """
+
+    def __init__(self, sock: trio.socket.SocketType) -> None:
+        super().__init__(sock)
+        self.expects_bulk = False
+        self.read_error: OSError | None = None
 
     async def receive(self, engine: Engine) -> int:
         while True:
             engine.release_buffers()
-            await trio.lowlevel.wait_readable(self._descriptor())
+            await trio.lowlevel.wait_readable(self.descriptor())
             try:
                 return self._receive(engine)
             except BlockingIOError:
                 continue
             except OSError as error:
-                raise self._translated(error) from error
+                raise self.translated(error) from error
 
     def receive_nowait(self, engine: Engine) -> int | None:
         try:
@@ -185,10 +199,13 @@ class DescriptorTransport(SocketTransport):
         except BlockingIOError:
             return None
         except OSError as error:
-            raise self._translated(error) from error
+            raise self.translated(error) from error
 
     def _receive(self, engine: Engine) -> int:
-        count = os.readv(self._descriptor(), (engine.receive_buffer(),))
+        if self.read_error is not None:
+            raise self.read_error  # the kernel reports it only once
+        count = os.readv(self.descriptor(), (engine.receive_buffer(),))
+        self.expects_bulk = count >= BULK_BYTES
         if count:
             engine.bytes_received(count)
         return count
@@ -196,7 +213,7 @@ class DescriptorTransport(SocketTransport):
     async def send(self, engine: Engine) -> None:
         waited = False
         while pending := engine.pending_output():
-            descriptor = self._descriptor()
+            descriptor = self.descriptor()
             try:
                 count = os.write(descriptor, pending)
             except BlockingIOError:
@@ -206,7 +223,7 @@ class DescriptorTransport(SocketTransport):
                 waited = True
                 continue
             except OSError as error:
-                raise self._translated(error) from error
+                raise self.translated(error) from error
             self.started = True
             engine.bytes_sent(count)
         if not waited:
@@ -215,21 +232,22 @@ class DescriptorTransport(SocketTransport):
     def send_nowait(self, engine: Engine) -> bool:
         try:
             while pending := engine.pending_output():
-                engine.bytes_sent(os.write(self._descriptor(), pending))
+                engine.bytes_sent(os.write(self.descriptor(), pending))
                 self.started = True
         except (OSError, trio.ClosedResourceError):
             return False  # if it failed, send() raises why
         return True
 
     def discard_input(self) -> None:
-        descriptor = self._socket.fileno()
+        descriptor = self.socket.fileno()
         left = LINGER_BYTES if descriptor != -1 else 0
         with suppress(OSError):
             while left > 0 and (data := os.read(descriptor, DISCARD_BYTES)):
                 left -= len(data)
 
-    def _descriptor(self) -> int:
-        descriptor = self._socket.fileno()
+    def descriptor(self) -> int:
+        """Return the descriptor's number, to be used before the next ``await``."""
+        descriptor = self.socket.fileno()
         if descriptor == -1:
             raise trio.ClosedResourceError("this socket was already closed")
         return descriptor

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import math
-
 from ..messages.handshake import KeyUpdate, encode_message
 from .message_reader import MessageReader
+from .protection import MAX_PLAINTEXT_LENGTH
 from .receive import Incoming, unexpected
 from .send import Outgoing
 
 __all__ = ["KeyUpdates"]
+
+#: More bytes than any connection sends.
+NEVER = 2**64
 
 #: KeyUpdates that the peer may send beyond the records of application data in either direction.
 MAX_KEY_UPDATES = 32
@@ -43,7 +45,7 @@ class KeyUpdates:
         self._incoming = incoming
         self._outgoing = outgoing
         self._reader = reader
-        self._interval = self._due = math.inf  # in bytes sealed
+        self._interval = self._due = NEVER  # in bytes sealed
         self._request_open = False  # the peer has not answered our request for new keys yet
         self._received = 0
 
@@ -52,18 +54,20 @@ class KeyUpdates:
 
         None updates them only when the AEAD's limit requires it (RFC 9846 5.5).
         """
-        self._interval = self._due = math.inf if interval is None else interval
+        self._interval = self._due = NEVER if interval is None else interval
 
-    def send_if_due(self, bytes_sealed: int) -> None:
+    def send_if_due(self) -> int:
         """Update the sending keys if the interval or the AEAD's limit is reached.
 
-        Args:
-            bytes_sealed: the application data sent so far, in bytes.
+        Returns how many records can be sealed before this must be called again.
         """
-        sealer = self._outgoing.sealer
-        if bytes_sealed >= self._due or (sealer is not None and sealer.needs_key_update):
+        bytes_sealed, sealer = self._outgoing.bytes_sealed, self._outgoing.sealer
+        if sealer is None:
+            return 0
+        if bytes_sealed >= self._due or not sealer.records_left:
             self._due = bytes_sealed + self._interval
             self.send()
+        return min(sealer.records_left, (self._due - bytes_sealed) // MAX_PLAINTEXT_LENGTH)
 
     def send(self, *, request_peer: bool = False) -> None:
         """Update the sending keys; request the same of the peer unless a request is open."""

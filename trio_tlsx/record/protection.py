@@ -45,6 +45,9 @@ class ContentType(enum.IntEnum):
 
 APPLICATION_DATA = int(ContentType.application_data)  # a plain int compares twice as fast
 
+#: The header of each protected record, up to its length.
+PROTECTED_HEADER = bytes((APPLICATION_DATA,)) + uint16(LEGACY_RECORD_VERSION)
+
 
 class RecordSlot(NamedTuple):
     """The slot of one TLSCiphertext in a buffer: its header's value, and views of its parts."""
@@ -107,14 +110,14 @@ class Sealer(_Protection):
     __slots__ = ()
 
     @property
-    def needs_key_update(self) -> bool:
-        """Whether the keys must be updated before the next batch of records (RFC 9846 5.5)."""
-        return self.sequence_number >= self.suite.records_per_key - KEY_UPDATE_MARGIN
+    def records_left(self) -> int:
+        """How many records to seal before the keys must be updated (RFC 9846 5.5); 0 if now."""
+        return max(0, self.suite.records_per_key - KEY_UPDATE_MARGIN - self.sequence_number)
 
     def seal(self, content_type: int, content: bytes | memoryview) -> bytes:
         """Return one TLSCiphertext, with its header."""
         inner = b"".join((content, bytes((content_type,))))
-        header = record_header(ContentType.application_data, len(inner) + TAG_LENGTH)
+        header = PROTECTED_HEADER + (len(inner) + TAG_LENGTH).to_bytes(2)
         return header + self._aead.encrypt(self._nonce(), inner, header)
 
     def seal_records(self, data: memoryview, slots: Sequence[RecordSlot]) -> None:
@@ -175,6 +178,31 @@ class Opener(_Protection):
                 AlertDescription.unexpected_message,
             )
         return unpadded[-1], unpadded[:-1]
+
+    def open_data(self, record: bytes, plaintext_limit: int) -> bytes:
+        """Return the content of one record of application data.
+
+        The result is empty, and no sequence number is used, if ``record`` is not exactly one
+        record, is not authentic, is not application data without padding, is empty, or is larger
+        than ``plaintext_limit`` with its content type; :meth:`open` then reports the fault.
+        """
+        inner_length = len(record) - RECORD_HEADER_LENGTH - TAG_LENGTH
+        if (
+            not 1 < inner_length <= plaintext_limit
+            or record[0] != APPLICATION_DATA
+            or record[3] << 8 | record[4] != inner_length + TAG_LENGTH
+        ):
+            return b""
+        header, ciphertext = record[:RECORD_HEADER_LENGTH], record[RECORD_HEADER_LENGTH:]
+        nonce = (self._iv ^ self.sequence_number).to_bytes(IV_LENGTH)
+        try:
+            inner = self._aead.decrypt(nonce, ciphertext, header)
+        except InvalidTag:
+            return b""
+        if inner[-1] != APPLICATION_DATA:
+            return b""
+        self.sequence_number += 1
+        return inner[:-1]
 
     def open_records(
         self, records: memoryview, output: memoryview, plaintext_limit: int

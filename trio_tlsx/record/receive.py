@@ -65,6 +65,9 @@ class Incoming:
             data that this server rejected (RFC 9846 4.3.10). The overhead of the records does not
             count, because a client may send small records.
         data_records: the number of non-empty records of application data received so far.
+        partial_length: how many bytes of the next record have arrived, if everything before it is
+            processed. So :meth:`open_data` (if it is 0) or :meth:`open_run` can open more input.
+            None if there is more to process.
     """
 
     __slots__ = (
@@ -80,6 +83,7 @@ class Incoming:
         "at_eof",
         "data_records",
         "early_data_to_skip",
+        "partial_length",
         "plaintext_limit",
         "received_anything",
     )
@@ -99,6 +103,7 @@ class Incoming:
         self.accept_plaintext_alert = False
         self.early_data_to_skip = 0
         self.data_records = 0
+        self.partial_length: int | None = None
 
     # Ciphertext in
 
@@ -130,6 +135,7 @@ class Incoming:
         self._note_arrival(len(data))
 
     def _note_arrival(self, count: int) -> None:
+        self.partial_length = None
         if count:
             self.received_anything = True
         else:
@@ -152,6 +158,15 @@ class Incoming:
         rest = bytes(self._view[self._start : self._end])
         self._keep(b"")
         return rest
+
+    def note_drained(self) -> None:
+        """Note that everything before the next record is processed."""
+        view, start = self._view, self._start
+        length = self._end - start
+        is_whole = length >= RECORD_HEADER_LENGTH and (
+            length >= RECORD_HEADER_LENGTH + (view[start + 3] << 8 | view[start + 4])
+        )
+        self.partial_length = None if is_whole or self._pending is not None else length
 
     # Content out
 
@@ -277,6 +292,33 @@ class Incoming:
                 self.data_records += 1
                 return record.content
         return b""
+
+    def open_data(self, record: bytes, limit: int | None) -> bytes:
+        """Return the content of a record that comes directly from the transport.
+
+        The result is empty if this is no whole, ordinary record of application data, or has more
+        than ``limit`` bytes of content. Pass it to :meth:`feed` then.
+        """
+        opener, plaintext_limit = self._opener, self.plaintext_limit
+        if opener is None:
+            return b""
+        if limit is not None and limit < plaintext_limit:
+            plaintext_limit = limit + 1  # the content type
+        if data := opener.open_data(record, plaintext_limit):
+            self.data_records += 1
+            self._empty_records = 0
+        return data
+
+    def open_run(self, count: int, limit: int | None) -> bytes:
+        """Return the content of the records in :meth:`room`, after ``count`` bytes of input.
+
+        The result is empty if the next record is not ordinary application data, or not complete.
+        """
+        self._end += count
+        self.partial_length = None
+        if data := self._open_run(BUFFER_LENGTH if limit is None else limit):
+            self.note_drained()
+        return data
 
     def _open_run(self, limit: int) -> bytes:
         """Decrypt several records of application data at once; return nothing if there are few."""

@@ -6,6 +6,7 @@ from ..messages.codec import take_bytes
 from . import buffers
 from .buffers import BATCH_RECORDS, BUFFER_LENGTH, Batch
 from .protection import (
+    APPLICATION_DATA,
     LEGACY_RECORD_VERSION,
     MAX_PLAINTEXT_LENGTH,
     RECORD_OVERHEAD,
@@ -32,6 +33,9 @@ class Outgoing:
             peer's ``record_size_limit`` (RFC 8449).
         record_version: the version in the headers of unencrypted records.
         data_records: the number of records of application data encrypted so far.
+        bytes_sealed: how much of their content was sealed after early data, in bytes.
+        direct_limit: the value of ``data_records`` at which :meth:`seal_data` stops, because a
+            message may be due before more data.
     """
 
     __slots__ = (
@@ -40,7 +44,9 @@ class Outgoing:
         "_key_update_left",
         "_queue",
         "_queued",
+        "bytes_sealed",
         "data_records",
+        "direct_limit",
         "finished",
         "fragment_length",
         "record_version",
@@ -53,6 +59,8 @@ class Outgoing:
         self.fragment_length = MAX_PLAINTEXT_LENGTH
         self.record_version = LEGACY_RECORD_VERSION
         self.data_records = 0
+        self.bytes_sealed = 0
+        self.direct_limit = 0
         self._flight = bytearray()  # handshake messages that are not in records yet
         self._queue: list[bytes | memoryview] = []  # records, in order
         self._queued = 0  # bytes in it
@@ -90,13 +98,56 @@ class Outgoing:
             self.data_records += 1
             return len(head)
         self.finish_flight()
-        self._batch = batch = buffers.outgoing.borrow()
         data = data[: BATCH_RECORDS * fragment_length]
-        slots = batch.slots(fragment_length, len(data))
+        self._enqueue(self._seal_batch(sealer, data))
+        return len(data)
+
+    def seal_data(self, data: bytes | memoryview) -> bytes:
+        """Return ``data`` as one record that does not pass the queue.
+
+        The result is empty, and nothing has changed, if ``data`` is empty or too long for one
+        record, if something is queued before it, or if a message may be due before it. The caller
+        passes what the transport does not take to :meth:`keep_unsent`.
+        """
+        length = len(data)
+        sealer = self._direct_sealer()
+        if sealer is None or not 0 < length <= self.fragment_length:
+            return b""
+        self.bytes_sealed += length
+        self.data_records += 1
+        return sealer.seal(APPLICATION_DATA, data)
+
+    def seal_batch(self, data: memoryview) -> memoryview:
+        """Return records with the start of ``data``, a batch at most, as :meth:`seal_data` does.
+
+        They are in a borrowed buffer, which :meth:`keep_unsent` gives back.
+        """
+        sealer = self._direct_sealer()
+        if sealer is None or not data:
+            return NOTHING
+        data = data[: BATCH_RECORDS * self.fragment_length]
+        self.bytes_sealed += len(data)
+        return self._seal_batch(sealer, data)
+
+    def _direct_sealer(self) -> Sealer | None:
+        """Return the sealer; None if something is queued before more data, or may be due."""
+        if self._queue or self._flight or self.data_records >= self.direct_limit:
+            return None
+        return self.sealer
+
+    def _seal_batch(self, sealer: Sealer, data: memoryview) -> memoryview:
+        self._batch = batch = buffers.outgoing.borrow()
+        slots = batch.slots(self.fragment_length, len(data))
         sealer.seal_records(data, slots)
         self.data_records += len(slots)
-        self._enqueue(batch.octets[: len(data) + len(slots) * RECORD_OVERHEAD])
-        return len(data)
+        return batch.octets[: len(data) + len(slots) * RECORD_OVERHEAD]
+
+    def keep_unsent(self, records: bytes | memoryview) -> None:
+        """Queue what the transport did not take of directly sealed records."""
+        if records:
+            self._enqueue(records)
+        else:
+            self._give_batch_back()
 
     def install(self, sealer: Sealer) -> None:
         """Encrypt with these keys from now on."""
