@@ -64,7 +64,7 @@ REMOVALS_OF_RECORDS = [
             "self.sequence_number = sequence_number + 1", "swapped",
             "self.sequence_number = sequence_number"),
     Removal("length of a record", "5.1, 5.2", INCOMING,
-            "if length > (MAX_CIPHERTEXT_LENGTH if protected else MAX_PLAINTEXT_LENGTH):",
+            "if length > max_length:",
             "announced or of-2"),
     Removal("length of the content of a record", "5.4", INCOMING,
             "if len(plaintext) > self.plaintext_limit:", "inside or padding"),

@@ -116,7 +116,7 @@ def incoming(connection: Connection) -> Incoming:
 
 def sealer(connection: Connection) -> Sealer:
     found = outgoing(connection).sealer
-    if found is None:
+    if not isinstance(found, Sealer):
         raise AssertionError("there are no keys yet")
     return found
 

@@ -23,6 +23,7 @@ from ..messages.handshake import (
 from ..pki.negotiated import Negotiated
 from ..pki.server_name import ServerName
 from ..pki.trust import TrustStore
+from ..record.protection import Opener, Sealer
 from ..sessions.client import Session
 from ..verification.verify import verify_server
 from . import authentication, certificate_selection, early_data
@@ -91,11 +92,11 @@ def run(hs: Handshake, offer: Offer, answer: ServerHello) -> Steps[Completed]:
 def establish_handshake_keys(hs: Handshake, offer: Offer, selection: Selection) -> HandshakeKeys:
     """Protect both directions with handshake keys, except early data that is under way."""
     keys = HandshakeKeys.derive(hs, selection.suite, selection.psk, selection.shared_secret)
-    hs.protect_incoming(keys.suite, keys.server_traffic)
+    hs.protect_incoming(Opener(keys.suite, keys.server_traffic))
     if offer.config.middlebox_compatibility:
         hs.send_change_cipher_spec()
     if early_data_in_flight(offer, selection) is None:
-        hs.protect_outgoing(keys.suite, keys.client_traffic)
+        hs.protect_outgoing(Sealer(keys.suite, keys.client_traffic))
     return keys
 
 
@@ -117,7 +118,7 @@ def read_encrypted_extensions(
     if not accepted:
         hs.early_data.exporter = None
         if early is not None:
-            hs.protect_outgoing(keys.suite, keys.client_traffic)
+            hs.protect_outgoing(Sealer(keys.suite, keys.client_traffic))
     return ServerExtensions(protocol, accepted)
 
 
@@ -255,14 +256,14 @@ def read_server_finished(
 def establish_application_keys(hs: Handshake, keys: HandshakeKeys) -> ApplicationKeys:
     """Expect application data from the server."""
     application = ApplicationKeys.derive(hs, keys)
-    hs.protect_incoming(application.suite, application.server_traffic)
+    hs.protect_incoming(Opener(application.suite, application.server_traffic))
     return application
 
 
 def send_end_of_early_data(hs: Handshake, keys: HandshakeKeys) -> None:
     """End the early data; the rest of the handshake is under the handshake keys."""
     hs.send(EndOfEarlyData())
-    hs.protect_outgoing(keys.suite, keys.client_traffic)
+    hs.protect_outgoing(Sealer(keys.suite, keys.client_traffic))
 
 
 def send_client_certificate(
@@ -288,7 +289,7 @@ def send_client_certificate(
 def send_client_finished(hs: Handshake, keys: HandshakeKeys, application: ApplicationKeys) -> None:
     """Send Finished; application data follows it."""
     authentication.send_finished(hs, keys.suite, keys.client_traffic)
-    hs.protect_outgoing(application.suite, application.client_traffic)
+    hs.protect_outgoing(Sealer(application.suite, application.client_traffic))
 
 
 def resend_early_data(hs: Handshake, offer: Offer, selected: ServerExtensions) -> None:

@@ -21,7 +21,7 @@ from ..errors import AlertDescription, ConfigError, ProtocolError
 from ..messages.codec import Buffer
 from ..messages.extensions import Extensions, ExtensionType
 from ..messages.handshake import ClientHello, EndOfEarlyData
-from ..record.protection import MAX_INNER_PLAINTEXT_LENGTH
+from ..record.protection import MAX_INNER_PLAINTEXT_LENGTH, Sealer
 from ..sessions.client import Session
 from .psk import Psk, decode_offered_psks
 from .questions import AntiReplayWanted
@@ -108,7 +108,7 @@ def send(hs: Handshake, config: ClientParameters, made: EarlyDataOffer) -> None:
         hs.send_change_cipher_spec()
     suite = made.psk.suite
     hello_hash = suite.hash(b"".join(hs.transcript.messages)).digest()
-    hs.protect_outgoing(suite, early_secret(hs, made.psk, suite, hello_hash))
+    hs.protect_outgoing(Sealer(suite, early_secret(hs, made.psk, suite, hello_hash)))
     write(hs, made.data)
 
 

@@ -19,6 +19,7 @@ from ..messages.handshake import Certificate, CertificateRequest, ClientHello, E
 from ..messages.info import requested_name
 from ..pki.credentials import Credentials
 from ..pki.negotiated import Negotiated
+from ..record.protection import Opener, Sealer
 from ..verification.verify import verify_client
 from . import authentication, early_data
 from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
@@ -85,9 +86,9 @@ def establish_handshake_keys(
     """Protect both directions with handshake keys, except early data that is to come."""
     keys = HandshakeKeys.derive(hs, terms.suite, terms.psk, shared_secret)
     early = terms.early_data
-    hs.protect_incoming(keys.suite, early.traffic_secret if early else keys.client_traffic)
+    hs.protect_incoming(Opener(keys.suite, early.traffic_secret if early else keys.client_traffic))
     hs.incoming.accept_plaintext_alert = True
-    hs.protect_outgoing(keys.suite, keys.server_traffic)
+    hs.protect_outgoing(Sealer(keys.suite, keys.server_traffic))
     return keys
 
 
@@ -168,7 +169,7 @@ def send_server_finished(hs: Handshake, keys: HandshakeKeys) -> ApplicationKeys:
     """Send Finished; application data may follow it."""
     authentication.send_finished(hs, keys.suite, keys.server_traffic)
     application = ApplicationKeys.derive(hs, keys)
-    hs.protect_outgoing(application.suite, application.server_traffic)
+    hs.protect_outgoing(Sealer(application.suite, application.server_traffic))
     return application
 
 
@@ -182,7 +183,7 @@ def receive_early_data(hs: Handshake, terms: Terms, keys: HandshakeKeys) -> Step
     yield from hs.flush()  # an application that answers early data need not wait for it
     hs.early_data.may_be_answered = True
     yield from early_data.receive(hs, terms.early_data)
-    hs.protect_incoming(keys.suite, keys.client_traffic)
+    hs.protect_incoming(Opener(keys.suite, keys.client_traffic))
 
 
 def resumed_client(terms: Terms) -> PeerIdentity | None:
@@ -258,7 +259,7 @@ def read_client_finished(
     if client is not None and terms.early_data is None:
         yield from verify_client_certificate(hs, terms.config, None, client.chain)
     hs.incoming.accept_change_cipher_spec = False
-    hs.protect_incoming(application.suite, application.client_traffic)
+    hs.protect_incoming(Opener(application.suite, application.client_traffic))
 
 
 def complete(

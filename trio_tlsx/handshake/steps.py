@@ -14,8 +14,9 @@ from ..messages.codec import take_bytes
 from ..messages.extensions import decode_uint16
 from ..messages.handshake import HandshakeType, Message, encode_message
 from ..record.buffers import BUFFER_LENGTH
+from ..record.interface import RecordOpener, RecordSealer
 from ..record.message_reader import MessageReader, RawMessage
-from ..record.protection import MIN_RECORD_SIZE_LIMIT, Opener, Sealer
+from ..record.protection import MIN_RECORD_SIZE_LIMIT
 from ..record.receive import Incoming
 from ..record.send import Outgoing
 from .wants import Question, Want
@@ -187,11 +188,13 @@ class Handshake:
         """Check that the peer sent no further message before our next flight."""
         self._reader.check_boundary()
 
-    def protect_incoming(self, suite: CipherSuite, secret: bytes) -> None:
-        self._reader.install(Opener(suite, secret))
+    def protect_incoming(self, opener: RecordOpener) -> None:
+        """Expect records under these keys from now on."""
+        self._reader.install(opener)
 
-    def protect_outgoing(self, suite: CipherSuite, secret: bytes) -> None:
-        self.outgoing.install(Sealer(suite, secret))
+    def protect_outgoing(self, sealer: RecordSealer) -> None:
+        """Send records under these keys from now on."""
+        self.outgoing.install(sealer)
 
 
 def type_name(raw: RawMessage) -> str:

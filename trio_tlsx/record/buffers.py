@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from .protection import MAX_PLAINTEXT_LENGTH, MAX_RECORD_LENGTH, RECORD_OVERHEAD, RecordSlot
+from .interface import RecordSealer
+from .protection import MAX_RECORD_LENGTH
 
 __all__ = [
     "BATCH_RECORDS",
@@ -32,29 +33,26 @@ class Batch:
     The slots of full-size records are views that are created once, for every borrower.
     """
 
-    __slots__ = ("_fragment_length", "_slots", "octets")
+    __slots__ = ("_layout", "_slots", "octets")
 
     def __init__(self) -> None:
         self.octets = new_buffer()
-        self._divide(MAX_PLAINTEXT_LENGTH)
+        self._layout: tuple[object, int, int] | None = None
+        self._slots: list[Any] = []
 
-    def _divide(self, fragment_length: int) -> None:
-        self._fragment_length = fragment_length
-        step = fragment_length + RECORD_OVERHEAD
-        self._slots = [
-            RecordSlot.at(self.octets, number * step, fragment_length)
-            for number in range(BATCH_RECORDS)
-        ]
-
-    def slots(self, fragment_length: int, length: int) -> list[RecordSlot]:
+    def slots(self, sealer: RecordSealer, fragment_length: int, length: int) -> list[Any]:
         """Return the slots for ``length`` bytes of content, ``fragment_length`` in each record."""
-        if fragment_length != self._fragment_length:
-            self._divide(fragment_length)
+        slot, step = sealer.slot, fragment_length + sealer.overhead
+        if self._layout != (slot, step, fragment_length):
+            self._layout = (slot, step, fragment_length)
+            self._slots = [
+                slot(self.octets, number * step, fragment_length)
+                for number in range(BATCH_RECORDS)
+            ]
         count, rest = divmod(length, fragment_length)
         slots = self._slots[:count]
         if rest:
-            start = count * (fragment_length + RECORD_OVERHEAD)
-            slots.append(RecordSlot.at(self.octets, start, rest))
+            slots.append(slot(self.octets, count * step, rest))
         return slots
 
 

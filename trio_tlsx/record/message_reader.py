@@ -8,7 +8,8 @@ from ..errors import AlertDescription, HandshakeShutdown, ProtocolError, Truncat
 from ..messages.codec import take_bytes
 from ..messages.handshake import MESSAGE_HEADER_LENGTH, HandshakeType
 from .alerts import ReceivedAlerts
-from .protection import ContentType, Opener
+from .interface import RecordOpener
+from .protection import ContentType
 from .receive import Incoming, unexpected, unexpected_record
 
 __all__ = ["MessageReader", "RawMessage", "wrong_finished_length"]
@@ -58,7 +59,7 @@ class MessageReader:
     def is_within_message(self) -> bool:
         return bool(self._buffer)
 
-    def install(self, opener: Opener) -> None:
+    def install(self, opener: RecordOpener) -> None:
         """Expect the next record under new keys."""
         self.check_boundary()
         self._incoming.install(opener)

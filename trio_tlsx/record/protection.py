@@ -1,4 +1,7 @@
-"""Record protection and the limits of the record layer (RFC 9846 5)."""
+"""The protection of records in TLS 1.3, and the limits of the record layer (RFC 9846 5).
+
+:mod:`.interface` says what another version must provide.
+"""
 
 from __future__ import annotations
 
@@ -105,9 +108,12 @@ class _Protection:
 
 
 class Sealer(_Protection):
-    """Encrypt the records that this side sends."""
+    """Encrypt the records that this side sends; fulfils :class:`~.interface.RecordSealer`."""
 
     __slots__ = ()
+
+    overhead = RECORD_OVERHEAD
+    slot = staticmethod(RecordSlot.at)
 
     @property
     def records_left(self) -> int:
@@ -143,7 +149,7 @@ class Sealer(_Protection):
 
 
 class Opener(_Protection):
-    """Decrypt the records that the peer sends.
+    """Decrypt the records that the peer sends; fulfils :class:`~.interface.RecordOpener`.
 
     What is particular to TLS 1.3 in a protected record is here: the type in the header is always
     the same, and the real type is at the end of the plaintext (RFC 9846 5.2, 5.4).
@@ -152,7 +158,8 @@ class Opener(_Protection):
     __slots__ = ()
 
     #: The types in the headers of protected records.
-    header_types = frozenset({APPLICATION_DATA})
+    header_types: frozenset[int] = frozenset({APPLICATION_DATA})
+    max_ciphertext_length = MAX_CIPHERTEXT_LENGTH
 
     def open(self, header: memoryview, ciphertext: memoryview) -> bytes:
         """Decrypt a record, and return its plaintext: a TLSInnerPlaintext with the padding.

@@ -8,6 +8,7 @@ from ..errors import AlertDescription, ProtocolError
 from ..messages.codec import Buffer
 from . import buffers
 from .buffers import BUFFER_LENGTH
+from .interface import RecordOpener
 from .protection import (
     MAX_CIPHERTEXT_LENGTH,
     MAX_INNER_PLAINTEXT_LENGTH,
@@ -16,7 +17,6 @@ from .protection import (
     RECORD_HEADER_LENGTH,
     RECORD_OVERHEAD,
     ContentType,
-    Opener,
 )
 
 __all__ = ["Incoming", "Record"]
@@ -93,7 +93,7 @@ class Incoming:
         self._start = 0
         self._end = 0
         self._is_borrowed = False  # whether _view is from the pool
-        self._opener: Opener | None = None
+        self._opener: RecordOpener | None = None
         self._pending: Record | None = None  # decrypted already, and returned next
         self._empty_records = 0
         self.at_eof = False
@@ -175,7 +175,7 @@ class Incoming:
         """Whether the peer's records are encrypted."""
         return self._opener is not None
 
-    def install(self, opener: Opener) -> None:
+    def install(self, opener: RecordOpener) -> None:
         """Expect encrypted records from now on."""
         self._opener = opener
 
@@ -210,9 +210,13 @@ class Incoming:
             return None
         # legacy_record_version must be ignored (RFC 9846 5.1).
         length = view[start + 3] << 8 | view[start + 4]
-        may_be_sealed = self._opener is not None or self.early_data_to_skip
-        protected = may_be_sealed and content_type == ContentType.application_data
-        if length > (MAX_CIPHERTEXT_LENGTH if protected else MAX_PLAINTEXT_LENGTH):
+        if self._opener is not None and content_type in self._opener.header_types:
+            max_length = self._opener.max_ciphertext_length
+        elif self.early_data_to_skip and content_type == ContentType.application_data:
+            max_length = MAX_CIPHERTEXT_LENGTH
+        else:
+            max_length = MAX_PLAINTEXT_LENGTH
+        if length > max_length:
             raise record_overflow(length)
         body = start + RECORD_HEADER_LENGTH
         if available < RECORD_HEADER_LENGTH + length:

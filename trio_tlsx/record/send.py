@@ -5,13 +5,12 @@ from __future__ import annotations
 from ..messages.codec import take_bytes
 from . import buffers
 from .buffers import BATCH_RECORDS, BUFFER_LENGTH, Batch
+from .interface import RecordSealer
 from .protection import (
     APPLICATION_DATA,
     LEGACY_RECORD_VERSION,
     MAX_PLAINTEXT_LENGTH,
-    RECORD_OVERHEAD,
     ContentType,
-    Sealer,
     record_header,
 )
 
@@ -54,7 +53,7 @@ class Outgoing:
     )
 
     def __init__(self) -> None:
-        self.sealer: Sealer | None = None
+        self.sealer: RecordSealer | None = None
         self.finished = False
         self.fragment_length = MAX_PLAINTEXT_LENGTH
         self.record_version = LEGACY_RECORD_VERSION
@@ -129,18 +128,18 @@ class Outgoing:
         self.bytes_sealed += len(data)
         return self._seal_batch(sealer, data)
 
-    def _direct_sealer(self) -> Sealer | None:
+    def _direct_sealer(self) -> RecordSealer | None:
         """Return the sealer; None if something is queued before more data, or may be due."""
         if self._queue or self._flight or self.data_records >= self.direct_limit:
             return None
         return self.sealer
 
-    def _seal_batch(self, sealer: Sealer, data: memoryview) -> memoryview:
+    def _seal_batch(self, sealer: RecordSealer, data: memoryview) -> memoryview:
         self._batch = batch = buffers.outgoing.borrow()
-        slots = batch.slots(self.fragment_length, len(data))
+        slots = batch.slots(sealer, self.fragment_length, len(data))
         sealer.seal_records(data, slots)
         self.data_records += len(slots)
-        return batch.octets[: len(data) + len(slots) * RECORD_OVERHEAD]
+        return batch.octets[: len(data) + len(slots) * sealer.overhead]
 
     def keep_unsent(self, records: bytes | memoryview) -> None:
         """Queue what the transport did not take of directly sealed records."""
@@ -149,7 +148,7 @@ class Outgoing:
         else:
             self._give_batch_back()
 
-    def install(self, sealer: Sealer) -> None:
+    def install(self, sealer: RecordSealer) -> None:
         """Encrypt with these keys from now on."""
         self.finish_flight()
         self.sealer = sealer
@@ -170,7 +169,7 @@ class Outgoing:
         """Whether a queued KeyUpdate has not left yet."""
         return self._key_update_left > 0
 
-    def _sealer(self) -> Sealer:
+    def _sealer(self) -> RecordSealer:
         if self.sealer is None:
             raise RuntimeError("there are no keys yet")
         return self.sealer
