@@ -29,10 +29,10 @@ __all__ = ["REMOVALS_OF_AUTHENTICATION"]
 REMOVALS_OF_AUTHENTICATION = [
     # Who the peer is
     Removal("the server's chain is verified", "4.5.1.3", CLIENT,
-            "return verify_server(chain, server_name, trust, at)",
+            "return verify_server(chain, server_name, trust, at, der_chain)",
             "unknown-ca or expired or another-name", "return ()"),
     Removal("the client's chain is verified", "4.5.1.3", SERVER,
-            "return verify_client(chain, config.client_trust, at)",
+            "return verify_client(chain, config.client_trust, at, der_chain)",
             "unknown-ca or expired", "return ()"),
     Removal("the certificate is for the server's name", "RFC 9525 6", "verification/verify.py",
             "builder.build_server_verifier(name.subject).verify(leaf, others)",

@@ -32,6 +32,7 @@ from ..pki.compression import CertificateCompressor
 from ..pki.credentials import Credentials
 from ..pki.peer import Peer
 from ..pki.rsa_keys import check_rsa_work
+from ..pki.trust import TrustStore
 from ..record.message_reader import wrong_finished_length
 from .certificate_compression import compressed
 from .questions import SignatureWanted, VerificationWanted
@@ -94,13 +95,14 @@ class PeerIdentity:
 
 
 def parse_chain(
-    certificate: Certificate, requested: Iterable[int], limit: int
+    certificate: Certificate, requested: Iterable[int], limit: int, trust: TrustStore | None
 ) -> tuple[x509.Certificate, ...]:
     """Return the certificates of a Certificate message.
 
     Args:
         requested: the extensions that our ClientHello or CertificateRequest held.
         limit: how many certificates the message may have.
+        trust: the trust store that the chain will be verified with, if any.
     """
     entries = certificate.certificate_list
     if len(entries) > limit:
@@ -111,8 +113,9 @@ def parse_chain(
     requested = tuple(requested)
     for entry in entries:
         check_context(entry.extensions, Context.CT, requested)
+    load = x509.load_der_x509_certificate if trust is None else trust.load_certificate
     try:
-        return tuple(x509.load_der_x509_certificate(entry.cert_data) for entry in entries)
+        return tuple([load(entry.cert_data) for entry in entries])
     except MALFORMED as error:
         raise CertificateError("the peer's certificate cannot be parsed") from error
 

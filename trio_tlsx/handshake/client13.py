@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -176,16 +177,17 @@ def authenticate_server(
     """Read CertificateVerify, and verify that the certificate is the server's."""
     if certificate.certificate_request_context:
         raise ProtocolError("the server's Certificate has a context, but nobody asked for one")
+    config = offer.config
     chain = authentication.parse_chain(
-        certificate, offer.hello.extensions, offer.config.max_chain_length
+        certificate, offer.hello.extensions, config.max_chain_length, trust_of(config)
     )
     if not chain:
         # RFC 9846 4.5.1.3
         raise ProtocolError("the server sent no certificate at all", AlertDescription.decode_error)
     server = yield from authentication.expect_certificate_verify(
-        hs, chain, offer.config.scheme_table, SERVER_CONTEXT
+        hs, chain, config.scheme_table, SERVER_CONTEXT
     )
-    yield from verify_server_certificate(hs, offer.config, offer.server_name, certificate, chain)
+    yield from verify_server_certificate(hs, config, offer.server_name, certificate, chain)
     return server
 
 
@@ -196,7 +198,8 @@ def verify_server_certificate(
     certificate: Certificate | None,
     chain: tuple[x509.Certificate, ...],
 ) -> Steps[None]:
-    verify = partial(check_server, config, server_name, chain)
+    der_chain = certificate.der_chain if certificate else None
+    verify = partial(check_server, config, server_name, chain, der_chain)
     yield from authentication.verify_peer(hs, config, certificate, chain, server_name.host, verify)
 
 
@@ -213,13 +216,21 @@ def check_server(
     config: ClientParameters,
     server_name: ServerName,
     chain: tuple[x509.Certificate, ...],
+    der_chain: Sequence[bytes] | None,
     at: datetime.datetime,
 ) -> tuple[x509.Certificate, ...]:
     """Return the verified path; it is empty if verification is turned off."""
-    if config.insecure_skip_verification:
+    trust = trust_of(config)
+    if trust is None:
         return ()
-    trust = TrustStore.platform() if config.trust is None else config.trust
-    return verify_server(chain, server_name, trust, at)
+    return verify_server(chain, server_name, trust, at, der_chain)
+
+
+def trust_of(config: ClientParameters) -> TrustStore | None:
+    """Return the trust store of the configuration; None if verification is turned off."""
+    if config.insecure_skip_verification:
+        return None
+    return TrustStore.platform() if config.trust is None else config.trust
 
 
 def read_request(request: CertificateRequest, server_name: ServerName) -> info.CertificateRequest:

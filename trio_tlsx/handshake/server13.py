@@ -216,7 +216,9 @@ def authenticate_client(
             "the client's Certificate answers another request",
             AlertDescription.illegal_parameter,
         )
-    chain = authentication.parse_chain(certificate, request.extensions, config.max_chain_length)
+    chain = authentication.parse_chain(
+        certificate, request.extensions, config.max_chain_length, config.client_trust
+    )
     if not chain:
         if config.client_auth == "required":
             raise CertificateError(
@@ -237,17 +239,21 @@ def verify_client_certificate(
     certificate: Certificate | None,
     chain: tuple[x509.Certificate, ...],
 ) -> Steps[None]:
-    verify = partial(check_client, config, chain)
+    der_chain = certificate.der_chain if certificate else None
+    verify = partial(check_client, config, chain, der_chain)
     yield from authentication.verify_peer(hs, config, certificate, chain, None, verify)
 
 
 def check_client(
-    config: ServerParameters, chain: tuple[x509.Certificate, ...], at: datetime.datetime
+    config: ServerParameters,
+    chain: tuple[x509.Certificate, ...],
+    der_chain: Sequence[bytes] | None,
+    at: datetime.datetime,
 ) -> tuple[x509.Certificate, ...]:
     """Return the verified path of the client's certificate."""
     if config.client_trust is None:
         raise CertificateError("no CA is trusted for clients", AlertDescription.unknown_ca)
-    return verify_client(chain, config.client_trust, at)
+    return verify_client(chain, config.client_trust, at, der_chain)
 
 
 def read_client_finished(

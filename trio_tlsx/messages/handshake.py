@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, Self
 
@@ -242,6 +243,11 @@ class Certificate:
 
     certificate_request_context: bytes
     certificate_list: tuple[CertificateEntry, ...]
+
+    @property
+    def der_chain(self) -> Sequence[bytes]:
+        """The certificates in DER."""
+        return [entry.cert_data for entry in self.certificate_list]
 
     @classmethod
     def decode(cls, body: bytes) -> Self:

@@ -16,11 +16,12 @@ from typing import Literal, TypeAlias
 from cryptography import x509
 from cryptography.x509.verification import Store
 
-from ..arguments import PATH, Expected, check, instance_of, listed, sequence_of
+from ..arguments import BOOL, PATH, Expected, check, instance_of, listed, sequence_of
 from ..errors import ConfigError
 from .certificates import MALFORMED, read_file
 from .distinguished_names import Canonical, subject_name
 from .pem import CERTIFICATES, has_certificates, load_certificates, pem_blocks
+from .verified_paths import VerifiedPaths
 
 __all__ = ["TrustStore", "Verifier"]
 
@@ -37,6 +38,7 @@ HASHED_NAME = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 SERVER_AUTH = "1.3.6.1.5.5.7.3.1"
 
 DIRECTORY = Expected(PATH, "the path of a directory, a str or a Path")
+CACHE_PATHS = Expected(BOOL, "True or False")
 TRUST_ANCHORS = Expected(
     sequence_of(instance_of(x509.Certificate)),
     "x509.Certificate objects, or call TrustStore.from_pem_file(path) or TrustStore.from_pem(pem)",
@@ -60,13 +62,20 @@ class TrustStore:
     Args:
         certificates: the trusted certificates.
         verifier: ``"cryptography"`` or ``"openssl"``.
+        cache_paths: keep the last 128 verified paths, so that a peer with the same chain and name
+            is not verified anew as long as all certificates of its path are valid. ``verify``
+            hooks are called for each connection in any case.
 
     Raises:
         ConfigError: there is no certificate, the verifier is unknown, or its package is missing.
     """
 
     def __init__(
-        self, certificates: Iterable[x509.Certificate], *, verifier: Verifier = "cryptography"
+        self,
+        certificates: Iterable[x509.Certificate],
+        *,
+        verifier: Verifier = "cryptography",
+        cache_paths: bool = True,
     ) -> None:
         if verifier not in VERIFIERS:
             raise ConfigError(
@@ -77,7 +86,10 @@ class TrustStore:
         self._certificates = tuple(dict.fromkeys(anchors))
         if not self._certificates:
             raise ConfigError("the trust store is empty: pass at least one certificate")
+        check("cache_paths", cache_paths, CACHE_PATHS)
         self._verifier: Verifier = verifier
+        #: What was verified with these certificates, and no others; None if nothing is kept.
+        self.verified_paths = VerifiedPaths() if cache_paths else None
         #: For the verifier of ``cryptography``.
         self.store = Store(list(self._certificates))
         #: For OpenSSL's; None if the other one verifies.
@@ -88,7 +100,9 @@ class TrustStore:
             self.openssl_store = OpenSSLStore(self._certificates)
 
     @classmethod
-    def platform(cls, *, verifier: Verifier = "cryptography") -> TrustStore:
+    def platform(
+        cls, *, verifier: Verifier = "cryptography", cache_paths: bool = True
+    ) -> TrustStore:
         """Return the CAs that this machine trusts, loaded once per process.
 
         On Unix these are OpenSSL's defaults, including the environment variables
@@ -98,31 +112,47 @@ class TrustStore:
 
         Args:
             verifier: as for :class:`TrustStore`.
+            cache_paths: as for :class:`TrustStore`.
 
         Raises:
             ConfigError: there is none, or as :class:`TrustStore`.
         """
-        return _platform() if verifier == "cryptography" else _platform_with(verifier)
+        if verifier == "cryptography" and cache_paths is True:
+            return _platform()
+        return _platform_with(verifier, cache_paths)
 
     @classmethod
     def from_pem_file(
-        cls, path: str | os.PathLike[str], *, verifier: Verifier = "cryptography"
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        verifier: Verifier = "cryptography",
+        cache_paths: bool = True,
     ) -> TrustStore:
         """Trust the certificates of a file in PEM.
 
         Args:
             path: the file. Blocks of other kinds in it are an error; see :meth:`from_pem`.
             verifier: as for :class:`TrustStore`.
+            cache_paths: as for :class:`TrustStore`.
 
         Raises:
             ConfigError: the file cannot be read, or as :meth:`from_pem`.
         """
         pem = read_file(path)
-        return cls(load_certificates(pem, repr(os.fspath(path))), verifier=verifier)
+        return cls(
+            load_certificates(pem, repr(os.fspath(path))),
+            verifier=verifier,
+            cache_paths=cache_paths,
+        )
 
     @classmethod
     def from_directory(
-        cls, path: str | os.PathLike[str], *, verifier: Verifier = "cryptography"
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        verifier: Verifier = "cryptography",
+        cache_paths: bool = True,
     ) -> TrustStore:
         """Trust the certificates of all the PEM files in a directory, whatever their names.
 
@@ -131,6 +161,7 @@ class TrustStore:
         Args:
             path: the directory.
             verifier: as for :class:`TrustStore`.
+            cache_paths: as for :class:`TrustStore`.
 
         Raises:
             ConfigError: the directory cannot be read, holds no certificate, or a broken one.
@@ -142,35 +173,44 @@ class TrustStore:
                 certificates += load_certificates(pem, repr(os.fspath(file)))
         if not certificates:
             raise ConfigError(f"no file in {os.fspath(path)!r} holds a certificate in PEM")
-        return cls(certificates, verifier=verifier)
+        return cls(certificates, verifier=verifier, cache_paths=cache_paths)
 
     @classmethod
-    def from_pem(cls, pem: bytes, *, verifier: Verifier = "cryptography") -> TrustStore:
+    def from_pem(
+        cls, pem: bytes, *, verifier: Verifier = "cryptography", cache_paths: bool = True
+    ) -> TrustStore:
         """Trust the certificates of PEM in memory.
 
         Args:
             pem: the certificates, and text between them.
             verifier: as for :class:`TrustStore`.
+            cache_paths: as for :class:`TrustStore`.
 
         Raises:
             ConfigError: there is no certificate, or a broken one; or as :class:`TrustStore`.
         """
-        return cls(load_certificates(pem, "the trust store"), verifier=verifier)
+        certificates = load_certificates(pem, "the trust store")
+        return cls(certificates, verifier=verifier, cache_paths=cache_paths)
 
     @classmethod
     def from_certificates(
-        cls, certificates: Iterable[x509.Certificate], *, verifier: Verifier = "cryptography"
+        cls,
+        certificates: Iterable[x509.Certificate],
+        *,
+        verifier: Verifier = "cryptography",
+        cache_paths: bool = True,
     ) -> TrustStore:
         """Trust these certificates.
 
         Args:
             certificates: the trusted certificates.
             verifier: as for :class:`TrustStore`.
+            cache_paths: as for :class:`TrustStore`.
 
         Raises:
             ConfigError: as :class:`TrustStore`.
         """
-        return cls(certificates, verifier=verifier)
+        return cls(certificates, verifier=verifier, cache_paths=cache_paths)
 
     @property
     def verifier(self) -> Verifier:
@@ -181,6 +221,15 @@ class TrustStore:
     def certificates(self) -> tuple[x509.Certificate, ...]:
         """The trusted certificates, each once."""
         return self._certificates
+
+    def load_certificate(self, der: bytes) -> x509.Certificate:
+        """Load a peer's certificate, or return it if it was on a verified path.
+
+        Raises:
+            ValueError: it cannot be parsed (or one of ``MALFORMED``).
+        """
+        known = None if self.verified_paths is None else self.verified_paths.certificate(der)
+        return x509.load_der_x509_certificate(der) if known is None else known
 
     def with_subject(self, name: Canonical) -> Sequence[x509.Certificate]:
         """Return the trusted certificates of this name, as RFC 5280 7.1 compares names."""
@@ -242,8 +291,8 @@ _platform = functools.cache(load_platform)
 
 
 @functools.cache
-def _platform_with(verifier: Verifier) -> TrustStore:
-    return TrustStore(_platform().certificates, verifier=verifier)
+def _platform_with(verifier: Verifier, cache_paths: bool) -> TrustStore:
+    return TrustStore(_platform().certificates, verifier=verifier, cache_paths=cache_paths)
 
 
 def _trust(sources: str, certificates: Iterable[x509.Certificate]) -> TrustStore:

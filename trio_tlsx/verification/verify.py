@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Sequence
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.verification import VerificationError
 
 from ..errors import AlertDescription, CertificateError, InternalError
@@ -13,6 +14,7 @@ from ..pki.certificates import MALFORMED
 from ..pki.describe import subject_of
 from ..pki.server_name import ServerName
 from ..pki.trust import TrustStore
+from ..pki.verified_paths import path_key
 from .host_names import is_named
 from .name_constraints import check_name_constraints
 from .policy import CLIENT, SERVER, Purpose
@@ -30,6 +32,7 @@ def verify_server(
     server_name: ServerName | str,
     trust: TrustStore,
     at: datetime.datetime,
+    der_chain: Sequence[bytes] | None = None,
 ) -> tuple[x509.Certificate, ...]:
     """Verify that a server's chain leads to a trusted certificate and that it is for this name.
 
@@ -38,6 +41,7 @@ def verify_server(
         server_name: the DNS name or IP address that the client wanted to reach.
         trust: where the chain may end.
         at: the time at which the certificates have to be valid, with its time zone.
+        der_chain: the chain in DER, as it was sent, if known; a path is found again by it.
 
     Returns:
         The path that was found: from the leaf to a trusted certificate.
@@ -50,11 +54,14 @@ def verify_server(
     """
     if isinstance(server_name, str):
         server_name = ServerName.parse(server_name)
-    return _verify(chain, SERVER, server_name, trust, at)
+    return _verify(chain, SERVER, server_name, trust, at, der_chain)
 
 
 def verify_client(
-    chain: Sequence[x509.Certificate], trust: TrustStore, at: datetime.datetime
+    chain: Sequence[x509.Certificate],
+    trust: TrustStore,
+    at: datetime.datetime,
+    der_chain: Sequence[bytes] | None = None,
 ) -> tuple[x509.Certificate, ...]:
     """Verify that a client's chain leads to a trusted certificate, whatever its name.
 
@@ -62,6 +69,7 @@ def verify_client(
         chain: what the client sent: the leaf, then the others in any order.
         trust: where the chain may end.
         at: the time at which the certificates have to be valid, with its time zone.
+        der_chain: the chain in DER, as it was sent, if known; a path is found again by it.
 
     Returns:
         The path that was found: from the leaf to a trusted certificate.
@@ -70,7 +78,7 @@ def verify_client(
         CertificateError: as ``verify_server``.
         InternalError: ``at`` has no time zone.
     """
-    return _verify(chain, CLIENT, None, trust, at)
+    return _verify(chain, CLIENT, None, trust, at, der_chain)
 
 
 def _verify(
@@ -79,6 +87,7 @@ def _verify(
     name: ServerName | None,
     trust: TrustStore,
     at: datetime.datetime,
+    der_chain: Sequence[bytes] | None,
 ) -> tuple[x509.Certificate, ...]:
     if at.tzinfo is None:
         raise InternalError("the clock returned a time without a time zone; use datetime.now(UTC)")
@@ -87,6 +96,26 @@ def _verify(
         server = purpose is SERVER
         alert = "decode_error" if server else "certificate_required"
         raise CertificateError(f"the {purpose.role} sent no certificate", AlertDescription[alert])
+    verified = trust.verified_paths
+    if verified is None:
+        return _verify_anew(chain, purpose, name, trust, at)
+    if der_chain is None:
+        der_chain = [certificate.public_bytes(Encoding.DER) for certificate in chain]
+    key = path_key(purpose.role, name, der_chain)
+    path = verified.find(key, at)
+    if path is None:
+        path = _verify_anew(chain, purpose, name, trust, at)
+        verified.keep(key, chain, der_chain, path)
+    return path
+
+
+def _verify_anew(
+    chain: Sequence[x509.Certificate],
+    purpose: Purpose,
+    name: ServerName | None,
+    trust: TrustStore,
+    at: datetime.datetime,
+) -> tuple[x509.Certificate, ...]:
     if trust.openssl_store is None:
         path = _find_path(chain, purpose, name, trust, at)
     else:
