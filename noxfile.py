@@ -72,6 +72,16 @@ def coverage(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """Measure speed and memory beside every rival, on the Python that runs nox."""
+    session.install("-q", ".")
+    extras = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]
+    for package in extras["bench"]:  # the report names those that this Python cannot install
+        session.run_install("python", "-m", "pip", "install", "-q", package, success_codes=[0, 1])
+    session.run("python", "-m", "tests.benchmarks", *session.posargs)
+
+
+@nox.session
 def checks(session: nox.Session) -> None:
     """Take each security check out, and see that a test fails without it."""
     session.install("-q", ".[test]")

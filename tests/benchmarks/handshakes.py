@@ -1,136 +1,101 @@
-"""Measure handshakes without hooks and with each of them, interleaved in one run.
-
-    python tests/benchmarks/handshakes.py [--rounds N]
-
-Both sides are in this process, over nothing: what is measured is the engine, in microseconds of
-the processor for both sides together, so that what else the machine does matters little. A hook
-here is a plain function that does nothing; what it costs beyond that is what is asked, not how.
-"""
+"""The parts that measure handshakes: full and resumed, over TCP and in memory."""
 
 from __future__ import annotations
 
-import argparse
-import gc
-import random
-import statistics
-import time
-from collections import defaultdict
-from collections.abc import Awaitable
-from dataclasses import replace
+from .contenders import Contender
+from .measurement import Bench, Case, Work, progress
+from .openssl import s_time
+from .settings import DEFAULT_GROUPS, KEY_TYPES, X25519, Setting
 
-from trio_tlsx import (
-    ClientConfig,
-    Connection,
-    Credentials,
-    ServerConfig,
-    Session,
-    SignatureScheme,
-    Signer,
-    Want,
-)
-from trio_tlsx.testing import CA
-
-NAME = "test.example"
-IN_A_ROW = 10  # handshakes of one case, then the next case
-
-Configs = tuple[ClientConfig, ServerConfig]
+VARIANTS = {X25519: "X25519", DEFAULT_GROUPS: "default groups"}
 
 
-class PlainSigner:
-    """A signer of a program's own."""
-
-    def __init__(self, signer: Signer) -> None:
-        self.schemes = signer.schemes
-        self._signer = signer
-
-    def sign(self, scheme: SignatureScheme, message: bytes) -> bytes | Awaitable[bytes]:
-        return self._signer.sign(scheme, message)
+#: Contenders whose default groups are measured in each case; the others' in one.
+CLOSE_RIVALS = ("trio_tlsx", "trio.SSLStream")
 
 
-class EmptyStore:
-    """A session store that keeps nothing."""
+def one_by_one(bench: Bench, part: str, name: str, setting: Setting) -> Case:
+    def work(contender: type[Contender]) -> Work:
+        if setting.tickets and not contender.resumes:
+            return None
+        if setting != Setting() and not contender.tls:
+            return None  # all settings are the same without TLS
+        is_main_case = setting == Setting(groups=setting.groups)
+        if setting.groups != X25519 and contender.name not in CLOSE_RIVALS and not is_main_case:
+            return None
+        # A contender that is slow in bulk is less so in handshakes.
+        count = max(1, bench.sizes.handshakes // (16 if contender.slowness > 1 else 1))
+        return ["handshakes", count], count
 
-    def put(self, session: Session) -> None: ...
-
-    def take(self, server_name: str, port: int | None, context: bytes) -> None: ...
+    return Case(part, name, "us", "handshake", setting, work, VARIANTS[setting.groups])
 
 
-def agree(_: object) -> None: ...
+def full(bench: Bench) -> None:
+    """Connect, complete a full handshake, echo and close; one by one, and many at once."""
+    part, count = "full handshake", bench.sizes.at_once
 
+    def at_once(groups: str) -> Case:
+        def work(contender: type[Contender]) -> Work:
+            if contender.max_connections < count or (groups != X25519 and not contender.tls):
+                return None
+            return ["handshakes_at_once", count], count
 
-def make_cases() -> dict[str, tuple[str | None, Configs]]:
-    """What is compared: the configurations, and the case that a hook is added to."""
-    ca = CA()
-    leaf = ca.issue(NAME)
-    signing = Credentials(leaf.chain, PlainSigner(leaf.signer))
-    client = ClientConfig(trust=ca.trust, groups=["x25519"], resumption=False)
-    server = ServerConfig(credentials=leaf, groups=["x25519"])
-    asking = replace(server, client_auth="required", client_trust=ca.trust)
-    known = replace(client, credentials=leaf)
-    plain, mutual = "no hook", "no hook, client certificate"
-    store = {"resumption": True, "session_store": EmptyStore(), "session_context": b"benchmark"}
+        name = f"ECDSA certificate, {count} at once"
+        return Case(part, name, "us", "handshake", Setting(groups=groups), work, VARIANTS[groups])
 
-    def select(_: object) -> Credentials:
-        return leaf
-
-    selecting = {"credentials": None, "select_credentials": select}
-    return {
-        plain: (None, (client, server)),
-        "server: select_credentials": (plain, (client, replace(server, **selecting))),
-        "server: signer": (plain, (client, replace(server, credentials=signing))),
-        "client: verify": (plain, (replace(client, verify=agree), server)),
-        "server: stapling (and client: verify)": (
-            plain,
-            (
-                replace(client, verify=agree),
-                replace(server, credentials=leaf.stapling(lambda: b"response")),
+    bench.run(
+        [
+            *(
+                one_by_one(bench, part, f"{key} certificate", Setting(key, groups=groups))
+                for key in KEY_TYPES
+                for groups in VARIANTS
             ),
-        ),
-        "client: session_store, without a session": (plain, (replace(client, **store), server)),
-        mutual: (None, (known, asking)),
-        "client: select_credentials": (mutual, (replace(client, **selecting), asking)),
-        "client: signer": (mutual, (replace(client, credentials=signing), asking)),
-        "server: verify": (mutual, (known, replace(asking, verify=agree))),
-    }
+            *map(at_once, VARIANTS),
+        ]
+    )
+    s_time(bench, part, "ECDSA certificate", Setting())
 
 
-def shake_hands(configs: Configs) -> None:
-    client, server = Connection.client(configs[0], NAME), Connection.server(configs[1])
-    while server.do_handshake() is not Want.NOTHING or client.do_handshake() is not Want.NOTHING:
-        for one, other in ((server, client), (client, server)):
-            one.do_handshake()
-            if output := one.data_to_send():
-                other.receive_data(output)
+def resumed(bench: Bench) -> None:
+    """Connect, resume, echo and close; the server sends two tickets, or one."""
+    part, names = "resumed handshake", {2: "server with 2 tickets", 1: "server with 1 ticket"}
+    bench.run(
+        [
+            one_by_one(bench, part, name, Setting(groups=groups, tickets=tickets))
+            for tickets, name in names.items()
+            for groups in VARIANTS
+        ]
+    )
+    s_time(bench, "resumed handshake", "server with 1 ticket", Setting(tickets=1))
 
 
-def measure(cases: dict[str, tuple[str | None, Configs]], rounds: int) -> dict[str, list[float]]:
-    """Microseconds of a handshake, of each round."""
-    figures: dict[str, list[float]] = defaultdict(list)
-    gc.disable()
-    for number in range(rounds + 1):
-        gc.collect()
-        for name in random.sample(list(cases), len(cases)):  # none is always the first
-            _, configs = cases[name]
-            start = time.process_time()
-            for _ in range(IN_A_ROW):
-                shake_hands(configs)
-            if number:  # the first is to warm up
-                figures[name].append((time.process_time() - start) / IN_A_ROW * 1e6)
-    return figures
+def in_memory(bench: Bench) -> None:
+    """Complete handshakes without a transport, both sides in one process, on its CPU clock."""
+    for tickets in (0, 2):
+        for groups, variant in VARIANTS.items():
+            setting = Setting(groups=groups, tickets=tickets)
+            progress(f"in memory: {setting}")
+            answer = bench.run_module(
+                "in_memory",
+                setting,
+                str(bench.results.rounds),
+                str(bench.sizes.handshakes_in_memory),
+            )
+            bench.results.missing |= answer["missing"]
+            bench.results.failures += answer["failures"]
+            bench.results.on_the_wire += answer["on_the_wire"]
+            kind = "resumed, two tickets" if tickets else "full"
+            for name, rounds in answer["figures"].items():
+                figure = bench.results.find_or_add(
+                    "in memory", kind, variant, name, "us", "handshake"
+                )
+                for figures in rounds:
+                    figure.add(figures)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=int, default=40, help="how often each case runs")
-    rounds: int = parser.parse_args().rounds
-    cases = make_cases()
-    figures = measure(cases, rounds)
-    print(f"{f'medians of {rounds} rounds':44}{'us':>8}{'ratio':>8}")
-    for name, (base, _) in cases.items():
-        pairs = zip(figures[name], figures[base or name], strict=True)
-        ratio = statistics.median(own / without for own, without in pairs)
-        print(f"{name:44}{statistics.median(figures[name]):>8,.0f}{ratio:>8.2f}")
-
-
-if __name__ == "__main__":
-    main()
+def counts(bench: Bench) -> None:
+    """Count calls, system calls and task steps, of both ends together."""
+    for setting in (Setting(), Setting(tickets=2)):
+        for case, contenders in bench.run_module("counts", setting).items():
+            for name, figures in contenders.items():
+                bench.results.find_or_add("counts", case, "", name, "calls", "").add(figures)

@@ -1,0 +1,156 @@
+"""Counts instead of times: calls, system calls and task steps, of both ends together.
+
+    python -m tests.benchmarks.counts PKI SETTING
+
+Counts do not depend on the load of the machine. `tests/io/test_costs.py` holds ours to ceilings.
+Calls are those that `sys.setprofile` reports, of Python and of C, trio's own included.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from socket import AF_UNIX, socketpair
+from types import FrameType
+from typing import Any
+
+import trio
+
+from ..support.counting import SYSTEM_CALLS, Counts, StepCounter
+from .contenders import PLACES, contender_named
+from .in_memory import LIBRARIES, shake_hands
+from .on_trio import OnTrio
+from .programs import PING, receive
+from .settings import PKI, Setting
+
+REPEATS = 20
+BLOCK = bytes(2**16)
+POLLS = {"poll", "epoll_wait"}
+
+
+class AllCounts(Counts):
+    """Counts the calls of everything, not only of the package."""
+
+    calls: int
+    system_calls: int
+
+    def on_profile_event(self, frame: FrameType, event: str, argument: object) -> None:
+        if event in ("call", "c_call"):
+            self.calls += 1
+            name = getattr(argument, "__name__", "")
+            if event == "c_call" and name in SYSTEM_CALLS | POLLS:
+                self.system_calls += 1
+
+
+@contextmanager
+def counting_everything() -> Generator[AllCounts]:
+    counts = AllCounts()
+    sys.setprofile(counts.on_profile_event)
+    try:
+        yield counts
+    finally:
+        sys.setprofile(None)
+
+
+def counts_of_handshake(library: Any) -> dict[str, float]:
+    for _ in range(3):
+        shake_hands(library)
+    with counting_everything() as counts:
+        shake_hands(library)
+    return {"calls": counts.calls}
+
+
+async def counts_of_streams(contender: OnTrio) -> dict[str, dict[str, float]]:
+    """Count over a socket pair, so that no other process is waited for."""
+
+    def streams() -> tuple[Any, Any]:
+        one, other = (
+            trio.SocketStream(trio.socket.from_stdlib_socket(s)) for s in socketpair(AF_UNIX)
+        )
+        return contender.wrap_client(one), contender.wrap_server(other)
+
+    client, server = streams()
+
+    async def in_both(
+        at_client: Callable[[], Awaitable[Any]], at_server: Callable[[], Awaitable[Any]]
+    ) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(at_client)
+            nursery.start_soon(at_server)
+
+    async def round_trip(client: Any, server: Any) -> None:
+        for one, other in ((client, server), (server, client)):
+            await one.send_all(PING)
+            await receive(other, len(PING))
+
+    async def block(client: Any, server: Any) -> None:
+        await client.send_all(BLOCK)
+        await receive(server, len(BLOCK))
+
+    async def connection(client: Any, server: Any) -> None:
+        async def serve() -> None:
+            await receive(server, len(PING))
+            await server.send_all(PING)
+            await server.receive_some()
+            await server.aclose()
+
+        async def use() -> None:
+            await client.send_all(PING)
+            await receive(client, len(PING))
+            await client.aclose()
+
+        await in_both(use, serve)
+
+    await in_both(
+        lambda: client.send_all(PING),
+        lambda: receive(server, len(PING)),
+    )
+    await round_trip(client, server)
+    result: dict[str, dict[str, float]] = {}
+    for name, operation in (("round trip of 100 octets", round_trip), ("64 KiB", block)):
+        result[name] = await repeated(operation, client, server, REPEATS)
+    await client.aclose()
+    for _ in range(2):
+        await connection(*streams())
+    result["connection: full handshake, echo, close"] = await repeated(connection, *streams(), 1)
+    return result
+
+
+async def repeated(
+    operation: Callable[[Any, Any], Awaitable[None]], client: Any, server: Any, repeats: int
+) -> dict[str, float]:
+    with counting_everything() as counts:
+        counter = StepCounter(counts)
+        trio.lowlevel.add_instrument(counter)
+        for _ in range(repeats):
+            await operation(client, server)
+        trio.lowlevel.remove_instrument(counter)
+    return {
+        "calls": counts.calls / repeats,
+        "system calls": counts.system_calls / repeats,
+        "task steps": counts.task_steps / repeats,
+    }
+
+
+def main() -> None:
+    pki, setting = PKI(Path(sys.argv[1])), Setting.from_json(sys.argv[2])
+    result: dict[str, dict[str, dict[str, float]]] = {}
+    for kind in LIBRARIES:
+        if kind.slowness > 1 or kind.missing() or (setting.tickets and not kind.resumes):
+            continue
+        case = f"{'resumed' if setting.tickets else 'full'} handshake in memory"
+        result.setdefault(case, {})[kind.name] = counts_of_handshake(kind(pki, setting))
+    for name in () if setting.tickets else PLACES:
+        contender = contender_named(name)
+        if not issubclass(contender, OnTrio) or not contender.wraps or contender.missing():
+            continue
+        for case, counts in trio.run(counts_of_streams, contender(pki, setting)).items():
+            result.setdefault(case, {})[name] = counts
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,258 @@
+"""Cases, rounds and results: each case runs once in each round, one contender after the other.
+
+A machine whose speed drifts, or that others use, slows all contenders of a round alike. So the
+ratio of two contenders is the median of their ratios in each round.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeAlias
+
+from .contenders import PLACES, Contender, contender_named
+from .pairs import ROOT, ContenderFailed, Pair
+from .settings import PKI, X25519, Setting
+from .wire import Relay
+
+#: What a client is told to do, and how many units of work that is. None: not this contender.
+Work: TypeAlias = tuple[list[Any], int] | None
+
+SECONDS_FOR_A_MODULE = 900
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is done in one sample of a case.
+
+    Attributes:
+        contenders: the names of those that are measured.
+        variants: those of them that are measured in other settings than the plain one.
+    """
+
+    bulk_bytes: int = 2**26
+    pings: int = 500
+    at_once: int = 64
+    pings_at_once: int = 20
+    handshakes: int = 24
+    handshakes_in_memory: int = 20
+    connections: Sequence[int] = (1, 10, 100, 1000, 5000)
+    requests: int = 2000
+    idle: Sequence[int] = (1000, 10_000)
+    s_time_seconds: int = 1
+    contenders: Sequence[str] = tuple(PLACES)
+    variants: Sequence[str] = tuple(PLACES)
+
+
+SMOKE = Sizes(
+    bulk_bytes=2**20,
+    pings=5,
+    at_once=4,
+    pings_at_once=2,
+    handshakes=2,
+    handshakes_in_memory=1,
+    connections=(1, 4),
+    requests=8,
+    idle=(8,),
+    contenders=("trio_tlsx", "trio.SSLStream", "asyncio", "blocking ssl", "raw trio TCP"),
+    variants=("trio_tlsx",),
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What one row of a table measures.
+
+    Attributes:
+        metric: the figure that counts, such as "MB/s" or "us".
+        unit: what CPU time is given for, such as "round trip".
+        work: returns the client's command for a contender.
+        variant: distinguishes cases of the same name, such as the key exchange; a table has them
+            side by side.
+    """
+
+    part: str
+    name: str
+    metric: str
+    unit: str
+    setting: Setting
+    work: Callable[[type[Contender]], Work]
+    variant: str = ""
+
+    @property
+    def higher_is_better(self) -> bool:
+        return self.metric.endswith("/s")
+
+
+@dataclass
+class Figure:
+    """What one contender reached in one case: for each metric its value in each round."""
+
+    part: str
+    case: str
+    variant: str
+    contender: str
+    metric: str
+    unit: str
+    values: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+
+    def add(self, figures: dict[str, float]) -> None:
+        for metric, value in figures.items():
+            self.values.setdefault(metric, []).append(value)
+
+
+@dataclass
+class Results:
+    """What a run has measured.
+
+    Attributes:
+        missing: contenders that this Python cannot run, with the reason.
+        notes: what a reader has to know of contenders.
+        failures: cases that a contender failed in.
+        on_the_wire: what was negotiated, by contender and setting.
+    """
+
+    environment: dict[str, Any]
+    rounds: int
+    missing: dict[str, str] = field(default_factory=dict[str, str])
+    notes: dict[str, str] = field(default_factory=dict[str, str])
+    failures: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    on_the_wire: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    figures: list[Figure] = field(default_factory=list[Figure])
+
+    def figure(self, case: Case, contender: str) -> Figure:
+        return self.find_or_add(
+            case.part, case.name, case.variant, contender, case.metric, case.unit
+        )
+
+    def find_or_add(
+        self, part: str, name: str, variant: str, contender: str, metric: str, unit: str
+    ) -> Figure:
+        for figure in self.figures:
+            if (figure.part, figure.case, figure.variant, figure.contender) == (
+                part,
+                name,
+                variant,
+                contender,
+            ):
+                return figure
+        self.figures.append(Figure(part, name, variant, contender, metric, unit))
+        return self.figures[-1]
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Bench:
+    """A run: the contenders, their processes, and the results so far."""
+
+    def __init__(self, pki: PKI, sizes: Sizes, results: Results) -> None:
+        self.pki = pki
+        self.sizes = sizes
+        self.results = results
+        self.contenders: dict[str, type[Contender]] = {}
+        self._pairs: dict[tuple[str, Setting], Pair] = {}
+        for name in sizes.contenders:
+            contender = contender_named(name)
+            if reason := contender.missing():
+                results.missing[name] = reason
+            else:
+                self.contenders[name] = contender
+                if contender.notes:
+                    results.notes[name] = contender.notes
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for pair in self._pairs.values():
+            pair.end()
+
+    def run(self, cases: Sequence[Case]) -> None:
+        """Run all rounds of cases, in processes that serve all rounds and parts."""
+        wanted = {
+            (name, case.setting): None
+            for case in cases
+            for name, contender in self.contenders.items()
+            if case.setting == Setting() or name in self.sizes.variants
+            if case.work(contender) is not None
+        }
+        self._pairs |= self.start(key for key in wanted if key not in self._pairs)
+        for number in range(self.results.rounds):
+            progress(f"{cases[0].part}: round {number + 1} of {self.results.rounds}")
+            for case in cases:
+                self._run_round(case)
+
+    def start(self, wanted: Iterable[tuple[str, Setting]]) -> dict[tuple[str, Setting], Pair]:
+        """Start processes, and see what they negotiate."""
+        pairs = {key: Pair(self.contenders[key[0]], self.pki, key[1]) for key in wanted}
+        for step in (Pair.start_client, Pair.wait_for_client, self._witness):
+            for (name, setting), pair in list(pairs.items()):
+                try:
+                    step(pair)
+                except ContenderFailed as error:
+                    self.fail(name, f"with {setting}", error)
+                    pairs.pop((name, setting)).end()
+        return pairs
+
+    def _witness(self, pair: Pair) -> None:
+        setting = pair.setting
+        if not pair.contender.tls:
+            return
+        relay = Relay(pair.port)
+        pair.run("witness", relay.port)
+        seen = relay.result()
+        if seen is None:
+            raise ContenderFailed("the relay saw no ServerHello")
+        row = {"contender": pair.contender.name, **asdict(setting), "seen": asdict(seen)}
+        self.results.on_the_wire.append(row)
+        if seen.suite != setting.suite:
+            raise ContenderFailed(f"the server selected {seen.suite}, not {setting.suite}")
+        if seen.resumed != (setting.tickets > 0):
+            raise ContenderFailed(f"resumed is {seen.resumed} on the wire")
+        if setting.groups == X25519 and seen.group != X25519:
+            raise ContenderFailed(f"the server selected {seen.group}, not {X25519}")
+
+    def _run_round(self, case: Case) -> None:
+        names = [name for name in self.contenders if (name, case.setting) in self._pairs]
+        for name in random.sample(names, len(names)):  # none is always the first
+            work = case.work(self.contenders[name])
+            if work is None:
+                continue
+            command, units = work
+            try:
+                figures = self._pairs[name, case.setting].run(*command)
+            except ContenderFailed as error:
+                self.fail(name, f"{case.part}, {case.name} {case.variant}", error)
+                self._pairs.pop((name, case.setting)).end()
+                continue
+            for role in ("client", "server"):
+                figures[f"{role} CPU us"] = figures.pop(f"{role} CPU s") / units * 1e6
+            self.results.figure(case, name).add(figures)
+
+    def run_module(self, module: str, setting: Setting, *arguments: str) -> Any:
+        """Run a module of this package in a process of the setting; return its JSON."""
+        command = [sys.executable, "-m", f"{__package__}.{module}", str(self.pki.directory)]
+        done = subprocess.run(
+            [*command, setting.to_json(), *arguments],
+            stdout=subprocess.PIPE,
+            env=self.pki.environment(setting),
+            cwd=ROOT,
+            timeout=SECONDS_FOR_A_MODULE,
+            check=True,
+        )
+        return json.loads(done.stdout)
+
+    def fail(self, contender: str, where: str, error: Exception) -> None:
+        progress(f"{contender} failed {where}: {error}")
+        self.results.failures.append(
+            {"contender": contender, "where": where, "reason": str(error)}
+        )
+
+
+def progress(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,84 @@
+"""What both sides of a measured connection have in common."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+HOST = "127.0.0.1"
+NAME = "test.example"
+
+AES_128 = "TLS_AES_128_GCM_SHA256"
+AES_256 = "TLS_AES_256_GCM_SHA384"
+CHACHA20 = "TLS_CHACHA20_POLY1305_SHA256"
+SUITES = (AES_128, AES_256, CHACHA20)
+
+X25519 = "x25519"
+DEFAULT_GROUPS = "default"  #: what each library offers and selects by itself
+
+#: The key types of the servers' certificates, and of the CAs above them.
+KEY_TYPES = {"ECDSA": "P-256", "RSA": "RSA-2048"}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A certificate, a cipher suite, key exchanges, and the tickets that a server sends.
+
+    Attributes:
+        groups: ``X25519`` or ``DEFAULT_GROUPS``.
+        tickets: if it is not 0, clients resume with them.
+    """
+
+    certificate: str = "ECDSA"
+    suite: str = AES_128
+    groups: str = X25519
+    tickets: int = 0
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Setting:
+        return cls(**json.loads(text))
+
+    @property
+    def openssl_configuration(self) -> str:
+        """Return the OpenSSL configuration file for this setting.
+
+        The stdlib's ``ssl`` has no functions for suites and groups before Python 3.15, and
+        pyOpenSSL has none for groups and tickets. OpenSSL reads all three from a file.
+        """
+        groups = "Groups = X25519\n" if self.groups == X25519 else ""
+        return (
+            "openssl_conf = openssl\n[openssl]\nssl_conf = modules\n"
+            "[modules]\nsystem_default = tls\n"
+            f"[tls]\nMinProtocol = TLSv1.3\nCiphersuites = {self.suite}\n"
+            f"NumTickets = {self.tickets}\n{groups}"
+        )
+
+
+class PKI:
+    """PEM files in a directory: for each key type a root CA, a chain of two, and its key.
+
+    `certificates.py` writes them.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def ca(self, setting: Setting) -> Path:
+        return self.directory / setting.certificate / "ca.pem"
+
+    def chain(self, setting: Setting) -> Path:
+        return self.directory / setting.certificate / "cert.pem"
+
+    def key(self, setting: Setting) -> Path:
+        return self.directory / setting.certificate / "key.pem"
+
+    def environment(self, setting: Setting) -> dict[str, str]:
+        """Return the environment of a process whose OpenSSL has to keep to a setting."""
+        path = self.directory / f"{abs(hash(setting))}.cnf"
+        path.write_text(setting.openssl_configuration)
+        return {**os.environ, "OPENSSL_CONF": str(path)}

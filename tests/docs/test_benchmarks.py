@@ -1,0 +1,51 @@
+"""The benchmarks run, all parts of them, with tiny amounts; no time is checked."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from processes import ROOT
+
+SECONDS = 600  #: it takes about ten on a quiet machine
+
+PARTS = {
+    "bulk",
+    "ping-pong",
+    "full handshake",
+    "resumed handshake",
+    "in memory",
+    "memory",
+    "requests",
+    "startup",
+    "counts",
+    "hooks",
+}
+CONTENDERS = {"trio_tlsx", "trio.SSLStream", "asyncio", "blocking ssl", "raw trio TCP"}
+
+
+@pytest.mark.timeout(SECONDS + 10)
+def test_a_smoke_run_measures_every_part(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    command = [sys.executable, "-m", "tests.benchmarks", "--smoke", "--json", path]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=SECONDS)
+    assert done.returncode == 0, done.stderr
+    results = json.loads(path.read_text())
+    assert results["failures"] == []
+    figures = results["figures"]
+    assert {figure["part"] for figure in figures} == PARTS
+    assert {figure["contender"] for figure in figures} >= CONTENDERS
+    for figure in figures:
+        for values in figure["values"].values():
+            assert values
+            assert all(isinstance(value, int | float) for value in values)
+    for row in results["on_the_wire"]:
+        seen = row["seen"]
+        assert seen["suite"] == row["suite"]
+        assert seen["resumed"] == (row["tickets"] > 0)
+        assert row["groups"] == "default" or seen["group"] == "x25519"
+    assert "bulk: writes of 64 KiB, MB/s" in done.stdout
+    assert results["environment"]["profile-guided"] in (True, False)
