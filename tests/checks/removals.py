@@ -10,6 +10,7 @@ from checks_of_hooks import REMOVALS_OF_HOOKS
 from checks_of_records import REMOVALS_OF_RECORDS
 from checks_of_sessions import REMOVALS_OF_SESSIONS
 from checks_of_streams import REMOVALS_OF_STREAMS
+from checks_of_tls12 import REMOVALS_OF_TLS12
 
 __all__ = ["REMOVALS"]
 
@@ -22,4 +23,5 @@ REMOVALS = [
     *REMOVALS_OF_CONFIGURATION,
     *REMOVALS_OF_RECORDS,
     *REMOVALS_OF_STREAMS,
+    *REMOVALS_OF_TLS12,
 ]

@@ -30,6 +30,16 @@ from trio_tlsx.messages.handshake import (
     ServerHello,
     encode_message,
 )
+from trio_tlsx.messages.handshake12 import (
+    Certificate12,
+    CertificateRequest12,
+    CertificateStatus,
+    ClientKeyExchange,
+    HelloRequest,
+    NewSessionTicket12,
+    ServerHelloDone,
+    ServerKeyExchange,
+)
 
 uint8s, uint16s, uint24s, uint32s = (st.integers(0, 2**bits - 1) for bits in (8, 16, 24, 32))
 short = st.binary(max_size=40)
@@ -64,7 +74,23 @@ MESSAGES: dict[type[Message], st.SearchStrategy[Message]] = {
     Finished: st.builds(Finished, short),
     NewSessionTicket: st.builds(NewSessionTicket, uint32s, uint32s, short, some, extension_blocks),
     KeyUpdate: st.builds(KeyUpdate, st.booleans()),
+    # Those that TLS 1.2 has for itself.
+    HelloRequest: st.builds(HelloRequest),
+    Certificate12: st.builds(Certificate12, st.lists(some, max_size=3).map(tuple)),
+    CertificateStatus: st.builds(CertificateStatus, some),
+    ServerKeyExchange: st.builds(ServerKeyExchange, uint16s, some, uint16s, short),
+    CertificateRequest12: st.builds(
+        CertificateRequest12,
+        some,
+        st.lists(uint16s, min_size=1, max_size=9).map(tuple),
+        st.lists(some, max_size=3).map(tuple),
+    ),
+    ServerHelloDone: st.builds(ServerHelloDone),
+    ClientKeyExchange: st.builds(ClientKeyExchange, some),
+    NewSessionTicket12: st.builds(NewSessionTicket12, uint32s, short),
 }
+
+EMPTY_MESSAGES = (EndOfEarlyData, HelloRequest, ServerHelloDone)
 
 message_types = pytest.mark.parametrize("message_type", MESSAGES, ids=lambda m: m.__name__)
 quick = settings(deadline=None, max_examples=30)
@@ -117,8 +143,8 @@ def test_messages_of_a_wrong_length_are_rejected(
     octets = message.encode()
     with pytest.raises(ProtocolError):
         message_type.decode(octets + data.draw(some))
-    if message_type is EndOfEarlyData:
-        return  # it is empty, and nothing is shorter
+    if message_type in EMPTY_MESSAGES:
+        return  # nothing is shorter
     cut = octets[: data.draw(st.integers(0, len(octets) - 1))]
     if isinstance(message, ClientHello | ServerHello):
         # Those of older versions may end before the extensions.
@@ -290,3 +316,10 @@ def test_bytes_are_taken_from_the_front(count: int | None, taken: bytes, left: b
     assert codec.take_bytes(buffer, count) == taken
     assert buffer == left
     buffer += b"x"  # no view of it is left
+
+
+def test_a_server_key_exchange_has_a_named_curve() -> None:
+    """RFC 8422 5.4: the explicit curve types are gone."""
+    octets = ServerKeyExchange(0x001D, bytes(32), 0x0403, b"signature").encode()
+    with pytest.raises(ProtocolError, match="curve type 1"):
+        ServerKeyExchange.decode(b"\x01" + octets[1:])

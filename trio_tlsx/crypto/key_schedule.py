@@ -26,6 +26,7 @@ from .cipher_suites import CipherSuite, Hash
 __all__ = [
     "EarlySecret",
     "HandshakeSecret",
+    "HmacKey",
     "LogSecret",
     "MainSecret",
     "exported_keying_material",

@@ -39,14 +39,17 @@ class ExtensionType(enum.IntEnum):
     max_fragment_length = 1
     status_request = 5
     supported_groups = 10
+    ec_point_formats = 11
     signature_algorithms = 13
     application_layer_protocol_negotiation = 16
     signed_certificate_timestamp = 18
     client_certificate_type = 19
     server_certificate_type = 20
     padding = 21
+    extended_master_secret = 23
     compress_certificate = 27
     record_size_limit = 28
+    session_ticket = 35
     pre_shared_key = 41
     early_data = 42
     supported_versions = 43
@@ -58,6 +61,7 @@ class ExtensionType(enum.IntEnum):
     signature_algorithms_cert = 50
     key_share = 51
     encrypted_client_hello = 0xFE0D
+    renegotiation_info = 0xFF01
 
 
 #: RFC 6066 4: the record lengths that a client may request, in bytes, by their code.
@@ -102,6 +106,11 @@ _ALLOWED: dict[int, Context] = {
     _E.signature_algorithms_cert: _C.CH | _C.CR,
     _E.key_share: _C.CH | _C.SH | _C.HRR,
     _E.encrypted_client_hello: _C.CH | _C.EE | _C.HRR,
+    # Those of TLS 1.2 only; extensions12.py has their rules there.
+    _E.ec_point_formats: _C.CH,
+    _E.extended_master_secret: _C.CH,
+    _E.session_ticket: _C.CH,
+    _E.renegotiation_info: _C.CH,
 }
 
 #: Messages whose extensions answer those of an earlier message. Others may have unknown ones.

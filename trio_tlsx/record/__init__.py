@@ -1,7 +1,7 @@
 """The record layer (RFC 9846 5).
 
-- ``protection``: encrypts and decrypts a record of TLS 1.3; the constants of its length. Another
-  version has a module beside it, with the methods of ``interface``. The handshake of a version
+- ``protection``: encrypts and decrypts a record of TLS 1.3; the constants of its length.
+- ``protection12``: the same for TLS 1.2. Both fulfil ``interface``; the handshake of a version
   installs its keys.
 - ``receive``: from ciphertext to content; the bounds of a received record.
 - ``send``: from content to ciphertext; the bounds of a sent record. ``handshake/steps`` lowers
