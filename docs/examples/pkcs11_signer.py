@@ -97,4 +97,6 @@ def main(module: str, token: str, key: str, cert_file: str, port: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 6:
+        sys.exit(__doc__)
     main(*sys.argv[1:])

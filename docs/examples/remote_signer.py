@@ -95,6 +95,8 @@ async def serve(cert_file: str, socket_file: str, port: int) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
     command, *arguments = sys.argv[1:]
     if command == "keep":
         trio.run(keep, arguments[0], arguments[1], arguments[2])

@@ -88,6 +88,7 @@ async def test_readme_programs(
             b"TLSv1.3 TLS_AES_128_GCM_SHA256\nline 0\nline 1\nline 2\n",
         ),
         ("blocking_socket.py", "127.0.0.1", b"b'hello' X25519MLKEM768\n"),
+        ("read_exactly.py", "localhost", b"b'hello'\n"),
     ],
 )
 async def test_example_clients_of_the_echo_server(
@@ -97,6 +98,14 @@ async def test_example_clients_of_the_echo_server(
     async with running(*ECHO_SERVER, cert, key, "0") as server:
         client = [sys.executable, EXAMPLES / program, host, str(server.port), ca_file]
         assert await run_program(client) == Result(0, output, b"")
+
+
+@pytest.mark.parametrize("program", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
+async def test_example_without_arguments_prints_its_usage(program: Path) -> None:
+    result = await run_program([sys.executable, program])
+    assert result.status == 1
+    assert f"python {program.name} " in result.stderr.decode()
+    assert "Traceback" not in result.stderr.decode()
 
 
 async def test_example_blocking_socket_sends_its_alert(pki: tuple[Path, Path, Path]) -> None:
