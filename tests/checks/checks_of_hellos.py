@@ -124,7 +124,7 @@ REMOVALS_OF_HELLOS = [
             "if offer.config.psk_required:", "chooses-none"),
     Removal("a key exchange, unless configured without", "4.3.9", CLIENT_HELLO,
             "if not offer.config.psk_without_key_exchange:", "without-key_share"),
-    Removal("the application protocol was offered", "RFC 7301 3.2", CLIENT,
+    Removal("the application protocol was offered", "RFC 7301 3.2", "handshake/alpn.py",
             "if protocols[0] not in config.alpn_protocols:", "chooses-"),
     Removal("max_fragment_length has a defined value", "RFC 6066 4", EXTENSIONS,
             "if code not in MAX_FRAGMENT_LENGTHS:", "undefined_max_fragment",

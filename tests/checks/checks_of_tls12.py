@@ -9,9 +9,11 @@ __all__ = ["REMOVALS_OF_TLS12"]
 PROTECTION_TESTS = "tests/record/test_protection12.py"
 EXTENSION_TESTS = "tests/messages/test_extensions12.py"
 CODEC_TESTS = "tests/messages/test_codecs.py"
+RULES_TESTS = "tests/record/test_message_rules12.py"
 
 PROTECTION = "record/protection12.py"
 EXTENSIONS = "messages/extensions12.py"
+RULES = "record/message_rules12.py"
 
 REMOVALS_OF_TLS12 = [
     # Records
@@ -101,5 +103,23 @@ REMOVALS_OF_TLS12 = [
         "if curve_type != NAMED_CURVE:",
         "named_curve",
         tests=CODEC_TESTS,
+    ),
+    # Alerts
+    Removal(
+        "TLS 1.2: number of warnings",
+        "RFC 5246 7.2.2",
+        RULES,
+        "if self._warnings > MAX_WARNINGS:",
+        "few_warnings",
+        tests=RULES_TESTS,
+    ),
+    Removal(
+        "TLS 1.2: level of an alert",
+        "RFC 5246 7.2",
+        RULES,
+        "if (level := content[0]) not in (WARNING, FATAL):",
+        "levels",
+        "if (level := content[0]) < 0:",
+        RULES_TESTS,
     ),
 ]

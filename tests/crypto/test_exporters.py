@@ -14,7 +14,7 @@ from engine_pairs import CLIENT, SERVER, SERVER_NAME, authority, connections, cr
 from engine_pairs import established as established_pair
 from OpenSSL import SSL
 
-from trio_tlsx.crypto.exporter import tls_server_end_point
+from trio_tlsx.crypto.exporter import Exporter13, tls_server_end_point
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.handshake.wants import Want
 from trio_tlsx.pki.credentials import PrivateKeySigner
@@ -63,6 +63,7 @@ def test_exported_keying_material_is_equal_on_both_sides_and_unique() -> None:
     assert exported == server.export_keying_material(LABEL, 32)
     assert client.channel_binding("tls-exporter") == server.channel_binding("tls-exporter")
     assert exported != client.export_keying_material(LABEL, 32, b"other context")
+    assert exported == client.export_keying_material(LABEL, 32, b"")  # RFC 9846 7.5
     assert exported != client.export_keying_material(LABEL + "2", 32)
     other, _ = established_pair()
     assert exported != other.export_keying_material(LABEL, 32)
@@ -124,5 +125,6 @@ def test_export_before_the_handshake_raises() -> None:
 def test_exporter_secret_is_in_no_repr() -> None:
     client, _ = established_pair()
     done = client._complete()  # pyright: ignore[reportPrivateUsage]
-    assert done.exporter_secret.hex() not in repr(done)
-    assert "exporter_secret" not in repr(done)
+    assert isinstance(done.exporter, Exporter13)
+    assert done.exporter.secret.hex() not in repr(done)
+    assert "secret" not in repr(done)

@@ -21,7 +21,7 @@ OF_BOTH_SIDES = {
     "c ap traffic": {"Sealer", "Opener"},
     "s ap traffic": {"Sealer", "Opener"},
     # to export keying material (7.5)
-    "exp master": {"Established"},
+    "exp master": {"Exporter13"},
 }
 OF_A_SERVER = OF_BOTH_SIDES
 #: Until its first write.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -11,13 +13,54 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from .cipher_suites import CipherSuite
 from .key_schedule import exported_keying_material
 
-__all__ = ["channel_binding", "export", "tls_server_end_point"]
+__all__ = ["Exporter", "Exporter13", "export", "tls_server_end_point"]
 
 MAX_EXPORTER_LABEL_LENGTH = 255 - len(b"tls13 ")  # RFC 9846 7.1: a one-byte length
 MAX_EXPORT_HASHES = 255  # RFC 5869 2.3: the most that HKDF-Expand returns, in hashes
 
 TLS_EXPORTER_LABEL = "EXPORTER-Channel-Binding"  # RFC 9266 4.1
 TLS_EXPORTER_LENGTH = 32
+
+
+class Exporter(Protocol):
+    """The exporter of one connection, by the rules of its version."""
+
+    def export(self, label: str, context: bytes | None, length: int) -> bytes:
+        """Export keying material; ``length`` is in bytes.
+
+        Raises:
+            ValueError: the label or the length is not possible.
+            RuntimeError: this connection exports nothing.
+        """
+        ...
+
+    def channel_binding(
+        self, kind: str, server_certificate: x509.Certificate | None
+    ) -> bytes | None:
+        """Return a channel binding; None if this kind is not defined for the connection.
+
+        Raises:
+            ValueError: this version has no such binding.
+        """
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Exporter13:
+    """The exporter of a TLS 1.3 connection, with its exporter secret."""
+
+    suite: CipherSuite
+    secret: bytes = field(repr=False)
+
+    def export(self, label: str, context: bytes | None, length: int) -> bytes:
+        """Compute TLS-Exporter; no context is the same as an empty one (RFC 9846 7.5)."""
+        return export(self.suite, self.secret, label, context or b"", length)
+
+    def channel_binding(
+        self, kind: str, server_certificate: x509.Certificate | None
+    ) -> bytes | None:
+        """Return a channel binding; see :class:`Exporter`."""
+        return channel_binding(kind, self.suite, self.secret, server_certificate)
 
 
 def export(suite: CipherSuite, secret: bytes, label: str, context: bytes, length: int) -> bytes:

@@ -445,7 +445,7 @@ class Connection:
     def update_keys(self, *, request_peer: bool = False) -> None:
         """Update this side's sending keys; see :meth:`Engine.update_keys`."""
         self._check_writable()
-        self._post_handshake.key_updates.send(request_peer=request_peer)
+        self._post_handshake.update_keys(request_peer=request_peer)
 
     def send_session_tickets(self) -> None:
         """Queue this server's session tickets; see :meth:`Engine.send_session_tickets`."""
@@ -457,10 +457,11 @@ class Connection:
 
     # What the two sides of this connection know, and nobody else
 
-    def export_keying_material(self, label: str, length: int, context: bytes = b"") -> bytes:
+    def export_keying_material(
+        self, label: str, length: int, context: bytes | None = None
+    ) -> bytes:
         """Export keying material; see :meth:`Engine.export_keying_material`."""
-        done = self._complete()
-        return exporter.export(done.suite, done.exporter_secret, label, context, length)
+        return self._complete().exporter.export(label, context, length)
 
     def export_early_keying_material(self, label: str, length: int, context: bytes = b"") -> bytes:
         """Export keying material of early data; see the method of :class:`Engine`."""
@@ -484,9 +485,7 @@ class Connection:
             ValueError: there is no such binding in TLS 1.3.
         """
         done = self._complete()
-        return exporter.channel_binding(
-            kind, done.suite, done.exporter_secret, done.server_certificate
-        )
+        return done.exporter.channel_binding(kind, done.server_certificate)
 
     # The end
 

@@ -214,13 +214,16 @@ class Engine(Protocol):
         """
         ...
 
-    def export_keying_material(self, label: str, length: int, context: bytes = b"") -> bytes:
+    def export_keying_material(
+        self, label: str, length: int, context: bytes | None = None
+    ) -> bytes:
         """Export keying material that both sides can derive from this connection (RFC 9846 7.5).
 
         Args:
             label: the purpose, 1 to 249 ASCII characters.
             length: the length of the keying material, in bytes.
-            context: additional input that both sides know.
+            context: additional input that both sides know, None for none; in TLS 1.3 that is
+                the same as an empty context.
 
         Raises:
             RuntimeError: the handshake is not complete.

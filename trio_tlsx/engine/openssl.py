@@ -236,10 +236,13 @@ class OpenSSLConnection:
         self._output = memoryview(b"".join((self._tickets, self._output)))
         self._tickets = memoryview(b"")
 
-    def export_keying_material(self, label: str, length: int, context: bytes = b"") -> bytes:
+    def export_keying_material(
+        self, label: str, length: int, context: bytes | None = None
+    ) -> bytes:
         raise NotImplementedError("the stdlib's ssl cannot export keying material")
 
-    export_early_keying_material = export_keying_material
+    def export_early_keying_material(self, label: str, length: int, context: bytes = b"") -> bytes:
+        return self.export_keying_material(label, length, context)
 
     # The end
 

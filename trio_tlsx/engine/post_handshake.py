@@ -63,6 +63,10 @@ class PostHandshake:
         self.send_tickets()
         self._outgoing.direct_limit = self._outgoing.data_records + records_left
 
+    def update_keys(self, *, request_peer: bool) -> None:
+        """Update the sending keys, and request the same of the peer if ``request_peer``."""
+        self.key_updates.send(request_peer=request_peer)
+
     def send_tickets(self) -> None:
         """Queue this server's session tickets, unless that was done before.
 

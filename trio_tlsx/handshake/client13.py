@@ -10,6 +10,7 @@ from functools import partial
 from cryptography import x509
 
 from ..config.client import ClientParameters
+from ..crypto.exporter import Exporter13
 from ..errors import AlertDescription, ProtocolError
 from ..messages import extensions as ext
 from ..messages import info
@@ -28,6 +29,7 @@ from ..record.protection import Opener, Sealer
 from ..sessions.client import Session
 from ..verification.verify import verify_server
 from . import authentication, certificate_selection, early_data
+from .alpn import selected_protocol
 from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
 from .certificate_compression import compressor_for, decompressed, message_types
 from .client13_hello import Offer, Selection, process_hello_retry_request, process_server_hello
@@ -136,16 +138,7 @@ def apply_extensions(
     if (groups := extensions.get(_E.supported_groups)) is not None:
         # RFC 9846 4.3.7: what the server would rather have had; of no use to this handshake.
         ext.decode_uint16_list(groups, "supported_groups")
-    if (alpn := extensions.get(_E.application_layer_protocol_negotiation)) is None:
-        return None
-    protocols = ext.decode_alpn(alpn)
-    if len(protocols) != 1:
-        raise ProtocolError("the peer chose several ALPN protocols", AlertDescription.decode_error)
-    if protocols[0] not in config.alpn_protocols:
-        raise ProtocolError(
-            f"the peer chose the ALPN protocol {protocols[0]!r}, which was not offered"
-        )
-    return protocols[0].decode("latin-1")
+    return selected_protocol(config, extensions)
 
 
 def read_server_certificate(
@@ -351,7 +344,7 @@ def complete(
         suite,
         negotiated,
         server_certificate=server.chain[0] if server else None,
-        exporter_secret=application.exporter,
+        exporter=Exporter13(application.suite, application.exporter),
         shared_suites=None,
         own_signature_scheme=hs.signed_with,
     )

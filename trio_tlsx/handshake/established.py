@@ -1,19 +1,20 @@
 """The result of a handshake: what a connection keeps of it, and what is dropped.
 
 The generator of a handshake returns a :class:`Completed`. The connection then drops the
-generator, and with it the transcript, the key exchange and all secrets except these: the
-exporter secret of :class:`Established`, the traffic keys, the exporter secret of accepted early
+generator, and with it the transcript, the key exchange and all secrets except these: that of
+the exporter of :class:`Established`, the traffic keys, the exporter secret of accepted early
 data, and on a server the resumption secret in ``new_tickets`` until the tickets are sent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from cryptography import x509
 
 from ..crypto.cipher_suites import CipherSuite
+from ..crypto.exporter import Exporter
 from ..crypto.signatures import SignatureScheme
 from ..messages.handshake import NewSessionTicket
 from ..pki.negotiated import Negotiated
@@ -29,7 +30,7 @@ class Established:
     Attributes:
         server_certificate: the server's certificate, on both sides; None if an external PSK
             authenticated the server.
-        exporter_secret: the secret that keying material is exported from (RFC 9846 7.5).
+        exporter: exports keying material (RFC 9846 7.5).
         shared_suites: on a server, its cipher suites that the client offered, in the client's
             order.
         own_signature_scheme: the scheme of this side's CertificateVerify; None if it sent none.
@@ -38,7 +39,7 @@ class Established:
     suite: CipherSuite
     negotiated: Negotiated
     server_certificate: x509.Certificate | None
-    exporter_secret: bytes = field(repr=False)
+    exporter: Exporter
     shared_suites: tuple[CipherSuite, ...] | None
     own_signature_scheme: SignatureScheme | None = None
 

@@ -9,6 +9,7 @@ from functools import partial
 from cryptography import x509
 
 from ..config.server import ServerParameters
+from ..crypto.exporter import Exporter13
 from ..crypto.signatures import CERTIFICATE_ONLY_SCHEMES
 from ..errors import AlertDescription, CertificateError
 from ..messages import extensions as ext
@@ -280,7 +281,7 @@ def complete(
         terms.suite,
         negotiated,
         server_certificate=identity[0].chain[0] if identity and not external else None,
-        exporter_secret=application.exporter,
+        exporter=Exporter13(application.suite, application.exporter),
         shared_suites=tuple(config.suite_table[c] for c in offered if c in config.suite_table),
         own_signature_scheme=hs.signed_with,
     )

@@ -27,6 +27,7 @@ from ..messages.versions import TLS12, TLS13
 from ..pki.credentials import Credentials
 from ..record.receive import MAX_SKIPPED_EARLY_DATA
 from . import certificate_selection, early_data
+from .alpn import choose_protocol
 from .certificate_selection import Selected
 from .early_data import Accepted
 from .external_psk import find_psks
@@ -317,24 +318,6 @@ def check_psk(hs: Handshake, psk: Psk[ServerSession] | None, hello: ClientHello)
     index = identities.index(psk.identity)
     check_binder(offered, index, psk, hs.transcript.messages)
     return index
-
-
-def choose_protocol(config: ServerParameters, hello: ClientHello) -> bytes | None:
-    """Select the application protocol in the server's order of preference (RFC 7301 3.2)."""
-    body = hello.extensions.get(_E.application_layer_protocol_negotiation)
-    if body is None:
-        return None
-    offered = ext.decode_alpn(body)
-    if not config.alpn_protocols:
-        return None
-    for protocol in config.alpn_protocols:
-        if protocol in offered:
-            return protocol
-    raise NegotiationError(
-        f"the client offers the ALPN protocols {list(offered)}, the server only has "
-        f"{list(config.alpn_protocols)}",
-        AlertDescription.no_application_protocol,
-    )
 
 
 def supported_groups(hello: ClientHello) -> tuple[int, ...]:

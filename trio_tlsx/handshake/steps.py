@@ -15,7 +15,7 @@ from ..messages.extensions import decode_uint16
 from ..messages.handshake import HandshakeType, Message, encode_message
 from ..record.buffers import BUFFER_LENGTH
 from ..record.interface import RecordOpener, RecordSealer
-from ..record.message_reader import MessageReader, RawMessage
+from ..record.message_reader import MessageReader, MessageRules, RawMessage
 from ..record.protection import MIN_RECORD_SIZE_LIMIT
 from ..record.receive import Incoming
 from ..record.send import Outgoing
@@ -68,7 +68,8 @@ class Handshake:
         transcript: everything sent and expected so far.
         early_data: what outlives the handshake of early data.
         key_log: what logs the secrets, for the key schedule.
-        signed_with: the scheme of our own CertificateVerify; None if there was none.
+        signed_with: the scheme of our own signature; None if there was none.
+        is_skipped: returns whether to ignore a message that came; None to ignore none.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Handshake:
         self.early_data = EarlyData()
         self.key_log: LogSecret | None = None
         self.signed_with: SignatureScheme | None = None
+        self.is_skipped: Callable[[RawMessage], bool] | None = None
         self._reader = reader
         self._observer = observer
         self._change_cipher_spec_sent = False
@@ -104,13 +106,16 @@ class Handshake:
 
     def _next(self) -> Steps[RawMessage]:
         reader = self._reader
-        while (raw := reader.take_message()) is None:
-            if not reader.read_record():
+        while (raw := reader.take_message()) is None or self._is_skipped(raw):
+            if raw is None and not reader.read_record():
                 yield Want.READ
             elif reader.is_pause_due():
                 yield Want.PAUSE
         self._observe(raw)
         return raw
+
+    def _is_skipped(self, raw: RawMessage) -> bool:
+        return self.is_skipped is not None and self.is_skipped(raw)
 
     def expect_behind_data(self, message_type: type[M], keep: Callable[[bytes], None]) -> Steps[M]:
         """Wait for this message; application data that comes before it goes to ``keep``."""
@@ -187,6 +192,15 @@ class Handshake:
     def check_end_of_flight(self) -> None:
         """Check that the peer sent no further message before our next flight."""
         self._reader.check_boundary()
+
+    def follow(self, rules: MessageRules) -> None:
+        """Read the peer's messages and alerts by the rules of a version from now on."""
+        self._reader.rules = rules
+
+    def expect_change_cipher_spec(self, opener: RecordOpener) -> None:
+        """Expect a change_cipher_spec next, and records under these keys after it."""
+        self._reader.check_boundary()
+        self.incoming.install_at_change_cipher_spec(opener)
 
     def protect_incoming(self, opener: RecordOpener) -> None:
         """Expect records under these keys from now on."""

@@ -62,14 +62,17 @@ class ConnectionInfo(SSLNames):
         """
         return remote_address_of(self.transport_stream)
 
-    def export_keying_material(self, label: str, length: int, context: bytes = b"") -> bytes:
+    def export_keying_material(
+        self, label: str, length: int, context: bytes | None = None
+    ) -> bytes:
         """Derive keying material that only the two sides of this connection can (RFC 9846 7.5).
 
         Args:
             label: what it is for, 1 to 249 ASCII characters; the registered labels begin with
                 ``EXPORTER``, your own with ``EXPERIMENTAL``.
             length: how much to derive, in bytes.
-            context: other data that the result depends on.
+            context: other data that the result depends on; None for none, which in TLS 1.3 is
+                the same as ``b""``.
 
         Raises:
             trio.NeedHandshakeError: the handshake is not complete.

@@ -7,6 +7,7 @@
 - ``send``: from content to ciphertext; the bounds of a sent record. ``handshake/steps`` lowers
   the bounds of both directions to what record_size_limit negotiates.
 - ``message_reader``: joins and splits records into handshake messages, and bounds these.
+  ``message_rules12``: the bounds and alerts of TLS 1.2.
 - ``alerts``: received alerts, ``user_canceled`` among them. ``engine/connection`` sends alerts.
 - ``key_update``: KeyUpdate in both directions.
 - ``buffers``: large buffers from a pool.

@@ -12,7 +12,7 @@ from .interface import RecordOpener
 from .protection import ContentType
 from .receive import Incoming, unexpected, unexpected_record
 
-__all__ = ["MessageReader", "RawMessage", "wrong_finished_length"]
+__all__ = ["MessageReader", "MessageRules", "RawMessage", "wrong_finished_length"]
 
 #: The longest handshake messages that are accepted, in bytes without their header. Only hellos
 #: are unencrypted, and any peer can send one; the sender of a later message has done a key
@@ -43,17 +43,41 @@ class RawMessage(NamedTuple):
         return self.octets[MESSAGE_HEADER_LENGTH:]
 
 
-class MessageReader:
-    """Read handshake messages, and the alerts between them."""
+class MessageRules:
+    """What TLS 1.3 allows of alerts, and of the length of messages; other versions differ."""
 
-    __slots__ = ("_alerts", "_buffer", "_incoming", "_records", "_steps")
+    __slots__ = ("alerts",)
+
+    def __init__(self) -> None:
+        self.alerts = ReceivedAlerts()
+
+    def max_length(self, handshake_type: int, *, is_protected: bool) -> int:
+        """Return how long a message may be, in bytes without its header."""
+        if not is_protected:
+            is_client_hello = handshake_type == HandshakeType.client_hello
+            return MAX_CLIENT_HELLO_LENGTH if is_client_hello else MAX_SERVER_HELLO_LENGTH
+        if handshake_type == HandshakeType.finished:
+            return MAX_FINISHED_LENGTH
+        if handshake_type in (HandshakeType.certificate, HandshakeType.compressed_certificate):
+            return MAX_CERTIFICATE_LENGTH
+        return MAX_MESSAGE_LENGTH
+
+
+class MessageReader:
+    """Read handshake messages, and the alerts between them.
+
+    Attributes:
+        rules: those of the version of TLS, as far as it is known.
+    """
+
+    __slots__ = ("_buffer", "_incoming", "_records", "_steps", "rules")
 
     def __init__(self, incoming: Incoming) -> None:
         self._incoming = incoming
         self._buffer = bytearray()
         self._records = 0  # records of the incomplete message so far
         self._steps = 0  # records and messages since the last pause
-        self._alerts = ReceivedAlerts()
+        self.rules = MessageRules()
 
     @property
     def is_within_message(self) -> bool:
@@ -99,7 +123,7 @@ class MessageReader:
                 )
             self._buffer += record.content
         elif record.content_type == ContentType.alert:
-            self._alerts.receive(record.content, within_message=bool(self._buffer))
+            self.rules.alerts.receive(record.content, within_message=bool(self._buffer))
         else:
             raise unexpected_record(record.content_type)
         return True
@@ -111,7 +135,7 @@ class MessageReader:
             return None
         handshake_type = buffer[0]
         length = int.from_bytes(buffer[1:MESSAGE_HEADER_LENGTH])
-        limit = self._limit(handshake_type)
+        limit = self.rules.max_length(handshake_type, is_protected=self._incoming.is_protected)
         if length > limit:
             if handshake_type == HandshakeType.finished and self._incoming.is_protected:
                 raise wrong_finished_length(length)
@@ -126,16 +150,6 @@ class MessageReader:
         self._records = 0
         self._steps += 1
         return RawMessage(handshake_type, octets)
-
-    def _limit(self, handshake_type: int) -> int:
-        if not self._incoming.is_protected:
-            is_client_hello = handshake_type == HandshakeType.client_hello
-            return MAX_CLIENT_HELLO_LENGTH if is_client_hello else MAX_SERVER_HELLO_LENGTH
-        if handshake_type == HandshakeType.finished:
-            return MAX_FINISHED_LENGTH
-        if handshake_type in (HandshakeType.certificate, HandshakeType.compressed_certificate):
-            return MAX_CERTIFICATE_LENGTH
-        return MAX_MESSAGE_LENGTH
 
     def _end_of_transport(self) -> Truncated | HandshakeShutdown:
         if not self._incoming.received_anything:

@@ -74,6 +74,7 @@ class Incoming:
         "_empty_records",
         "_end",
         "_is_borrowed",
+        "_next_opener",
         "_opener",
         "_pending",
         "_start",
@@ -94,6 +95,7 @@ class Incoming:
         self._end = 0
         self._is_borrowed = False  # whether _view is from the pool
         self._opener: RecordOpener | None = None
+        self._next_opener: RecordOpener | None = None  # from a change_cipher_spec on
         self._pending: Record | None = None  # decrypted already, and returned next
         self._empty_records = 0
         self.at_eof = False
@@ -179,6 +181,10 @@ class Incoming:
         """Expect encrypted records from now on."""
         self._opener = opener
 
+    def install_at_change_cipher_spec(self, opener: RecordOpener) -> None:
+        """Expect a change_cipher_spec, and encrypted records after it (RFC 5246 7.1)."""
+        self._next_opener = opener
+
     def update_keys(self) -> None:
         """Expect the next records under the peer's next keys."""
         if self._opener is not None:
@@ -228,7 +234,7 @@ class Incoming:
         """Decrypt a record; return None if the record is to be ignored."""
         content_type, header, payload = frame
         if content_type == ContentType.change_cipher_spec:
-            self._check_change_cipher_spec(payload)
+            self._receive_change_cipher_spec(payload)
             return None
         if self._opener is None:
             return self._unprotected(content_type, payload)
@@ -258,6 +264,8 @@ class Incoming:
             # RFC 9846 5.1: only records of application data may be empty.
             raise unexpected("sent an empty record")
         if content_type == ContentType.handshake:
+            if self._next_opener is not None:
+                raise unexpected("sent a handshake message where change_cipher_spec must come")
             self.early_data_to_skip = 0  # early data cannot follow the second ClientHello
         return Record(content_type, bytes(payload))
 
@@ -345,7 +353,10 @@ class Incoming:
 
     # Faults
 
-    def _check_change_cipher_spec(self, payload: memoryview) -> None:
+    def _receive_change_cipher_spec(self, payload: memoryview) -> None:
+        if self._next_opener is not None and bytes(payload) == b"\x01":
+            self._opener, self._next_opener = self._next_opener, None
+            return
         if not self.accept_change_cipher_spec or bytes(payload) != b"\x01":
             raise unexpected_record(ContentType.change_cipher_spec)
         self._count_empty_record()
