@@ -36,4 +36,11 @@ REMOVALS_OF_STREAMS = [
             "handshake/certificate_selection.py", "offered = frozenset(schemes)",
             "client_credentials_selection or server_credentials_selection", "offered = schemes",
             "tests/handshake/test_certificate_selection.py"),
+    Removal("the command line reads no plaintext after STARTTLS", "RFC 3207 6", "cli/starttls.py",
+            "if self._received:", "fails", tests="tests/cli/test_cli_starttls.py"),
+    Removal("the command line bounds the lines before STARTTLS", "RFC 3207 4", "cli/starttls.py",
+            "if len(self._received) > MAX_LINE:", "fails", tests="tests/cli/test_cli_starttls.py"),
+    Removal("the command line bounds a proxy's answer", "RFC 9110 9.3.6", "cli/dialing.py",
+            "and len(answer) <= MAX_PROXY_ANSWER", "no_tunnel", "",
+            "tests/cli/test_cli_connect.py"),
 ]  # fmt: skip

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ from typing import Any
 import click
 import pytest
 import trio
-from processes import CLI, ROOT, Result, Server, peer_program, run_program, running
+from processes import CLI, Result, Server, peer_program, run_program, running
 
-from trio_tlsx.cli import commands, demo, report
+from trio_tlsx.cli import demo, report
 from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.io.stream import TLSStream
 from trio_tlsx.pki.credentials import Credentials
@@ -313,76 +312,6 @@ async def test_serve_http_answers_one_request(request_head: bytes, status: bytes
     head, _, body = result.stdout.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 " + status + b"\r\n")
     assert f"Content-Length: {len(body)}\r\n".encode() in head
-
-
-# What users do wrong
-
-
-@pytest.mark.parametrize(
-    ("arguments", "named"),
-    [
-        ([], "command"),
-        (["frobnicate"], "frobnicate"),
-        (["demo", "--mebibytes", "0"], "mebibytes"),
-        (["connect"], "HOST:PORT"),
-        (["connect", "localhost"], "'localhost' is not HOST:PORT"),
-        (["connect", "localhost:http"], "not HOST:PORT"),
-        (["connect", "::1:443"], "brackets"),
-        (["connect", "localhost:1", "--ca", "no-such-file.pem"], "no-such-file.pem"),
-        (["connect", "localhost:1", "--ca", "README.md"], "README.md"),
-        (["connect", "localhost:1", "--ca", "README.md", "--insecure"], "--insecure"),
-        (["connect", "localhost:1", "--json", "--quiet"], "--quiet"),
-        (["connect", "localhost:1", "--groups", "X25519,frob"], "frob"),
-        (["connect", "localhost:1", "--alpn", "a,,b"], "a,,b"),
-        (["connect", "localhost:1", "--alpn", "x" * 256], "255"),
-        (["connect", "localhost:1", "--alpn", "é"], "ALPN"),
-        (["connect", "localhost:1", "--server-name", "a..b"], "a..b"),
-        (["serve"], "--self-signed"),
-        (["serve", "--self-signed", "--cert", "README.md", "--key", "README.md"], "--cert"),
-        (["serve", "--cert", "README.md"], "--key"),
-        (["serve", "--cert", "README.md", "--key", "README.md"], "certificate"),
-        (["serve", "--self-signed", "--port", "65536"], "65536"),
-        (["serve", "--self-signed", "--host", "no.such.host.invalid"], "no.such.host.invalid"),
-    ],
-)
-def test_usage_error_is_one_line(
-    arguments: list[str],
-    named: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["trio-tlsx", *arguments])
-    monkeypatch.chdir(ROOT)
-    status = commands.run()
-    output, errors = capsys.readouterr()
-    line = assert_one_error_line(Result(status, b"", errors.encode()), status)
-    assert named.lower() in line.lower()
-    assert status in (1, 2)
-    assert output == ""
-
-
-async def test_refused_connection_and_taken_port() -> None:
-    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    port = str(listener.socket.getsockname()[1])
-    async with listener:
-        taken = await run_program([*CLI, "serve", "--self-signed", "--port", port])
-    refused = await run_program([*CONNECT, f"localhost:{port}"])
-    assert "Address already in use" in assert_one_error_line(taken)
-    assert "Connection refused" in assert_one_error_line(refused)
-
-
-@pytest.mark.parametrize("library", ["click", "rich"])
-async def test_without_the_extra_it_says_how_to_get_it(library: str) -> None:
-    program = f"import sys; sys.modules[{library!r}] = None; import trio_tlsx.cli as c; c.main()"
-    result = await run_program([sys.executable, "-c", program])
-    assert "pip install 'trio-tlsx[cli]'" in assert_one_error_line(result)
-
-
-async def test_help_and_version() -> None:
-    for arguments in (["--help"], ["connect", "--help"], ["--version"]):
-        result = await run_program([*CLI, *arguments])
-        assert result.status == 0
-        assert b"trio-tlsx" in result.stdout
 
 
 # Other people's clients

@@ -10,50 +10,28 @@ import trio
 
 from .._version import __version__
 from ..config.client import ClientConfig
+from ..config.common import load_trust
+from ..config.key_log import key_log_from_environment
 from ..config.server import MAX_EARLY_DATA_ACCEPTED, MAX_TICKETS_ISSUED, ServerConfig
-from ..pki.credentials import Credentials
-from ..pki.trust import TrustStore
 from . import connect as connecting
 from . import demo as demonstration
 from . import serve as serving
+from .dialing import CONNECT_TIMEOUT, Destination, Proxy
 from .failures import FAILURES, describe, single
+from .options import (
+    FILE,
+    NEW_FILE,
+    Target,
+    key_files,
+    split_names,
+    split_proxy,
+    split_target,
+)
 from .self_signed import self_signed
 from .session_file import SessionFile, trust_context
+from .starttls import STARTTLS, Protocol
 
 INTERRUPTED = 130  # the status that shells report after Ctrl-C
-
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-NEW_FILE = click.Path(dir_okay=False, path_type=Path)
-
-
-def split_names(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> tuple[str, ...] | None:
-    """Parse ``A,B,C``."""
-    if value is None:
-        return None
-    names = tuple(name.strip() for name in value.split(","))
-    if not all(names):
-        raise click.BadParameter(
-            f"{value!r} contains an empty name; separate names with one comma"
-        )
-    return names
-
-
-def split_target(
-    context: click.Context, parameter: click.Parameter, value: str
-) -> tuple[str, int]:
-    """Parse ``HOST:PORT``, with an IPv6 address in brackets."""
-    host, colon, port = value.rpartition(":")
-    if not colon or not host or not port.isdecimal() or not 0 < int(port) < 2**16:
-        raise click.BadParameter(f"{value!r} is not HOST:PORT, such as example.org:443")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        raise click.BadParameter(
-            f"{value!r} needs brackets around the IPv6 address, such as [::1]:443"
-        )
-    return host, int(port)
 
 
 def run() -> int:
@@ -76,11 +54,14 @@ def run() -> int:
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"]},
-    no_args_is_help=False,  # a missing command is a one-line error too
+    invoke_without_command=True,
 )
 @click.version_option(__version__)
-def trio_tlsx() -> None:
+@click.pass_context
+def trio_tlsx(context: click.Context) -> None:
     """Connect to TLS 1.3 servers, run one, or show a demo."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 @trio_tlsx.command()
@@ -97,10 +78,17 @@ def demo(mebibytes: int) -> None:
 
 
 @trio_tlsx.command()
-@click.argument("target", callback=split_target, metavar="HOST:PORT")
+@click.argument("target", callback=split_target, metavar="HOST[:PORT]")
 @click.option("--ca", type=FILE, help="Trust the CAs in this PEM file instead of the platform's.")
 @click.option(
     "--server-name", metavar="NAME", help="The name to request and to verify.  [default: HOST]"
+)
+@click.option("--cert", type=FILE, help="The client's certificate chain, in PEM.")
+@click.option("--key", type=FILE, help="Its private key, in PEM.")
+@click.option(
+    "--key-password",
+    metavar="SOURCE",
+    help="The source of the key's password: prompt, env:NAME or file:FILE.",
 )
 @click.option(
     "--alpn", callback=split_names, metavar="A,B", help="Application protocols to offer."
@@ -114,6 +102,25 @@ def demo(mebibytes: int) -> None:
     help="Skip certificate verification. Insecure; for inspection only.",
 )
 @click.option(
+    "--starttls",
+    type=click.Choice(list(STARTTLS)),
+    help="Start TLS in this protocol.",
+)
+@click.option(
+    "--proxy",
+    callback=split_proxy,
+    metavar="URL",
+    help="Connect through the HTTP proxy http://HOST:PORT.",
+)
+@click.option(
+    "--timeout",
+    default=CONNECT_TIMEOUT,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="The time for the connection and the handshake.",
+)
+@click.option(
     "--session",
     type=NEW_FILE,
     help="Resume the session in this file, and store the next one in it.",
@@ -124,21 +131,39 @@ def demo(mebibytes: int) -> None:
     default="",
     help="Send TEXT as early data, if the session allows it. It can be replayed.",
 )
+@click.option(
+    "--keylog",
+    type=NEW_FILE,
+    help="Append the secrets of the connection to this file.  [default: $SSLKEYLOGFILE]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the description as JSON.")
+@click.option(
+    "--pem", "as_pem", is_flag=True, help="Print the server's certificate chain in PEM, and end."
+)
 @click.option("--quiet", is_flag=True, help="Print only the data from the server.")
 def connect(
-    target: tuple[str, int],
+    target: Target,
     ca: Path | None,
     server_name: str | None,
+    cert: Path | None,
+    key: Path | None,
+    key_password: str | None,
     alpn: tuple[str, ...] | None,
     groups: tuple[str, ...] | None,
     insecure: bool,
+    starttls: Protocol | None,
+    proxy: Proxy | None,
+    timeout: float,
     session: Path | None,
     early_data: str,
+    keylog: Path | None,
     as_json: bool,
+    as_pem: bool,
     quiet: bool,
 ) -> None:
-    """Connect, describe the connection, and copy data in both directions.
+    """Connect to a server and copy data, like openssl s_client.
+
+    Describe the connection, then copy data in both directions.
 
     Standard input goes to the server, and the server's data goes to standard output, until the
     server closes the connection.
@@ -149,20 +174,27 @@ def connect(
         raise click.UsageError("--session needs a verified server; remove --insecure")
     if early_data and session is None:
         raise click.UsageError("--early-data needs a session to resume; add --session FILE")
-    if as_json and quiet:
-        raise click.UsageError("--json and --quiet exclude each other; give only one")
+    if as_json + as_pem + quiet > 1:
+        raise click.UsageError("--json, --pem and --quiet exclude each other; give only one")
+    style = "json" if as_json else "pem" if as_pem else "none" if quiet else "prose"
+    files = key_files(cert, key, key_password)
     config = ClientConfig(
-        trust=None if ca is None else TrustStore.from_pem_file(ca),
+        trust=None if ca is None else load_trust("--ca", ca),
+        credentials=None if files is None else files.load(),
         alpn_protocols=alpn or (),
         insecure_skip_verification=insecure,
         groups=groups or ClientConfig.groups,
         session_store=None if session is None else SessionFile(session),
         session_context=b"" if session is None else trust_context(ca),
+        key_log=keylog or key_log_from_environment(),
     )
-    style: connecting.Style = "json" if as_json else "none" if quiet else "prose"
-    host, port = target
     trio.run(
-        connecting.connect, host, port, server_name or host, config, style, early_data.encode()
+        connecting.connect,
+        Destination.of(target.host, target.port, starttls, proxy, timeout),
+        server_name or target.host,
+        config,
+        style,
+        early_data.encode(),
     )
 
 
@@ -175,9 +207,25 @@ def connect(
     type=click.IntRange(0, 65535),
     help="The port to listen on; 0 selects a free one.",
 )
-@click.option("--cert", type=FILE, help="The certificate chain, in PEM.")
+@click.option(
+    "--cert", type=FILE, help="The certificate chain, in PEM; read again when it changes."
+)
 @click.option("--key", type=FILE, help="Its private key, in PEM.")
+@click.option(
+    "--key-password",
+    metavar="SOURCE",
+    help="The source of the key's password: prompt, env:NAME or file:FILE.",
+)
 @click.option("--self-signed", "make", is_flag=True, help="Create a certificate for this run.")
+@click.option(
+    "--client-ca", type=FILE, help="Require client certificates of the CAs in this PEM file."
+)
+@click.option(
+    "--alpn",
+    callback=split_names,
+    metavar="A,B",
+    help="Application protocols to accept.  [default: http/1.1 with --http]",
+)
 @click.option(
     "--echo", "mode", flag_value="echo", default="echo", help="Echo the received data. (default)"
 )
@@ -196,35 +244,62 @@ def connect(
     is_flag=True,
     help="Accept and echo early data. It can be replayed.",
 )
+@click.option(
+    "--log", type=NEW_FILE, help="Append the log to this file instead of standard error."
+)
+@click.option(
+    "--drain",
+    default=serving.DRAIN_SECONDS,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="The time that connections have after SIGTERM.",
+)
 def serve(
     host: str,
     port: int,
     cert: Path | None,
     key: Path | None,
+    key_password: str | None,
     make: bool,
+    client_ca: Path | None,
+    alpn: tuple[str, ...] | None,
     mode: str,
     tickets: int,
     early_data: bool,
+    log: Path | None,
+    drain: float,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM.
 
     The first line of standard output is the address.
     """
-    if make == (cert is not None) or (cert is None) != (key is None):
+    if early_data and mode == "http":
+        raise click.UsageError("--early-data works only with --echo; remove --http")
+    files = key_files(cert, key, key_password)
+    if make == (files is not None):
         raise click.UsageError(
             "the server needs a certificate; give --cert and --key, or --self-signed"
         )
-    if early_data and mode == "http":
-        raise click.UsageError("--early-data works only with --echo; remove --http")
-    if cert is not None and key is not None:
-        credentials = Credentials.from_pem_files(cert, key)
+    if files is None:
+        credentials, select = self_signed(host), None
+        certificate = credentials.chain[0]
     else:
-        credentials = self_signed(host)
+        reloading = files.reloading()
+        credentials, select = None, serving.reloads(reloading)
+        certificate = reloading.current.chain[0]
     service = serving.HTTP if mode == "http" else serving.ECHO
     config = ServerConfig(
         credentials=credentials,
-        alpn_protocols=service.alpn_protocols,
+        select_credentials=select,
+        client_auth="none" if client_ca is None else "required",
+        client_trust=None if client_ca is None else load_trust("--client-ca", client_ca),
+        alpn_protocols=service.alpn_protocols if alpn is None else alpn,
         tickets=tickets,
         max_early_data_size=MAX_EARLY_DATA_ACCEPTED if early_data else 0,
     )
-    trio.run(partial(serving.serve, service, config, host=host, port=port))
+    trio.run(
+        partial(
+            serving.serve, service, config, certificate, host=host, port=port, log=log, drain=drain
+        )
+    )

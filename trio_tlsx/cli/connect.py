@@ -9,19 +9,21 @@ from typing import Literal, TypeAlias
 
 import click
 import trio
+from cryptography.hazmat.primitives.serialization import Encoding
 from rich.console import Console
 
 from ..config.client import ClientConfig
 from ..io.stream import TLSStream
 from ..pki.server_name import ServerName
-from .failures import describe
+from .dialing import Destination, connect_tls
+from .failures import with_advice
 from .report import Facts, certificate_facts, connection_facts, print_facts
 
 __all__ = ["Style", "connect"]
 
-Style: TypeAlias = Literal["prose", "json", "none"]
+#: How to describe the connection. ``"pem"`` prints the chain and ends the connection.
+Style: TypeAlias = Literal["prose", "json", "pem", "none"]
 
-CONNECT_TIMEOUT = 30  # seconds, for the connection and the handshake together
 CHUNK = 2**16
 
 #: After the end of standard input the server may still send data. If it sends none for this many
@@ -30,47 +32,47 @@ LINGER = 5
 
 
 async def connect(
-    host: str,
-    port: int,
+    target: Destination,
     server_name: str,
     config: ClientConfig,
     style: Style,
     early_data: bytes = b"",
 ) -> None:
-    """Connect, describe the connection, and copy bytes in both directions until either ends."""
-    where = f"{host}:{port}"
-    ServerName.parse(server_name)  # report an invalid name before connecting
-    try:
-        with trio.fail_after(CONNECT_TIMEOUT):
-            stream = TLSStream(
-                await trio.open_tcp_stream(host, port),
-                config,
-                server_hostname=server_name,
-                server_port=port,
-                early_data=early_data,
-            )
-            await stream.do_handshake()
-    except OSError as error:
-        raise click.ClickException(f"cannot connect to {where}: {describe(error)}") from error
-    except trio.BrokenResourceError as error:
-        raise click.ClickException(f"handshake with {where} failed: {error}") from error
-    except trio.TooSlowError:
-        raise click.ClickException(
-            f"{where} did not complete the handshake within {CONNECT_TIMEOUT} s"
-        ) from None
+    """Connect, describe the connection, and copy bytes in both directions until either ends.
 
+    Args:
+        target: where to connect to.
+        server_name: the name that the certificate is verified for.
+        config: what to negotiate.
+        style: how to describe the connection.
+        early_data: sent with the first message, if the session allows it.
+
+    Raises:
+        click.ClickException: the connection failed.
+    """
+    ServerName.parse(server_name)  # report an invalid name before connecting
+    stream = await connect_tls(target, server_name, config, early_data)
     async with stream:
         facts = connection_facts(stream.negotiated, verified=not config.insecure_skip_verification)
         if early_data:
             facts["early_data_accepted"] = stream.negotiated.early_data_accepted
-        _describe(stream, where, style, facts)
-        await _pipe(stream)
+        _describe(stream, str(target), style, facts)
+        if style == "pem":
+            return
+        try:
+            await _pipe(stream)
+        except trio.BrokenResourceError as error:
+            raise click.ClickException(with_advice(error, server_name)) from error
 
 
 def _describe(
     stream: TLSStream[trio.SocketStream], where: str, style: Style, facts: Facts
 ) -> None:
-    chain = [certificate_facts(c) for c in stream.negotiated.peer_certificates]
+    certificates = stream.negotiated.peer_certificates
+    if style == "pem":
+        for certificate in certificates:
+            click.echo(certificate.public_bytes(Encoding.PEM), nl=False)
+    chain = [certificate_facts(c) for c in certificates]
     if style == "json":
         click.echo(json.dumps({"peer": where, **facts, "certificates": chain}))
     elif style == "prose":

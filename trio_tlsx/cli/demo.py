@@ -17,7 +17,6 @@ from ..io.listener import TLSListener, serve_tls_over_tcp
 from ..io.stream import TLSStream
 from ..testing import CA
 from .report import connection_facts, print_facts
-from .serve import address_of
 from .timeline import record_handshake
 
 __all__ = ["demo"]
@@ -47,7 +46,7 @@ async def demo(transfer_size: int) -> None:
         listeners: list[TLSListener[trio.SocketStream]] = await nursery.start(
             partial(serve_tls_over_tcp, _serve_echo, 0, server_config, host=HOST)
         )
-        port = address_of(listeners[0])[1]
+        port = listeners[0].port
         with trio.move_on_after(TIMEOUT) as deadline:
             await _show_handshake(console, port, client_config)
             await _show_echo(console, port, client_config)
@@ -158,7 +157,7 @@ async def _show_transfer(
         listeners: list[TLSListener[trio.SocketStream]] = await nursery.start(
             partial(serve_tls_over_tcp, count, 0, server_config, host=HOST)
         )
-        port = address_of(listeners[0])[1]
+        port = listeners[0].port
         async with await _connect(port, client_config) as stream:
             await stream.do_handshake()
             chunk = bytes(WRITE_SIZE)

@@ -9,10 +9,13 @@ from typing import cast
 import click
 import trio
 
-from ..errors import ConfigError, TLSError
-from ..pki.describe import printable
+from ..errors import AlertDescription, AlertReceived, CertificateError, ConfigError, TLSError
+from ..pki.certificates import MALFORMED
+from ..pki.describe import one_line
+from ..pki.server_name import ServerName
+from ..verification.host_names import is_named
 
-__all__ = ["FAILURES", "describe", "single"]
+__all__ = ["FAILURES", "describe", "single", "with_advice"]
 
 #: Errors of the user or of the network. Any other exception is a bug and keeps its traceback.
 FAILURES = (click.ClickException, ConfigError, OSError, TLSError, trio.BrokenResourceError)
@@ -28,7 +31,7 @@ def describe(error: Exception) -> str:
         text = _describe_os_error(error)
     else:
         text = str(error)
-    return printable(" ".join(text.split()))
+    return one_line(text)
 
 
 def _describe_os_error(error: OSError) -> str:
@@ -40,6 +43,30 @@ def _describe_os_error(error: OSError) -> str:
         return error.strerror or str(error)
     reason = os.strerror(error.errno)
     return f"{error.filename}: {reason}" if error.filename else reason
+
+
+def with_advice(error: trio.BrokenResourceError, server_name: str) -> str:
+    """Return the reason of a failed connection, with the options that may help."""
+    advice = _advice(error.__cause__, server_name)
+    return f"{error}; {advice}" if advice else str(error)
+
+
+def _advice(cause: BaseException | None, server_name: str) -> str | None:
+    if isinstance(cause, AlertReceived):
+        if cause.alert is AlertDescription.certificate_required:
+            return "give a client certificate with --cert FILE --key FILE"
+        return None
+    if not isinstance(cause, CertificateError):
+        return None
+    if cause.alert is AlertDescription.unknown_ca:
+        return "to trust it, give --ca FILE; to skip verification, --insecure"
+    if cause.alert is not AlertDescription.bad_certificate or cause.certificate is None:
+        return None
+    try:
+        is_right_name = is_named(cause.certificate, ServerName.parse(server_name))
+    except MALFORMED:
+        return None
+    return None if is_right_name else "give one of its names with --server-name NAME"
 
 
 def single(error: BaseException) -> BaseException:

@@ -19,7 +19,7 @@ from ..config.client import ClientConfig
 from ..config.server import ServerConfig
 from ..engine.select import engine_for
 from ..errors import TLSError
-from ..pki.describe import socket_address
+from ..pki.describe import one_line, socket_address
 from .endpoints import SocketAddress, local_address_of, port_of
 from .stream import TLSStream
 
@@ -240,8 +240,7 @@ def _explained(error: BaseException) -> str:
 
 
 def _one_line(error: BaseException) -> str:
-    text = str(error) or type(error).__name__
-    line = " ".join(text.split()).encode("ascii", "backslashreplace").decode()
+    line = one_line(str(error) or type(error).__name__)
     return line if len(line) <= MAX_REASON_LENGTH else line[:MAX_REASON_LENGTH] + "..."
 
 

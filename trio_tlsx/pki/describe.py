@@ -16,6 +16,7 @@ __all__ = [
     "kind_of",
     "name_of",
     "names_of",
+    "one_line",
     "printable",
     "quoted",
     "socket_address",
@@ -91,3 +92,8 @@ def socket_address(address: Any) -> str:
 def printable(text: str) -> str:
     """Escape control characters of a text from the peer, so that it cannot steer a terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def one_line(text: str) -> str:
+    """Return a text in one line, with control characters escaped."""
+    return printable(" ".join(text.split()))

@@ -1,0 +1,189 @@
+"""Parse the values of options, and load the files that they name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import click
+
+from ..errors import ConfigError
+from ..pki.credentials import Credentials
+from ..pki.reloading import ReloadingCredentials
+from .dialing import Proxy
+
+__all__ = [
+    "FILE",
+    "NEW_FILE",
+    "KeyFiles",
+    "Target",
+    "key_files",
+    "parse_target",
+    "read_password",
+    "split_names",
+    "split_proxy",
+    "split_target",
+]
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+NEW_FILE = click.Path(dir_okay=False, path_type=Path)
+
+#: The line of an encrypted PEM key: PKCS#8 and OpenSSL's own encryption.
+ENCRYPTED = b"ENCRYPTED"
+SOURCES = "prompt, env:NAME or file:FILE"
+
+
+class Target(NamedTuple):
+    """A host, and the port if the user gave one."""
+
+    host: str
+    port: int | None
+
+
+def split_names(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[str, ...] | None:
+    """Parse ``A,B,C``."""
+    if value is None:
+        return None
+    names = tuple(name.strip() for name in value.split(","))
+    if not all(names):
+        raise click.BadParameter(
+            f"{value!r} contains an empty name; separate names with one comma"
+        )
+    return names
+
+
+def split_target(context: click.Context, parameter: click.Parameter, value: str) -> Target:
+    """Parse a target; see :func:`parse_target`."""
+    return parse_target(value)
+
+
+def parse_target(value: str) -> Target:
+    """Parse ``HOST``, ``HOST:PORT`` or ``https://HOST:PORT/PATH``; an IPv6 address in brackets."""
+    text = value
+    if "://" in value:
+        url = _split_url(value)
+        if url.scheme != "https":
+            raise click.BadParameter(f"{value!r} is not a URL of https; give HOST:PORT instead")
+        text = url.netloc.rpartition("@")[2]
+    elif "/" in value:
+        raise click.BadParameter(f"{value!r} has a path; give HOST:PORT or https://HOST/PATH")
+    return _split_host_and_port(text, value)
+
+
+def split_proxy(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> Proxy | None:
+    """Parse ``http://USER:PASSWORD@HOST:PORT``."""
+    if value is None:
+        return None
+    url = _split_url(value)
+    # The value may hold a password, so no error shows it.
+    if url.scheme != "http" or url.path not in ("", "/"):
+        raise click.BadParameter("give the proxy as http://HOST:PORT")
+    login, at, address = url.netloc.rpartition("@")
+    host, port = _split_host_and_port(address, address)
+    if port is None:
+        raise click.BadParameter(f"{address!r} has no port; give the proxy as http://HOST:PORT")
+    return Proxy(host, port, unquote(login) if at else None)
+
+
+def _split_url(value: str) -> _Url:
+    try:
+        url = urlsplit(value)
+    except ValueError as error:
+        raise click.BadParameter(f"the URL cannot be read: {error}") from error
+    return _Url(url.scheme, url.netloc, url.path)
+
+
+class _Url(NamedTuple):
+    scheme: str
+    netloc: str
+    path: str
+
+
+def _split_host_and_port(text: str, shown: str) -> Target:
+    if text.startswith("["):
+        host, bracket, rest = text[1:].partition("]")
+        colon, port = rest[:1], rest[1:]
+        well_formed = bracket and colon in ("", ":")
+    else:
+        if text.count(":") > 1:
+            raise click.BadParameter(
+                f"{shown!r} needs brackets around the IPv6 address, such as [::1]:443"
+            )
+        host, colon, port = text.partition(":")
+        well_formed = True
+    is_port = port.isascii() and port.isdecimal() and 0 < int(port) < 2**16 if colon else True
+    if not (host and well_formed and is_port):
+        raise click.BadParameter(f"{shown!r} is not HOST or HOST:PORT, such as example.org:443")
+    return Target(host, int(port) if colon else None)
+
+
+class KeyFiles(NamedTuple):
+    """A certificate chain and its private key in files.
+
+    Attributes:
+        cert: the file of the chain.
+        key: the file of the key.
+        password: the password of the key, or None.
+    """
+
+    cert: Path
+    key: Path
+    password: str | None
+
+    def load(self) -> Credentials:
+        """Read the files; the error names them."""
+        try:
+            return Credentials.from_pem_files(*self)
+        except ConfigError as error:
+            raise ConfigError(f"--cert {self.cert} --key {self.key}: {error}") from error
+
+    def reloading(self) -> ReloadingCredentials:
+        """Read the files, and again when they have changed."""
+        return ReloadingCredentials(self.load, (self.cert, self.key))
+
+
+def key_files(cert: Path | None, key: Path | None, password_source: str | None) -> KeyFiles | None:
+    """Return the files of ``--cert`` and ``--key``, with the password of the key.
+
+    Returns:
+        None if neither option was given.
+
+    Raises:
+        click.UsageError: one of the options is missing.
+        click.ClickException: the password cannot be read.
+    """
+    if cert is None or key is None:
+        if (cert is None) != (key is None):
+            raise click.UsageError("--cert and --key need each other; give both")
+        if password_source is not None:
+            raise click.UsageError("--key-password needs --cert and --key")
+        return None
+    if password_source is None:
+        if ENCRYPTED in key.read_bytes():
+            raise click.UsageError(f"--key {key} is encrypted; add --key-password with {SOURCES}")
+        return KeyFiles(cert, key, None)
+    return KeyFiles(cert, key, read_password(password_source, key))
+
+
+def read_password(source: str, key: Path) -> str:
+    """Return the password from a source; it is never an argument, which other users can see."""
+    if source == "prompt":
+        return click.prompt(f"Password of {key}", hide_input=True, err=True)
+    kind, _, where = source.partition(":")
+    if kind == "env" and where:
+        if where not in os.environ:
+            raise click.UsageError(f"--key-password: the variable {where} is not set")
+        return os.environ[where]
+    if kind == "file" and where:
+        lines = Path(where).read_text().splitlines()
+        if not lines:
+            raise click.UsageError(f"--key-password: the file {where} is empty")
+        return lines[0]
+    # The value could be the password itself, so the error does not show it.
+    raise click.UsageError(f"--key-password takes {SOURCES}")
