@@ -1,6 +1,6 @@
 """Measure trio_tlsx beside every rival, interleaved in one run.
 
-    python -m tests.benchmarks [PART ...] [--rounds N] [--smoke] [--json FILE]
+    python -m tests.benchmarks [PART ...] [--rounds N] [--smoke] [--json FILE] [--plots FOLDER]
 
 Without a PART all of them run. `docs/performance.md` explains what each measures.
 """
@@ -8,7 +8,6 @@ Without a PART all of them run. `docs/performance.md` explains what each measure
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -45,6 +44,7 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="one round of tiny amounts")
     parser.add_argument("--only", action="append", default=[], choices=PLACES, help="a contender")
     parser.add_argument("--json", type=Path, help="write the results to a file")
+    parser.add_argument("--plots", type=Path, help="draw the results into a folder")
     arguments = parser.parse_args()
     if unknown := set(arguments.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(unknown)}; parts are {', '.join(PARTS)}")
@@ -71,7 +71,11 @@ def main() -> None:
     print(f"rounds: {results.rounds}\n")
     print(*report.table(results), sep="\n")
     if arguments.json:
-        arguments.json.write_text(json.dumps(results.to_dict(), indent=1) + "\n")
+        arguments.json.write_text(results.to_json())
+    if arguments.plots:
+        from . import plots  # matplotlib is in the extra "bench"
+
+        plots.draw([results], arguments.plots)
 
 
 if __name__ == "__main__":

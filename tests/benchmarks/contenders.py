@@ -47,7 +47,7 @@ class Contender(ABC):
         slowness: the factor by which it gets less data than the others.
         full_duplex: one task may send while another receives.
         resumes: its clients can resume.
-        max_connections: the most connections that one process is asked to keep.
+        max_connections: the most connections that its processes are asked to keep.
         notes: what a reader of its figures has to know.
     """
 

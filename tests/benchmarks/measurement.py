@@ -7,15 +7,18 @@ ratio of two contenders is the median of their ratios in each round.
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
 
 from .contenders import PLACES, Contender, contender_named
-from .pairs import ROOT, ContenderFailed, Pair
+from .pairs import ROOT, ContenderFailed, Pair, cpu_seconds, machine_seconds
 from .settings import PKI, X25519, Setting
 from .wire import Relay
 
@@ -34,11 +37,11 @@ class Sizes:
         variants: those of them that are measured in other settings than the plain one.
     """
 
-    bulk_bytes: int = 2**26
-    pings: int = 500
+    bulk_bytes: int = 2**24
+    pings: int = 400
+    pings_at_once: int = 1280
     at_once: int = 64
-    pings_at_once: int = 20
-    handshakes: int = 24
+    handshakes: int = 16
     handshakes_in_memory: int = 20
     connections: Sequence[int] = (1, 10, 100, 1000, 5000)
     requests: int = 2000
@@ -51,8 +54,8 @@ class Sizes:
 SMOKE = Sizes(
     bulk_bytes=2**20,
     pings=5,
+    pings_at_once=8,
     at_once=4,
-    pings_at_once=2,
     handshakes=2,
     handshakes_in_memory=1,
     connections=(1, 4),
@@ -71,6 +74,7 @@ class Case:
         metric: the figure that counts, such as "MB/s" or "us".
         unit: what CPU time is given for, such as "round trip".
         work: returns the client's command for a contender.
+        held: how many connections are open before the clock starts.
         variant: distinguishes cases of the same name, such as the key exchange; a table has them
             side by side.
     """
@@ -82,6 +86,7 @@ class Case:
     setting: Setting
     work: Callable[[type[Contender]], Work]
     variant: str = ""
+    held: int = 0
 
     @property
     def higher_is_better(self) -> bool:
@@ -114,6 +119,8 @@ class Results:
         notes: what a reader has to know of contenders.
         failures: cases that a contender failed in.
         on_the_wire: what was negotiated, by contender and setting.
+        others: for each part the share of the machine's time that other programs took in each
+            round, 0 to 1.
     """
 
     environment: dict[str, Any]
@@ -122,6 +129,7 @@ class Results:
     notes: dict[str, str] = field(default_factory=dict[str, str])
     failures: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     on_the_wire: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    others: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
     figures: list[Figure] = field(default_factory=list[Figure])
 
     def figure(self, case: Case, contender: str) -> Figure:
@@ -143,8 +151,26 @@ class Results:
         self.figures.append(Figure(part, name, variant, contender, metric, unit))
         return self.figures[-1]
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+    def to_json(self) -> str:
+        """Return the results, a figure in a line, with four digits: more are noise."""
+        content = asdict(self)
+        for figure in content["figures"]:
+            figure["values"] = {
+                metric: [float(f"{value:.4g}") for value in values]
+                for metric, values in figure["values"].items()
+            }
+        lists = {key: content.pop(key) for key in ("on_the_wire", "figures")}
+        text = json.dumps(content, indent=1).removesuffix("\n}")
+        for key, items in lists.items():
+            lines = ",\n  ".join(json.dumps(item) for item in items)
+            text += f',\n "{key}": [\n  {lines}\n ]'
+        return text + "\n}\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Results:
+        content = json.loads(text)
+        figures = [Figure(**figure) for figure in content.pop("figures")]
+        return cls(**content, figures=figures)
 
 
 class Bench:
@@ -184,8 +210,23 @@ class Bench:
         self._pairs |= self.start(key for key in wanted if key not in self._pairs)
         for number in range(self.results.rounds):
             progress(f"{cases[0].part}: round {number + 1} of {self.results.rounds}")
-            for case in cases:
-                self._run_round(case)
+            with self._watching_others(cases[0].part):
+                for case in cases:
+                    self._run_round(case)
+
+    @contextmanager
+    def _watching_others(self, part: str) -> Generator[None]:
+        """Note how busy others keep the machine for as long as the block lasts."""
+        pids = [os.getpid(), *(pid for pair in self._pairs.values() for pid in pair.pids)]
+
+        def clocks() -> tuple[float, float, float]:
+            return time.monotonic(), machine_seconds(), sum(map(cpu_seconds, pids))
+
+        before = clocks()
+        yield
+        elapsed, busy, own = (after - start for start, after in zip(before, clocks(), strict=True))
+        share = max(0.0, busy - own) / elapsed / (os.cpu_count() or 1)
+        self.results.others.setdefault(part, []).append(round(share, 2))
 
     def start(self, wanted: Iterable[tuple[str, Setting]]) -> dict[tuple[str, Setting], Pair]:
         """Start processes, and see what they negotiate."""
@@ -224,8 +265,11 @@ class Bench:
             if work is None:
                 continue
             command, units = work
+            pair = self._pairs[name, case.setting]
             try:
-                figures = self._pairs[name, case.setting].run(*command)
+                if case.held:
+                    pair.client.command("hold", case.held)
+                figures = pair.run(*command)
             except ContenderFailed as error:
                 self.fail(name, f"{case.part}, {case.name} {case.variant}", error)
                 self._pairs.pop((name, case.setting)).end()

@@ -133,7 +133,7 @@ class TLSLite(OnThreads):
     name = "tlslite-ng"
     module = "tlslite"
     package = "tlslite-ng"
-    slowness = 256
+    slowness = 1024
     full_duplex = False
     max_connections = 10
     notes = "pure Python; it verifies no certificate chain"

@@ -118,6 +118,7 @@ class AnyIO(OnTrio):
     name = "anyio on trio"
     module = "anyio"
     wraps = False
+    max_connections = 1000
     notes = "standard_compatible=False, so that closing does not wait for the peer"
 
     def __init__(self, pki: PKI, setting: Setting) -> None:
@@ -182,6 +183,7 @@ class PyOpenSSL(OnTrio):
     name = "pyOpenSSL"
     module = "OpenSSL"
     wraps = False
+    max_connections = 1000
     package = "pyopenssl"
     notes = "over wait_readable, no checkpoint if nothing has to wait; it verifies no host name"
 

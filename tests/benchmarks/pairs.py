@@ -31,6 +31,12 @@ def cpu_seconds(pid: int) -> float:
     return time.clock_gettime((~pid << 3) | 2)
 
 
+def machine_seconds() -> float:
+    """Return the CPU time of all processes on all cores since the start of the machine."""
+    user, nice, system, *_ = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    return (int(user) + int(nice) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 def resident_bytes(pid: int) -> int:
     fields = Path(f"/proc/{pid}/statm").read_text().split()
     return int(fields[1]) * PAGE_BYTES
@@ -100,12 +106,14 @@ class Pair:
     def run(self, *command: Any) -> dict[str, float]:
         """Run a command in the client; add the CPU time of each process."""
         self.client.command("rest")
-        pids = {"client": self.client.pid, "server": self.server.pid}
-        before = {role: cpu_seconds(pid) for role, pid in pids.items()}
+        before = [cpu_seconds(pid) for pid in self.pids]
         figures = self.client.command(*command)
-        for role, pid in pids.items():
-            figures[f"{role} CPU s"] = cpu_seconds(pid) - before[role]
-        return figures
+        client, server = map(cpu_seconds, self.pids)
+        return figures | {"client CPU s": client - before[0], "server CPU s": server - before[1]}
+
+    @property
+    def pids(self) -> tuple[int, int]:
+        return self.client.pid, self.server.pid
 
     def end(self) -> None:
         for name in ("client", "server"):

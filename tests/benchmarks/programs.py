@@ -60,15 +60,13 @@ class Server:
         self._contender = contender
 
     async def handle(self, stream: Stream) -> None:
-        data = await stream.receive_some()
-        if data[:1] in (SWALLOW, EXCHANGE):
-            operation, count = HEADER.unpack(data)
-            await stream.send_all(READY)
-            await self._take_in(stream, count, both_ways=operation == EXCHANGE)
-            data = await stream.receive_some()
-        while data:
-            await stream.send_all(data)
-            data = await stream.receive_some()
+        while data := await stream.receive_some():
+            if data[:1] in (SWALLOW, EXCHANGE):
+                operation, count = HEADER.unpack(data)
+                await stream.send_all(READY)
+                await self._take_in(stream, count, both_ways=operation == EXCHANGE)
+            else:
+                await stream.send_all(data)
 
     async def _take_in(self, stream: Stream, count: int, *, both_ways: bool) -> None:
         first = await stream.receive_some()
@@ -126,14 +124,31 @@ class Client:
         self._contender.keep_session(stream)
         await self._contender.close(stream)
 
+    async def hold(self, count: int) -> Figures:
+        """Keep so many idle connections open; the next commands use them."""
+        resuming = self._contender.setting.tickets > 0
+        if resuming:
+            await self._prime()
+        while len(self._held) < count:
+            stream = await self.connect()
+            self._check(stream, resumed=resuming)
+            self._held.append(stream)
+        return {}
+
+    async def rest(self) -> Figures:
+        """Collect garbage, so that none of a command's time is for what came before it."""
+        gc.collect()
+        return {}
+
     async def bulk(self, count: int, write_bytes: int) -> Figures:
-        """Send; the receiver's clock counts."""
+        """Send on a held connection; the receiver's clock counts."""
         stream = await self._start(SWALLOW, count)
         await send(stream, count, write_bytes)
-        return await self._finish(stream, count)
+        [seconds] = SECONDS.unpack(await receive_exactly(stream, SECONDS.size))
+        return {"MB/s": count / seconds / 1e6}
 
     async def exchange(self, count: int) -> Figures:
-        """Send and receive at once."""
+        """Send and receive at once; the figure is for both directions together."""
         stream = await self._start(EXCHANGE, count)
         start = time.perf_counter()
         # The server's eight octets come after its data.
@@ -143,31 +158,33 @@ class Client:
                 lambda: receive(stream, count + SECONDS.size),
             ]
         )
-        seconds = time.perf_counter() - start
-        await self._contender.close(stream)
-        return {"MB/s": 2 * count / seconds / 1e6}
+        return {"MB/s": 2 * count / (time.perf_counter() - start) / 1e6}
 
     async def _start(self, operation: bytes, count: int) -> Stream:
-        stream = await self._contender.connect(self._port)
+        stream = self._held[0]
         await stream.send_all(HEADER.pack(operation, count))
         await receive(stream, len(READY))
-        self._check(stream)
         return stream
 
-    async def _finish(self, stream: Stream, count: int) -> Figures:
-        [seconds] = SECONDS.unpack(await receive_exactly(stream, SECONDS.size))
-        await self._contender.close(stream)
-        return {"MB/s": count / seconds / 1e6}
-
-    async def ping_pong(self, count: int) -> Figures:
-        """Round trips on one connection."""
-        stream = await self.connect()
-        times = await self._round_trips(stream, count)
-        await self._contender.close(stream)
-        return quantiles(times)
-
-    async def _round_trips(self, stream: Stream, count: int) -> list[float]:
+    async def round_trips(self, connections: int, total: int) -> Figures:
+        """Send and receive 100 octets, on held connections, all at once."""
+        count = max(1, total // connections)
         times: list[float] = []
+        start = time.perf_counter()
+        if connections == 1:
+            await self._round_trips(self._held[0], count, times)
+        else:
+            await self._contender.together(
+                [
+                    bound(self._round_trips, stream, count, times)
+                    for stream in self._held[:connections]
+                ]
+            )
+        seconds = time.perf_counter() - start
+        figures = {"us": seconds / len(times) * 1e6, "requests/s": len(times) / seconds}
+        return {**quantiles(times), **figures}
+
+    async def _round_trips(self, stream: Stream, count: int, times: list[float]) -> None:
         now = time.perf_counter
         last = now()
         for _ in range(count):
@@ -175,26 +192,6 @@ class Client:
             await receive(stream, len(PING))
             start, last = last, now()
             times.append((last - start) * 1e6)
-        return times
-
-    async def ping_pongs(self, connections: int, count: int) -> Figures:
-        """Round trips on several connections at once."""
-        streams = [await self.connect() for _ in range(connections)]
-        figures = await self._at_once(streams, count)
-        for stream in streams:
-            await self._contender.close(stream)
-        return figures
-
-    async def _at_once(self, streams: list[Stream], count: int) -> Figures:
-        times: list[float] = []
-
-        async def run(stream: Stream) -> None:
-            times.extend(await self._round_trips(stream, count))
-
-        start = time.perf_counter()
-        await self._contender.together([bound(run, stream) for stream in streams])
-        seconds = time.perf_counter() - start
-        return {**quantiles(times), "us": seconds / len(times) * 1e6}
 
     async def handshakes(self, count: int) -> Figures:
         """Connect, complete a handshake, echo and close, one after the other."""
@@ -229,32 +226,10 @@ class Client:
         seconds = time.perf_counter() - start
         return {**quantiles(times), "us": seconds / count * 1e6}
 
-    async def hold(self, count: int) -> Figures:
-        """Keep so many idle connections open."""
-        resuming = self._contender.setting.tickets > 0
-        if resuming:
-            await self._prime()
-        while len(self._held) < count:
-            stream = await self.connect()
-            self._check(stream, resumed=resuming)
-            self._held.append(stream)
-        return {}
 
-    async def rest(self) -> Figures:
-        """Collect garbage, so that none of a command's time is for what came before it."""
-        gc.collect()
-        return {}
-
-    async def requests(self, connections: int, total: int) -> Figures:
-        """Send requests over connections that are open, all at the same time."""
-        await self.hold(connections)
-        figures = await self._at_once(self._held[:connections], max(1, total // connections))
-        return {"requests/s": 1e6 / figures["us"], **figures}
-
-
-def bound(function: Callable[[Any], Awaitable[None]], argument: Any) -> Program:
+def bound(function: Callable[..., Awaitable[None]], *arguments: Any) -> Program:
     async def program() -> None:
-        await function(argument)
+        await function(*arguments)
 
     return program
 

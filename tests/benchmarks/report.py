@@ -53,6 +53,9 @@ def table(results: Results) -> Iterator[str]:
     """Yield the lines of the report."""
     for (part, case), figures in cases(results):
         yield from case_table(part, case, figures)
+    for part, shares in results.others.items():
+        yield f"{part}: other programs took {statistics.median(shares):.0%} of the machine's time"
+    yield ""
     if results.missing:
         yield "Not measured:"
         yield from (f"  {name}: {reason}" for name, reason in results.missing.items())

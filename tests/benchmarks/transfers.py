@@ -17,12 +17,12 @@ def bulk(bench: Bench) -> None:
 
     def row(name: str, write_bytes: int, setting: Setting = PLAIN) -> Case:
         def work(contender: type[Contender]) -> Work:
-            if contender.slowness > 1 and write_bytes != BLOCK:
+            if contender.slowness > 1 and (write_bytes, setting) != (BLOCK, PLAIN):
                 return None
             count = max(write_bytes, total // contender.slowness)
             return ["bulk", count, write_bytes], count // BLOCK
 
-        return Case("bulk", name, "MB/s", "64 KiB", setting, work)
+        return Case("bulk", name, "MB/s", "64 KiB", setting, work, held=1)
 
     def exchange(contender: type[Contender]) -> Work:
         if not contender.full_duplex:
@@ -37,7 +37,15 @@ def bulk(bench: Bench) -> None:
                 for suite in SUITES
                 if suite != AES_128
             ),
-            Case("bulk", "both directions at once, 64 KiB", "MB/s", "64 KiB", PLAIN, exchange),
+            Case(
+                "bulk",
+                "both directions at once, 64 KiB",
+                "MB/s",
+                "64 KiB",
+                PLAIN,
+                exchange,
+                held=1,
+            ),
         ]
     )
 
@@ -46,41 +54,33 @@ def size(count: int) -> str:
     return f"{count // 2**10} KiB" if count < 2**20 else f"{count // 2**20} MiB"
 
 
+def round_trips(part: str, connections: int, total: int, metric: str, unit: str) -> Case:
+    def work(contender: type[Contender]) -> Work:
+        if contender.max_connections < connections:
+            return None
+        count = max(total // contender.slowness, connections) // connections * connections
+        return ["round_trips", connections, count], count
+
+    name = f"{connections:,} connection{'s' * (connections > 1)}"
+    return Case(part, name, metric, unit, PLAIN, work, held=connections)
+
+
 def ping_pong(bench: Bench) -> None:
     """Send 100 octets there and back, on one connection and on several at once."""
     sizes = bench.sizes
-
-    def alone(contender: type[Contender]) -> Work:
-        count = max(2, sizes.pings // contender.slowness)
-        return ["ping_pong", count], count
-
-    def at_once(contender: type[Contender]) -> Work:
-        if contender.max_connections < sizes.at_once:
-            return None
-        connections, count = sizes.at_once, sizes.pings_at_once
-        return ["ping_pongs", connections, count], connections * count
-
-    name = f"{sizes.at_once} connections at once"
     bench.run(
         [
-            Case("ping-pong", "one connection", "us", "round trip", PLAIN, alone),
-            Case("ping-pong", name, "us", "round trip", PLAIN, at_once),
+            round_trips("ping-pong", 1, sizes.pings, "us", "round trip"),
+            round_trips("ping-pong", sizes.at_once, sizes.pings_at_once, "us", "round trip"),
         ]
     )
 
 
 def requests(bench: Bench) -> None:
     """Send requests over more and more connections, which stay open."""
-
-    def row(connections: int) -> Case:
-        def work(contender: type[Contender]) -> Work:
-            if contender.max_connections < connections:
-                return None
-            total = max(bench.sizes.requests // contender.slowness, connections)
-            return ["requests", connections, total], total // connections * connections
-
-        return Case(
-            "requests", f"{connections:,} connections", "requests/s", "request", PLAIN, work
-        )
-
-    bench.run([row(connections) for connections in bench.sizes.connections])
+    bench.run(
+        [
+            round_trips("requests", connections, bench.sizes.requests, "requests/s", "request")
+            for connections in bench.sizes.connections
+        ]
+    )
