@@ -9,9 +9,15 @@ from ..errors import AlertDescription, HandshakeShutdown
 from ..handshake.established import Completed
 from ..handshake.questions import SessionReceived
 from ..handshake.wants import Question
-from ..messages.handshake import HandshakeType, KeyUpdate, NewSessionTicket, encode_message
+from ..messages.handshake import (
+    MESSAGE_HEADER_LENGTH,
+    HandshakeType,
+    KeyUpdate,
+    NewSessionTicket,
+    encode_message,
+)
 from ..record.key_update import KeyUpdates
-from ..record.message_reader import MessageReader, RawMessage
+from ..record.message_reader import MessageReader
 from ..record.receive import Incoming, unexpected
 from ..record.send import Outgoing
 
@@ -80,24 +86,27 @@ class PostHandshake:
                 self._outgoing.handshake(encode_message(ticket))
             self._outgoing.finish_flight()
 
-    def receive(self, message: RawMessage, *, may_answer: bool) -> Question[Any] | None:
+    def receive(self, message: bytes, *, may_answer: bool) -> Question[Any] | None:
         """Process a message from the peer; return the question that it raises, if any.
 
         Args:
+            message: the message, with its header.
             may_answer: whether this side may still send a KeyUpdate of its own.
 
         Raises:
             ProtocolError: the peer may not send this message, or not that many of it.
         """
-        if message.handshake_type == HandshakeType.key_update:
-            self.key_updates.receive(KeyUpdate.decode(message.body), may_answer=may_answer)
+        if message[0] == HandshakeType.key_update:
+            self.key_updates.receive(
+                KeyUpdate.decode(message[MESSAGE_HEADER_LENGTH:]), may_answer=may_answer
+            )
             return None
-        if message.handshake_type == HandshakeType.new_session_ticket and self._keep_ticket:
+        if message[0] == HandshakeType.new_session_ticket and self._keep_ticket:
             self._tickets_received += 1
             if self._tickets_received > MAX_TICKETS_RECEIVED:
                 self._drop_ticket()
                 return None
-            return self._keep_ticket(NewSessionTicket.decode(message.body))
+            return self._keep_ticket(NewSessionTicket.decode(message[MESSAGE_HEADER_LENGTH:]))
         raise unexpected("sent a handshake message after the handshake")
 
     def _drop_ticket(self) -> None:

@@ -156,10 +156,10 @@ def read_server_certificate(
         return None, None if session is None else server_of(session)
     config, request = offer.config, None
     certificate_types = message_types(config.compressors)
-    message = yield from hs.expect_any(CertificateRequest, *certificate_types)
+    message = yield from hs.expect(CertificateRequest, *certificate_types)
     if isinstance(message, CertificateRequest):
         request = read_request(message, offer.server_name)
-        message = yield from hs.expect_any(*certificate_types)
+        message = yield from hs.expect(*certificate_types)
     certificate = decompressed(config.compressors, message)
     return request, (yield from authenticate_server(hs, offer, certificate))
 

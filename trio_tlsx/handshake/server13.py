@@ -210,7 +210,7 @@ def authenticate_client(
     hs: Handshake, config: ServerParameters, request: CertificateRequest
 ) -> Steps[PeerIdentity | None]:
     """Verify the client's certificate and its proof of possession; None if it sent none."""
-    message = yield from hs.expect_any(*message_types(config.compressors))
+    message = yield from hs.expect(*message_types(config.compressors))
     certificate = decompressed(config.compressors, message)
     if certificate.certificate_request_context != request.certificate_request_context:
         raise CertificateError(

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from ..errors import AlertDescription, HandshakeShutdown, ProtocolError, Truncated
-from ..messages.codec import take_bytes
 from ..messages.handshake import MESSAGE_HEADER_LENGTH, HandshakeType
 from .alerts import ReceivedAlerts
 from .interface import RecordOpener
 from .protection import ContentType
 from .receive import Incoming, unexpected, unexpected_record
 
-__all__ = ["MessageReader", "MessageRules", "RawMessage", "wrong_finished_length"]
+__all__ = ["MessageReader", "MessageRules", "wrong_finished_length"]
 
 #: The longest handshake messages that are accepted, in bytes without their header. Only hellos
 #: are unencrypted, and any peer can send one; the sender of a later message has done a key
@@ -30,17 +27,6 @@ MAX_RECORDS_PER_MESSAGE = 2**13
 
 #: Records and messages after which the engine lets its driver run other tasks.
 STEPS_BETWEEN_PAUSES = 64
-
-
-class RawMessage(NamedTuple):
-    """A handshake message that is not decoded yet; ``octets`` includes its header."""
-
-    handshake_type: int
-    octets: bytes
-
-    @property
-    def body(self) -> bytes:
-        return self.octets[MESSAGE_HEADER_LENGTH:]
 
 
 class MessageRules:
@@ -70,11 +56,14 @@ class MessageReader:
         rules: those of the version of TLS, as far as it is known.
     """
 
-    __slots__ = ("_buffer", "_incoming", "_records", "_steps", "rules")
+    __slots__ = ("_buffer", "_incoming", "_position", "_records", "_steps", "rules")
 
     def __init__(self, incoming: Incoming) -> None:
         self._incoming = incoming
-        self._buffer = bytearray()
+        # The unread octets are from _position on. Messages are cut out of their record; only the
+        # octets of a message that spans records are collected.
+        self._buffer: bytes | bytearray = b""
+        self._position = 0
         self._records = 0  # records of the incomplete message so far
         self._steps = 0  # records and messages since the last pause
         self.rules = MessageRules()
@@ -121,20 +110,36 @@ class MessageReader:
                 raise unexpected(
                     f"sent a handshake message in more than {MAX_RECORDS_PER_MESSAGE} records"
                 )
-            self._buffer += record.content
+            self._append(record.content)
         elif record.content_type == ContentType.alert:
             self.rules.alerts.receive(record.content, within_message=bool(self._buffer))
         else:
             raise unexpected_record(record.content_type)
         return True
 
-    def take_message(self) -> RawMessage | None:
-        """Return the next message of the records so far; None if it is not complete."""
-        buffer = self._buffer
-        if len(buffer) < MESSAGE_HEADER_LENGTH:
+    def _append(self, content: bytes) -> None:
+        if not self._buffer:
+            self._buffer = content
+            return
+        if isinstance(self._buffer, bytes):
+            self._buffer = bytearray(self._buffer)
+        del self._buffer[: self._position]
+        self._buffer += content
+        self._position = 0
+
+    def take_message(self) -> bytes | None:
+        """Return the next message of the records so far, with its header of four octets.
+
+        Returns None if the message is not complete.
+        """
+        buffer, start = self._buffer, self._position
+        if not buffer:
             return None
-        handshake_type = buffer[0]
-        length = int.from_bytes(buffer[1:MESSAGE_HEADER_LENGTH])
+        available = len(buffer) - start
+        if available < MESSAGE_HEADER_LENGTH:
+            return None
+        handshake_type = buffer[start]
+        length = buffer[start + 1] << 16 | buffer[start + 2] << 8 | buffer[start + 3]
         limit = self.rules.max_length(handshake_type, is_protected=self._incoming.is_protected)
         if length > limit:
             if handshake_type == HandshakeType.finished and self._incoming.is_protected:
@@ -143,13 +148,15 @@ class MessageReader:
                 f"the peer announced a handshake message of {length} bytes; "
                 f"at most {limit} are allowed"
             )
-        end = MESSAGE_HEADER_LENGTH + length
-        if len(buffer) < end:
+        if available < MESSAGE_HEADER_LENGTH + length:
             return None
-        octets = take_bytes(buffer, end)
         self._records = 0
         self._steps += 1
-        return RawMessage(handshake_type, octets)
+        if available == MESSAGE_HEADER_LENGTH + length:
+            self._buffer, self._position = b"", 0
+            return bytes(buffer[start:])
+        self._position = start + MESSAGE_HEADER_LENGTH + length
+        return bytes(buffer[start : self._position])
 
     def _end_of_transport(self) -> Truncated | HandshakeShutdown:
         if not self._incoming.received_anything:
