@@ -37,9 +37,8 @@ quick = settings(deadline=None, max_examples=50)
 
 @each_hash
 @quick
-@given(key=st.binary(min_size=48, max_size=48), message=st.binary(max_size=300))
+@given(key=st.binary(max_size=64), message=st.binary(max_size=300))
 def test_hmac(name: str, key: bytes, message: bytes) -> None:
-    key = key[: HASHES[name][1].digest_size]
     ours = HmacKey(HASHES[name][0], key).hmac(message)
     assert ours == hmac.digest(key, message, name)
 
@@ -47,7 +46,7 @@ def test_hmac(name: str, key: bytes, message: bytes) -> None:
 @each_hash
 @quick
 @given(
-    secret=st.binary(min_size=48, max_size=48),
+    secret=st.binary(min_size=32, max_size=48),
     label=st.text("abcdefghijklmnopqrstuvwxyz ", min_size=1, max_size=20),
     context=st.binary(max_size=64),
     length=st.integers(1, 300),
@@ -56,7 +55,6 @@ def test_hkdf_expand_label(
     name: str, secret: bytes, label: str, context: bytes, length: int
 ) -> None:
     digest, algorithm = HASHES[name]
-    secret = secret[: algorithm.digest_size]
     info = uint16(length) + opaque8(b"tls13 " + label.encode()) + opaque8(context)
     expected = HKDFExpand(algorithm, length, info).derive(secret)
     assert expand_label(HmacKey(digest, secret), label, context, length) == expected

@@ -25,7 +25,7 @@ from trio_tlsx.crypto.key_schedule import HmacKey
 from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.handshake import client_hello, resumption_server, server13, server13_hello
-from trio_tlsx.handshake import steps as handshake
+from trio_tlsx.handshake.steps import Handshake
 from trio_tlsx.messages.extensions import ExtensionType
 from trio_tlsx.messages.handshake import (
     Certificate,
@@ -38,7 +38,6 @@ from trio_tlsx.messages.handshake import (
     Message,
     NewSessionTicket,
     ServerHello,
-    encode_message,
 )
 from trio_tlsx.pki.credentials import Credentials
 from trio_tlsx.sessions.anti_replay import MemoryAntiReplayCache
@@ -200,8 +199,7 @@ class Replay:
 
 
 def padded(key: bytes) -> tuple[bytes, bytes]:
-    # HMAC takes no notice of zeros at the end of a short key, such as a salt that is not there.
-    return HmacKey(hashlib.sha256, key.ljust(32, b"\0")).padded
+    return HmacKey(hashlib.sha256, key).padded
 
 
 def watch(replay: Replay, patch: pytest.MonkeyPatch) -> None:
@@ -213,16 +211,17 @@ def watch(replay: Replay, patch: pytest.MonkeyPatch) -> None:
         replay.hmacs.add((key.padded, message, output))
         return output
 
-    def noted_encode_message(message: Message) -> bytes:
-        octets = encode_message(message)
+    send_encoded = Handshake.send_encoded
+
+    def noted_send_encoded(hs: Handshake, octets: bytes) -> None:
         replay.messages.append(octets)
-        return octets
+        send_encoded(hs, octets)
 
     # What earlier handshakes computed for all without a PSK, this one computes anew.
     key_schedule.early_key_without_psk.cache_clear()
     key_schedule.salt_without_psk.cache_clear()
     patch.setattr(HmacKey, "hmac", noted_hmac)
-    patch.setattr(handshake, "encode_message", noted_encode_message)
+    patch.setattr(Handshake, "send_encoded", noted_send_encoded)
 
 
 def inject_randomness(patch: pytest.MonkeyPatch, values: list[bytes]) -> None:

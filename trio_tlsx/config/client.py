@@ -8,9 +8,13 @@ from functools import cached_property
 from typing import TypeAlias
 
 from ..crypto.groups import Group
-from ..crypto.signatures import CLIENT_ONLY_SCHEMES
+from ..crypto.signatures import CERTIFICATE_ONLY_SCHEMES, CLIENT_ONLY_SCHEMES
 from ..errors import ConfigError
+from ..messages import extensions as ext
+from ..messages.codec import uint16
+from ..messages.extensions import Extensions, ExtensionType
 from ..messages.info import CertificateRequest
+from ..messages.versions import TLS13
 from ..pki.credentials import Credentials
 from ..pki.trust import TrustStore
 from ..sessions.client import MemorySessionStore, SessionStore
@@ -20,6 +24,8 @@ from .fields import CLIENT_FIELDS
 from .names import GROUP_ALIASES, look_up
 
 __all__ = ["ClientConfig", "ClientParameters"]
+
+_E = ExtensionType
 
 #: The credentials of a client: one, several, or None.
 ClientIdentity: TypeAlias = Credentials | Sequence[Credentials] | None
@@ -115,6 +121,30 @@ class ClientParameters(CommonParameters):
     timestamps: bool
     psks: tuple[ExternalPSK, ...]
     psk_required: bool
+
+    @cached_property
+    def hello_extensions(self) -> Extensions:
+        """The extensions that are the same in all ClientHellos of this configuration."""
+        extensions: dict[int, bytes] = {}
+        extensions[_E.supported_groups] = ext.encode_uint16_list(self.group_table)
+        if not self.psk_required:
+            schemes = (*self.scheme_table, *CERTIFICATE_ONLY_SCHEMES)
+            extensions[_E.signature_algorithms] = ext.encode_uint16_list(schemes)
+        if self.alpn_protocols:
+            extensions[_E.application_layer_protocol_negotiation] = ext.encode_alpn(
+                self.alpn_protocols
+            )
+        if self.ocsp_stapling:
+            extensions[_E.status_request] = ext.encode_status_request()
+        if self.timestamps:
+            extensions[_E.signed_certificate_timestamp] = b""
+        if self.compressors:
+            extensions[_E.compress_certificate] = ext.encode_compression_algorithms(
+                self.compressors
+            )
+        extensions[_E.record_size_limit] = uint16(self.record_size_limit)
+        extensions[_E.supported_versions] = ext.encode_supported_versions((TLS13,))
+        return extensions
 
 
 def _resolve(config: ClientConfig) -> ClientParameters:

@@ -76,10 +76,10 @@ class SignatureScheme(enum.IntEnum):
 _Scheme = SignatureScheme
 
 # TLS 1.3 binds the curve to the hash (RFC 9846 4.3.3), so the curve alone names the scheme.
-_ECDSA: dict[str, tuple[SignatureScheme, HashAlgorithm]] = {
-    "secp256r1": (_Scheme.ecdsa_secp256r1_sha256, SHA256()),
-    "secp384r1": (_Scheme.ecdsa_secp384r1_sha384, SHA384()),
-    "secp521r1": (_Scheme.ecdsa_secp521r1_sha512, SHA512()),
+_ECDSA: dict[str, tuple[SignatureScheme, ec.ECDSA]] = {
+    "secp256r1": (_Scheme.ecdsa_secp256r1_sha256, ec.ECDSA(SHA256())),
+    "secp384r1": (_Scheme.ecdsa_secp384r1_sha384, ec.ECDSA(SHA384())),
+    "secp521r1": (_Scheme.ecdsa_secp521r1_sha512, ec.ECDSA(SHA512())),
 }
 
 
@@ -169,9 +169,9 @@ def sign(scheme: SignatureScheme, key: PrivateKey, message: bytes) -> bytes:
         ValueError: ``key`` cannot sign in this scheme.
     """
     if isinstance(key, ec.EllipticCurvePrivateKey):
-        expected, digest = _ECDSA.get(key.curve.name, (None, None))
-        if scheme is expected and digest is not None:
-            return key.sign(message, ec.ECDSA(digest))
+        expected, algorithm = _ECDSA.get(key.curve.name, (None, None))
+        if scheme is expected and algorithm is not None:
+            return key.sign(message, algorithm)
     elif isinstance(key, rsa.RSAPrivateKey):
         if scheme in _RSA:
             return key.sign(message, *_RSA[scheme])
@@ -192,7 +192,7 @@ def verify(
     """
     key = certificate.public_key()
     if isinstance(key, ec.EllipticCurvePublicKey):
-        key.verify(signature, message, ec.ECDSA(_ECDSA[key.curve.name][1]))
+        key.verify(signature, message, _ECDSA[key.curve.name][1])
     elif isinstance(key, rsa.RSAPublicKey):
         key.verify(signature, message, *_RSA[scheme])
     elif isinstance(key, PurePublicKey):

@@ -68,10 +68,13 @@ def send_certificate(
     compressor: CertificateCompressor | None = None,
 ) -> Steps[None]:
     """Send Certificate, with these extensions of its leaf, and CertificateVerify."""
-    leaf, *others = credentials.der_chain
-    entries = (CertificateEntry(leaf, stapled), *(CertificateEntry(der, {}) for der in others))
-    certificate = Certificate(b"", entries)
-    hs.send(certificate if compressor is None else compressed(certificate, compressor))
+    if not stapled and compressor is None:
+        hs.send_encoded(credentials.certificate_message)
+    else:
+        leaf, *others = credentials.der_chain
+        entries = (CertificateEntry(leaf, stapled), *(CertificateEntry(der, {}) for der in others))
+        certificate = Certificate(b"", entries)
+        hs.send(certificate if compressor is None else compressed(certificate, compressor))
     content = _signed_content(context, hs.transcript.digest())
     signature = yield from hs.ask(SignatureWanted(credentials, scheme, content))
     hs.send(CertificateVerify(scheme, signature))

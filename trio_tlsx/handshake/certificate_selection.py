@@ -23,7 +23,7 @@ def for_server(
     serve only where nobody has that name. Among equals the first that can sign in a scheme of the
     client's does.
     """
-    if server_name is None or len(candidates) == 1:
+    if server_name is None:
         return _first(candidates, schemes)
     exact = [c for c in candidates if server_name in c.dns_names]
     # RFC 9525 6.3: the star is the whole left-most label and stands for exactly one.

@@ -8,17 +8,14 @@ from os import urandom
 
 from ..config.client import ClientParameters
 from ..crypto.groups import EphemeralKey, Group
-from ..crypto.signatures import CERTIFICATE_ONLY_SCHEMES
 from ..messages import extensions as ext
 from ..messages import grease
-from ..messages.codec import uint16
 from ..messages.extensions import ExtensionType
 from ..messages.grease import ClientHelloGrease
 from ..messages.handshake import MAX_SESSION_ID_LENGTH, RANDOM_LENGTH, ClientHello
-from ..messages.versions import TLS12, TLS13
+from ..messages.versions import TLS12
 from ..pki.server_name import ServerName
 from ..sessions.client import Session
-from .certificate_compression import offer
 from .external_psk import psks_of
 from .hello import NO_COMPRESSION
 from .psk import Psk, encode_psk_key_exchange_modes, with_psks
@@ -106,27 +103,11 @@ def hello_without_psks(parameters: HelloParameters) -> ClientHello:
 
 def offered_extensions(parameters: HelloParameters) -> dict[int, bytes]:
     """Return all extensions but pre_shared_key."""
-    config, server_name = parameters.config, parameters.server_name
-    extensions: dict[int, bytes] = {}
-    if server_name.sni is not None:
-        extensions[_E.server_name] = ext.encode_server_name(server_name.sni)
-    extensions[_E.supported_groups] = ext.encode_uint16_list(config.group_table)
-    if not config.psk_required:
-        schemes = (*config.scheme_table, *CERTIFICATE_ONLY_SCHEMES)
-        extensions[_E.signature_algorithms] = ext.encode_uint16_list(schemes)
-    if config.alpn_protocols:
-        extensions[_E.application_layer_protocol_negotiation] = ext.encode_alpn(
-            config.alpn_protocols
-        )
-    if config.ocsp_stapling:
-        extensions[_E.status_request] = ext.encode_status_request()
-    if config.timestamps:
-        extensions[_E.signed_certificate_timestamp] = b""
-    extensions |= offer(config.compressors)
-    extensions[_E.record_size_limit] = uint16(config.record_size_limit)
+    config, name = parameters.config, parameters.server_name.sni
+    extensions = {} if name is None else {_E.server_name.value: ext.encode_server_name(name)}
+    extensions |= config.hello_extensions
     public = {code: key.public for code, key in parameters.shares.items()}
     extensions[_E.key_share] = ext.encode_key_shares(public)
-    extensions[_E.supported_versions] = ext.encode_supported_versions((TLS13,))
     if config.session_store is not None or config.psks:
         # RFC 9846 4.3.9: a server sends no tickets to a client that cannot use them.
         extensions[_E.psk_key_exchange_modes] = encode_psk_key_exchange_modes(config)

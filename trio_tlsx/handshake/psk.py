@@ -166,6 +166,8 @@ def _extended(hello: ClientHello, offered: OfferedPsks) -> ClientHello:
 
 
 def without_psks(hello: ClientHello) -> ClientHello:
+    if _E.pre_shared_key not in hello.extensions:
+        return hello
     rest = {code: body for code, body in hello.extensions.items() if code != _E.pre_shared_key}
     return replace(hello, extensions=rest)
 

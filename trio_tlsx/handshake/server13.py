@@ -282,7 +282,7 @@ def complete(
         negotiated,
         server_certificate=identity[0].chain[0] if identity and not external else None,
         exporter=Exporter13(application.suite, application.exporter),
-        shared_suites=tuple(config.suite_table[c] for c in offered if c in config.suite_table),
+        shared_suites=tuple([config.suite_table[c] for c in offered if c in config.suite_table]),
         own_signature_scheme=hs.signed_with,
     )
     resumption_secret = application.secret.resumption(hs.transcript.digest())

@@ -211,7 +211,9 @@ def select_credentials(candidates: Sequence[Credentials], hello: ClientHello) ->
     offered = ext.decode_uint16_list(body, "signature_algorithms")
     # RFC 9963 2: no client may offer these, and a server never signs with them.
     schemes = [scheme for scheme in offered if scheme not in CLIENT_ONLY_SCHEMES]
-    return certificate_selection.for_server(candidates, schemes, requested_name(hello.extensions))
+    # One certificate serves all names.
+    name = requested_name(hello.extensions) if len(candidates) > 1 else None
+    return certificate_selection.for_server(candidates, schemes, name)
 
 
 def refuse(candidates: Sequence[Credentials], hello: ClientHello) -> NoReturn:

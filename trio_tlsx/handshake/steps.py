@@ -137,11 +137,14 @@ class Handshake:
         )
 
     def send(self, message: Message) -> None:
-        octets = encode_message(message)
+        self.send_encoded(encode_message(message))
+
+    def send_encoded(self, octets: bytes) -> None:
+        """Send a message that is encoded already, with its header."""
         self.transcript.add(octets)
         self.outgoing.handshake(octets)
         if self._observer is not None:
-            self._observer("sent", message.handshake_type.name, len(octets))
+            self._observer("sent", type_name(octets[0]), len(octets))
 
     def send_change_cipher_spec(self) -> None:
         """Send the change_cipher_spec of middlebox compatibility mode, once (RFC 9846 E.4)."""

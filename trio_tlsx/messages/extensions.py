@@ -16,7 +16,6 @@ from .codec import (
     opaque24,
     split_uint16s,
     uint8,
-    uint16,
     uint16s,
     whole_vector,
 )
@@ -125,13 +124,15 @@ def extension_name(extension: int) -> str:
         return f"extension {extension}"
 
 
-EXTENSION_HEADER = struct.Struct(">HH")  # the type and the length of the body
+#: The head of an extension, or of a KeyShareEntry: a code point, and the length of what follows.
+EXTENSION_HEADER = struct.Struct(">HH")
 EXTENSION_HEADER_LENGTH = EXTENSION_HEADER.size
 
 
 def encode_extensions(extensions: Extensions) -> bytes:
     pack = EXTENSION_HEADER.pack
-    return opaque16(b"".join([pack(code, len(body)) + body for code, body in extensions.items()]))
+    block = b"".join([pack(code, len(body)) + body for code, body in extensions.items()])
+    return len(block).to_bytes(2) + block
 
 
 def decode_extensions(octets: bytes, what: str) -> dict[int, bytes]:
@@ -302,7 +303,7 @@ def decode_alpn(octets: bytes) -> tuple[bytes, ...]:
 
 def encode_key_share_entry(group: int, key_exchange: bytes) -> bytes:
     """Encode one KeyShareEntry, such as a ServerHello's key_share."""
-    return uint16(group) + opaque16(key_exchange)
+    return EXTENSION_HEADER.pack(group, len(key_exchange)) + key_exchange
 
 
 def decode_key_share_entry(octets: bytes) -> tuple[int, bytes]:
@@ -315,7 +316,7 @@ def decode_key_share_entry(octets: bytes) -> tuple[int, bytes]:
 
 def encode_key_shares(shares: Mapping[int, bytes]) -> bytes:
     """Encode a ClientHello's key_share."""
-    return opaque16(b"".join(encode_key_share_entry(*share) for share in shares.items()))
+    return opaque16(b"".join([encode_key_share_entry(*share) for share in shares.items()]))
 
 
 def decode_key_shares(octets: bytes) -> dict[int, bytes]:

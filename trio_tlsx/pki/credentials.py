@@ -6,6 +6,7 @@ import copy
 import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property
 from typing import Protocol, TypeAlias
 
 from cryptography import x509
@@ -32,6 +33,7 @@ from ..arguments import (
 from ..clock import utc_now
 from ..crypto.signatures import PrivateKey, SignatureScheme, schemes_for, sign
 from ..errors import ConfigError
+from ..messages.handshake import Certificate, CertificateEntry, encode_message
 from .certificates import MALFORMED, extension_of, read_file
 from .describe import date, issuer_of, subject_of
 from .distinguished_names import issuer_name, subject_name
@@ -187,6 +189,12 @@ class Credentials:
         self.timestamps: tuple[bytes, ...] = ()
         _check_leaf(leaf, usable, usage, signer)
         _warn_of_dates(self.chain)
+
+    @cached_property
+    def certificate_message(self) -> bytes:
+        """The chain as a Certificate message without extensions (RFC 9846 4.5.1), encoded once."""
+        entries = tuple(CertificateEntry(der, {}) for der in self.der_chain)
+        return encode_message(Certificate(b"", entries))
 
     @classmethod
     def from_pem_files(
