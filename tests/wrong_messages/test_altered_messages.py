@@ -36,6 +36,7 @@ from trio_tlsx.handshake.wants import Want
 from trio_tlsx.messages import extensions as ext
 from trio_tlsx.messages.extensions import ExtensionType
 from trio_tlsx.messages.handshake import (
+    MESSAGE_HEADER_LENGTH,
     Certificate,
     CertificateEntry,
     CertificateRequest,
@@ -47,6 +48,7 @@ from trio_tlsx.messages.handshake import (
     Message,
     NewSessionTicket,
     ServerHello,
+    encode_message,
 )
 from trio_tlsx.pki.credentials import Credentials, PrivateKeySigner
 
@@ -255,14 +257,18 @@ def misbehave(
     patch: pytest.MonkeyPatch, sender: Connection, message_type: type[Message], change: Change
 ) -> None:
     """Have ``sender`` change its messages of this type."""
-    real = Handshake.send
+    real = Handshake.send_encoded
 
-    def send(self: Handshake, message: Message) -> None:
-        is_it = self.outgoing is outgoing(sender) and isinstance(message, message_type)
-        for replacement in change(message) if is_it else [message]:
-            real(self, replacement)
+    def send_encoded(self: Handshake, octets: bytes) -> None:
+        is_it = self.outgoing is outgoing(sender) and octets[0] == message_type.handshake_type
+        if is_it:
+            message = message_type.decode(octets[MESSAGE_HEADER_LENGTH:])
+            for replacement in change(message):
+                real(self, encode_message(replacement))
+        else:
+            real(self, octets)
 
-    patch.setattr(Handshake, "send", send)
+    patch.setattr(Handshake, "send_encoded", send_encoded)
 
 
 def check_refusal(
