@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     from trio import NeedHandshakeError
 
     from .config.client import ClientConfig
+    from .config.events import (
+        ConnectionClosed,
+        ConnectionEvent,
+        HandshakeCompleted,
+        HandshakeFailed,
+        KeysUpdated,
+        TicketReceived,
+        TicketsSent,
+    )
     from .config.key_log import key_log_from_environment
     from .config.server import ServerConfig
     from .crypto.signatures import SignatureScheme, schemes_for
@@ -81,12 +90,17 @@ __all__ = [
     "ClientHello",
     "ConfigError",
     "Connection",
+    "ConnectionClosed",
+    "ConnectionEvent",
     "Credentials",
     "CredentialsWanted",
     "ExternalPSK",
+    "HandshakeCompleted",
+    "HandshakeFailed",
     "HandshakeShutdown",
     "Identity",
     "InternalError",
+    "KeysUpdated",
     "MemoryAntiReplayCache",
     "MemorySessionStore",
     "MemoryTicketStore",
@@ -114,8 +128,10 @@ __all__ = [
     "TLSStream",
     "TicketIssued",
     "TicketKeys",
+    "TicketReceived",
     "TicketStore",
     "TicketWanted",
+    "TicketsSent",
     "Truncated",
     "TrustStore",
     "VerificationWanted",
@@ -137,6 +153,10 @@ __all__ = [
 _NAMES = {
     "trio": "NeedHandshakeError",
     ".config.client": "ClientConfig",
+    ".config.events": (
+        "ConnectionClosed ConnectionEvent HandshakeCompleted HandshakeFailed KeysUpdated"
+        " TicketReceived TicketsSent"
+    ),
     ".config.key_log": "key_log_from_environment",
     ".config.server": "ServerConfig",
     ".crypto.signatures": "SignatureScheme schemes_for",

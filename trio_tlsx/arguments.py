@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from typing import Any, TypeAlias, TypeVar, cast
 
 from .errors import ConfigError
@@ -28,6 +29,7 @@ __all__ = [
     "instance_of",
     "listed",
     "optional",
+    "plain_function",
     "sequence_of",
 ]
 
@@ -93,6 +95,11 @@ def sequence_of(test: Predicate) -> Predicate:
         and not isinstance(value, str | bytes | bytearray | memoryview)
         and all(map(test, cast(Sequence[object], value)))
     )
+
+
+def plain_function(value: object) -> bool:
+    """Accept what can be called, but no async function."""
+    return callable(value) and not iscoroutinefunction(value)
 
 
 def listed(values: Iterable[T]) -> Sequence[T]:

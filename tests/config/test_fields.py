@@ -106,6 +106,7 @@ ACCEPTED: dict[str, set[str]] = {
     "verify_replaces_builtin": {"bool"},
     "grease": {"bool"},
     "psk_without_key_exchange": {"bool"},
+    "on_event": {"None", *CALLABLE},
     "clock": CALLABLE,
     "trust": {"None", "str", "path", "TrustStore"},
     "key_shares": {"None", *STRINGS},

@@ -121,6 +121,20 @@ async def test_example_blocking_socket_sends_its_alert(pki: tuple[Path, Path, Pa
     assert b"unknown_ca" in server.output
 
 
+async def test_example_events(pki: tuple[Path, Path, Path]) -> None:
+    ca_file, cert, key = pki
+    count = "2"
+    async with running(
+        sys.executable, EXAMPLES / "count_events.py", cert, key, "0", count
+    ) as server:
+        for _ in range(int(count)):
+            client = [sys.executable, EXAMPLES / "read_exactly.py", "localhost"]
+            await run_program([*client, str(server.port), ca_file])
+        await server.read_output()
+    lines = set(server.output.decode().splitlines())
+    assert {"full 2", "closed: clean 2", "bytes 10"} <= lines
+
+
 async def test_example_remote_signer(pki: tuple[Path, Path, Path]) -> None:
     ca_file, cert, key = pki
     program = [sys.executable, EXAMPLES / "remote_signer.py"]

@@ -22,6 +22,7 @@ from ..record.protection import (
     MAX_PLAINTEXT_LENGTH,
     MIN_RECORD_SIZE_LIMIT,
 )
+from .events import OnEvent
 from .key_log import KeyLog, key_log_writer
 from .names import GROUP_ALIASES, encode_protocol_names, look_up
 
@@ -85,6 +86,9 @@ class CommonConfig:
         psk_without_key_exchange: allow a handshake with a PSK and no key exchange. Anyone who gets
             the PSK later can decrypt such a connection.
         grease: send reserved values (RFC 8701) where the peer has to ignore them.
+        on_event: a function that is called with each :class:`ConnectionEvent`: a handshake that
+            completed or failed, a KeyUpdate, session tickets, the end. It runs in the connection's
+            own task and must not wait. An exception that it raises is logged and ignored.
         clock: returns the time, with a time zone. Certificates and tickets are verified by it.
     """
 
@@ -104,6 +108,7 @@ class CommonConfig:
     grease: bool = False
     psk_without_key_exchange: bool = False
     max_chain_length: int = DEFAULT_MAX_CHAIN_LENGTH
+    on_event: OnEvent | None = None
     clock: Clock = utc_now
 
 

@@ -17,6 +17,7 @@ from ..arguments import (
     has_methods,
     instance_of,
     optional,
+    plain_function,
     sequence_of,
 )
 from ..pki.compression import is_compressor
@@ -68,6 +69,7 @@ _COMMON_FIELDS: Mapping[str, Expected] = {
     "verify_replaces_builtin": _FLAG,
     "grease": _FLAG,
     "psk_without_key_exchange": _FLAG,
+    "on_event": Expected(optional(plain_function), "a function that is not async, or None"),
     "clock": CLOCK,
 }
 

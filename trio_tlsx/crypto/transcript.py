@@ -15,13 +15,17 @@ class Transcript:
     """The hash over the handshake messages so far.
 
     Until the cipher suite is known the messages themselves are kept.
+
+    Attributes:
+        retried: whether there was a HelloRetryRequest.
     """
 
-    __slots__ = ("_hash", "_messages")
+    __slots__ = ("_hash", "_messages", "retried")
 
     def __init__(self) -> None:
         self._messages: list[bytes] = []
         self._hash: HashState | None = None
+        self.retried = False
 
     def add(self, message: bytes) -> None:
         if self._hash is None:
@@ -39,6 +43,7 @@ class Transcript:
 
         The messages so far are that and a HelloRetryRequest.
         """
+        self.retried = True
         client_hello, *retry = self._messages
         digest = suite.hash(client_hello).digest()
         self._messages = [uint8(HandshakeType.message_hash) + opaque24(digest), *retry]

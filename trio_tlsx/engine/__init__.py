@@ -2,6 +2,7 @@
 
 - ``interface``: the contract between an engine and its driver.
 - ``connection``: the native engine. ``post_handshake``: its messages after the handshake.
+  ``exports``: keying material. ``reporter``: events and log lines.
 - ``openssl``: the engine over the stdlib's ``ssl``. ``select``: picks one of the two.
 - ``ssl_object``, ``certificate_dict``: the stdlib's names for the facts of a connection.
 """

@@ -14,7 +14,6 @@ from typing import Any, cast
 
 from ..config.client import ClientConfig
 from ..config.server import ServerConfig
-from ..crypto import exporter
 from ..errors import (
     AlertDescription,
     AlertReceived,
@@ -40,7 +39,9 @@ from ..record.message_reader import MessageReader
 from ..record.receive import Incoming
 from ..record.send import Outgoing
 from ..sessions.client import Session
+from .exports import Exports
 from .post_handshake import PostHandshake, handshake_shutdown
+from .reporter import reporter_for
 from .ssl_object import ConnectionNames
 
 __all__ = ["Connection"]
@@ -48,7 +49,7 @@ __all__ = ["Connection"]
 logger = logging.getLogger("trio_tlsx")
 
 
-class Connection:
+class Connection(Exports):
     """One side of a TLS connection; fulfils :class:`~trio_tlsx.engine.interface.Engine`.
 
     Made by :meth:`client` or :meth:`server`, which fixes the role.
@@ -74,7 +75,10 @@ class Connection:
         self._reader = MessageReader(self._incoming)
         handshake = Handshake(self._incoming, self._outgoing, self._reader, observer)
         self._early_data = handshake.early_data
-        self._post_handshake = PostHandshake(self._incoming, self._outgoing, self._reader)
+        self._reporter = reporter_for(config.on_event, server_side, server_hostname)
+        self._post_handshake = PostHandshake(
+            self._incoming, self._outgoing, self._reader, self._reporter
+        )
         self._steps: Steps[Completed] | None = start(handshake)
         self._question: Question[Any] | None = None  # not answered yet
         self._may_ask = True
@@ -175,6 +179,8 @@ class Connection:
     def _go_on(self) -> Want | Question[Any]:
         self._raise_failure()
         try:
+            if self._reporter is not None:
+                self._reporter.handshake_started()
             return self._advance()
         except CloseNotifyReceived:
             self.shutdown()
@@ -206,6 +212,8 @@ class Connection:
             except StopIteration as finished:
                 completed: Completed = finished.value
                 self._established = completed.established
+                if self._reporter is not None:
+                    self._reporter.handshake_completed(self._established.negotiated)
                 self._post_handshake.start(completed)
                 self._steps = None
                 break
@@ -237,6 +245,8 @@ class Connection:
             raise RuntimeError("there is no open question")
         if isinstance(self._question, SessionReceived):
             self.session = self._question.session
+            if self._reporter is not None:
+                self._reporter.ticket_received()
         self._question = None
         self._answer = answer
 
@@ -287,15 +297,16 @@ class Connection:
             self._may_ask = True
         return step is Want.READ
 
-    def cancel_handshake(self) -> None:
+    def cancel_handshake(self, reason: str = "the handshake was cancelled on our side") -> None:
         """Give up an unfinished handshake; see :meth:`Engine.cancel_handshake`."""
         if self._failure is None and self._established is None:
             if self.server_side and self._outgoing.finished:
-                self._fail(InternalError("the handshake was cancelled on our side"))
+                self._fail(InternalError(reason))
                 return
             self._outgoing.alert(WARNING, AlertDescription.user_canceled)
-            self.shutdown()
-            failure = TLSError("the handshake was cancelled on our side")
+            self._outgoing.alert(WARNING, AlertDescription.close_notify)
+            self._close_notify_sent = True
+            failure = TLSError(reason)
             failure.alert, failure.refused_by = AlertDescription.user_canceled, "us"
             self._fail(failure)
 
@@ -304,6 +315,8 @@ class Connection:
         if self._failure is failure:
             return failure
         self._failure = failure
+        if self._reporter is not None:
+            self._reporter.failed(failure)
         self._steps = None
         if self._question is not None:
             self._question.drop()
@@ -455,38 +468,6 @@ class Connection:
             raise RuntimeError("only a server sends session tickets")
         self._post_handshake.send_tickets()
 
-    # What the two sides of this connection know, and nobody else
-
-    def export_keying_material(
-        self, label: str, length: int, context: bytes | None = None
-    ) -> bytes:
-        """Export keying material; see :meth:`Engine.export_keying_material`."""
-        return self._complete().exporter.export(label, context, length)
-
-    def export_early_keying_material(self, label: str, length: int, context: bytes = b"") -> bytes:
-        """Export keying material of early data; see the method of :class:`Engine`."""
-        if self._early_data.exporter is None:
-            raise RuntimeError("there is no early data that the server has accepted")
-        suite, secret = self._early_data.exporter
-        return exporter.export(suite, secret, label, context, length)
-
-    def channel_binding(self, kind: str) -> bytes | None:
-        """Return a channel binding, for an authentication protocol above TLS.
-
-        Args:
-            kind: ``"tls-exporter"`` (RFC 9266) or ``"tls-server-end-point"`` (RFC 5929 4).
-
-        Returns:
-            The binding; None where it is not defined, which is ``tls-server-end-point`` without
-            a certificate, or for one that is signed with Ed25519 or Ed448.
-
-        Raises:
-            RuntimeError: the handshake is not complete.
-            ValueError: there is no such binding in TLS 1.3.
-        """
-        done = self._complete()
-        return done.exporter.channel_binding(kind, done.server_certificate)
-
     # The end
 
     def shutdown(self) -> None:
@@ -500,3 +481,15 @@ class Connection:
                 failure = TLSError("this side ended the connection in the middle of its handshake")
                 failure.alert, failure.refused_by = AlertDescription.close_notify, "us"
                 self._fail(failure)
+
+    def note_closed(self, error: BaseException | None = None) -> None:
+        """Report the end of the connection; see :meth:`Engine.note_closed`."""
+        if self._reporter is not None:
+            if self._close_notify_received:
+                error = None  # the peer need not take our close_notify any more
+            self._reporter.closed(
+                self._failure or error,
+                self._incoming,
+                self._outgoing,
+                with_close_notify=self._close_notify_sent or self._close_notify_received,
+            )

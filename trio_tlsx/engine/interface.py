@@ -262,11 +262,22 @@ class Engine(Protocol):
         """Queue ``close_notify``; nothing can be written afterwards. Twice does no harm."""
         ...
 
-    def cancel_handshake(self) -> None:
+    def cancel_handshake(self, reason: str = ...) -> None:
         """Give up an unfinished handshake, and queue the alerts that say so to the peer.
 
         They are ``user_canceled`` and ``close_notify`` (RFC 9846 6.1). A server that has already
         made its Finished queues a fatal ``internal_error`` instead, since its client's handshake
         may be complete: the client must not take ``close_notify`` for an empty answer.
+
+        Args:
+            reason: the message of the error that later calls raise.
+        """
+        ...
+
+    def note_closed(self, error: BaseException | None = None) -> None:
+        """Report to ``on_event`` that the driver has closed the transport.
+
+        Args:
+            error: why, if the connection did not end by itself; such as the transport's error.
         """
         ...

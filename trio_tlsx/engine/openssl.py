@@ -258,8 +258,11 @@ class OpenSSLConnection:
         step = self.read(0) if self._complete else self.do_handshake()
         return step is Want.READ
 
-    def cancel_handshake(self) -> None:
+    def cancel_handshake(self, reason: str = "") -> None:
         """Do nothing: OpenSSL has no way to say it."""
+
+    def note_closed(self, error: BaseException | None = None) -> None:
+        """Do nothing: an ``ssl.SSLContext`` has no ``on_event``."""
 
     def _with_input(self, step: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Take one step with all the input in the BIO."""
@@ -333,6 +336,7 @@ class OpenSSLConnection:
             peer_certificates=certificates,
             signature_scheme=None,
             early_data_accepted=False,
+            hello_retry_request=None,
             resumed=bool(self._ssl.session_reused),
         )
 

@@ -20,6 +20,7 @@ from ..record.key_update import KeyUpdates
 from ..record.message_reader import MessageReader
 from ..record.receive import Incoming, unexpected
 from ..record.send import Outgoing
+from .reporter import Reporter
 
 __all__ = ["PostHandshake", "handshake_shutdown"]
 
@@ -39,15 +40,25 @@ class PostHandshake:
         "_new_tickets",
         "_outgoing",
         "_records_at_dropped_ticket",
+        "_reporter",
         "_tickets_dropped",
         "_tickets_received",
         "key_updates",
     )
 
-    def __init__(self, incoming: Incoming, outgoing: Outgoing, reader: MessageReader) -> None:
+    def __init__(
+        self,
+        incoming: Incoming,
+        outgoing: Outgoing,
+        reader: MessageReader,
+        reporter: Reporter | None,
+    ) -> None:
         self._incoming = incoming
         self._outgoing = outgoing
-        self.key_updates = KeyUpdates(incoming, outgoing, reader)
+        self._reporter = reporter
+        self.key_updates = KeyUpdates(
+            incoming, outgoing, reader, None if reporter is None else reporter.keys_updated
+        )
         self._new_tickets: Callable[[], Iterable[NewSessionTicket]] | None = None
         self._keep_ticket: Callable[[NewSessionTicket], SessionReceived | None] | None = None
         self._tickets_received = 0
@@ -82,8 +93,11 @@ class PostHandshake:
         """
         if self._new_tickets is not None:
             new_tickets, self._new_tickets = self._new_tickets, None
-            for ticket in new_tickets():
+            tickets = tuple(new_tickets())
+            for ticket in tickets:
                 self._outgoing.handshake(encode_message(ticket))
+            if self._reporter is not None and tickets:
+                self._reporter.tickets_sent(len(tickets))
             self._outgoing.finish_flight()
 
     def receive(self, message: bytes, *, may_answer: bool) -> Question[Any] | None:

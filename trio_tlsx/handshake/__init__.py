@@ -1,12 +1,14 @@
 """The handshake: both roles, each top to bottom as in the RFC, as generators that yield wants.
 
-- ``client``, ``server``: the version. ``client13``, ``server13``: TLS 1.3, and
-  beside them the place of TLS 1.2.
+- ``client``, ``server``: the version. ``client13``, ``server13``: TLS 1.3; TLS 1.2 has its place
+  beside them, and ``record/protection12`` protects its records.
 - ``client_hello``: makes a ClientHello from parameters, also an inner or outer one of ECH
   (Encrypted Client Hello). ECH itself is not implemented. Its places: the client calls
-  ``make_client_hello`` twice in ``client`` and finds out in ``client13_hello`` whether the server
-  accepted; the server decrypts in ``server``, before it selects a configuration; its keys are in
-  ``config``, the HPKE in ``crypto``.
+  ``make_client_hello`` twice in ``client``, and again after a HelloRetryRequest in
+  ``client13_hello``, which also finds out whether the server accepted; the server decrypts in
+  ``server``, before it selects a version and a configuration, and confirms in
+  ``server13_hello``; the configurations and keys of ECH would be a module of ``config``, the HPKE
+  one of ``crypto``.
 - ``client13_hello``, ``server13_hello``: the hellos of TLS 1.3 and the HelloRetryRequest.
 - ``authentication``, ``certificate_selection``, ``certificate_compression``: certificates.
 - ``resumption_client``, ``resumption_server``, ``early_data``, ``psk``, ``external_psk``: PSKs.

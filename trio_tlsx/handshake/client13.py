@@ -338,6 +338,7 @@ def complete(
         signature_scheme=server.signature_scheme.name if server else None,
         resumed=session is not None,
         early_data_accepted=selected.early_data_accepted,
+        hello_retry_request=hs.transcript.retried,
         psk_identity=psk.external.identity if psk and psk.external else None,
     )
     established = Established(

@@ -274,7 +274,7 @@ def complete(
 ) -> Steps[Completed]:
     """Return what the connection needs of its handshake; store its tickets."""
     config, identity = terms.config, terms.identity
-    negotiated = negotiated_by(terms, client)
+    negotiated = negotiated_by(hs, terms, client)
     external = terms.psk is not None and terms.psk.external is not None
     offered = terms.hello.cipher_suites
     established = Established(
@@ -299,7 +299,7 @@ def complete(
     )
 
 
-def negotiated_by(terms: Terms, client: PeerIdentity | None) -> Negotiated:
+def negotiated_by(hs: Handshake, terms: Terms, client: PeerIdentity | None) -> Negotiated:
     session = terms.psk.session if terms.psk else None
     external = terms.psk.external if terms.psk else None
     protocol = terms.alpn_protocol
@@ -313,6 +313,7 @@ def negotiated_by(terms: Terms, client: PeerIdentity | None) -> Negotiated:
         signature_scheme=client.signature_scheme.name if client else None,
         resumed=session is not None,
         early_data_accepted=terms.early_data is not None,
+        hello_retry_request=hs.transcript.retried,
         psk_identity=external.identity if external else None,
         ticket_application_data=session.application_data if session else b"",
     )

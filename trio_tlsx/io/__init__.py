@@ -6,6 +6,8 @@ stream below) -> ``ciphertext`` (one task moves ciphertext each way) -> the engi
 and waits) -> ``stream`` (:class:`TLSStream`). The socket of the stream below owns
 the descriptor; ``TLSStream.aclose`` closes that stream.
 
+- ``data_phase``: after the handshake, the short way of ordinary data over a descriptor: system
+  call, ``record/receive`` or ``record/send``, ``stream``. It leaves everything else to the driver.
 - ``listener``: servers and clients over TCP. ``handshake_timer``: the time of a handshake.
 - ``conflict``: one task at a time. ``raised``: which errors a stream raised itself.
 - ``connection_info``, ``ssl_compat``, ``endpoints``: facts about a connection.

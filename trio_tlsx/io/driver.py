@@ -119,6 +119,8 @@ class Driver:
 
     def note_closed(self) -> None:
         """Make every later call raise that this side has closed the stream."""
+        if not self.closed:
+            self._engine.note_closed(self.failure or self.pump.send_failure)
         self.closed = True
         self.pump.data_phase = None
         self.receiving.wake()
@@ -239,7 +241,7 @@ class Driver:
     def _give_handshake_up(self, error: Exception) -> None:
         self.failure = self.failure or error
         self.pump.data_phase = None
-        self._engine.cancel_handshake()
+        self._engine.cancel_handshake(str(error))
         self.alerted = self.alerted or bool(self._engine.pending_output())
         self.pump.move_output_nowait()
 

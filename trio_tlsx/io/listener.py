@@ -18,7 +18,7 @@ import trio
 from ..config.client import ClientConfig
 from ..config.server import ServerConfig
 from ..engine.select import engine_for
-from ..errors import TLSError
+from ..errors import AlertReceived, TLSError
 from ..pki.describe import one_line, socket_address
 from .endpoints import SocketAddress, local_address_of, port_of
 from .stream import TLSStream
@@ -233,6 +233,8 @@ def _explained(error: BaseException) -> str:
     why = _one_line(error)
     cause = error.__cause__
     if not isinstance(cause, TLSError) or cause.alert is None:
+        return why
+    if isinstance(cause, AlertReceived):  # its text begins with the alert
         return why
     if cause.refused_by == "us":
         return f"we sent the alert {cause.alert.name}: {why}"

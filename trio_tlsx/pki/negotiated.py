@@ -16,9 +16,9 @@ class Negotiated:
     """The result of a handshake.
 
     Names are those of the IANA registries. Over an ``ssl.SSLContext`` some attributes are None,
-    because the stdlib does not return them: ``signature_scheme``, ``group`` before Python 3.15,
-    and ``server_name`` on a server. Before Python 3.13 ``peer_certificates`` holds only the
-    peer's own certificate.
+    because the stdlib does not return them: ``signature_scheme``, ``hello_retry_request``,
+    ``group`` before Python 3.15, and ``server_name`` on a server. Before Python 3.13
+    ``peer_certificates`` holds only the peer's own certificate.
 
     Attributes:
         version: ``"TLSv1.3"``.
@@ -31,6 +31,8 @@ class Negotiated:
         signature_scheme: what the peer signed its CertificateVerify with, such as
             ``"ecdsa_secp256r1_sha256"``; None if it sent no certificate.
         resumed: whether the handshake resumed an earlier session.
+        hello_retry_request: whether the server asked for a second ClientHello, which costs a round
+            trip (RFC 9846 4.2.4).
         early_data_accepted: whether the server accepted the client's early data (0-RTT).
         psk_identity: the identity of the :class:`ExternalPSK` that authenticated both sides, in
             place of certificates; None without one.
@@ -47,6 +49,7 @@ class Negotiated:
     signature_scheme: str | None
     resumed: bool
     early_data_accepted: bool
+    hello_retry_request: bool | None = False
     psk_identity: bytes | None = None
     ticket_application_data: bytes = field(default=b"", repr=False)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal
+
 from ..messages.handshake import KeyUpdate, encode_message
 from .message_reader import MessageReader
 from .protection import MAX_PLAINTEXT_LENGTH
@@ -24,12 +27,18 @@ class KeyUpdates:
     requests new keys with every record until it has read our KeyUpdate, which may be behind many
     records. So the peer may send one KeyUpdate for each record of application data in either
     direction.
+
+    Args:
+        incoming, outgoing: the record layer.
+        reader: reads the peer's messages.
+        on_update: called with ``"sent"`` or ``"received"`` when the keys of that direction change.
     """
 
     __slots__ = (
         "_due",
         "_incoming",
         "_interval",
+        "_on_update",
         "_outgoing",
         "_reader",
         "_received",
@@ -41,10 +50,12 @@ class KeyUpdates:
         incoming: Incoming,
         outgoing: Outgoing,
         reader: MessageReader,
+        on_update: Callable[[Literal["sent", "received"]], object] | None = None,
     ) -> None:
         self._incoming = incoming
         self._outgoing = outgoing
         self._reader = reader
+        self._on_update = on_update
         self._interval = self._due = NEVER  # in bytes sealed
         self._request_open = False  # the peer has not answered our request for new keys yet
         self._received = 0
@@ -75,6 +86,8 @@ class KeyUpdates:
         self._outgoing.handshake(encode_message(KeyUpdate(request_peer)))
         self._outgoing.update_keys()
         self._request_open = self._request_open or request_peer
+        if self._on_update is not None:
+            self._on_update("sent")
 
     def receive(self, key_update: KeyUpdate, *, may_answer: bool) -> None:
         """Process the peer's KeyUpdate: update the receiving keys, and answer a request.
@@ -96,6 +109,8 @@ class KeyUpdates:
                 f"sent {self._received} KeyUpdates with only {records} records of data "
                 f"in both directions; {MAX_KEY_UPDATES} more than the records are allowed"
             )
+        if self._on_update is not None:
+            self._on_update("received")
         # A KeyUpdate that has not left yet answers this request too.
         if key_update.request_update and may_answer and not self._outgoing.key_update_queued:
             self.send()

@@ -65,6 +65,7 @@ class Incoming:
             data that this server rejected (RFC 9846 4.3.10). The overhead of the records does not
             count, because a client may send small records.
         data_records: the number of non-empty records of application data received so far.
+        bytes_opened: how much of their content was decrypted, in bytes.
         partial_length: how many bytes of the next record have arrived, if everything before it is
             processed. So :meth:`open_data` (if it is 0) or :meth:`open_run` can open more input.
             None if there is more to process.
@@ -82,6 +83,7 @@ class Incoming:
         "accept_change_cipher_spec",
         "accept_plaintext_alert",
         "at_eof",
+        "bytes_opened",
         "data_records",
         "early_data_to_skip",
         "partial_length",
@@ -105,6 +107,7 @@ class Incoming:
         self.accept_plaintext_alert = False
         self.early_data_to_skip = 0
         self.data_records = 0
+        self.bytes_opened = 0
         self.partial_length: int | None = None
 
     # Ciphertext in
@@ -302,6 +305,7 @@ class Incoming:
                 break
             if record.content:
                 self.data_records += 1
+                self.bytes_opened += len(record.content)
                 return record.content
         return b""
 
@@ -318,6 +322,7 @@ class Incoming:
             plaintext_limit = limit + 1  # the content type
         if data := opener.open_data(record, plaintext_limit):
             self.data_records += 1
+            self.bytes_opened += len(data)
             self._empty_records = 0
         return data
 
@@ -346,6 +351,7 @@ class Incoming:
         data = bytes(output[:end])
         buffers.plaintext.give_back(output)
         if data:
+            self.bytes_opened += end
             self._start += consumed
             self._empty_records = 0
             self.accept_plaintext_alert = False
