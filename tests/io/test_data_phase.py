@@ -90,8 +90,8 @@ def with_header(engine: Connection, content_type: int, surplus: int) -> bytes:
     inner = b"data" + bytes((ContentType.application_data,))
     ours = sealer(engine)
     header = record_header(content_type, len(inner) + TAG_LENGTH + surplus)
-    nonce = ours._nonce()  # pyright: ignore[reportPrivateUsage]
-    return header + ours._aead.encrypt(nonce, inner, header)  # pyright: ignore[reportPrivateUsage]
+    aead, iv = ours._prepare()  # pyright: ignore[reportPrivateUsage]
+    return header + aead.encrypt((iv ^ ours.sequence_number).to_bytes(12), inner, header)
 
 
 def key_update_in_pieces(engine: Connection) -> bytes:

@@ -36,7 +36,7 @@ from ..pki.server_name import ServerName
 from ..record.alerts import CloseNotifyReceived
 from ..record.buffers import BUFFER_LENGTH
 from ..record.message_reader import MessageReader
-from ..record.receive import Incoming
+from ..record.receive import EMPTY, Incoming
 from ..record.send import Outgoing
 from ..sessions.client import Session
 from .exports import Exports
@@ -85,7 +85,7 @@ class Connection(Exports):
         self._answer: object = None  # to the question before
         self._established: Established | None = None
         self._failure: TLSError | None = None
-        self._surplus = memoryview(b"")  # opened, but more than the caller asked for
+        self._surplus = EMPTY  # opened, but more than the caller asked for
         self._close_notify_sent = False
         self._close_notify_received = False
 
@@ -407,7 +407,8 @@ class Connection(Exports):
         if limit < 0:
             raise ValueError("max_bytes cannot be negative")
         if self._surplus:
-            data, self._surplus = bytes(self._surplus[:limit]), self._surplus[limit:]
+            data = bytes(self._surplus[:limit])
+            self._surplus = self._surplus[limit:] or EMPTY
             return data
         self._raise_failure()
         if self._close_notify_received:

@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
 
-from ..crypto.cipher_suites import CipherSuite
+from ..crypto.cipher_suites import AEAD, CipherSuite
 from ..crypto.key_schedule import IV_LENGTH, next_traffic_secret, traffic_keys
 from ..errors import AlertDescription, ProtocolError
 from ..messages.codec import uint16
+from .ready_aeads import ready_aeads
 
 __all__ = ["ContentType", "Opener", "RecordSlot", "Sealer", "record_header"]
 
@@ -81,30 +82,41 @@ def record_header(content_type: int, length: int, version: int = LEGACY_RECORD_V
 
 
 class _Protection:
-    """The keys of one direction: an AEAD, its IV, and the sequence number of the next record."""
+    """The keys of one direction, and the sequence number of the next record."""
 
-    __slots__ = ("_aead", "_iv", "_secret", "sequence_number", "suite")
+    __slots__ = ("__weakref__", "_key_and_iv", "_ready", "_secret", "sequence_number", "suite")
 
     def __init__(self, suite: CipherSuite, secret: bytes) -> None:
         self.suite = suite
         self._install(secret)
 
     def _install(self, secret: bytes) -> None:
-        key, iv = traffic_keys(self.suite, secret)
         self._secret = secret
-        self._aead = self.suite.aead(key)
-        self._iv = int.from_bytes(iv)
+        self._key_and_iv = b"".join(traffic_keys(self.suite, secret))
+        self._ready: tuple[AEAD, int] | None = None  # the AEAD and the IV, while it is kept
         self.sequence_number: int = 0
+
+    def _prepare(self) -> tuple[AEAD, int]:
+        """Make the AEAD, and return it with the IV."""
+        key_length = self.suite.key_length
+        key, iv = self._key_and_iv[:key_length], self._key_and_iv[key_length:]
+        self._ready = ready = self.suite.aead(key), int.from_bytes(iv)
+        ready_aeads.add(self)
+        return ready
+
+    def drop_aead(self) -> None:
+        """Drop the AEAD until it is needed again. A record in progress keeps its own reference."""
+        self._ready = None
 
     def update(self) -> None:
         """Derive and install the next keys (RFC 9846 7.2)."""
         self._install(next_traffic_secret(self.suite, self._secret))
 
-    def _nonce(self) -> bytes:
+    def _next_nonce(self, iv: int) -> bytes:
         # RFC 9846 5.3; each sequence number is used once, even if the record is discarded.
         sequence_number = self.sequence_number
         self.sequence_number = sequence_number + 1
-        return (self._iv ^ sequence_number).to_bytes(IV_LENGTH)
+        return (iv ^ sequence_number).to_bytes(IV_LENGTH)
 
 
 class Sealer(_Protection):
@@ -122,9 +134,10 @@ class Sealer(_Protection):
 
     def seal(self, content_type: int, content: bytes | memoryview) -> bytes:
         """Return one TLSCiphertext, with its header."""
+        aead, iv = self._ready or self._prepare()
         inner = b"".join((content, bytes((content_type,))))
         header = PROTECTED_HEADER + (len(inner) + TAG_LENGTH).to_bytes(2)
-        return header + self._aead.encrypt(self._nonce(), inner, header)
+        return header + aead.encrypt(self._next_nonce(iv), inner, header)
 
     def seal_records(self, data: memoryview, slots: Sequence[RecordSlot]) -> None:
         """Encrypt application data into consecutive TLSCiphertexts, in these slots.
@@ -134,7 +147,8 @@ class Sealer(_Protection):
 
         All bulk data passes this loop, so it contains only the necessary work.
         """
-        encrypt_into, iv, sequence_number = self._aead.encrypt_into, self._iv, self.sequence_number
+        aead, iv = self._ready or self._prepare()
+        encrypt_into, sequence_number = aead.encrypt_into, self.sequence_number
         # All sequence numbers are consumed first, so that an exception cannot lead to their reuse.
         self.sequence_number += len(slots)
         start = 0
@@ -167,8 +181,9 @@ class Opener(_Protection):
         Raises:
             ProtocolError: the record is not authentic (``bad_record_mac``).
         """
+        aead, iv = self._ready or self._prepare()
         try:
-            return self._aead.decrypt(self._nonce(), ciphertext, header)
+            return aead.decrypt(self._next_nonce(iv), ciphertext, header)
         except InvalidTag:
             raise bad_record_mac() from None
 
@@ -200,10 +215,11 @@ class Opener(_Protection):
             or record[3] << 8 | record[4] != inner_length + TAG_LENGTH
         ):
             return b""
+        aead, iv = self._ready or self._prepare()
         header, ciphertext = record[:RECORD_HEADER_LENGTH], record[RECORD_HEADER_LENGTH:]
-        nonce = (self._iv ^ self.sequence_number).to_bytes(IV_LENGTH)
+        nonce = (iv ^ self.sequence_number).to_bytes(IV_LENGTH)
         try:
-            inner = self._aead.decrypt(nonce, ciphertext, header)
+            inner = aead.decrypt(nonce, ciphertext, header)
         except InvalidTag:
             return b""
         if inner[-1] != APPLICATION_DATA:
@@ -226,7 +242,8 @@ class Opener(_Protection):
 
         All bulk data passes this loop, so it contains only the necessary work.
         """
-        decrypt_into, iv, sequence_number = self._aead.decrypt_into, self._iv, self.sequence_number
+        aead, iv = self._ready or self._prepare()
+        decrypt_into, sequence_number = aead.decrypt_into, self.sequence_number
         available = len(records)
         start = end = 0
         while available - start > RECORD_HEADER_LENGTH:

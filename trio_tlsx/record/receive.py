@@ -32,7 +32,7 @@ MAX_SKIPPED_EARLY_DATA = 2**14 - (RECORD_OVERHEAD - RECORD_HEADER_LENGTH)
 MIN_RUN_LENGTH = 2**12
 
 CONTENT_TYPES = frozenset(ContentType)
-EMPTY = memoryview(b"")
+EMPTY = memoryview(b"")  # shared: a view takes 300 bytes
 
 
 class Record(NamedTuple):
@@ -150,7 +150,7 @@ class Incoming:
         if self._is_borrowed:
             buffers.incoming.give_back(self._view)
             self._is_borrowed = False
-        self._view = memoryview(unread)
+        self._view = memoryview(unread) if unread else EMPTY
         self._start, self._end = 0, len(unread)
 
     def release(self) -> None:

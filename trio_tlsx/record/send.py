@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ..messages.codec import take_bytes
 from . import buffers
 from .buffers import BATCH_RECORDS, BUFFER_LENGTH, Batch
 from .interface import RecordSealer
@@ -60,7 +59,7 @@ class Outgoing:
         self.data_records = 0
         self.bytes_sealed = 0
         self.direct_limit = 0
-        self._flight = bytearray()  # handshake messages that are not in records yet
+        self._flight = b""  # handshake messages that are not in records yet
         self._queue: list[bytes | memoryview] = []  # records, in order
         self._queued = 0  # bytes in it
         self._key_update_left = 0  # bytes to send until the last KeyUpdate has left; <= 0 for none
@@ -177,7 +176,7 @@ class Outgoing:
     def finish_flight(self) -> None:
         """Put the handshake messages so far into records, and queue them."""
         if self._flight:
-            flight = take_bytes(self._flight)
+            flight, self._flight = self._flight, b""
             for start in range(0, len(flight), self.fragment_length):
                 self._append(ContentType.handshake, flight[start : start + self.fragment_length])
 
@@ -224,7 +223,7 @@ class Outgoing:
 
     def drop(self) -> None:
         """Discard everything that has not left: the peer does not read it any more."""
-        self._flight.clear()
+        self._flight = b""
         self._queue.clear()
         self._queued = 0
         self._give_batch_back()
