@@ -85,6 +85,36 @@ async def test_cost_of_a_round_trip() -> None:
         await trio.aclose_forcefully(stream)
 
 
+async def converse(stream: trio.abc.Stream, is_client: bool) -> None:
+    """Echo once, and close."""
+    async with stream:
+        if is_client:
+            await stream.send_all(b"ping")
+            assert await stream.receive_some() == b"ping"
+        else:
+            while data := await stream.receive_some():
+                await stream.send_all(data)
+
+
+async def test_task_steps_of_a_connection() -> None:
+    """A handshake costs one task step, which the server waits for the client's Finished."""
+    steps: list[int] = []
+    for is_tls in (False, True):
+        client, server = await unix_transports()
+        ends: list[trio.abc.Stream] = [client, server]
+        if is_tls:
+            ends = [
+                TLSStream[trio.abc.Stream](client, CLIENT, server_hostname="test.example"),
+                TLSStream[trio.abc.Stream](server, replace(SERVER, tickets=0)),
+            ]
+        with counting_steps() as counts:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(converse, ends[0], True)
+                nursery.start_soon(converse, ends[1], False)
+        steps.append(counts.task_steps)
+    assert steps[1] <= steps[0] + 1
+
+
 async def test_cost_of_64_kib() -> None:
     client, server = await connected()
     data = bytes(BULK_BYTES)

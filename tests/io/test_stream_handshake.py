@@ -20,6 +20,7 @@ from tls_pairs import (
     close_both,
     connected,
     handshake,
+    memory_of,
     memory_transports,
     paired,
 )
@@ -74,6 +75,43 @@ async def test_handshake_awaited_by_many_tasks(engine: Engine, transports: Trans
         assert len(done) == 10
         with trio.testing.assert_checkpoints():
             await client.do_handshake()
+
+
+@pytest.mark.parametrize("method", ["do_handshake", "receive_some"])
+async def test_server_that_speaks_first(
+    engine: Engine, transports: Transports, method: str
+) -> None:
+    """The client's Finished waits for no data: the server waits for it before it speaks."""
+    async with paired(engine, transports) as (client, server):
+
+        async def greet() -> None:
+            await server.do_handshake()
+            await server.send_all(b"hello")
+
+        with trio.fail_after(5):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(greet)
+                greeting = await getattr(client, method)()
+            assert (greeting or await client.receive_some()) == b"hello"
+
+
+async def test_finished_leaves_with_the_data_of_the_first_send_all(engine: Engine) -> None:
+    async with paired(engine, MEMORY) as (client, server):
+        sent = 0
+        memory = memory_of(client)[0]
+        deliver = memory.send_all_hook
+        assert deliver is not None
+
+        async def count() -> None:
+            nonlocal sent
+            sent += 1
+            await deliver()
+
+        memory.send_all_hook = count
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.send_all, b"x")
+            assert await server.receive_some() == b"x"
+        assert sent == 2  # the ClientHello, and Finished with the data
 
 
 async def test_cancelled_handshake_is_taken_over_by_a_waiting_task(

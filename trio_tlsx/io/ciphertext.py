@@ -58,19 +58,26 @@ class Pump:
         if record_layer is not None and isinstance(self._transport, DescriptorTransport):
             self.data_phase = DataPhase(self._transport, self._receiving, *record_layer)
 
-    async def move_output(self) -> None:
+    async def move_output(self, *, checkpoint: bool = True) -> bool:
         """Send everything that the engine has queued, and wait only where that is necessary.
 
         If cancelled over a socket, the rest stays queued and leaves with the next send. Over any
         other stream nothing can be sent afterwards.
+
+        Args:
+            checkpoint: let other tasks run even where it need not wait.
+
+        Returns:
+            Whether other tasks have run.
 
         Raises:
             Exception: what the stream below raises; or, if the peer broke the connection and sent
                 an alert before, what the engine raises for that alert.
         """
         if self.move_output_nowait():
-            await trio.lowlevel.cancel_shielded_checkpoint()
-            return
+            if checkpoint:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+            return checkpoint
         while self._sending.taken:
             await self._sending.over()
         with self._sending:
@@ -90,6 +97,7 @@ class Pump:
                         )
                     )
                 raise
+        return True
 
     def _end_sending(self, error: BaseException) -> None:
         self.send_failure = error

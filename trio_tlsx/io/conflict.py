@@ -41,6 +41,11 @@ class ConflictDetector:
         if self._waiters is not None:
             self._waiters.unpark_all()
 
+    @property
+    def has_waiters(self) -> bool:
+        """Whether a task waits in :meth:`over`."""
+        return bool(self._waiters)
+
     def wake(self) -> None:
         """Wake the waiting tasks to check again, although the holder has not finished."""
         if self._waiters is not None:

@@ -7,10 +7,14 @@ The driver asks the engine what it wants, does that, and asks again. There is no
 the engine's answer and the action, so that no other task sees a half-finished step. The stream
 decides which task may call which method, and when.
 
-**The handshake.** The first task that needs the handshake does it. Other tasks wait for the same
-lock. If the first task is cancelled, the next one gets the lock and continues where the engine
-stands. If no task waits, the driver gives up the handshake and sends the alerts that say so. One
-timer bounds all methods that wait before the handshake is complete.
+**The handshake.** The first task that needs the handshake takes its turn. Other tasks wait for
+their turn. If the first task is cancelled, the next one continues where the engine stands. If no
+task waits, the driver gives up the handshake and sends the alerts that say so. One timer bounds
+all methods that wait before the handshake is complete.
+
+**The client's Finished** leaves before a method waits or returns. A ``send_all`` that does the
+handshake itself sends Finished and data in one piece. Any other method sends Finished at once:
+otherwise the server waits for Finished, and the client for the server.
 
 **Questions.** The engine may ask the program something by a :class:`Question`. The task that
 called the engine awaits the answer, under its own cancel scope. Meanwhile the task holds
@@ -55,7 +59,8 @@ class Driver:
         pump: moves the ciphertext. Once its ``send_failure`` is set, sending is over, but
             receiving goes on.
         receiving: taken by the task that receives data.
-        handshake_done: the handshake is complete, and its last message has left.
+        handshake_done: the handshake is complete, and its last message has left. Nothing of
+            what only the handshake needs is kept then.
         closing: a task is closing the stream, so that nothing more can be sent.
         closed: this side has closed the stream.
         failure: what broke the connection in both directions: the protocol, the transport, or a
@@ -79,9 +84,10 @@ class Driver:
         self.send_ended = False
         self.alerted = False
         self._engine = engine
-        self._handshake_lock = trio.Lock()
-        self._handshake_timeout = handshake_timeout
-        self._timer = HandshakeTimer(handshake_timeout)
+        self._turn: ConflictDetector | None = ConflictDetector("another task does the handshake")
+        self._timer: HandshakeTimer | None = None
+        if handshake_timeout != math.inf:  # a cancel scope costs more than all else here
+            self._timer = HandshakeTimer(handshake_timeout)
 
     # The end
 
@@ -140,61 +146,94 @@ class Driver:
     # The handshake
 
     @trio.lowlevel.disable_ki_protection  # hooks run in it, and Ctrl-C ends the handshake
-    async def do_handshake(self, *, until_early_data: bool = False) -> None:
-        """Do the handshake, or wait for the task that does.
+    async def do_handshake(
+        self, *, until_early_data: bool = False, before_data: bool = False
+    ) -> None:
+        """Do the handshake, or wait for the task that does. It lets other tasks run.
 
         If cancelled, the next task that waits continues it; without one it is given up, unless
         nothing was sent yet.
 
         Args:
             until_early_data: stop as soon as there is early data to read; the next call goes on.
+            before_data: stop before the last message leaves, because the caller sends it at once,
+                by :meth:`send_in_handshake`. ``handshake_done`` is still False then.
         """
-        async with self._handshake_lock:
-            if self.handshake_done:
-                return
-            self.check_usable()
-            self.check_unbroken_sending()
+        turn = self._turn
+        while turn is not None and turn.taken:
+            await turn.over()
+            turn = self._turn
+        if turn is None:
+            return
+        self.check_usable()
+        self.check_unbroken_sending()
+        with turn:
             try:
-                with self._timer.running() as scope:
-                    await self._drive_handshake(until_early_data)
+                if self._timer is None:
+                    await self._drive_handshake(until_early_data, before_data)
+                else:
+                    await self._drive_in_time(self._timer, until_early_data, before_data)
             except BaseException as error:
                 # If it is no Exception: a cancellation, which may come in a group, or Ctrl-C.
-                if not (isinstance(error, Exception) or self._handshake_can_resume()):
+                if not (isinstance(error, Exception) or self._handshake_can_resume(turn)):
                     self._give_handshake_up(
                         trio.BrokenResourceError("the handshake was cancelled half way")
                     )
                 raise
-            if scope.cancelled_caught:
-                error = self._timed_out()
-                await self.pump.flush_alert()
-                raise error
 
-    async def _drive_handshake(self, until_early_data: bool) -> None:
+    async def _drive_in_time(
+        self, timer: HandshakeTimer, until_early_data: bool, before_data: bool
+    ) -> None:
+        with timer.running() as scope:
+            await self._drive_handshake(until_early_data, before_data)
+        if scope.cancelled_caught:
+            error = self._timed_out(timer)
+            await self.pump.flush_alert()
+            raise error
+
+    async def _drive_handshake(self, until_early_data: bool, before_data: bool) -> None:
         engine, pump = self._engine, self.pump
+        waited = just_sent = False
         try:
             await trio.lowlevel.checkpoint_if_cancelled()
             while (want := engine.do_handshake()) is not Want.NOTHING:
-                if want is Want.READ:
-                    await pump.move_input()
-                elif want is Want.WRITE:
-                    await pump.move_output()
+                if want is Want.WRITE:
+                    if before_data and engine.handshake_complete:
+                        break
+                    waited |= await pump.move_output(checkpoint=False)
+                elif want is Want.READ:
+                    if just_sent:
+                        await pump.wait_for_input()  # the answer has hardly come yet
+                    else:
+                        await pump.move_input()
+                    waited = True
                 elif want is Want.PAUSE:
                     await trio.lowlevel.cancel_shielded_checkpoint()
                 elif want is not Want.EARLY_DATA:
                     await self._answer(want)
                 elif until_early_data:
-                    return
+                    break
+                just_sent = want is Want.WRITE
                 # If the input never ends, nothing above waits: check for a cancellation.
                 await trio.lowlevel.checkpoint_if_cancelled()
-            pump.move_output_nowait()  # session tickets, behind an answer to early data
-            self.handshake_done = True
-            self._timer.stop()
-            pump.start_data_phase()
+            else:
+                self._note_handshake_done()
+            if not waited:
+                await trio.lowlevel.cancel_shielded_checkpoint()
         except engine.error_types as error:
             raise await self._fail(error) from error
         except Exception as error:
             self.note_failure(error)
             raise
+
+    def _note_handshake_done(self) -> None:
+        """Start the data phase, and drop what only the handshake needs."""
+        self.pump.move_output_nowait()  # session tickets, behind an answer to early data
+        self.handshake_done = True
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self._turn = None
+        self.pump.start_data_phase()
 
     @trio.lowlevel.disable_ki_protection
     async def _answer(self, question: Question[Any]) -> None:
@@ -228,15 +267,11 @@ class Driver:
             await trio.lowlevel.cancel_shielded_checkpoint()
         return data
 
-    def _handshake_can_resume(self) -> bool:
+    def _handshake_can_resume(self, turn: ConflictDetector) -> bool:
         """Whether another task can still finish it after the task that did it was cancelled."""
         if self.pump.send_failure is not None:
             return False
-        return (
-            not self.pump.started
-            or self._engine.handshake_complete
-            or self._handshake_lock.statistics().tasks_waiting > 0
-        )
+        return not self.pump.started or self._engine.handshake_complete or turn.has_waiters
 
     def _give_handshake_up(self, error: Exception) -> None:
         self.failure = self.failure or error
@@ -245,11 +280,9 @@ class Driver:
         self.alerted = self.alerted or bool(self._engine.pending_output())
         self.pump.move_output_nowait()
 
-    def _timed_out(self) -> trio.BrokenResourceError:
+    def _timed_out(self, timer: HandshakeTimer) -> trio.BrokenResourceError:
         """Give the handshake up because its time is over, and return the exception to raise."""
-        error = trio.TooSlowError(
-            f"the handshake was not complete within {self._handshake_timeout} seconds"
-        )
+        error = trio.TooSlowError(f"the handshake was not complete within {timer.seconds} seconds")
         self._give_handshake_up(error)
         self.note_failure(error)
         broken = _broken(error)
@@ -259,7 +292,11 @@ class Driver:
     # Application data
 
     async def receive(
-        self, max_bytes: int | None = None, *, idle_phase: DataPhase | None = None
+        self,
+        max_bytes: int | None = None,
+        *,
+        idle_phase: DataPhase | None = None,
+        waited: bool = False,
     ) -> bytes:
         """Return what the peer has sent; ``b""`` after its ``close_notify``.
 
@@ -268,8 +305,8 @@ class Driver:
         Args:
             max_bytes: the most to return; by default everything that has come.
             idle_phase: the data phase, if it has just found that nothing has come.
+            waited: the caller has let other tasks run, so that this need not.
         """
-        waited = False
         try:
             while idle_phase is not None:
                 await idle_phase.wait_readable()
@@ -366,20 +403,25 @@ class Driver:
             raise
         return True
 
-    async def send(self, data: memoryview) -> None:
+    async def send(self, data: memoryview, *, waited: bool = False) -> None:
         """Send ``data`` behind everything that is queued already; return when it has left.
 
         If cancelled over a socket, what was sealed stays queued. Over any other stream nothing
         can be sent afterwards.
+
+        Args:
+            data: the data to send.
+            waited: the caller has let other tasks run, so that this need not.
         """
         engine, pump = self._engine, self.pump
         try:
-            if not data or engine.pending_output():
-                await pump.move_output()
+            if not data or (not waited and engine.pending_output()):
+                await pump.move_output(checkpoint=not waited)
                 self.check_sendable()
             while data:
                 count = engine.write(data)
-                await pump.move_output()
+                await pump.move_output(checkpoint=not waited)
+                waited = False
                 if isinstance(count, Want):
                     await pump.move_input()
                 else:
@@ -390,38 +432,52 @@ class Driver:
         except engine.error_types as error:
             raise await self._fail(error) from error
 
-    async def send_in_handshake(self, data: memoryview) -> None:
-        """Do the same before the handshake is complete, within the handshake's time."""
-        with self._timer.running() as scope:
-            await self.send(data)
-        if scope.cancelled_caught:
-            raise self._timed_out()
+    async def send_in_handshake(self, data: memoryview, *, waited: bool = False) -> None:
+        """Do the same before the handshake is done, within the handshake's time.
+
+        If only its last message was missing, the handshake is done then.
+        """
+        timer = self._timer
+        if timer is None:
+            await self.send(data, waited=waited)
+        else:
+            with timer.running() as scope:
+                await self.send(data, waited=waited)
+            if scope.cancelled_caught:
+                raise self._timed_out(timer)
+        complete = self._engine.handshake_complete and not self.handshake_done
+        if complete and self._engine.do_handshake() is Want.NOTHING:
+            self._note_handshake_done()
 
     async def wait_output_might_not_block(self) -> None:
         """Wait until a send might not have to wait. Cancelling it changes nothing."""
-        if self.handshake_done:
+        timer = self._timer
+        if timer is None:
             await self.pump.wait_output_might_not_block()
             return
-        with self._timer.running() as scope:
+        with timer.running() as scope:
             await self.pump.wait_output_might_not_block()
         if scope.cancelled_caught:
-            raise self._timed_out()
+            raise self._timed_out(timer)
 
-    async def send_close_notify(self) -> None:
+    async def send_close_notify(self, *, checkpoint: bool = True) -> None:
         """Send ``close_notify``: nothing can be sent behind it.
 
         If cancelled over a socket, it stays queued and can be sent by another call.
+
+        Args:
+            checkpoint: let other tasks run even where it need not wait.
         """
         self.check_unbroken_sending()
         self._engine.shutdown()
         self.send_ended = True
         self.pump.data_phase = None
-        await self.flush()
+        await self.flush(checkpoint=checkpoint)
 
-    async def flush(self) -> None:
+    async def flush(self, *, checkpoint: bool = True) -> None:
         """Send what is queued. If cancelled, as :meth:`send`."""
         try:
-            await self.pump.move_output()
+            await self.pump.move_output(checkpoint=checkpoint)
         except self._engine.error_types as error:
             raise await self._fail(error) from error
 

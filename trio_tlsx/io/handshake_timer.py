@@ -21,10 +21,10 @@ class HandshakeTimer:
         seconds: the time for all methods together.
     """
 
-    __slots__ = ("_deadline", "_is_over", "_left", "_scopes")
+    __slots__ = ("_deadline", "_is_over", "_left", "_scopes", "seconds")
 
     def __init__(self, seconds: float) -> None:
-        self._left = seconds
+        self.seconds = self._left = seconds
         self._deadline = math.inf
         self._scopes: set[trio.CancelScope] = set()
         self._is_over = False

@@ -208,6 +208,7 @@ class TLSStream(ConnectionInfo, trio.abc.HalfCloseableStream, Generic[T_Stream])
             max_bytes = _checked(max_bytes)
         with self._driver.receiving:
             try:
+                waited = False
                 phase = self._driver.pump.data_phase
                 if phase is not None:
                     await trio.lowlevel.checkpoint_if_cancelled()
@@ -221,7 +222,8 @@ class TLSStream(ConnectionInfo, trio.abc.HalfCloseableStream, Generic[T_Stream])
                     self._driver.check_usable()
                     if not self._driver.handshake_done:
                         await self._driver.do_handshake()
-                return await self._driver.receive(max_bytes, idle_phase=phase)
+                        waited = True
+                return await self._driver.receive(max_bytes, idle_phase=phase, waited=waited)
             except trio.BrokenResourceError as error:
                 if not (self._https_compatible and self._driver.pump.at_eof):
                     self._raised.add(error)
@@ -271,7 +273,7 @@ class TLSStream(ConnectionInfo, trio.abc.HalfCloseableStream, Generic[T_Stream])
             if phase is None:
                 self._driver.check_sendable()
             with self._sending:
-                sealed = 0
+                sealed, waited = 0, False
                 if phase is not None:
                     await trio.lowlevel.checkpoint_if_cancelled()
                     sealed = phase.send(octets)
@@ -279,18 +281,22 @@ class TLSStream(ConnectionInfo, trio.abc.HalfCloseableStream, Generic[T_Stream])
                         await trio.lowlevel.cancel_shielded_checkpoint()
                         return
                 elif not self._driver.handshake_done:
-                    await self._driver.do_handshake()
-                await self._send(memoryview(octets), sealed)
+                    await self._driver.do_handshake(before_data=True)
+                    waited = True
+                await self._send(memoryview(octets), sealed_already=sealed, waited=waited)
         except trio.BrokenResourceError as error:
             self._raised.add(error)
             raise
 
-    async def _send(self, data: memoryview, sealed_already: int = 0) -> None:
-        await trio.lowlevel.checkpoint_if_cancelled()
+    async def _send(
+        self, data: memoryview, *, sealed_already: int = 0, waited: bool = False
+    ) -> None:
+        if not waited:
+            await trio.lowlevel.checkpoint_if_cancelled()
         sealed = self._engine.bytes_sealed - sealed_already
         send = self._driver.send if self._driver.handshake_done else self._driver.send_in_handshake
         try:
-            await send(data[sealed_already:])
+            await send(data[sealed_already:], waited=waited)
         except BaseException:
             self._send_cut = self._send_cut or self._engine.bytes_sealed > sealed
             raise
@@ -387,12 +393,12 @@ class TLSStream(ConnectionInfo, trio.abc.HalfCloseableStream, Generic[T_Stream])
                 await trio.lowlevel.checkpoint_if_cancelled()
                 await self._send_close_notify()
 
-    async def _send_close_notify(self) -> None:
+    async def _send_close_notify(self, *, checkpoint: bool = True) -> None:
         if self._send_cut and self._driver.pump.send_failure is None:
             raise trio.BrokenResourceError(
                 "close_notify would say that all data was sent, but a send was cut short"
             )
-        await self._driver.send_close_notify()
+        await self._driver.send_close_notify(checkpoint=checkpoint)
 
     # The end
 
@@ -478,8 +484,9 @@ class TLSStream(ConnectionInfo, trio.abc.HalfCloseableStream, Generic[T_Stream])
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._may_send_close_notify():
             with self._sending, suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-                # The peer may have closed at the same time.
-                await self._send_close_notify()
+                # The peer may have closed at the same time. Closing the stream below lets other
+                # tasks run, so this need not.
+                await self._send_close_notify(checkpoint=False)
 
 
 def _checked(max_bytes: int | None) -> int | None:

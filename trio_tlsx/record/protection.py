@@ -91,8 +91,9 @@ class _Protection:
         self._install(secret)
 
     def _install(self, secret: bytes) -> None:
+        key, iv = traffic_keys(self.suite, secret)
         self._secret = secret
-        self._key_and_iv = b"".join(traffic_keys(self.suite, secret))
+        self._key_and_iv = key + iv
         self._ready: tuple[AEAD, int] | None = None  # the AEAD and the IV, while it is kept
         self.sequence_number: int = 0
 
