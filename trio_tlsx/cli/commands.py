@@ -13,23 +13,30 @@ from ..config.client import ClientConfig
 from ..config.common import load_trust
 from ..config.key_log import key_log_from_environment
 from ..config.server import MAX_EARLY_DATA_ACCEPTED, MAX_TICKETS_ISSUED, ServerConfig
+from . import check as checking
 from . import connect as connecting
 from . import demo as demonstration
 from . import serve as serving
-from .dialing import CONNECT_TIMEOUT, Destination, Proxy
+from .dialing import Destination, Proxy
 from .failures import FAILURES, describe, single
 from .options import (
     FILE,
     NEW_FILE,
     Target,
+    alpn_option,
+    ca_option,
     key_files,
+    key_password_option,
+    proxy_option,
+    server_name_option,
     split_names,
-    split_proxy,
-    split_target,
+    starttls_option,
+    target_argument,
+    timeout_option,
 )
 from .self_signed import self_signed
 from .session_file import SessionFile, trust_context
-from .starttls import STARTTLS, Protocol
+from .starttls import Protocol
 
 INTERRUPTED = 130  # the status that shells report after Ctrl-C
 
@@ -59,7 +66,7 @@ def run() -> int:
 @click.version_option(__version__)
 @click.pass_context
 def trio_tlsx(context: click.Context) -> None:
-    """Connect to TLS 1.3 servers, run one, or show a demo."""
+    """Connect to TLS 1.3 servers, check them, run one, or show a demo."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
@@ -78,21 +85,13 @@ def demo(mebibytes: int) -> None:
 
 
 @trio_tlsx.command()
-@click.argument("target", callback=split_target, metavar="HOST[:PORT]")
-@click.option("--ca", type=FILE, help="Trust the CAs in this PEM file instead of the platform's.")
-@click.option(
-    "--server-name", metavar="NAME", help="The name to request and to verify.  [default: HOST]"
-)
+@target_argument
+@ca_option
+@server_name_option
 @click.option("--cert", type=FILE, help="The client's certificate chain, in PEM.")
 @click.option("--key", type=FILE, help="Its private key, in PEM.")
-@click.option(
-    "--key-password",
-    metavar="SOURCE",
-    help="The source of the key's password: prompt, env:NAME or file:FILE.",
-)
-@click.option(
-    "--alpn", callback=split_names, metavar="A,B", help="Application protocols to offer."
-)
+@key_password_option
+@alpn_option
 @click.option(
     "--groups", callback=split_names, metavar="A,B", help="Key exchange groups to offer."
 )
@@ -101,25 +100,9 @@ def demo(mebibytes: int) -> None:
     is_flag=True,
     help="Skip certificate verification. Insecure; for inspection only.",
 )
-@click.option(
-    "--starttls",
-    type=click.Choice(list(STARTTLS)),
-    help="Start TLS in this protocol.",
-)
-@click.option(
-    "--proxy",
-    callback=split_proxy,
-    metavar="URL",
-    help="Connect through the HTTP proxy http://HOST:PORT.",
-)
-@click.option(
-    "--timeout",
-    default=CONNECT_TIMEOUT,
-    show_default=True,
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="SECONDS",
-    help="The time for the connection and the handshake.",
-)
+@starttls_option
+@proxy_option
+@timeout_option
 @click.option(
     "--session",
     type=NEW_FILE,
@@ -199,6 +182,58 @@ def connect(
 
 
 @trio_tlsx.command()
+@target_argument
+@ca_option
+@server_name_option
+@alpn_option
+@starttls_option
+@proxy_option
+@timeout_option
+@click.option(
+    "--warning",
+    default=21,
+    show_default=True,
+    type=click.IntRange(min=0),
+    metavar="DAYS",
+    help="Warn if the certificate is valid for fewer days.",
+)
+@click.option(
+    "--critical",
+    default=7,
+    show_default=True,
+    type=click.IntRange(min=0),
+    metavar="DAYS",
+    help="Report CRITICAL if the certificate is valid for fewer days.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def check(
+    target: Target,
+    ca: Path | None,
+    server_name: str | None,
+    alpn: tuple[str, ...] | None,
+    starttls: Protocol | None,
+    proxy: Proxy | None,
+    timeout: float,
+    warning: int,
+    critical: int,
+    as_json: bool,
+) -> int:
+    """Connect several times and report what the server accepts.
+
+    The first line has the status. The exit status is 0 for OK, 1 for WARNING and 2 for CRITICAL.
+    """
+    return trio.run(
+        checking.check,
+        Destination.of(target.host, target.port, starttls, proxy, timeout),
+        server_name or target.host,
+        None if ca is None else load_trust("--ca", ca),
+        alpn or (),
+        checking.Limits(warning, critical),
+        as_json,
+    )
+
+
+@trio_tlsx.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The host to listen on.")
 @click.option(
     "--port",
@@ -211,11 +246,7 @@ def connect(
     "--cert", type=FILE, help="The certificate chain, in PEM; read again when it changes."
 )
 @click.option("--key", type=FILE, help="Its private key, in PEM.")
-@click.option(
-    "--key-password",
-    metavar="SOURCE",
-    help="The source of the key's password: prompt, env:NAME or file:FILE.",
-)
+@key_password_option
 @click.option("--self-signed", "make", is_flag=True, help="Create a certificate for this run.")
 @click.option(
     "--client-ca", type=FILE, help="Require client certificates of the CAs in this PEM file."

@@ -17,7 +17,7 @@ from ..io.stream import TLSStream
 from ..pki.server_name import ServerName
 from .dialing import Destination, connect_tls
 from .failures import with_advice
-from .report import Facts, certificate_facts, connection_facts, print_facts
+from .report import Facts, certificate_facts, connection_facts, print_facts, print_heading
 
 __all__ = ["Style", "connect"]
 
@@ -77,10 +77,10 @@ def _describe(
         click.echo(json.dumps({"peer": where, **facts, "certificates": chain}))
     elif style == "prose":
         console = Console(highlight=False)
-        console.print(f"connected to {where}", style="bold", markup=False)
+        print_heading(console, f"connected to {where}")
         print_facts(console, facts)
         for index, certificate in enumerate(chain):
-            console.print(f"certificate {index}", style="bold")
+            print_heading(console, f"certificate {index}")
             print_facts(console, certificate)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ssl
 from typing import NamedTuple
 
 import click
@@ -118,7 +119,7 @@ async def _request_tunnel(
 async def connect_tls(
     target: Destination,
     server_name: str,
-    config: ClientConfig,
+    config: ClientConfig | ssl.SSLContext,
     early_data: bytes = b"",
 ) -> TLSStream[trio.SocketStream]:
     """Connect and do the handshake.

@@ -45,13 +45,21 @@ def _describe_os_error(error: OSError) -> str:
     return f"{error.filename}: {reason}" if error.filename else reason
 
 
-def with_advice(error: trio.BrokenResourceError, server_name: str) -> str:
-    """Return the reason of a failed connection, with the options that may help."""
-    advice = _advice(error.__cause__, server_name)
+def with_advice(
+    error: trio.BrokenResourceError, server_name: str, *, may_skip: bool = True
+) -> str:
+    """Return the reason of a failed connection, with the options that may help.
+
+    Args:
+        error: the failure.
+        server_name: the name that the certificate was verified for.
+        may_skip: whether the command has ``--insecure``.
+    """
+    advice = _advice(error.__cause__, server_name, may_skip)
     return f"{error}; {advice}" if advice else str(error)
 
 
-def _advice(cause: BaseException | None, server_name: str) -> str | None:
+def _advice(cause: BaseException | None, server_name: str, may_skip: bool) -> str | None:
     if isinstance(cause, AlertReceived):
         if cause.alert is AlertDescription.certificate_required:
             return "give a client certificate with --cert FILE --key FILE"
@@ -59,7 +67,8 @@ def _advice(cause: BaseException | None, server_name: str) -> str | None:
     if not isinstance(cause, CertificateError):
         return None
     if cause.alert is AlertDescription.unknown_ca:
-        return "to trust it, give --ca FILE; to skip verification, --insecure"
+        skipping = "; to skip verification, --insecure" if may_skip else ""
+        return f"to trust it, give --ca FILE{skipping}"
     if cause.alert is not AlertDescription.bad_certificate or cause.certificate is None:
         return None
     try:

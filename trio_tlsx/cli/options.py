@@ -12,19 +12,25 @@ import click
 from ..errors import ConfigError
 from ..pki.credentials import Credentials
 from ..pki.reloading import ReloadingCredentials
-from .dialing import Proxy
+from .dialing import CONNECT_TIMEOUT, Proxy
+from .starttls import STARTTLS
 
 __all__ = [
     "FILE",
     "NEW_FILE",
     "KeyFiles",
     "Target",
+    "alpn_option",
+    "ca_option",
     "key_files",
+    "key_password_option",
     "parse_target",
-    "read_password",
+    "proxy_option",
+    "server_name_option",
     "split_names",
-    "split_proxy",
-    "split_target",
+    "starttls_option",
+    "target_argument",
+    "timeout_option",
 ]
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -56,7 +62,7 @@ def split_names(
     return names
 
 
-def split_target(context: click.Context, parameter: click.Parameter, value: str) -> Target:
+def _split_target(context: click.Context, parameter: click.Parameter, value: str) -> Target:
     """Parse a target; see :func:`parse_target`."""
     return parse_target(value)
 
@@ -74,7 +80,7 @@ def parse_target(value: str) -> Target:
     return _split_host_and_port(text, value)
 
 
-def split_proxy(
+def _split_proxy(
     context: click.Context, parameter: click.Parameter, value: str | None
 ) -> Proxy | None:
     """Parse ``http://USER:PASSWORD@HOST:PORT``."""
@@ -168,10 +174,10 @@ def key_files(cert: Path | None, key: Path | None, password_source: str | None) 
         if ENCRYPTED in key.read_bytes():
             raise click.UsageError(f"--key {key} is encrypted; add --key-password with {SOURCES}")
         return KeyFiles(cert, key, None)
-    return KeyFiles(cert, key, read_password(password_source, key))
+    return KeyFiles(cert, key, _read_password(password_source, key))
 
 
-def read_password(source: str, key: Path) -> str:
+def _read_password(source: str, key: Path) -> str:
     """Return the password from a source; it is never an argument, which other users can see."""
     if source == "prompt":
         return click.prompt(f"Password of {key}", hide_input=True, err=True)
@@ -187,3 +193,39 @@ def read_password(source: str, key: Path) -> str:
         return lines[0]
     # The value could be the password itself, so the error does not show it.
     raise click.UsageError(f"--key-password takes {SOURCES}")
+
+
+# The options that several commands have
+
+target_argument = click.argument("target", callback=_split_target, metavar="HOST[:PORT]")
+ca_option = click.option(
+    "--ca", type=FILE, help="Trust the CAs in this PEM file instead of the platform's."
+)
+server_name_option = click.option(
+    "--server-name", metavar="NAME", help="The name to request and to verify.  [default: HOST]"
+)
+alpn_option = click.option(
+    "--alpn", callback=split_names, metavar="A,B", help="Application protocols to offer."
+)
+starttls_option = click.option(
+    "--starttls", type=click.Choice(list(STARTTLS)), help="Start TLS in this protocol."
+)
+proxy_option = click.option(
+    "--proxy",
+    callback=_split_proxy,
+    metavar="URL",
+    help="Connect through the HTTP proxy http://HOST:PORT.",
+)
+timeout_option = click.option(
+    "--timeout",
+    default=CONNECT_TIMEOUT,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="The time for the connection and the handshake.",
+)
+key_password_option = click.option(
+    "--key-password",
+    metavar="SOURCE",
+    help="The source of the key's password: prompt, env:NAME or file:FILE.",
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TypeAlias
 
 from cryptography import x509
@@ -11,19 +12,21 @@ from rich.console import Console
 from rich.text import Text
 
 from ..pki.certificates import MALFORMED
-from ..pki.describe import kind_of, printable
+from ..pki.describe import kind_of, one_line, printable
 from ..pki.distinguished_names import issuer_name
 from ..pki.identity import Identity
 from ..pki.negotiated import Negotiated
 
-__all__ = ["Facts", "certificate_facts", "connection_facts", "print_facts"]
+__all__ = ["Facts", "certificate_facts", "connection_facts", "print_facts", "print_heading"]
 
 Fact: TypeAlias = str | bool | list[str] | None
 
 #: Facts by their names in JSON.
 Facts: TypeAlias = dict[str, Fact]
 
-LABEL_WIDTH = 16
+#: With two spaces before a label, a fingerprint in SHA-256 fits into 80 columns.
+LABEL_WIDTH = 14
+INDENT = 2
 
 #: The labels of the facts in text.
 LABELS = {
@@ -35,7 +38,15 @@ LABELS = {
     "alpn_protocol": "ALPN",
     "resumed": "resumed",
     "verified": "verified",
-    "early_data_accepted": "0-RTT accepted",
+    "early_data_accepted": "early data",
+    "versions": "versions",
+    "groups": "key exchange",
+    "post_quantum": "post-quantum",
+    "handshake": "handshake",
+    "valid_until": "valid until",
+    "ocsp": "OCSP",
+    "resumption": "resumption",
+    "early_data": "early data",
     "subject": "subject",
     "issuer": "issuer",
     "names": "names",
@@ -87,11 +98,28 @@ def public_key(certificate: x509.Certificate) -> str:
     return kind_of(key)
 
 
+def print_heading(console: Console, text: str) -> None:
+    """Print a line in bold; it is wrapped only on a terminal."""
+    _print(console, Text(one_line(text), style="bold"))
+
+
 def print_facts(console: Console, facts: Facts) -> None:
-    """Print aligned lines. Values may come from the peer, so control characters are escaped."""
+    """Print aligned lines; values are wrapped only on a terminal.
+
+    Values may come from the peer, so control characters are escaped.
+    """
+    width = console.width - LABEL_WIDTH - INDENT
     for name, value in facts.items():
-        label = (f"  {LABELS[name]:{LABEL_WIDTH}}", "dim")
-        console.print(Text.assemble(label, printable(_in_words(value))), soft_wrap=True)
+        label = Text(f"{'':{INDENT}}{LABELS[name]:{LABEL_WIDTH}}", "dim")
+        text = printable(_in_words(value))
+        if console.is_terminal and width > 0:
+            lines = textwrap.wrap(text, width, break_on_hyphens=False) or [""]
+            text = f"\n{'':{INDENT + LABEL_WIDTH}}".join(lines)
+        console.print(label + Text(text), soft_wrap=True)
+
+
+def _print(console: Console, text: Text) -> None:
+    console.print(text, soft_wrap=not console.is_terminal)
 
 
 def _in_words(fact: Fact) -> str:

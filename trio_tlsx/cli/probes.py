@@ -1,0 +1,242 @@
+"""Connect to a server several times, and find out what it accepts."""
+
+from __future__ import annotations
+
+import datetime
+import ssl
+import time
+import warnings
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+import click
+import trio
+from cryptography import x509
+
+from ..clock import utc_now
+from ..config.client import ClientConfig
+from ..config.common import Trust
+from ..crypto.groups import GROUPS
+from ..errors import CertificateError
+from ..io.stream import TLSStream
+from ..pki.negotiated import Negotiated
+from ..pki.peer import Peer
+from ..pki.revocation import check_stapled_ocsp
+from ..sessions.client import Session
+from .dialing import Destination, connect_tls
+from .failures import with_advice
+
+__all__ = ["Findings", "probe"]
+
+#: How long to wait for session tickets, in seconds.
+TICKET_SECONDS = 2
+PROBE_CLOSE_SECONDS = 1
+
+#: The versions before TLS 1.3, which OpenSSL probes.
+OLDER_VERSIONS = {
+    "TLSv1.2": ssl.TLSVersion.TLSv1_2,
+    "TLSv1.1": ssl.TLSVersion.TLSv1_1,
+    "TLSv1": ssl.TLSVersion.TLSv1,
+}
+
+Stream: TypeAlias = TLSStream[trio.SocketStream]
+
+
+@dataclass
+class Findings:
+    """What a server accepts.
+
+    Attributes:
+        negotiated: the result of a handshake with the default offer.
+        milliseconds: the time of the connection and that handshake.
+        fault: why the certificate is rejected; None if it is accepted.
+        certificates: those whose dates count: the verified path without its root, or the server's
+            own certificate.
+        ocsp_stapled: whether the server staples an OCSP response.
+        ocsp_fault: why the response is rejected; None if it is "good", or not needed.
+        versions: the versions of TLS, the newest first.
+        groups: the key exchange groups.
+        post_quantum: those of them that withstand quantum computers.
+        resumption: whether a second connection resumed the session of the first; None if the first
+            got no session ticket.
+        early_data: how much early data the server accepts, in bytes.
+    """
+
+    negotiated: Negotiated
+    milliseconds: float
+    fault: str | None
+    certificates: tuple[x509.Certificate, ...]
+    ocsp_stapled: bool
+    ocsp_fault: str | None
+    versions: list[str]
+    groups: list[str]
+    post_quantum: list[str]
+    resumption: bool | None
+    early_data: int
+
+    @property
+    def expires_at(self) -> datetime.datetime:
+        """When the first of the certificates expires."""
+        return min(certificate.not_valid_after_utc for certificate in self.certificates)
+
+    @property
+    def days_left(self) -> int:
+        """The whole days until then; negative if it has expired."""
+        return (self.expires_at - utc_now()).days
+
+
+async def probe(
+    target: Destination, server_name: str, trust: Trust | None, alpn: tuple[str, ...]
+) -> Findings:
+    """Connect several times.
+
+    Args:
+        target: where to connect to.
+        server_name: the name that the certificate must have.
+        trust: the trusted CAs; by default the platform's.
+        alpn: the application protocols to offer.
+
+    Raises:
+        click.ClickException: there is no server, or it does not speak TLS 1.3.
+    """
+    first = await _connect_first(target, server_name, trust, alpn)
+    negotiated, peer = first.stream.negotiated, first.peer
+    path = negotiated.peer_certificates[:1] if peer is None else peer.path
+    session = await _wait_session(first.stream)
+    groups = [
+        group
+        for group in GROUPS.values()
+        if await _connects(target, server_name, _only_with(group.name))
+    ]
+    return Findings(
+        negotiated=negotiated,
+        milliseconds=first.milliseconds,
+        fault=first.fault,
+        certificates=path[:-1] or path,
+        ocsp_stapled=peer is not None and peer.ocsp_response is not None,
+        ocsp_fault=None if peer is None else _ocsp_fault(peer),
+        versions=[negotiated.version, *await _older_versions(target, server_name)],
+        groups=[group.name for group in groups],
+        post_quantum=[group.name for group in groups if group.is_post_quantum],
+        resumption=None if session is None else await _resumes(target, server_name, first.config),
+        early_data=0 if session is None else session.max_early_data_size,
+    )
+
+
+class _First(NamedTuple):
+    """The first connection; ``peer`` is the verified server, or there is a fault."""
+
+    stream: Stream
+    milliseconds: float
+    config: ClientConfig
+    peer: Peer | None
+    fault: str | None
+
+
+async def _connect_first(
+    target: Destination, server_name: str, trust: Trust | None, alpn: tuple[str, ...]
+) -> _First:
+    """Connect with the default offer; without verification if that rejects the certificate."""
+    peers: list[Peer] = []
+    config = ClientConfig(
+        trust=trust, verify=peers.append, ocsp_stapling=True, alpn_protocols=alpn
+    )
+    fault: str | None = None
+    started = time.perf_counter()
+    try:
+        stream = await connect_tls(target, server_name, config)
+    except click.ClickException as error:
+        broken = error.__cause__
+        if not isinstance(broken, trio.BrokenResourceError):
+            raise
+        if not isinstance(broken.__cause__, CertificateError):
+            raise await _with_older_versions(error, target, server_name) from error
+        fault = with_advice(broken, server_name, may_skip=False)
+        config = ClientConfig(insecure_skip_verification=True, alpn_protocols=alpn)
+        started = time.perf_counter()
+        stream = await connect_tls(target, server_name, config)
+    milliseconds = (time.perf_counter() - started) * 1000
+    return _First(stream, milliseconds, config, None if fault else peers[0], fault)
+
+
+def _ocsp_fault(peer: Peer) -> str | None:
+    try:
+        check_stapled_ocsp()(peer)
+    except CertificateError as error:
+        return str(error)
+    return None
+
+
+async def _wait_session(stream: Stream) -> Session | None:
+    """Return the session of a connection, and close it.
+
+    Some servers send a ticket only with their first data, so there may be none.
+    """
+    try:
+        with trio.move_on_after(TICKET_SECONDS):
+            return await stream.wait_session_ticket()
+    except (trio.BrokenResourceError, trio.EndOfChannel):
+        pass  # the server does not wait for a client that sends nothing
+    finally:
+        await _close(stream)
+    return None
+
+
+async def _close(stream: Stream) -> None:
+    """Close a connection as a peer expects it."""
+    with suppress(trio.BrokenResourceError), trio.move_on_after(PROBE_CLOSE_SECONDS):
+        await stream.aclose()
+
+
+async def _resumes(target: Destination, server_name: str, config: ClientConfig) -> bool:
+    stream = await connect_tls(target, server_name, config)
+    await _close(stream)
+    return stream.negotiated.resumed
+
+
+def _only_with(group: str) -> ClientConfig:
+    return ClientConfig(groups=[group], insecure_skip_verification=True, resumption=False)
+
+
+async def _older_versions(target: Destination, server_name: str) -> list[str]:
+    accepted: list[str] = []
+    for name, version in OLDER_VERSIONS.items():
+        if await _connects(target, server_name, _context_of(version)):
+            accepted.append(name)
+    return accepted
+
+
+def _context_of(version: ssl.TLSVersion) -> ssl.SSLContext:
+    """Return a context of exactly this version, which accepts any certificate and any cipher."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # old versions are what is asked
+        context.minimum_version = context.maximum_version = version
+    return context
+
+
+async def _connects(
+    target: Destination, server_name: str, config: ClientConfig | ssl.SSLContext
+) -> bool:
+    """Return whether the handshake succeeds; raise if there was none."""
+    try:
+        stream = await connect_tls(target, server_name, config)
+    except click.ClickException as error:
+        if isinstance(error.__cause__, trio.BrokenResourceError):
+            return False
+        raise
+    await _close(stream)
+    return True
+
+
+async def _with_older_versions(
+    error: click.ClickException, target: Destination, server_name: str
+) -> click.ClickException:
+    """Add the versions that the server speaks instead of TLS 1.3."""
+    versions = await _older_versions(target, server_name)
+    only = f"; it accepts {', '.join(versions)}" if versions else ""
+    return click.ClickException(error.message + only)
