@@ -272,7 +272,9 @@ async def _(subject: Subject) -> Outcome:
     return Outcome(error, *alerts_of(peer_error))
 
 
-@happens("`send_all` after another that was cancelled midway, over a transport that is no socket")
+@happens(
+    "`send_all` after a `send_all` that was cancelled midway, over a transport without a socket"
+)
 async def _(subject: Subject) -> Outcome:
     ours, theirs = trio.testing.lockstep_stream_pair()
     us, peer = over(ours, subject.server_config()), over(theirs, NATIVE_CLIENT)
