@@ -5,6 +5,7 @@ An error names the argument and the type of the value, never the value: it could
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ __all__ = [
     "Predicate",
     "any_of",
     "check",
+    "checked_max_bytes",
     "has_methods",
     "instance_of",
     "listed",
@@ -137,3 +139,18 @@ def _described(value: object) -> str:
         items = sorted({type(item).__name__ for item in cast(Sequence[object], value)})
         return f"of type {name}[{', '.join(items[:MAX_TYPES_NAMED])}]"
     return f"of type {name}"
+
+
+def checked_max_bytes(max_bytes: int | None) -> int | None:
+    """Return the most bytes that a caller wants to receive, as an int; None for no limit.
+
+    Raises:
+        TypeError: it is no integer.
+        ValueError: it is less than 1.
+    """
+    if max_bytes is None:
+        return None
+    max_bytes = operator.index(max_bytes)
+    if max_bytes < 1:
+        raise ValueError("max_bytes must be at least 1")
+    return max_bytes

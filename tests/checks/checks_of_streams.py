@@ -46,4 +46,7 @@ REMOVALS_OF_STREAMS = [
     Removal("the command line bounds a proxy's answer", "RFC 9110 9.3.6", "cli/dialing.py",
             "and len(answer) <= MAX_PROXY_ANSWER", "no_tunnel", "",
             "tests/cli/test_cli_connect.py"),
+    Removal("plaintext received before TLS ends the connection", "RFC 3207 6", "io/stream.py",
+            "if received:", "plaintext_received_before",
+            tests="tests/io/test_received_ciphertext.py"),
 ]  # fmt: skip

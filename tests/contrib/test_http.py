@@ -64,11 +64,6 @@ class Application:
         await send({"type": "http.response.body", "body": bytes(body)})
 
 
-def port_of(listener: TLSListener[trio.SocketStream]) -> int:
-    assert isinstance(listener.transport_listener, trio.SocketListener)
-    return listener.transport_listener.socket.getsockname()[1]
-
-
 @asynccontextmanager
 async def serving(app: Application | None = None) -> AsyncGenerator[int, None]:
     """An application under hypercorn over our listener; gives the port."""
@@ -85,7 +80,7 @@ async def serving(app: Application | None = None) -> AsyncGenerator[int, None]:
                     serve, app, hypercorn.config.Config(), listeners, shutdown_trigger=finish.wait
                 )
             )
-            yield port_of(listeners[0])
+            yield listeners[0].port
             finish.set()
 
 

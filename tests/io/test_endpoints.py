@@ -57,6 +57,7 @@ async def test_the_port_of_a_listener(host: str) -> None:
         assert isinstance(address, tuple)
         assert address[:2] == (host, listener.port)
         assert listener.port > 0
+        assert listener.socket.getsockname() == address
     assert listener.local_address is None
     with pytest.raises(RuntimeError, match="has no TCP port: it is closed"):
         _ = listener.port
@@ -75,3 +76,5 @@ def test_address_of_a_listener_without_a_socket() -> None:
     assert listener.local_address is None
     with pytest.raises(RuntimeError, match=r"MemoryListener object .* not over a TCP socket"):
         _ = listener.port
+    with pytest.raises(RuntimeError, match=r"MemoryListener object .* not over a socket"):
+        _ = listener.socket

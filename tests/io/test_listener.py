@@ -38,11 +38,6 @@ async def echo(stream: TCPStream) -> None:
             await stream.send_all(chunk)
 
 
-def port_of(listener: TLSListener[trio.SocketStream]) -> int:
-    assert isinstance(listener.transport_listener, trio.SocketListener)
-    return listener.transport_listener.socket.getsockname()[1]
-
-
 @asynccontextmanager
 async def serving(
     engine: Engine, handler: Callable[[TCPStream], Any] = echo, **options: Any
@@ -53,7 +48,7 @@ async def serving(
             serve_tls_over_tcp, handler, 0, engine.server_config, host="127.0.0.1", **options
         )
         [listener] = await nursery.start(serve)
-        yield port_of(listener)
+        yield listener.port
         nursery.cancel_scope.cancel()
 
 
@@ -286,6 +281,42 @@ async def test_connecting_by_name(ca: CA) -> None:
                 assert stream.negotiated.server_name == "localhost"
 
 
+async def test_connecting_by_address_to_a_server_with_a_name(engine: Engine) -> None:
+    async with (
+        serving(engine) as port,
+        await open_tls_over_tcp_stream(
+            "127.0.0.1",
+            port,
+            config=engine.client_config,
+            server_hostname=SERVER_NAME,
+            local_address="127.0.0.2",
+        ) as stream,
+    ):
+        await stream.send_all(b"x")
+        assert await stream.receive_some() == b"x"
+        match stream.local_address:
+            case (str(host), *_):
+                assert host == "127.0.0.2"
+            case _:
+                pytest.fail("it has no address")
+
+
+async def test_connecting_with_a_handshake_timeout(
+    engine: Engine, autojump_clock: trio.testing.MockClock
+) -> None:
+    [silent] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with silent:
+        stream = await open_tls_over_tcp_stream(
+            "127.0.0.1",
+            silent.socket.getsockname()[1],
+            config=engine.client_config,
+            handshake_timeout=5,
+        )
+        with pytest.raises(trio.BrokenResourceError, match="within 5 seconds"):
+            await stream.do_handshake()
+        await trio.aclose_forcefully(stream)
+
+
 async def test_impossible_host_name_is_rejected_before_connecting(
     native: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -321,7 +352,7 @@ async def test_listener_closes_a_connection_that_cannot_be_wrapped(
     def fail(*_: Any, **__: Any) -> NoReturn:
         raise MemoryError
 
-    async with listener, await trio.open_tcp_stream("127.0.0.1", port_of(listener)) as plain:
+    async with listener, await trio.open_tcp_stream("127.0.0.1", listener.port) as plain:
         monkeypatch.setattr(ssl.SSLContext, "wrap_bio", fail)
         with pytest.raises(MemoryError):
             await listener.accept()

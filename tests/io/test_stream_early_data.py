@@ -72,6 +72,31 @@ async def test_early_data_is_received_before_the_rest(
         await at_once(call, answer)
 
 
+@OVER
+@pytest.mark.parametrize("max_bytes", [None, 5])
+async def test_one_method_receives_all_data_and_marks_what_is_early(
+    scenario: EarlyDataStreams, over: Transports, max_bytes: int | None
+) -> None:
+    async with scenario.pair(over) as (client, server):
+
+        async def call() -> None:
+            await client.send_all(LATER)
+            await client.send_eof()
+
+        async def answer() -> None:
+            received = {True: b"", False: b""}
+            while True:
+                data, early = await server.receive_some_or_replayable_early_data(max_bytes)
+                if not data:
+                    break
+                assert early or received[True] == EARLY
+                received[early] += data
+            assert received == {True: EARLY, False: LATER}
+            assert not early
+
+        await at_once(call, answer)
+
+
 async def test_early_data_is_received_before_the_handshake_is_complete(
     scenario: EarlyDataStreams,
 ) -> None:

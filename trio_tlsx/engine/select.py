@@ -8,6 +8,7 @@ from typing import TypeGuard
 from ..config.client import ClientConfig
 from ..config.server import ServerConfig
 from ..errors import ConfigError
+from ..handshake.steps import Observer
 from ..messages.codec import Buffer
 from .connection import Connection
 from .interface import Engine
@@ -22,12 +23,13 @@ def engine_for(
     server_port: int | None = None,
     early_data: Buffer = b"",
     resend_early_data: bool = False,
+    observer: Observer | None = None,
 ) -> Engine:
     """Return the engine for this kind of configuration, in its role.
 
     Raises:
         ConfigError: role and name do not fit the configuration, the name is none, or there can be
-            no such early data.
+            no such early data or no observer.
         TypeError: it is no configuration.
     """
     if isinstance(server_hostname, bytes):
@@ -38,6 +40,8 @@ def engine_for(
     if early_data and not isinstance(config, ClientConfig):
         raise ConfigError("early_data is for a client with a ClientConfig: others cannot send any")
     if _is_ssl_context(config):
+        if observer is not None:
+            raise ConfigError("observer is for a ClientConfig or ServerConfig: OpenSSL has none")
         from .openssl import OpenSSLConnection  # only a program with an SSLContext needs it
 
         return OpenSSLConnection(
@@ -56,6 +60,7 @@ def engine_for(
             server_port=server_port,
             early_data=early_data,
             resend_early_data=resend_early_data,
+            observer=observer,
         )
     if not isinstance(config, ServerConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(
@@ -66,7 +71,7 @@ def engine_for(
         raise ConfigError("a ServerConfig makes a server, and server_side says the opposite")
     if server_hostname is not None:
         raise ConfigError("server_hostname is for clients; a server learns it from them")
-    return Connection.server(config)
+    return Connection.server(config, observer=observer)
 
 
 def _is_ssl_context(config: object) -> TypeGuard[ssl.SSLContext]:

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import trio
 
-__all__ = ["SocketAddress", "local_address_of", "port_of", "remote_address_of"]
+__all__ = ["SocketAddress", "local_address_of", "port_of", "remote_address_of", "socket_of"]
 
 #: An address as the ``socket`` module has it: ``(host, port)`` for IPv4, ``(host, port, flowinfo,
 #: scope_id)`` for IPv6, and a path (or, in Linux's abstract namespace, bytes) for a Unix socket.
@@ -47,6 +47,18 @@ def port_of(layer: object) -> int:
             raise RuntimeError(
                 f"{layer!r} has no TCP port: it is closed, or it is not over a TCP socket"
             )
+
+
+def socket_of(layer: object) -> trio.socket.SocketType:
+    """Return the socket below.
+
+    Raises:
+        RuntimeError: there is none.
+    """
+    sock = _socket_below(layer)
+    if sock is None:
+        raise RuntimeError(f"{layer!r} is not over a socket")
+    return sock
 
 
 def _socket_below(layer: object) -> trio.socket.SocketType | None:

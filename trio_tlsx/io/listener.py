@@ -20,7 +20,7 @@ from ..config.server import ServerConfig
 from ..engine.select import engine_for
 from ..errors import AlertReceived, TLSError
 from ..pki.describe import one_line, socket_address
-from .endpoints import SocketAddress, local_address_of, port_of
+from .endpoints import SocketAddress, local_address_of, port_of, socket_of
 from .stream import TLSStream
 
 __all__ = [
@@ -96,6 +96,15 @@ class TLSListener(trio.abc.Listener[TLSStream[T_Stream]], Generic[T_Stream]):
             RuntimeError: the listener is closed, or it is not over a TCP socket.
         """
         return port_of(self.transport_listener)
+
+    @property
+    def socket(self) -> trio.socket.SocketType:
+        """The socket that this listener accepts connections from.
+
+        Raises:
+            RuntimeError: the listener is not over a socket.
+        """
+        return socket_of(self.transport_listener)
 
     async def accept(self) -> TLSStream[T_Stream]:
         """Accept the next connection. If cancelled, no connection is lost.
@@ -253,6 +262,9 @@ async def open_tls_over_tcp_stream(
     config: ClientConfig | ssl.SSLContext | None = None,
     ssl_context: ssl.SSLContext | None = None,
     https_compatible: bool = False,
+    server_hostname: str | bytes | None = None,
+    local_address: str | None = None,
+    handshake_timeout: float = math.inf,
     happy_eyeballs_delay: float | None = HAPPY_EYEBALLS_DELAY,
     early_data: bytes | bytearray | memoryview = b"",
     resend_early_data: bool = False,
@@ -262,32 +274,39 @@ async def open_tls_over_tcp_stream(
     If cancelled, no connection is left open.
 
     Args:
-        host: a DNS name or an IP address; the server's certificate must be for it.
+        host: a DNS name or an IP address to connect to.
         port: its TCP port.
         config: what to negotiate; by default ``ClientConfig()``.
         ssl_context: trio's name for ``config``.
         https_compatible: as for :class:`TLSStream`.
+        server_hostname: the name that the server's certificate must be for; by default ``host``.
+        local_address: the IP address to connect from, as for :func:`trio.open_tcp_stream`.
+        handshake_timeout: as for :class:`TLSStream`, in seconds; connecting does not count.
         happy_eyeballs_delay: as for :func:`trio.open_tcp_stream`, in seconds.
         early_data: as for :class:`TLSStream`; anybody who records it can send it again.
         resend_early_data: as for :class:`TLSStream`.
 
     Raises:
         OSError: the connection could not be made.
-        ConfigError: no certificate can be for ``host``, or the early data is not allowed.
+        ConfigError: no certificate can be for the server's name, or the early data is not allowed.
     """
     if config is not None and ssl_context is not None:
         raise TypeError("config and ssl_context are two names for one argument: pass one of them")
     config = config or ssl_context or ClientConfig()
+    server_hostname = server_hostname or host
     # Check the arguments before connecting.
-    engine_for(config, host, False, port, early_data)
-    tcp_stream = await trio.open_tcp_stream(host, port, happy_eyeballs_delay=happy_eyeballs_delay)
+    engine_for(config, server_hostname, False, port, early_data)
+    tcp_stream = await trio.open_tcp_stream(
+        host, port, happy_eyeballs_delay=happy_eyeballs_delay, local_address=local_address
+    )
     try:
         return TLSStream(
             tcp_stream,
             config,
-            server_hostname=host,
+            server_hostname=server_hostname,
             server_port=port,
             https_compatible=https_compatible,
+            handshake_timeout=handshake_timeout,
             early_data=early_data,
             resend_early_data=resend_early_data,
         )

@@ -34,16 +34,17 @@ raised. So a server can tell the end of one connection from every other error of
 from __future__ import annotations
 
 import math
-import operator
 import ssl
 from contextlib import suppress
 from typing import Generic, TypeVar, cast
 
 import trio
 
+from ..arguments import checked_max_bytes
 from ..config.client import ClientConfig
 from ..config.server import ServerConfig
 from ..engine.select import engine_for
+from ..handshake.steps import Observer
 from ..sessions.client import Session
 from .conflict import ConflictDetector
 from .connection_info import ConnectionInfo
@@ -85,10 +86,16 @@ class TLSStream(ConnectionInfo, trio.abc.HalfCloseableStream, Generic[T_Stream])
             the server has accepted all of it.
         resend_early_data: if the server has rejected the early data, send it as the first data
             after the handshake; unless the server has selected another application protocol.
+        received: ciphertext that was read from ``transport_stream`` already, as after STARTTLS:
+            everything that a reader of lines read beyond the command. It is read as TLS, so
+            plaintext in it ends the connection.
+        observer: called with each handshake message: ``"sent"`` or ``"received"``, its name, and
+            its length in bytes. It must not wait.
 
     Raises:
         ConfigError: the role or the server name does not match the configuration, the server name
-            is invalid, or the early data is not allowed.
+            is invalid, or the early data is not allowed; or there is an ``observer`` with an
+            :class:`ssl.SSLContext`.
 
     Attributes:
         transport_stream: the stream below.
@@ -117,10 +124,20 @@ class TLSStream(ConnectionInfo, trio.abc.HalfCloseableStream, Generic[T_Stream])
         handshake_timeout: float = math.inf,
         early_data: bytes | bytearray | memoryview = b"",
         resend_early_data: bool = False,
+        received: bytes | bytearray | memoryview = b"",
+        observer: Observer | None = None,
     ) -> None:
         self._engine = engine_for(
-            config, server_hostname, server_side, server_port, early_data, resend_early_data
+            config,
+            server_hostname,
+            server_side,
+            server_port,
+            early_data,
+            resend_early_data,
+            observer,
         )
+        if received:
+            self._engine.receive_data(received)
         self.transport_stream = transport_stream
         self._driver = Driver(self._engine, transport_stream, handshake_timeout)
         self._https_compatible = https_compatible
@@ -187,7 +204,7 @@ class TLSStream(ConnectionInfo, trio.abc.HalfCloseableStream, Generic[T_Stream])
             At least one byte; or ``b""`` once the handshake is complete. Then the client has shown
             that it is there and that the early data was its own.
         """
-        max_bytes = _checked(max_bytes)
+        max_bytes = checked_max_bytes(max_bytes)
         with self._raised, self._driver.receiving:
             self._driver.check_usable()
             return await self._driver.receive_early_data(max_bytes)
@@ -205,7 +222,7 @@ class TLSStream(ConnectionInfo, trio.abc.HalfCloseableStream, Generic[T_Stream])
             At least one byte, or ``b""`` after the peer's ``close_notify``.
         """
         if max_bytes is not None:
-            max_bytes = _checked(max_bytes)
+            max_bytes = checked_max_bytes(max_bytes)
         with self._driver.receiving:
             try:
                 waited = False
@@ -230,6 +247,27 @@ class TLSStream(ConnectionInfo, trio.abc.HalfCloseableStream, Generic[T_Stream])
                     raise
                 await trio.lowlevel.checkpoint()
                 return b""
+
+    async def receive_some_or_replayable_early_data(
+        self, max_bytes: int | None = None
+    ) -> tuple[bytes, bool]:
+        """On a server, receive the next data, early or not, and whether it is early data.
+
+        This is :meth:`receive_replayable_early_data` until that returns ``b""``, and then
+        :meth:`receive_some`. A request that begins as early data may end as ordinary data.
+
+        If cancelled, no data is lost.
+
+        Args:
+            max_bytes: the most to return; by default everything that has come.
+
+        Returns:
+            The data, ``b""`` after the peer's ``close_notify``; and True if it is early data,
+            which **may be a replay**.
+        """
+        if data := await self.receive_replayable_early_data(max_bytes):
+            return data, True
+        return await self.receive_some(max_bytes), False
 
     @trio.lowlevel.enable_ki_protection
     async def wait_session_ticket(self) -> Session:
@@ -487,12 +525,3 @@ class TLSStream(ConnectionInfo, trio.abc.HalfCloseableStream, Generic[T_Stream])
                 # The peer may have closed at the same time. Closing the stream below lets other
                 # tasks run, so this need not.
                 await self._send_close_notify(checkpoint=False)
-
-
-def _checked(max_bytes: int | None) -> int | None:
-    if max_bytes is None:
-        return None
-    max_bytes = operator.index(max_bytes)
-    if max_bytes < 1:
-        raise ValueError("max_bytes must be at least 1")
-    return max_bytes
