@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import html
+import io
 import json
 import os
 import re
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import click
 import pytest
 import trio
 from processes import CLI, Result, Server, peer_program, run_program, running
+from rich.console import Console
 
 from trio_tlsx.cli import demo, report
 from trio_tlsx.config.server import ServerConfig
@@ -79,6 +79,7 @@ async def test_demo_shows_all_of_it() -> None:
     assert "Hello, world!" in shown
     assert "close_notify" in shown
     assert re.search(r"[1-9][\d,]* MB/s", shown)
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 async def test_demo_fails_where_the_echo_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,6 +112,7 @@ async def test_connect_describes_and_pipes(files: tuple[Path, Path], ca_file: Pa
         result = await connect_to(server, "--ca", ca_file, stdin=b"hello\n")
     assert result.stderr == b""
     assert result.status == 0
+    assert max(map(len, result.stdout.decode().splitlines())) <= 80
     described, _, piped = result.stdout.decode().rpartition("SHA-256")
     assert piped.endswith("\nhello\n")
     for fact in ("TLSv1.3", "X25519MLKEM768", "CN=localhost", "ECDSA, secp256r1", "verified"):
@@ -294,107 +296,12 @@ async def test_serve_survives_garbage_and_ends_cleanly() -> None:
     assert await server.process.wait() == 0
 
 
-@pytest.mark.parametrize(
-    ("request_head", "status"),
-    [
-        (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"200 OK"),
-        (b"GET /anything HTTP/1.0\r\n\r\n", b"200 OK"),
-        (b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n", b"405 Method Not Allowed"),
-        (b"hello\r\n\r\n", b"400 Bad Request"),
-        (b"GET / HTTP/1.1\r\n", b"400 Bad Request"),
-        (b"GET / HTTP/1.1\r\nX: " + bytes(2**14) + b"\r\n\r\n", b"400 Bad Request"),
-    ],
-)
-async def test_serve_http_answers_one_request(request_head: bytes, status: bytes) -> None:
-    async with running(*SELF_SIGNED_HTTP) as server:
-        result = await connect_to(server, "--insecure", "--quiet", stdin=request_head)
-    assert result.stderr == b""
-    head, _, body = result.stdout.partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 " + status + b"\r\n")
-    assert f"Content-Length: {len(body)}\r\n".encode() in head
-
-
-# Other people's clients
-
-
-@pytest.fixture
-def curl() -> str:
-    return peer_program("curl")
+# Other people's servers
 
 
 @pytest.fixture
 def openssl() -> str:
     return peer_program("openssl")
-
-
-@pytest.fixture
-def chromium() -> str:
-    return peer_program("chromium")
-
-
-def pin_of(server_output: bytes) -> str:
-    match = re.search(rb"sha256//(\S+)", server_output)
-    assert match is not None
-    return match[1].decode()
-
-
-def rows_of(page: str) -> dict[str, str]:
-    """The page's table."""
-    rows: list[Any] = re.findall(r"<th>(.*?)(?:</th>)?<td>(.*?)(?=<|\n)", page)
-    return {label: html.unescape(value) for label, value in rows}
-
-
-async def test_curl_reads_the_page(curl: str, files: tuple[Path, Path], ca_file: Path) -> None:
-    cert, key = files
-    async with running(*SERVE, "--cert", cert, "--key", key, "--http") as server:
-        url = f"https://localhost:{server.port}/"
-        result = await run_program([curl, "-sS", "--noproxy", "*", "--cacert", ca_file, url])
-    assert result.stderr == b""
-    rows = rows_of(result.stdout.decode())
-    assert rows["Version"] == "TLSv1.3"
-    assert rows["ALPN"] == "http/1.1"
-    assert rows["Server name"] == "localhost"
-    assert rows["Client"].startswith("127.0.0.1:")
-
-
-async def test_openssl_reads_the_page(
-    openssl: str, files: tuple[Path, Path], ca_file: Path
-) -> None:
-    cert, key = files
-    async with running(*SERVE, "--cert", cert, "--key", key, "--http") as server:
-        command = [
-            openssl, "s_client", "-connect", f"127.0.0.1:{server.port}", "-quiet",
-            "-servername", "localhost", "-verify_hostname", "localhost",
-            "-CAfile", str(ca_file), "-verify_return_error",
-        ]  # fmt: skip
-        result = await run_program(command, b"GET / HTTP/1.0\r\n\r\n")
-    assert result.status == 0
-    rows = rows_of(result.stdout.decode())
-    assert rows["Version"] == "TLSv1.3"
-    assert rows["ALPN"] == "none"
-    assert rows["Server name"] == "localhost"
-
-
-async def test_chromium_reads_the_page(chromium: str, tmp_path: Path) -> None:
-    async with running(*SELF_SIGNED_HTTP) as server:
-        stdout = server.process.stdout
-        assert stdout is not None
-        pin = pin_of(bytes(await stdout.receive_some()))
-        command = [
-            chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
-            "--no-first-run", "--disable-background-networking", "--disable-component-update",
-            "--disable-sync", f"--user-data-dir={tmp_path}",
-            f"--ignore-certificate-errors-spki-list={pin}", "--dump-dom",
-            f"https://localhost:{server.port}/",
-        ]  # fmt: skip
-        result = await run_program(command)
-    page = result.stdout.decode()
-    assert "<h1>Your connection</h1>" in page
-    rows = rows_of(page)
-    assert rows["Version"] == "TLSv1.3"
-    assert rows["Key exchange"] == "X25519MLKEM768"
-    assert rows["ALPN"] == "http/1.1"
-    assert rows["Server name"] == "localhost"
 
 
 async def test_connect_to_openssl(openssl: str, files: tuple[Path, Path], ca_file: Path) -> None:
@@ -408,5 +315,22 @@ async def test_connect_to_openssl(openssl: str, files: tuple[Path, Path], ca_fil
     assert result.stdout == b"olleh\n"
 
 
+# What it looks like
+
+
 def test_labels_and_values_are_separated() -> None:
     assert max(map(len, report.LABELS.values())) < report.LABEL_WIDTH
+
+
+def test_long_values_are_wrapped_on_a_terminal_only() -> None:
+    names = [f"host-{number}.example" for number in range(8)]
+    on_terminal, in_file = io.StringIO(), io.StringIO()
+    report.print_facts(
+        Console(file=on_terminal, force_terminal=True, width=80, no_color=True), {"names": names}
+    )
+    report.print_facts(Console(file=in_file, width=80), {"names": names})
+    lines = re.sub(r"\x1b\[\d*m", "", on_terminal.getvalue()).splitlines()
+    assert len(lines) == 2
+    assert max(map(len, lines)) <= 80
+    assert {line[:16].strip() for line in lines[1:]} == {""}
+    assert in_file.getvalue().split(maxsplit=1)[1] == ", ".join(names) + "\n"

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from processes import CLI, ROOT, Result, run_program
 
-from trio_tlsx.cli import commands
+from trio_tlsx.cli import commands, failures
 from trio_tlsx.cli.dialing import Destination
 from trio_tlsx.cli.options import Target, parse_target
 from trio_tlsx.pki.credentials import PrivateKeySigner
@@ -123,6 +123,16 @@ def test_hosts_and_urls_are_taken_apart(text: str, target: Target, port: int) ->
 def test_the_port_is_the_protocols_own() -> None:
     assert Destination.of("localhost", None, "imap", None, 1).port == 143
     assert str(Destination.of("::1", None, "postgres", None, 1)) == "[::1]:5432"
+
+
+def test_a_terminal_gets_whole_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    failures.print_failure(OSError("a message of words that is longer than the terminal"))
+    shown = capsys.readouterr().err
+    assert shown == ("trio-tlsx: a message of words that is\nlonger than the terminal\n")
 
 
 # Passwords

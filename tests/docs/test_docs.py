@@ -116,7 +116,7 @@ def test_the_tables_have_every_algorithm() -> None:
     assert told == there
 
 
-@pytest.mark.parametrize("command", ["demo", "connect", "serve"])
+@pytest.mark.parametrize("command", ["demo", "connect", "check", "serve"])
 async def test_the_page_has_every_option(command: str) -> None:
     page = (ROOT / "docs" / "cli.md").read_text()
     _, _, section = page.partition(f"## `trio-tlsx {command}")

@@ -18,7 +18,7 @@ from . import connect as connecting
 from . import demo as demonstration
 from . import serve as serving
 from .dialing import Destination, Proxy
-from .failures import FAILURES, describe, single
+from .failures import FAILURES, print_failure, single
 from .options import (
     FILE,
     NEW_FILE,
@@ -55,7 +55,7 @@ def run() -> int:
             return INTERRUPTED
         if not isinstance(cause, FAILURES):
             raise
-        click.echo(f"trio-tlsx: {describe(cause)}", err=True)
+        print_failure(cause)
         return cause.exit_code if isinstance(cause, click.ClickException) else 1
 
 
@@ -80,7 +80,10 @@ def trio_tlsx(context: click.Context) -> None:
     help="The size of the transfer at the end.",
 )
 def demo(mebibytes: int) -> None:
-    """Show a handshake by message, an echo, a cancelled handshake, and a transfer."""
+    """Show handshakes, an echo and a transfer.
+
+    One process has a CA, a server and a client. One of the handshakes is cancelled midway.
+    """
     trio.run(demonstration.demo, mebibytes * 2**20)
 
 
@@ -144,12 +147,10 @@ def connect(
     as_pem: bool,
     quiet: bool,
 ) -> None:
-    """Connect to a server and copy data, like openssl s_client.
+    """Connect, describe the connection, and copy data.
 
-    Describe the connection, then copy data in both directions.
-
-    Standard input goes to the server, and the server's data goes to standard output, until the
-    server closes the connection.
+    The target may also be a URL, such as https://example.org/. Standard input goes to the server,
+    and the server's data goes to standard output, until the server closes the connection.
     """
     if ca is not None and insecure:
         raise click.UsageError("--ca and --insecure exclude each other; give only one")
@@ -218,7 +219,7 @@ def check(
     critical: int,
     as_json: bool,
 ) -> int:
-    """Connect several times and report what the server accepts.
+    """Report what a server accepts, with a status.
 
     The first line has the status. The exit status is 0 for OK, 1 for WARNING and 2 for CRITICAL.
     """

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
+import sys
+import textwrap
 from typing import cast
 
 import click
@@ -15,7 +18,7 @@ from ..pki.describe import one_line
 from ..pki.server_name import ServerName
 from ..verification.host_names import is_named
 
-__all__ = ["FAILURES", "describe", "single", "with_advice"]
+__all__ = ["FAILURES", "describe", "print_failure", "single", "with_advice"]
 
 #: Errors of the user or of the network. Any other exception is a bug and keeps its traceback.
 FAILURES = (click.ClickException, ConfigError, OSError, TLSError, trio.BrokenResourceError)
@@ -32,6 +35,15 @@ def describe(error: Exception) -> str:
     else:
         text = str(error)
     return one_line(text)
+
+
+def print_failure(error: Exception) -> None:
+    """Print one line on standard error; a terminal gets it without words that are cut."""
+    line = f"trio-tlsx: {describe(error)}"
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns
+        line = textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+    click.echo(line, err=True)
 
 
 def _describe_os_error(error: OSError) -> str:
