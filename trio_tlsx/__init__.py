@@ -59,6 +59,8 @@ if TYPE_CHECKING:
         open_tls_over_tcp_stream,
         serve_tls_over_tcp,
     )
+    from .io.proxy_header import ProxyHeader
+    from .io.proxy_protocol import ProxiedStream, ProxyProtocolListener
     from .io.stapling import RefreshingStaple
     from .io.stream import TLSStream
     from .messages.info import CertificateRequest, ClientHello
@@ -112,6 +114,9 @@ __all__ = [
     "Peer",
     "PrivateKeySigner",
     "ProtocolError",
+    "ProxiedStream",
+    "ProxyHeader",
+    "ProxyProtocolListener",
     "Question",
     "RefreshingStaple",
     "ReloadingCredentials",
@@ -175,6 +180,8 @@ _NAMES = {
         "TLSListener handshake_first open_tls_over_tcp_listeners open_tls_over_tcp_stream"
         " serve_tls_over_tcp"
     ),
+    ".io.proxy_header": "ProxyHeader",
+    ".io.proxy_protocol": "ProxiedStream ProxyProtocolListener",
     ".io.stapling": "RefreshingStaple",
     ".io.stream": "TLSStream",
     ".messages.info": "CertificateRequest ClientHello",

@@ -10,6 +10,8 @@ CONNECTION = "engine/connection.py"
 LISTENER = "io/listener.py"
 READER = "record/message_reader.py"
 CONTAINMENT = "tests/io/test_containment.py"
+PROXY_HEADER = "io/proxy_header.py"
+PROXY_TESTS = "tests/io/test_proxy_protocol.py"
 
 REMOVALS_OF_STREAMS = [
     Removal("no question while the alert of a broken connection is read", "6.2", CONNECTION,
@@ -49,4 +51,23 @@ REMOVALS_OF_STREAMS = [
     Removal("plaintext received before TLS ends the connection", "RFC 3207 6", "io/stream.py",
             "if received:", "plaintext_received_before",
             tests="tests/io/test_received_ciphertext.py"),
+    Removal("the length of a header of the PROXY protocol", "of haproxy's specification, 2.2",
+            PROXY_HEADER, "if length > MAX_HEADER_LENGTH:", "longest or long",
+            tests=PROXY_TESTS),
+    Removal("the length of the line in version 1", "of haproxy's specification, 2.1",
+            PROXY_HEADER, "if len(start) >= MAX_V1_LENGTH:", "faulty",
+            tests=PROXY_TESTS),
+    Removal("version and command of version 2", "of haproxy's specification, 2.2",
+            PROXY_HEADER, "if command not in (LOCAL, PROXY):", "faulty",
+            tests=PROXY_TESTS),
+    Removal("family and transport of version 2", "of haproxy's specification, 2.2",
+            PROXY_HEADER, "if family not in HOST_LENGTHS:", "faulty",
+            tests=PROXY_TESTS),
+    Removal("the length of the addresses of version 2", "of haproxy's specification, 2.2",
+            PROXY_HEADER, "if len(rest) < length:", "faulty", tests=PROXY_TESTS),
+    Removal("the length of the TLVs of version 2", "of haproxy's specification, 2.2.7",
+            PROXY_HEADER, "if len(octets) < max(3, end):", "faulty", tests=PROXY_TESTS),
+    Removal("only a trusted proxy's header is read", "of haproxy's specification, 5",
+            "io/proxy_protocol.py", "if self._trusts(stream, peer):", "not_trusted or by_name",
+            "if True:", PROXY_TESTS),
 ]  # fmt: skip

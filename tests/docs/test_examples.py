@@ -121,6 +121,16 @@ async def test_example_blocking_socket_sends_its_alert(pki: tuple[Path, Path, Pa
     assert b"unknown_ca" in server.output
 
 
+async def test_example_behind_proxy(pki: tuple[Path, Path, Path]) -> None:
+    ca_file, cert, key = pki
+    async with running(sys.executable, EXAMPLES / "behind_proxy.py", cert, key, "0") as server:
+        transport = await trio.open_tcp_stream("127.0.0.1", server.port)
+        await transport.send_all(b"PROXY TCP4 192.0.2.7 198.51.100.1 56789 443\r\n")
+        config = ClientConfig(trust=TrustStore.from_pem_file(ca_file))
+        async with TLSStream(transport, config, server_hostname="localhost") as client:
+            assert await client.receive_some() == b"('192.0.2.7', 56789)"
+
+
 async def test_example_events(pki: tuple[Path, Path, Path]) -> None:
     ca_file, cert, key = pki
     count = "2"

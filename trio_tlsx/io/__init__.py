@@ -9,6 +9,7 @@ the descriptor; ``TLSStream.aclose`` closes that stream.
 - ``data_phase``: after the handshake, the short way of ordinary data over a descriptor: system
   call, ``record/receive`` or ``record/send``, ``stream``. It leaves everything else to the driver.
 - ``listener``: servers and clients over TCP. ``handshake_timer``: the time of a handshake.
+- ``proxy_header``, ``proxy_protocol``: the client's address behind a proxy.
 - ``conflict``: one task at a time. ``raised``: which errors a stream raised itself.
 - ``connection_info``, ``ssl_compat``, ``endpoints``: facts about a connection.
 - ``stapling``: a fresh OCSP response.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import trio
+
+from .proxy_protocol import ProxiedStream
 
 __all__ = ["SocketAddress", "local_address_of", "port_of", "remote_address_of", "socket_of"]
 
@@ -26,7 +29,13 @@ def local_address_of(layer: object) -> SocketAddress | None:
 
 
 def remote_address_of(layer: object) -> SocketAddress | None:
-    """Return the peer's address, or None if there is no connected socket below."""
+    """Return the peer's address, or None if there is no connected socket below.
+
+    Behind a proxy it is the client's address by the PROXY protocol, once its header was read.
+    """
+    for below in _layers(layer):
+        if isinstance(below, ProxiedStream) and below.client_address is not None:
+            return below.client_address
     sock = _socket_below(layer)
     try:
         return None if sock is None else sock.getpeername()
@@ -62,13 +71,19 @@ def socket_of(layer: object) -> trio.socket.SocketType:
 
 
 def _socket_below(layer: object) -> trio.socket.SocketType | None:
-    below: Any = layer
-    for _ in range(MAX_LAYERS):
+    for below in _layers(layer):
         if isinstance(below, trio.SocketStream | trio.SocketListener):
             return below.socket
+    return None
+
+
+def _layers(layer: object) -> Iterator[object]:
+    """Yield a stream or listener, and those below it."""
+    below: Any = layer
+    for _ in range(MAX_LAYERS):
+        if below is None:
+            break
+        yield below
         below = getattr(below, "transport_stream", None) or getattr(
             below, "transport_listener", None
         )
-        if below is None:
-            break
-    return None

@@ -21,6 +21,7 @@ from ..engine.select import engine_for
 from ..errors import AlertReceived, TLSError
 from ..pki.describe import one_line, socket_address
 from .endpoints import SocketAddress, local_address_of, port_of, socket_of
+from .proxy_protocol import ProxiedStream
 from .stream import TLSStream
 
 __all__ = [
@@ -173,7 +174,7 @@ def handshake_first(
             await stream.do_handshake(until_replayable_early_data=replayable_early_data)
         except Exception as error:
             if not raise_connection_errors:
-                _log_failed_handshake(peer, error)
+                _log_failed_handshake(behind_proxy(stream.transport_stream, peer), error)
             with suppress(Exception):  # the first error explains the end
                 await stream.aclose()  # lets the alert arrive
             if raise_connection_errors:
@@ -182,6 +183,7 @@ def handshake_first(
             if raise_connection_errors:
                 await handler(stream)
             else:
+                peer = behind_proxy(stream.transport_stream, peer)
                 await _run_handler(handler, stream, peer)
 
     return handle
@@ -227,8 +229,17 @@ def _first_leaf(error: BaseException) -> BaseException:
     return error
 
 
+def behind_proxy(stream: trio.abc.Stream, peer: str) -> str:
+    """Return ``peer``, or the client behind it by the header of the PROXY protocol."""
+    if not isinstance(stream, ProxiedStream) or stream.client_address is None:
+        return peer
+    return f"{socket_address(stream.client_address)} (by the proxy {peer})"
+
+
 def peer_of(stream: trio.abc.Stream) -> str:
     """Return where a connection comes from; call it while the connection is there."""
+    if isinstance(stream, ProxiedStream):
+        stream = stream.transport_stream
     if not isinstance(stream, trio.SocketStream):
         return f"a {type(stream).__name__}"
     try:

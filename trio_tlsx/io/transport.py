@@ -20,6 +20,7 @@ import trio
 
 from ..engine.interface import Engine
 from ..record.protection import MAX_PLAINTEXT_LENGTH, RECORD_OVERHEAD
+from .proxy_protocol import ProxiedStream
 
 __all__ = ["Transport", "transport_over"]
 
@@ -88,6 +89,8 @@ class Transport(ABC):
 
 def transport_over(stream: trio.abc.Stream) -> Transport:
     """Return the fastest transport over ``stream``."""
+    if isinstance(stream, ProxiedStream) and os.name == "posix":
+        return ProxiedTransport(stream)
     if not isinstance(stream, trio.SocketStream):
         return StreamTransport(stream)
     if os.name == "posix":
@@ -251,3 +254,19 @@ class DescriptorTransport(SocketTransport):
         if descriptor == -1:
             raise trio.ClosedResourceError("this socket was already closed")
         return descriptor
+
+
+class ProxiedTransport(DescriptorTransport):
+    """Over a socket whose first octets are a header of the PROXY protocol."""
+
+    def __init__(self, stream: ProxiedStream) -> None:
+        super().__init__(stream.transport_stream.socket)
+        self._stream = stream
+
+    async def receive(self, engine: Engine) -> int:
+        if self._stream.proxy_header is None:
+            await self._stream.read_header()
+        return await super().receive(engine)
+
+    def receive_nowait(self, engine: Engine) -> int | None:
+        return None if self._stream.proxy_header is None else super().receive_nowait(engine)
