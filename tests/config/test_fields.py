@@ -123,7 +123,7 @@ ACCEPTED: dict[str, set[str]] = {
     "client_trust": {"None", "str", "path", "TrustStore"},
     "require_cookie": {"bool"},
     "tickets_after_handshake": {"bool"},
-    "tickets": {"int"},
+    "tickets": {"None", "int"},
     "ticket_keys": {"None", "TicketKeys"},
     "ticket_store": {"None", "SessionStore"},
     "ticket_application_data": {"bytes path", *CALLABLE},

@@ -65,6 +65,22 @@ def test_tickets_argument_and_a_psk_for_each(scenario: SessionScenario, count: i
     assert len({session.ticket_age_add for session in scenario.session_store.sessions}) == count
 
 
+@pytest.mark.parametrize("count", [None, 0, 1, 2, 3])
+def test_number_of_tickets_of_a_resumed_connection(
+    scenario: SessionScenario, count: int | None
+) -> None:
+    """By default one for the one that it has used; else what the argument says."""
+    scenario.connect()
+    scenario.server = replace(
+        scenario.server, tickets=count, ticket_keys=scenario.server.parameters.ticket_keys
+    )
+    assert len(scenario.session_store.sessions) == 2
+    client, _ = scenario.connect()
+    assert client.negotiated.resumed
+    left = 1  # which the connection did not use
+    assert len(scenario.session_store.sessions) == left + (1 if count is None else count)
+
+
 @pytest.mark.parametrize("count", [-1, 17])
 def test_tickets_argument_out_of_range_is_rejected(scenario: SessionScenario, count: int) -> None:
     with pytest.raises(ValueError, match="tickets"):

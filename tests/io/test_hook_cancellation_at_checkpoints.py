@@ -291,7 +291,8 @@ async def test_receive_cancelled_in_session_store_put(
     configs: Configs, dawdler: Dawdler, transports: Transports
 ) -> None:
     """Nothing is lost: what follows the tickets is received by the next call."""
-    slow = Engine("native", *with_store(dawdler, *configs))
+    client_config, server_config = with_store(dawdler, *configs)
+    slow = Engine("native", client_config, replace(server_config, tickets=2))
 
     async def attempt(cut: Cut) -> None:
         async with paired(slow, transports) as (client, server):
@@ -320,7 +321,7 @@ async def test_handshake_cancelled_in_the_ticket_store(
     """The client is told, and resumes with another ticket."""
     client_config, server_config = configs
     store = SlowTicketStore(dawdler, "take")
-    slow = Engine("native", client_config, replace(server_config, ticket_store=store))
+    slow = Engine("native", client_config, replace(server_config, ticket_store=store, tickets=2))
 
     async def attempt(cut: Cut) -> None:
         before = dawdler.cut

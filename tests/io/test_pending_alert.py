@@ -155,7 +155,7 @@ class SlowTicketStore(MemoryTicketStore):
 async def test_no_ticket_is_stored_twice(ca: CA) -> None:
     """One task waits for the ticket store; a send of another task fails meanwhile."""
     store = SlowTicketStore()
-    scenario = EarlyDataStreams(ca, ticket_store=store)
+    scenario = EarlyDataStreams(ca, ticket_store=store, tickets=2)
     store.is_slow = True
     store.names.clear()
     client_transport, transport = await UNIX.connect()

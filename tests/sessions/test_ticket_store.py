@@ -148,7 +148,7 @@ def test_stored_tickets_are_only_names(
     assert [scenario.resumes() for _ in range(3)] == [False, True, True]
     lengths = {len(session.ticket) for session in scenario.session_store.sessions}
     assert lengths == {TICKET_NAME_LENGTH}
-    assert len(store) == len(scenario.session_store.sessions) == 4
+    assert len(store) == len(scenario.session_store.sessions) == 2
 
 
 def test_stored_ticket_is_accepted_once(
@@ -280,7 +280,7 @@ def test_async_ticket_store(scenario: SessionScenario) -> None:
     for resumed in (False, True):
         client, server = connections(scenario.client, scenario.server)
         asked = shake_hands_slowly(client, server)
-        assert asked == [TicketWanted] * resumed + [TicketIssued] * 2
+        assert asked == [TicketWanted] * resumed + [TicketIssued] * (1 if resumed else 2)
         assert client.negotiated.resumed is server.negotiated.resumed is resumed
         send(server, client, b"tickets")
         assert read_all(client) == b"tickets"

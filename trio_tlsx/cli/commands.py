@@ -267,7 +267,7 @@ def check(
 @click.option(
     "--tickets",
     default=ServerConfig.tickets,
-    show_default=True,
+    show_default="2, or 1 in a resumed connection",
     type=click.IntRange(0, MAX_TICKETS_ISSUED),
     help="The number of session tickets for each client.",
 )
@@ -297,7 +297,7 @@ def serve(
     client_ca: Path | None,
     alpn: tuple[str, ...] | None,
     mode: str,
-    tickets: int,
+    tickets: int | None,
     early_data: bool,
     log: Path | None,
     drain: float,

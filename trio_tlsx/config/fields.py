@@ -102,7 +102,7 @@ SERVER_FIELDS: Mapping[str, Expected] = {
     "client_trust": _TRUST,
     "require_cookie": _FLAG,
     "tickets_after_handshake": _FLAG,
-    "tickets": Expected(INT, "a number of tickets"),
+    "tickets": Expected(optional(INT), "a number of tickets, or None"),
     "ticket_keys": Expected(
         optional(instance_of(TicketKeys)), "TicketKeys([key]), or None to create keys"
     ),

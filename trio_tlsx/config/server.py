@@ -36,6 +36,11 @@ MAX_AUTHORITIES_LENGTH = 2**13
 
 MAX_TICKETS_ISSUED = 16
 
+#: A client that opens two connections at once can resume both. After that, each connection brings
+#: a ticket for the one that it has used.
+DEFAULT_TICKETS = 2
+DEFAULT_TICKETS_IF_RESUMED = 1
+
 #: The most early data that a server accepts in one handshake, in bytes. Another server of the same
 #: name may have to skip it: BoringSSL accepts no more, and skips little more.
 MAX_EARLY_DATA_ACCEPTED = 14_336
@@ -73,9 +78,10 @@ class ServerConfig(CommonConfig):
             computes a key exchange and a signature for it. This costs a round trip. GnuTLS 3.7,
             mbedTLS 3.6 and s2n cannot do that. The server calls ``select_credentials``,
             ``ticket_store`` and ``psks`` before it.
-        tickets: how many session tickets to send to each client that can use them, 0 to 16. They
-            are sent with the first data, or with ``close_notify`` if the client has not closed
-            yet. :meth:`TLSStream.send_session_tickets` sends them earlier.
+        tickets: how many session tickets to send to each client that can use them, 0 to 16. By
+            default two, and one in a connection that resumes a session, which has used up one.
+            They are sent with the first data, or with ``close_notify`` if the client has not
+            closed yet. :meth:`TLSStream.send_session_tickets` sends them earlier.
         tickets_after_handshake: send the tickets right after the handshake. Clients that wait for
             a ticket before they send need this. Leave it off if a client may send, never read,
             and close: such a client answers the tickets with a reset, and loses what it has sent.
@@ -111,7 +117,7 @@ class ServerConfig(CommonConfig):
     client_auth: Literal["none", "optional", "required"] = "none"
     client_trust: Trust | None = None
     require_cookie: bool = False
-    tickets: int = 2
+    tickets: int | None = None
     tickets_after_handshake: bool = False
     ticket_keys: TicketKeys | None = None
     ticket_store: TicketStore | None = None
@@ -141,6 +147,7 @@ class ServerParameters(CommonParameters):
     client_policy: bytes
     require_cookie: bool
     tickets: int
+    tickets_if_resumed: int
     tickets_after_handshake: bool
     ticket_keys: TicketKeys
     ticket_store: TicketStore | None
@@ -167,7 +174,10 @@ def _resolve(config: ServerConfig) -> ServerParameters:
         client_authorities=_authorities(trusted),
         client_policy=_client_policy(config.client_auth, trusted),
         require_cookie=config.require_cookie,
-        tickets=config.tickets,
+        tickets=DEFAULT_TICKETS if config.tickets is None else config.tickets,
+        tickets_if_resumed=(
+            DEFAULT_TICKETS_IF_RESUMED if config.tickets is None else config.tickets
+        ),
         tickets_after_handshake=config.tickets_after_handshake,
         ticket_keys=keys,
         ticket_store=config.ticket_store,
@@ -216,7 +226,7 @@ def _check_client_auth(config: ServerConfig) -> None:
 
 
 def _check_limits(config: ServerConfig) -> None:
-    if not 0 <= config.tickets <= MAX_TICKETS_ISSUED:
+    if config.tickets is not None and not 0 <= config.tickets <= MAX_TICKETS_ISSUED:
         raise ConfigError(f"tickets is {config.tickets}; pass 0 to {MAX_TICKETS_ISSUED}")
     if not 0 <= config.max_early_data_size <= MAX_EARLY_DATA_ACCEPTED:
         raise ConfigError(

@@ -155,12 +155,14 @@ class TicketIssuer:
     """Make the tickets that a server sends.
 
     Attributes:
+        count: how many of them.
         context: what they are good for.
         resumption_secret: what their keys come from.
         application_data: what of the application's own rides along.
     """
 
     config: ServerParameters
+    count: int
     context: bytes
     suite: CipherSuite
     client: PeerIdentity | None
@@ -176,7 +178,7 @@ class TicketIssuer:
         if self.config.max_early_data_size:
             extensions[_E.early_data] = uint32(self.config.max_early_data_size)
         greased = grease.in_ticket(extensions) if self.config.grease else extensions
-        for number in range(self.config.tickets):
+        for number in range(self.count):
             nonce = uint8(number)
             secret = ticket_psk(self.suite, self.resumption_secret, nonce)
             age_add = int.from_bytes(urandom(4))

@@ -331,13 +331,15 @@ def ticket_issuer(
     outlives it.
     """
     config, identity, psk = terms.config, terms.identity, terms.psk
-    if identity is None or not config.tickets or not psk_modes(config, terms.hello):
+    session = psk.session if psk else None
+    count = config.tickets_if_resumed if session else config.tickets
+    if identity is None or not count or not psk_modes(config, terms.hello):
         return None
     if psk is not None and psk.external is not None:
         return None
-    session = psk.session if psk else None
     return TicketIssuer(
         config,
+        count,
         ticket_context(config, identity[0], terms.hello),
         terms.suite,
         client,
