@@ -16,6 +16,8 @@ from removal import Removal, without_branch, without_statement
 
 __all__ = ["REMOVALS_OF_HELLOS"]
 
+KEY_SHARES = "tests/handshake/test_key_shares.py"
+
 REMOVALS_OF_HELLOS = [
     # Versions, suites, groups
     Removal("downgrade sentinel", "4.2.3", CLIENT_OF_ANY_VERSION,
@@ -138,4 +140,13 @@ REMOVALS_OF_HELLOS = [
             tests="tests/handshake/test_second_client_hello.py"),
     Removal("minimum of record_size_limit", "RFC 8449 4", "handshake/steps.py",
             "if limit < MIN_RECORD_SIZE_LIMIT:", "record_size_limit-"),
+    Removal("the second ClientHello has a new key", "4.3.8", CLIENT_HELLO,
+            "return {code: group.generate()}", "second_client_hello_has_no_key",
+            "return {code: vars([*shares.values()][0]).get('_second') or group.generate()}",
+            KEY_SHARES),
+    Removal("ML-KEM keys are not shared", "RFC 9954 2", "crypto/groups.py",
+            "if group.is_post_quantum:", "same_x25519_key", tests=KEY_SHARES),
+    without_statement("private keys are dropped when the group is chosen", "F.1", CLIENT_HELLO,
+            "offer.parameters.shares = {}", "key_shares_are_dropped",
+            "tests/engine/test_reachable_secrets.py"),
 ]  # fmt: skip

@@ -14,6 +14,7 @@ from engine_pairs import CLIENT, SERVER, connections, read_all, send, shake_hand
 from trio_tlsx.crypto.groups import X25519Key
 from trio_tlsx.crypto.key_schedule import HmacKey
 from trio_tlsx.engine.connection import Connection
+from trio_tlsx.handshake.wants import Want
 
 #: The label of each secret that may be reachable, and the types of the objects that hold it.
 OF_BOTH_SIDES = {
@@ -136,3 +137,16 @@ def test_the_walk_finds_what_a_handshake_in_progress_holds(labels: dict[bytes, s
     server.do_handshake()
     assert "key share" in holders(client, labels)
     assert {"c hs traffic", "s hs traffic", "c ap traffic"} <= holders(server, labels).keys()
+
+
+def test_key_shares_are_dropped_with_the_server_hello(labels: dict[bytes, str]) -> None:
+    client, server = connections(replace(CLIENT, groups=["X25519MLKEM768", "x25519"]), SERVER)
+    client.do_handshake()
+    assert "key share" in holders(client, labels)
+    server.receive_data(client.data_to_send())
+    server.do_handshake()
+    length = 5 + int.from_bytes((flight := server.data_to_send())[3:5])
+    client.receive_data(flight[:length])  # the ServerHello
+    assert client.do_handshake() is Want.WRITE  # change_cipher_spec
+    assert "c hs traffic" in holders(client, labels)
+    assert "key share" not in holders(client, labels)

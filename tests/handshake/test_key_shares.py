@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from engine_pairs import (
-    authority,
-    credentials,
-)
-from hellos import first_hello
+from engine_pairs import SERVER, authority, connections, credentials, established
+from hellos import first_hello, flight, sent_hello
 
 from trio_tlsx.config.client import ClientConfig
 from trio_tlsx.config.server import ServerConfig
@@ -17,6 +14,7 @@ from trio_tlsx.crypto.groups import GROUPS
 from trio_tlsx.errors import ConfigError
 from trio_tlsx.messages import extensions as ext
 from trio_tlsx.messages.extensions import ExtensionType
+from trio_tlsx.messages.handshake import ClientHello
 
 #: With everything that there is.
 WIDE_CLIENT = ClientConfig(trust=authority.trust)
@@ -83,3 +81,44 @@ def test_randoms_and_key_shares_are_fresh_for_each_connection() -> None:
         ext.decode_key_shares(hello.extensions[ExtensionType.key_share]) for hello in (one, other)
     )
     assert not set(shares.values()) & set(others.values())
+
+
+X25519, X25519MLKEM768, SECP256R1MLKEM768, MLKEM768 = 0x001D, 0x11EC, 0x11EB, 0x0201
+
+
+def octets_of(hello: ClientHello) -> dict[int, bytes]:
+    return ext.decode_key_shares(hello.extensions[ExtensionType.key_share])
+
+
+def test_hybrid_and_plain_share_of_one_client_hello_have_the_same_x25519_key() -> None:
+    """RFC 9954 3.2 allows that; of ML-KEM, and for another ClientHello, each key is new."""
+    groups = ["X25519MLKEM768", "SecP256r1MLKEM768", "MLKEM768", "x25519"]
+    config = replace(WIDE_CLIENT, groups=groups, key_shares=groups)
+    one, other = octets_of(first_hello(config)), octets_of(first_hello(config))
+    assert one[X25519MLKEM768].endswith(one[X25519])
+    keys = {
+        one[X25519],
+        other[X25519],
+        one[MLKEM768],
+        one[X25519MLKEM768][:1184],
+        one[SECP256R1MLKEM768][-1184:],
+    }
+    assert len(keys) == 5
+
+
+@pytest.mark.parametrize("group", ["x25519", "X25519MLKEM768"])
+def test_either_share_completes_the_key_exchange(group: str) -> None:
+    client, server = established(
+        WIDE_CLIENT, ServerConfig(credentials=credentials(), groups=[group])
+    )
+    assert client.negotiated.group == server.negotiated.group == group
+
+
+def test_second_client_hello_has_no_key_of_the_first() -> None:
+    config = replace(WIDE_CLIENT, key_shares=["X25519MLKEM768"])
+    client, server = connections(config, replace(SERVER, groups=["x25519"]))
+    first = ClientHello.decode(flight(client, server)[9:])
+    flight(server, client)
+    second = sent_hello(client)
+    assert list(octets_of(second)) == [X25519]
+    assert not octets_of(first)[X25519MLKEM768].endswith(octets_of(second)[X25519])

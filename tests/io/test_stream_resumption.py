@@ -131,7 +131,7 @@ async def test_async_session_store_of_a_stream(
         await handshake(client, server)
         assert client.negotiated.resumed is resumed
         await talk(client, server)
-    assert len(store.sessions) == 3
+    assert len(store.sessions) == 2
 
 
 async def test_handshake_cancelled_in_the_store_can_be_repeated(

@@ -149,6 +149,7 @@ def process_server_hello(hs: Handshake, offer: Offer, answer: ServerHello) -> Se
     hs.transcript.start(suite)
     psk = selected_psk(offer, suite, answer)
     group, shared_secret = finish_key_exchange(offer, psk, answer)
+    offer.parameters.shares = {}  # nothing needs the private keys any more
     return Selection(suite, psk, group, shared_secret)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from os import urandom
 
 from ..config.client import ClientParameters
-from ..crypto.groups import EphemeralKey, Group
+from ..crypto.groups import EphemeralKey, Group, generate_key_shares
 from ..messages import extensions as ext
 from ..messages import grease
 from ..messages.extensions import ExtensionType
@@ -71,7 +71,7 @@ class HelloParameters:
             server_name,
             urandom(RANDOM_LENGTH),
             make_legacy_session_id(config),
-            initial_key_shares(config),
+            generate_key_shares(initial_groups(config)),
             psks,
             early_data,
             grease=ClientHelloGrease.choose() if config.grease else None,
@@ -121,11 +121,6 @@ def offered_extensions(parameters: HelloParameters) -> dict[int, bytes]:
 def make_legacy_session_id(config: ClientParameters) -> bytes:
     """Return a session id that looks like a resumption of TLS 1.2 (RFC 9846 E.4), or none."""
     return urandom(MAX_SESSION_ID_LENGTH) if config.middlebox_compatibility else b""
-
-
-def initial_key_shares(config: ClientParameters) -> Mapping[int, EphemeralKey]:
-    """Generate the keys for the key shares of the first ClientHello, by group."""
-    return {group.code: group.generate() for group in initial_groups(config)}
 
 
 def initial_groups(config: ClientParameters) -> Sequence[Group]:
