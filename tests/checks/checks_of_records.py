@@ -92,15 +92,15 @@ REMOVALS_OF_RECORDS = [
     Removal("content type of a record in the data phase", "5.4", PROTECTION,
             "if inner[-1] != APPLICATION_DATA:", "of-a-handshake-message",
             tests=DATA_PHASE),
-    Removal("a record that the engine opens again has its sequence number", "5.3", PROTECTION,
+    Removal("a record that the engine decrypts again keeps its sequence number", "5.3", PROTECTION,
             """            return b""
         self.sequence_number += 1""", "uses_no_sequence_number",
             """            self.sequence_number += 1
             return b""
         self.sequence_number += 1""", DATA_PHASE),
-    Removal("messages that are due leave before data", "4.7, 5.5", OUTGOING,
+    Removal("messages that are due are sent before data", "4.7, 5.5", OUTGOING,
             " or self.data_records >= self.direct_limit", "due or key_limit", "", DATA_PHASE),
-    Removal("data leaves behind what is queued", "4.7.3", OUTGOING,
+    Removal("data is sent after the output that is queued", "4.7.3", OUTGOING,
             "if self._queue or self._flight or", "queued", "if", DATA_PHASE),
     Removal("no data after a failure", "6.2", DRIVER,
             """self.failure = self.failure or error
