@@ -103,10 +103,10 @@ REMOVALS_OF_RECORDS = [
     Removal("data is sent after the output that is queued", "4.7.3", OUTGOING,
             "if self._queue or self._flight or", "queued", "if", DATA_PHASE),
     Removal("no data after a failure", "6.2", DRIVER,
-            """self.failure = self.failure or error
+            """self.failure = self.failure or to_keep(error)
         self.pump.data_phase = None
         self.receiving""", "same_alert",
-            """self.failure = self.failure or error
+            """self.failure = self.failure or to_keep(error)
         self.receiving""", DATA_PHASE),
     Removal("no data after close_notify", "6.1", DRIVER,
             """self.send_ended = True

@@ -145,13 +145,14 @@ def recording(scenario: str, role: str) -> Recording:
         one = new_connection(scenario, role)
         other = new_connection(scenario, OTHER[role])
         stream = bytearray()
-        receive = other.receive_data
+        receive = Connection.receive_data
 
-        def noted_receive_data(data: bytes | bytearray | memoryview) -> None:
-            stream.extend(data)
-            receive(data)
+        def noted_receive_data(side: Connection, data: bytes | bytearray | memoryview) -> None:
+            if side is other:
+                stream.extend(data)
+            receive(side, data)
 
-        patch.setattr(other, "receive_data", noted_receive_data)
+        patch.setattr(Connection, "receive_data", noted_receive_data)
         shake_hands(one, other) if role == "client" else shake_hands(other, one)
         handshake_length = len(stream)
         one.write(memoryview(SAID[role]))

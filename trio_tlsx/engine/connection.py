@@ -27,7 +27,7 @@ from ..handshake.early_data import checked as checked_early_data
 from ..handshake.established import Completed, Established
 from ..handshake.questions import SessionReceived
 from ..handshake.server import server_handshake
-from ..handshake.steps import Handshake, Observer, Steps
+from ..handshake.steps import EarlyData, Handshake, Observer, Steps
 from ..handshake.wants import Question, Want
 from ..messages.alerts import FATAL, WARNING
 from ..messages.codec import Buffer
@@ -41,22 +41,45 @@ from ..record.send import Outgoing
 from ..sessions.client import Session
 from .exports import Exports
 from .post_handshake import PostHandshake, handshake_shutdown
+from .record_layer import RecordLayer
 from .reporter import reporter_for
 from .ssl_object import ConnectionNames
 
 __all__ = ["Connection"]
 
+NO_EARLY_DATA = EarlyData()  # of all connections that have none, after the handshake
+
 logger = logging.getLogger("trio_tlsx")
 
 
-class Connection(Exports):
+class Connection(RecordLayer, Exports):
     """One side of a TLS connection; fulfils :class:`~trio_tlsx.engine.interface.Engine`.
 
     Made by :meth:`client` or :meth:`server`, which fixes the role.
     """
 
+    __slots__ = (
+        "_answer",
+        "_close_notify_received",
+        "_close_notify_sent",
+        "_config",
+        "_early_data",
+        "_established",
+        "_failure",
+        "_may_ask",
+        "_post_handshake",
+        "_question",
+        "_reader",
+        "_reporter",
+        "_server_hostname",
+        "_steps",
+        "_surplus",
+        "pauses",
+        "server_side",
+        "session",
+    )
+
     error_types: tuple[type[Exception], ...] = (TLSError,)
-    pauses = False
 
     def __init__(
         self,
@@ -67,11 +90,12 @@ class Connection(Exports):
         observer: Observer | None,
     ) -> None:
         self.server_side = server_side
+        self._incoming = Incoming()
+        self._outgoing = Outgoing()
+        self.pauses = False
         self._config = config
         self._server_hostname = server_hostname
         self.session: Session | None = None
-        self._incoming = Incoming()
-        self._outgoing = Outgoing()
         self._reader = MessageReader(self._incoming)
         handshake = Handshake(self._incoming, self._outgoing, self._reader, observer)
         self._early_data = handshake.early_data
@@ -147,10 +171,6 @@ class Connection(Exports):
         return self._established is not None or self._early_data.may_be_answered
 
     @property
-    def bytes_sealed(self) -> int:
-        return self._outgoing.bytes_sealed
-
-    @property
     def record_layer(self) -> tuple[Incoming, Outgoing] | None:
         return None if self._established is None else (self._incoming, self._outgoing)
 
@@ -216,6 +236,8 @@ class Connection(Exports):
                     self._reporter.handshake_completed(self._established.negotiated)
                 self._post_handshake.start(completed)
                 self._steps = None
+                if self._early_data.exporter is None:
+                    self._early_data = NO_EARLY_DATA
                 break
             if not isinstance(want, Want):
                 self._pose(want)
@@ -274,7 +296,8 @@ class Connection(Exports):
 
     def accept_early_data(self) -> None:
         """Accept early data; see :meth:`Engine.accept_early_data`."""
-        self._early_data.wanted = True
+        if self._established is None:
+            self._early_data.wanted = True
 
     def read_early_data(self, max_bytes: int | None = None) -> bytes:
         """Return received early data; see :meth:`Engine.read_early_data`."""
@@ -336,46 +359,6 @@ class Connection(Exports):
         if self._established is None:
             raise RuntimeError("the handshake is not complete")
         return self._established
-
-    # Ciphertext in and out
-
-    def receive_data(self, data: Buffer) -> None:
-        """Pass received ciphertext in; ``b""`` is the end of the transport."""
-        self._incoming.feed(data)
-
-    def receive_buffer(self) -> memoryview:
-        """Return a buffer to receive ciphertext into, valid until the next call of any method.
-
-        Raises:
-            RuntimeError: there is a lot of input that nobody has read.
-        """
-        return self._incoming.room()
-
-    def bytes_received(self, count: int) -> None:
-        """Report how many bytes of ``receive_buffer()`` were filled; 0 is the transport's end."""
-        self._incoming.filled(count)
-
-    def unread_ciphertext(self) -> bytes:
-        """Give up the input that no record was read from (what followed ``close_notify``)."""
-        return self._incoming.take_rest()
-
-    def data_to_send(self) -> bytes:
-        """Return all pending output and remove it from the engine."""
-        output = bytes(self._outgoing.pending())
-        self._outgoing.sent(len(output))
-        return output
-
-    def pending_output(self) -> memoryview:
-        """Return the output to send next, without removing it; empty if there is none."""
-        return self._outgoing.pending()
-
-    def bytes_sent(self, count: int) -> None:
-        """Report how many bytes of ``pending_output()`` were sent."""
-        self._outgoing.sent(count)
-
-    def release_buffers(self) -> None:
-        """Release large buffers that are empty. Call it before every wait."""
-        self._incoming.release()
 
     # Application data
 

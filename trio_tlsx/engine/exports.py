@@ -14,6 +14,8 @@ __all__ = ["Exports"]
 class Exports(ABC):
     """The methods of an engine that export keying material (RFC 9846 7.5)."""
 
+    __slots__ = ()
+
     _early_data: EarlyData
 
     @abstractmethod

@@ -13,6 +13,7 @@ import trio
 from ..engine.interface import Engine
 from .conflict import ConflictDetector
 from .data_phase import DataPhase
+from .raised import to_keep
 from .transport import DescriptorTransport, transport_over
 
 __all__ = ["Pump"]
@@ -31,15 +32,28 @@ class Pump:
     Attributes:
         send_failure: why nothing can be sent any more; None while sending is possible.
         at_eof: the stream below is at its end.
-        answering: taken by the task that waits for the answer to a question of the engine. The
-            engine must not be asked to go on meanwhile: it would ask the question again.
+        answering: taken by the task that waits for the answer to a question of the engine; None
+            before the first question. The engine must not be asked to go on meanwhile: it would
+            ask the question again.
         data_phase: moves ordinary data without the engine; None while that is not possible.
     """
 
+    __slots__ = (
+        "_engine",
+        "_receiving",
+        "_sending",
+        "_stream",
+        "_transport",
+        "answering",
+        "at_eof",
+        "data_phase",
+        "send_failure",
+    )
+
     def __init__(self, engine: Engine, stream: trio.abc.Stream) -> None:
-        self.send_failure: BaseException | None = None
+        self.send_failure: Exception | None = None
         self.at_eof = False
-        self.answering = ConflictDetector("another task is answering a question")
+        self.answering: ConflictDetector | None = None
         self.data_phase: DataPhase | None = None
         self._engine = engine
         self._stream = stream
@@ -99,8 +113,8 @@ class Pump:
                 raise
         return True
 
-    def _end_sending(self, error: BaseException) -> None:
-        self.send_failure = error
+    def _end_sending(self, error: Exception) -> None:
+        self.send_failure = to_keep(error)
         self.data_phase = None
 
     def move_output_nowait(self) -> bool:

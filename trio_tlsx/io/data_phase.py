@@ -93,7 +93,7 @@ class DataPhase:
         except BlockingIOError:
             return None
         except OSError as error:
-            transport.read_error = error
+            transport.read_error = error.with_traceback(None)
             return b""
         data = incoming.open_data(record, max_bytes)
         if not data and record:  # the driver finds the end of the transport again
@@ -113,7 +113,7 @@ class DataPhase:
             incoming.release()
             return None
         except OSError as error:
-            transport.read_error = error
+            transport.read_error = error.with_traceback(None)
             return b""
         transport.expects_bulk = count >= BULK_BYTES
         data = incoming.open_run(count, max_bytes)

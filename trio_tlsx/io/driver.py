@@ -43,6 +43,7 @@ from .ciphertext import Pump
 from .conflict import ConflictDetector
 from .data_phase import DataPhase
 from .handshake_timer import HandshakeTimer
+from .raised import drop_tracebacks, to_keep
 
 __all__ = ["Driver"]
 
@@ -68,6 +69,20 @@ class Driver:
         send_ended: ``close_notify`` was queued; nothing can be sent behind it.
         alerted: the last thing sent, or still queued, is the alert that explains the end.
     """
+
+    __slots__ = (
+        "_engine",
+        "_timer",
+        "_turn",
+        "alerted",
+        "closed",
+        "closing",
+        "failure",
+        "handshake_done",
+        "pump",
+        "receiving",
+        "send_ended",
+    )
 
     def __init__(
         self, engine: Engine, transport_stream: trio.abc.Stream, handshake_timeout: float
@@ -119,7 +134,7 @@ class Driver:
 
     def note_failure(self, error: Exception) -> None:
         """Make every later call raise this error: the connection failed in both directions."""
-        self.failure = self.failure or error
+        self.failure = self.failure or to_keep(error)
         self.pump.data_phase = None
         self.receiving.wake()
 
@@ -139,6 +154,7 @@ class Driver:
     async def _fail(self, error: Exception) -> trio.BrokenResourceError:
         """Record the failure, send the alert, and return the exception to raise."""
         self.note_failure(error)
+        drop_tracebacks(error)
         self.alerted = self.alerted or bool(self._engine.pending_output())
         await self.pump.flush_alert()
         return _broken(error)
@@ -242,6 +258,8 @@ class Driver:
             raise RuntimeError(f"{question!r} has nothing to wait for")
         self._engine.release_buffers()  # a hook may take long
         timeout = math.inf if question.timeout is None else question.timeout
+        if self.pump.answering is None:
+            self.pump.answering = ConflictDetector("another task is answering a question")
         with self.pump.answering:
             try:
                 with trio.fail_after(timeout):
@@ -330,8 +348,8 @@ class Driver:
         moved = False
         await trio.lowlevel.checkpoint_if_cancelled()
         while True:
-            while pump.answering.taken:
-                await pump.answering.over()
+            while (answering := pump.answering) is not None and answering.taken:
+                await answering.over()
             data = engine.read(max_bytes)
             if isinstance(data, bytes):
                 break
@@ -382,8 +400,8 @@ class Driver:
         """Process what comes before data; return False where data, or its end, is next."""
         engine, pump = self._engine, self.pump
         try:
-            if pump.answering.taken:
-                await pump.answering.over()
+            if (answering := pump.answering) is not None and answering.taken:
+                await answering.over()
                 return True
             step = engine.read(0)
             if isinstance(step, Question):

@@ -1,4 +1,8 @@
-"""The errors that one stream has raised, by identity."""
+"""The errors that one stream has raised, and those that it keeps.
+
+The traceback of an error refers to the frames that it passed, and the frames to the stream. If the
+stream kept such an error, only the garbage collector could free the two.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,27 @@ from weakref import WeakSet
 
 import trio
 
-__all__ = ["RaisedErrors"]
+__all__ = ["RaisedErrors", "drop_tracebacks", "to_keep"]
+
+
+def to_keep(error: Exception) -> Exception:
+    """Return what a stream keeps of an error that it raises: the same without a traceback."""
+    if type(error) is not trio.BrokenResourceError:
+        return error
+    kept = trio.BrokenResourceError(*error.args)
+    kept.__cause__ = error.__cause__
+    return kept
+
+
+def drop_tracebacks(error: BaseException) -> None:
+    """Drop the tracebacks of an engine's error, which says by itself what is wrong.
+
+    The traceback of its cause stays: it shows the fault of a hook.
+    """
+    context: BaseException | None = error
+    while context is not None and context is not error.__cause__:
+        context.__traceback__ = None
+        context = context.__context__
 
 
 class RaisedErrors:

@@ -144,7 +144,7 @@ class TLSStream(ConnectionInfo, trio.abc.HalfCloseableStream, Generic[T_Stream])
         self._sending = ConflictDetector(
             "another task is currently sending data on this TLSStream"
         )
-        self._closing = ConflictDetector("another task is closing this TLSStream")
+        self._closing: ConflictDetector | None = None
         self._send_cut = False  # part of the data of one send_all has left, or may have
         self._raised = RaisedErrors()
 
@@ -489,9 +489,10 @@ class TLSStream(ConnectionInfo, trio.abc.HalfCloseableStream, Generic[T_Stream])
             return
         with self._raised:
             try:
-                if self._closing.taken:
+                if self._closing is not None:
                     await self._closing.over()
                     return
+                self._closing = ConflictDetector("another task is closing this TLSStream")
                 with self._closing:
                     self._driver.note_closing()
                     await self._finish()

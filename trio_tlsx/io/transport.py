@@ -49,6 +49,8 @@ class Transport(ABC):
             next send continues there.
     """
 
+    __slots__ = ("started",)
+
     resumes: bool
 
     def __init__(self) -> None:
@@ -101,6 +103,8 @@ def transport_over(stream: trio.abc.Stream) -> Transport:
 class StreamTransport(Transport):
     """Over any ``trio.abc.Stream``; a cancelled ``send_all`` may have stopped anywhere."""
 
+    __slots__ = ("_stream",)
+
     resumes = False
 
     def __init__(self, stream: trio.abc.Stream) -> None:
@@ -124,6 +128,8 @@ class StreamTransport(Transport):
 
 class SocketTransport(Transport):
     """Over a socket by trio's own methods, for Windows, which cannot read from a descriptor."""
+
+    __slots__ = ("socket",)
 
     resumes = True
 
@@ -156,6 +162,8 @@ class SocketTransport(Transport):
 
     def translated(self, error: OSError) -> Exception:
         """Return the error that a ``trio.abc.Stream`` raises for ``error``."""
+        # The frames of its traceback refer to the stream, and the stream keeps the error.
+        error.__traceback__ = None
         if error.errno in (errno.EBADF, errno.ENOTSOCK) or self.socket.fileno() == -1:
             return trio.ClosedResourceError("this socket was already closed")
         return trio.BrokenResourceError(f"the connection broke: {error.strerror or error}")
@@ -179,6 +187,8 @@ class DescriptorTransport(SocketTransport):
         expects_bulk: the last read returned so much that a large buffer is worth its cost.
         read_error: what a read has raised elsewhere; the next one here raises it.
     """
+
+    __slots__ = ("expects_bulk", "read_error")
 
     def __init__(self, sock: trio.socket.SocketType) -> None:
         super().__init__(sock)

@@ -62,7 +62,7 @@ class Outgoing:
         self._flight = b""  # handshake messages that are not in records yet
         self._queue: list[bytes | memoryview] = []  # records, in order
         self._queued = 0  # bytes in it
-        self._key_update_left = 0  # bytes to send until the last KeyUpdate has left; <= 0 for none
+        self._key_update_left = 0  # bytes to send until the last KeyUpdate has left; 0 for none
         self._batch: Batch | None = None  # a borrowed buffer with a part of the queue
 
     # Content in
@@ -212,7 +212,8 @@ class Outgoing:
         if not count:
             return
         self._queued -= count
-        self._key_update_left -= count
+        if self._key_update_left:
+            self._key_update_left = max(0, self._key_update_left - count)
         first = self._queue[0]
         if count < len(first):
             self._queue[0] = memoryview(first)[count:]
