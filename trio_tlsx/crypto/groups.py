@@ -70,18 +70,19 @@ def generate_key_shares(groups: Iterable[Group]) -> dict[int, EphemeralKey]:
     2 recommends against it.
     """
     shared: dict[int, EphemeralKey] = {}
+    return {group.code: _key_of(group, shared) for group in groups}
 
-    def key_of(group: Group) -> EphemeralKey:
-        if group.components:
-            first, second = group.components
-            return HybridKey(key_of(first), key_of(second), first.server_length)
-        if group.is_post_quantum:
-            return group.generate()
-        if group.code not in shared:
-            shared[group.code] = group.generate()
-        return shared[group.code]
 
-    return {group.code: key_of(group) for group in groups}
+def _key_of(group: Group, shared: dict[int, EphemeralKey]) -> EphemeralKey:
+    # No closure: one that calls itself is a cycle, which would keep the private key.
+    if group.components:
+        first, second = group.components
+        return HybridKey(_key_of(first, shared), _key_of(second, shared), first.server_length)
+    if group.is_post_quantum:
+        return group.generate()
+    if group.code not in shared:
+        shared[group.code] = group.generate()
+    return shared[group.code]
 
 
 class X25519Key:
