@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import imaplib
+import json
 import smtplib
 import ssl
 import sys
@@ -16,7 +17,7 @@ import pytest
 import trio
 import trio.testing
 from mail_and_database_servers import aiosmtpd, dovecot, postgresql, postgresql_programs
-from processes import EXAMPLES, load_example, peer_program, run_program, running
+from processes import CLI, EXAMPLES, load_example, peer_program, run_program, running
 
 from trio_tlsx import ClientConfig, Credentials, ServerConfig, TLSError
 from trio_tlsx.testing import CA, write_pem_files
@@ -62,6 +63,31 @@ async def test_the_client_against_a_real_server(
         result = await run_program([*EXAMPLE, "client", protocol, "127.0.0.1", str(port), ca_file])
     assert result.error_lines == []
     assert result.stdout.decode().startswith(f"TLSv1.3 {answer}")
+
+
+@pytest.mark.usefixtures("programs")
+@pytest.mark.parametrize(
+    ("protocol", "serving", "request_text", "answer"),
+    [
+        ("smtp", aiosmtpd, b"QUIT\r\n", b"221 "),
+        ("imap", dovecot, b"b LOGOUT\r\n", b"* BYE "),
+        ("postgres", postgresql, b"", b""),
+    ],
+)
+async def test_the_command_line_against_a_real_server(
+    protocol: str, serving: Serving, request_text: bytes, answer: bytes, ca_file: Path
+) -> None:
+    async with serving(credentials) as port:
+        target = [f"127.0.0.1:{port}", "--starttls", protocol, "--ca", ca_file, "--json"]
+        connected = await run_program([*CLI, "connect", *target], request_text)
+        checked = await run_program([*CLI, "check", *target])
+    description, _, data = connected.stdout.partition(b"\n")
+    assert json.loads(description)["verified"]
+    assert data.startswith(answer)
+    report = json.loads(checked.stdout)
+    assert (checked.status, report["status"]) == (0, "OK")
+    assert "TLSv1.3" in report["versions"]
+    assert "secp256r1" in report["groups"]
 
 
 def use_smtplib(port: int) -> None:
