@@ -17,7 +17,7 @@ __all__ = ["certificate_dict"]
 
 _T = TypeVar("_T", bound=x509.ExtensionType)
 
-#: What OpenSSL calls the types of attributes in names; others go by their numbers.
+#: OpenSSL's names of attribute types. OpenSSL shows the numbers of all other types.
 ATTRIBUTE_NAMES = {
     "0.9.2342.19200300.100.1.1": "userId",
     "0.9.2342.19200300.100.1.25": "domainComponent",
@@ -53,10 +53,10 @@ ATTRIBUTE_NAMES = {
     "2.5.4.97": "organizationIdentifier",
 }
 
-#: ``strftime`` has those of the locale.
+#: English names of months; those of ``strftime`` depend on the locale.
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
-OTHER_NAME = ("othername", "<unsupported>")  # the stdlib's words
+OTHER_NAME = ("othername", "<unsupported>")  # as in the stdlib
 
 
 def certificate_dict(certificate: x509.Certificate) -> dict[str, Any]:

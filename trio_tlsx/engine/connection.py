@@ -1,8 +1,8 @@
-"""A TLS connection without a transport: bytes in, bytes out.
+"""A TLS connection without a transport.
 
-It drives the handshake's generator, then moves application data, and keeps two promises: what
-ends the connection raises the same error ever after, and the alert that goes with the error is in
-the output before the error is raised.
+A :class:`Connection` runs the generator of the handshake, and then encrypts and decrypts
+application data. It gives two guarantees. After the connection has failed, each call raises the
+same error. Before it raises an error, it queues the alert of that error.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ logger = logging.getLogger("trio_tlsx")
 
 
 class Connection(RecordLayer, Exports):
-    """One side of a TLS connection; fulfils :class:`~trio_tlsx.engine.interface.Engine`.
+    """One side of a TLS connection; implements :class:`~trio_tlsx.engine.interface.Engine`.
 
-    Made by :meth:`client` or :meth:`server`, which fixes the role.
+    Create it with :meth:`client` or :meth:`server`.
     """
 
     __slots__ = (
@@ -106,10 +106,10 @@ class Connection(RecordLayer, Exports):
         self._steps: Steps[Completed] | None = start(handshake)
         self._question: Question[Any] | None = None  # not answered yet
         self._may_ask = True
-        self._answer: object = None  # to the question before
+        self._answer: object = None  # to the previous question
         self._established: Established | None = None
         self._failure: TLSError | None = None
-        self._surplus = EMPTY  # opened, but more than the caller asked for
+        self._surplus = EMPTY  # decrypted data beyond the caller's max_bytes
         self._close_notify_sent = False
         self._close_notify_received = False
 
@@ -127,17 +127,17 @@ class Connection(RecordLayer, Exports):
         """Return the client's side of a connection.
 
         Args:
-            server_hostname: whom to reach: a DNS name or an IP address; the server's certificate
-                must be for it.
-            server_port: on which it is reached; its sessions are kept by name and port.
-            early_data: to be sent along with the ClientHello, if there is a session to resume
-                whose server may take it so. Whoever records it can replay it.
-            resend_early_data: send it behind the handshake if the server did not take it early.
-            observer: told of each handshake message.
+            server_hostname: the DNS name or the IP address of the server. Its certificate must
+                contain this name.
+            server_port: the port of the server. Sessions are stored by name and port.
+            early_data: data to send with the ClientHello, if there is a session that allows early
+                data. An attacker who records it can replay it.
+            resend_early_data: send early data that the server rejected again, after the handshake.
+            observer: called with each handshake message's direction, name and length.
 
         Raises:
-            ConfigError: no certificate could be for ``server_hostname``, there is no such port, or
-                this cannot be early data.
+            ConfigError: ``server_hostname`` or ``server_port`` is invalid, or ``early_data`` has a
+                wrong type or length.
         """
         server_name = ServerName.parse(server_hostname)
         if server_port is not None and not 0 < server_port < 2**16:
@@ -192,7 +192,7 @@ class Connection(RecordLayer, Exports):
     def do_handshake(self) -> Want | Question[Any]:
         """Continue the handshake; see :meth:`Engine.do_handshake`."""
         want = self._go_on()
-        # The caller of `write` sends an answer to early data, while the handshake reads on.
+        # The caller of `write` sends an answer to early data; the handshake continues to read.
         flushed = not self._outgoing or self._early_data.may_be_answered
         return want if flushed else Want.WRITE
 
@@ -210,15 +210,15 @@ class Connection(RecordLayer, Exports):
             raise self._fail(error) from None
         except TLSError as error:
             self._fail(error)
-            clear_frames(error.__traceback__)  # secrets are in their local variables
+            clear_frames(error.__traceback__)  # local variables hold secrets
             raise
         except Exception as error:
-            # A hook's fault or ours: the peer is told, and nothing goes on from here.
+            # A hook or this library failed. The peer receives an alert, and the connection ends.
             failure = InternalError(f"the handshake failed on our side: {type(error).__name__}")
             clear_frames(error.__traceback__)
             raise self._fail(failure) from error
         except BaseException:
-            # Ctrl-C, say: a generator that it went through is over, but has not come to its end.
+            # For example Ctrl-C. The exception ended the generator, so it cannot continue.
             self._fail(InternalError("the handshake was interrupted on our side"))
             raise
 
@@ -252,7 +252,7 @@ class Connection(RecordLayer, Exports):
             return
         try:
             answer = question.ask()
-        except Exception as error:  # noqa: BLE001 - whatever a hook raises is its refusal
+        except Exception as error:  # noqa: BLE001 - any exception of a hook rejects
             self.refuse(error)
             self._raise_failure()
         else:
@@ -276,8 +276,8 @@ class Connection(RecordLayer, Exports):
         """Report that the question has no answer; the next call raises if it needs one.
 
         Args:
-            error: a TLSError ends the connection with its alert; anything else is a fault of this
-                side, with ``internal_error``.
+            error: a TLSError ends the connection with its alert; any other exception ends it with
+                ``internal_error``.
         """
         if self._question is None:
             raise RuntimeError("there is no open question")
@@ -287,7 +287,7 @@ class Connection(RecordLayer, Exports):
             logger.warning("going on without an answer to %r", question, exc_info=error)
             return
         if not isinstance(error, TLSError) or error.refused_by != "us":
-            # What other connections of a hook's own report is no refusal of this peer.
+            # A TLSError of another connection that the hook uses does not reject this peer.
             what = "handshake" if self._established is None else "connection"
             failure = InternalError(f"the {what} failed on our side: {type(error).__name__}")
             failure.__cause__ = error
@@ -321,7 +321,7 @@ class Connection(RecordLayer, Exports):
         return step is Want.READ
 
     def cancel_handshake(self, reason: str = "the handshake was cancelled on our side") -> None:
-        """Give up an unfinished handshake; see :meth:`Engine.cancel_handshake`."""
+        """Cancel an unfinished handshake; see :meth:`Engine.cancel_handshake`."""
         if self._failure is None and self._established is None:
             if self.server_side and self._outgoing.finished:
                 self._fail(InternalError(reason))
@@ -334,7 +334,7 @@ class Connection(RecordLayer, Exports):
             self._fail(failure)
 
     def _fail(self, failure: TLSError) -> TLSError:
-        """Make ``failure`` final, with the alert that goes with it in the output."""
+        """Store ``failure`` as the final error, and queue its alert."""
         if self._failure is failure:
             return failure
         self._failure = failure
@@ -363,10 +363,10 @@ class Connection(RecordLayer, Exports):
     # Application data
 
     def write(self, data: memoryview) -> int:
-        """Encrypt the head of ``data`` into the output; see :meth:`Engine.write`.
+        """Encrypt the start of ``data`` into the output; see :meth:`Engine.write`.
 
         Raises:
-            RuntimeError: it is too early for that, or ``close_notify`` was sent.
+            RuntimeError: nothing can be written yet, or ``close_notify`` was sent.
             TLSError: the connection failed before.
         """
         self._check_writable()
@@ -455,7 +455,7 @@ class Connection(RecordLayer, Exports):
     # The end
 
     def shutdown(self) -> None:
-        """Queue ``close_notify``; nothing can be written afterwards. Twice does no harm."""
+        """Queue ``close_notify``; then nothing can be written. A second call does nothing."""
         if not self._close_notify_sent and self._failure is None:
             if not self._close_notify_received:
                 self._post_handshake.send_tickets()

@@ -1,8 +1,9 @@
 """The contract between an engine and its driver.
 
-It is the contract of OpenSSL's ``SSL_do_handshake(3)`` in Python's terms. The driver calls
-``do_handshake``, which runs until the handshake is finished or the engine wants something. The
-driver does what is wanted and calls again. ``docs/contract.md`` maps one onto the other.
+It is the contract of OpenSSL's ``SSL_do_handshake(3)``, expressed in Python. The driver calls
+``do_handshake``, which runs until the handshake is complete or the engine needs something. The
+driver does what the engine needs, and calls again. ``docs/contract.md`` compares this interface
+with OpenSSL's.
 """
 
 from __future__ import annotations
@@ -22,23 +23,24 @@ __all__ = ["Engine"]
 
 
 class Engine(Protocol):
-    """The contract that every engine fulfills for its driver."""
+    """The interface of an engine, for its driver."""
 
     server_side: bool
 
-    #: The driver sets it to have ``Want.PAUSE`` returned where it may let other tasks run.
+    #: Set by a driver that can let other tasks run. The engine then may return ``Want.PAUSE``.
     pauses: bool
 
     @property
     def bytes_sealed(self) -> int:
-        """Return how much application data has become records since the connection began."""
+        """Return how many bytes of application data were encrypted since the connection began."""
         ...
 
     @property
     def record_layer(self) -> tuple[Incoming, Outgoing] | None:
-        """Return the two halves of the record layer, for data that need not pass the engine.
+        """Return the two halves of the record layer, for data that bypasses the engine.
 
-        None before the handshake is complete, and from an engine that has no such halves.
+        None before the handshake is complete, and if the engine does not have its own record
+        layer.
         """
         ...
 
@@ -54,7 +56,7 @@ class Engine(Protocol):
 
     @property
     def error_types(self) -> tuple[type[Exception], ...]:
-        """Return the exceptions of a failed connection, called ``TLSError`` below."""
+        """Return the exceptions of a failed connection. Below, ``TLSError`` stands for these."""
         ...
 
     @property
@@ -90,9 +92,9 @@ class Engine(Protocol):
             does nothing. ``Want.EARLY_DATA`` if the driver accepts early data and some arrived.
             ``Want.PAUSE`` if ``pauses`` is set. Or a :class:`Question`.
 
-            Once early data can be answered, the handshake has no more output of its own. The
-            caller of ``write`` then sends the output of ``write``: the peer need not read it
-            before it has sent everything.
+            From the time when early data can be answered, only ``write`` adds output. So the
+            handshake does not wait for it to be sent, since the peer may read only after it has
+            sent everything. The caller of ``write`` sends the output.
 
         Raises:
             TLSError: the handshake failed. Its alert, if any, is in the output already. Another
@@ -105,7 +107,7 @@ class Engine(Protocol):
         ...
 
     def refuse(self, error: Exception) -> None:
-        """Report that the question has no answer; the next call raises."""
+        """Report that the question has no answer. The next call raises, if it needs an answer."""
         ...
 
     def accept_early_data(self) -> None:
@@ -138,7 +140,7 @@ class Engine(Protocol):
         ...
 
     def unread_ciphertext(self) -> bytes:
-        """Give up the input that no record was read from (what followed ``close_notify``)."""
+        """Return and remove the input after the last record: what followed ``close_notify``."""
         ...
 
     # Ciphertext out
@@ -164,7 +166,8 @@ class Engine(Protocol):
     def read(self, max_bytes: int | None = None) -> bytes | Want | Question[Any]:
         """Return received application data, at most ``max_bytes``, or what is missing.
 
-        With 0 it returns no data, and processes only what may have arrived instead of data.
+        With 0 it returns no data, and processes only messages and alerts that arrived before the
+        data.
 
         Returns:
             Data, or ``b""`` after the peer's ``close_notify``. ``Want.READ`` if input is missing.
@@ -174,9 +177,9 @@ class Engine(Protocol):
             there is more input to process.
 
         Raises:
-            Truncated: the transport ended without ``close_notify``; nothing can be sent either.
-            TLSError: the connection failed. Its alert, if any, is in the output already; if there
-                is none, the output is empty.
+            Truncated: the transport ended without ``close_notify``. Nothing can be sent any more.
+            TLSError: the connection failed. Its alert, if any, is in the output already. Without
+                an alert, the output is empty.
         """
         ...
 
@@ -185,7 +188,7 @@ class Engine(Protocol):
         ...
 
     def write(self, data: memoryview) -> int | Want:
-        """Encrypt the head of ``data`` into the output; return its length, 256 KiB at most.
+        """Encrypt the start of ``data`` into the output; return its length, 256 KiB at most.
 
         It returns 0 while a lot of output is pending. It returns ``Want.READ`` if input must be
         processed first (only in a renegotiation of TLS 1.2).
@@ -196,7 +199,8 @@ class Engine(Protocol):
         """Queue a KeyUpdate; later output is encrypted with new keys (RFC 9846 4.7.3).
 
         Args:
-            request_peer: request new keys from the peer too, unless a request is open already.
+            request_peer: also request new keys from the peer, unless an earlier request was not
+                answered yet.
 
         Raises:
             NotImplementedError: this engine cannot.
@@ -206,8 +210,8 @@ class Engine(Protocol):
     def send_session_tickets(self) -> None:
         """Queue a server's session tickets now, unless they were queued before.
 
-        Otherwise they leave with the first data, or with ``close_notify`` if the peer has not
-        closed yet.
+        Without this call, the server sends them with its first data, or with ``close_notify`` if
+        the peer has not closed yet.
 
         Raises:
             RuntimeError: the handshake is not complete, or this is a client.
@@ -222,8 +226,8 @@ class Engine(Protocol):
         Args:
             label: the purpose, 1 to 249 ASCII characters.
             length: the length of the keying material, in bytes.
-            context: additional input that both sides know, None for none; in TLS 1.3 that is
-                the same as an empty context.
+            context: additional input that both sides have. None means no context, which in TLS 1.3
+                is the same as an empty context.
 
         Raises:
             RuntimeError: the handshake is not complete.
@@ -233,7 +237,7 @@ class Engine(Protocol):
         ...
 
     def export_early_keying_material(self, label: str, length: int, context: bytes = b"") -> bytes:
-        """Export keying material of early data, after that was sent or accepted.
+        """Export keying material of early data, after the early data was sent or accepted.
 
         Raises:
             RuntimeError: no early data was sent, or it was not accepted.
@@ -245,13 +249,14 @@ class Engine(Protocol):
     # The end
 
     def read_alert(self) -> bool:
-        """Read the alert of a peer that broke the connection, when sending is no longer possible.
+        """Look for the peer's alert in the input, after the transport has failed.
 
-        It drops the output, and processes input as ``do_handshake`` or ``read(0)`` would, but asks
-        no question. It stops at application data, and where a question is open.
+        It discards the output. It processes input as ``do_handshake`` or ``read(0)`` does, but
+        calls no hook. It stops at application data, and at a question that has no answer yet.
 
         Returns:
-            Whether all input was processed, so that more input may help.
+            True if all input was processed without an alert, so that reading more input may find
+            one.
 
         Raises:
             TLSError: the peer sent an alert, or its input is wrong.
@@ -259,15 +264,16 @@ class Engine(Protocol):
         ...
 
     def shutdown(self) -> None:
-        """Queue ``close_notify``; nothing can be written afterwards. Twice does no harm."""
+        """Queue ``close_notify``; then nothing can be written. A second call does nothing."""
         ...
 
     def cancel_handshake(self, reason: str = ...) -> None:
-        """Give up an unfinished handshake, and queue the alerts that say so to the peer.
+        """Cancel an unfinished handshake, and queue the alerts that inform the peer.
 
-        They are ``user_canceled`` and ``close_notify`` (RFC 9846 6.1). A server that has already
-        made its Finished queues a fatal ``internal_error`` instead, since its client's handshake
-        may be complete: the client must not take ``close_notify`` for an empty answer.
+        The alerts are ``user_canceled`` and ``close_notify`` (RFC 9846 6.1). A server that has
+        already queued its Finished queues a fatal ``internal_error`` instead: its client's
+        handshake may be complete, and the client would interpret ``close_notify`` as an empty
+        answer.
 
         Args:
             reason: the message of the error that later calls raise.

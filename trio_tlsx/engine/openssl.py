@@ -1,14 +1,14 @@
 """The engine's contract over :class:`ssl.SSLObject`, for an :class:`ssl.SSLContext`.
 
-OpenSSL reads from its memory BIO whenever it likes, and what it reads at the wrong moment is lost:
-``SSL_shutdown`` with application data in the BIO fails and drops it. So ciphertext is held back
-here and lies in the BIO only while ``do_handshake`` or ``read`` runs; what either left unread is
-taken out again. ``read`` opens every record that is complete, which leaves nothing inside OpenSSL
-but the beginning of a record.
+Every call of OpenSSL may read from its memory BIO, and some calls lose what they read:
+``SSL_shutdown`` fails if the BIO has application data, and drops the data. So the engine stores
+ciphertext itself. It writes it to the BIO only while ``do_handshake`` or ``read`` runs, and takes
+the unread rest out again. ``read`` decrypts every complete record, so OpenSSL itself stores at
+most the start of a record.
 
-The end of the transport is never told to the BIO either. Whether OpenSSL takes a missing
-``close_notify`` for a truncation hangs on an option of the context
-(``ssl.OP_IGNORE_UNEXPECTED_EOF``); here it is one always, and the driver decides.
+The engine does not write the end of the transport to the BIO either. Whether OpenSSL raises for a
+missing ``close_notify`` depends on an option of the context (``ssl.OP_IGNORE_UNEXPECTED_EOF``).
+This engine always raises, and the driver decides what to do.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ..pki.server_name import ServerName
 
 __all__ = ["OpenSSLConnection"]
 
-BATCH_BYTES = 2**18  # of application data sealed at a time
+BATCH_BYTES = 2**18  # of application data encrypted at a time
 RECEIVE_BYTES = 2**16  # of ciphertext received at a time
 RECORD_BYTES = 2**14  # OpenSSL returns no more than one record at a time
 
@@ -38,16 +38,16 @@ _T = TypeVar("_T")
 
 
 class OpenSSLConnection:
-    """One side of a TLS connection, by OpenSSL.
+    """One side of a TLS connection, implemented by OpenSSL.
 
     Args:
-        context: what OpenSSL may do; it is not changed.
-        server_side: which role this side has.
+        context: the options of OpenSSL. The engine does not change it.
+        server_side: whether this side is the server.
         server_hostname: the name of the server: sent as SNI, and compared with its certificate.
 
     Raises:
-        ConfigError: the context is to check the server's name, and none is given.
-        ValueError: what :meth:`ssl.SSLContext.wrap_bio` raises.
+        ConfigError: the context verifies the server's name, and ``server_hostname`` is missing.
+        ValueError: as from :meth:`ssl.SSLContext.wrap_bio`.
     """
 
     error_types: tuple[type[Exception], ...] = (ssl.SSLError,)
@@ -64,10 +64,10 @@ class OpenSSLConnection:
         server_hostname: str | bytes | None,
     ) -> None:
         if context.check_hostname and not server_side and not server_hostname:
-            # ssl.SSLContext.wrap_bio would leave the check out without a word.
+            # ssl.SSLContext.wrap_bio would silently skip the verification.
             raise ConfigError("this context checks names: a client needs server_hostname")
         if isinstance(server_hostname, str) and not server_hostname.isascii():
-            # The stdlib would encode it by IDNA 2003, which is another name for some.
+            # The stdlib would encode it by IDNA 2003, with another result for some names.
             server_hostname = ServerName.parse(server_hostname).host
         self.server_side = server_side
         self.bytes_sealed = 0
@@ -84,12 +84,12 @@ class OpenSSLConnection:
         self._output = memoryview(b"")
         self._tickets = memoryview(b"")
         self._buffer: memoryview | None = None
-        self._plaintext = b""  # opened, and not yet asked for
+        self._plaintext = b""  # decrypted, not returned yet
         self._peer_closed = False
         self._failure: ssl.SSLError | None = None
         self._complete = False
-        self._flushed = False  # complete, and the peer has all it needs to be so too
-        self._answer_pending = False  # read() has queued what the peer waits for
+        self._flushed = False  # complete, and the last handshake message was sent
+        self._answer_pending = False  # read() has queued output that the peer waits for
         self._negotiated: Negotiated | None = None
 
     @property
@@ -129,9 +129,9 @@ class OpenSSLConnection:
             except ssl.SSLError as error:
                 raise self._fail(error) from None
             self._complete = True
-            # What an OpenSSL server adds when a handshake of TLS 1.3 is over are session tickets.
-            # The client need not be reading, and if it has closed already, then tickets get a
-            # reset for an answer, which would hide how it closed. So they wait for company.
+            # After a handshake of TLS 1.3, an OpenSSL server queues session tickets. If the client
+            # has closed already, or never reads, unread tickets cause a reset, and this side could
+            # not see whether the client sent close_notify. So the tickets wait for other output.
             if self.server_side and self._ssl.version() == "TLSv1.3":
                 self._tickets, self._output = self._output, self._tickets
             if self._output:

@@ -24,10 +24,10 @@ from .reporter import Reporter
 
 __all__ = ["PostHandshake", "handshake_shutdown"]
 
-#: The session tickets of one connection that a client processes. It drops the others unread.
+#: The number of session tickets of one connection that a client processes. It ignores the others.
 MAX_TICKETS_RECEIVED = 64
 
-#: The tickets that a client drops in a row, without application data between them.
+#: The number of tickets that a client ignores in a row, without application data between them.
 MAX_DROPPED_TICKETS = 32
 
 
@@ -66,7 +66,7 @@ class PostHandshake:
         self._records_at_dropped_ticket = 0
 
     def start(self, completed: Completed) -> None:
-        """Accept messages from here on: the handshake is complete."""
+        """Accept messages from now on. The handshake is complete."""
         self.key_updates.set_interval(completed.key_update_bytes)
         self._new_tickets = completed.new_tickets
         self._keep_ticket = completed.keep_ticket
@@ -87,9 +87,9 @@ class PostHandshake:
     def send_tickets(self) -> None:
         """Queue this server's session tickets, unless that was done before.
 
-        They leave with the first data, or with ``close_notify`` if the client has not closed yet;
-        earlier only on request. A client that writes, never reads and closes would answer tickets
-        with a reset, and lose what it has sent.
+        The server sends them with its first data, or with ``close_notify`` if the client has not
+        closed yet. It sends them earlier only on request: if a client writes, never reads and
+        closes, unread tickets cause a reset, and data that it sent may be lost.
         """
         if self._new_tickets is not None:
             new_tickets, self._new_tickets = self._new_tickets, None
@@ -101,14 +101,14 @@ class PostHandshake:
             self._outgoing.finish_flight()
 
     def receive(self, message: bytes, *, may_answer: bool) -> Question[Any] | None:
-        """Process a message from the peer; return the question that it raises, if any.
+        """Process a message from the peer. Return the question to the program, if there is one.
 
         Args:
             message: the message, with its header.
             may_answer: whether this side may still send a KeyUpdate of its own.
 
         Raises:
-            ProtocolError: the peer may not send this message, or not that many of it.
+            ProtocolError: the peer must not send this message, or has sent too many.
         """
         if message[0] == HandshakeType.key_update:
             self.key_updates.receive(

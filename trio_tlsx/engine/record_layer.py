@@ -29,7 +29,7 @@ class RecordLayer:
         """Return a buffer to receive ciphertext into, valid until the next call of any method.
 
         Raises:
-            RuntimeError: there is a lot of input that nobody has read.
+            RuntimeError: the limit of unread input is reached.
         """
         return self._incoming.room()
 
@@ -38,7 +38,7 @@ class RecordLayer:
         self._incoming.filled(count)
 
     def unread_ciphertext(self) -> bytes:
-        """Give up the input that no record was read from (what followed ``close_notify``)."""
+        """Return and remove the input after the last record: what followed ``close_notify``."""
         return self._incoming.take_rest()
 
     def data_to_send(self) -> bytes:

@@ -29,7 +29,7 @@ logger = logging.getLogger("trio_tlsx")
 def reporter_for(
     on_event: OnEvent | None, server_side: bool, server_hostname: str | None
 ) -> Reporter | None:
-    """Return what reports a connection's events; None if nobody wants to know of them."""
+    """Return a reporter of a connection's events; None if there is no hook and no debug log."""
     if on_event is None and not logger.isEnabledFor(logging.DEBUG):
         return None
     return Reporter(on_event, server_side, server_hostname)
@@ -49,7 +49,7 @@ class Reporter:
         self._on_event = on_event
         self._server_side = server_side
         self._host = server_hostname
-        self._began: float | None = None  # the handshake, then what follows it
+        self._began: float | None = None  # start of the handshake, then of the data phase
         self._handshake_over = False
         self._closed = False
 
@@ -89,7 +89,7 @@ class Reporter:
         self._report(TicketsSent, count=count)
 
     def ticket_received(self) -> None:
-        """Report a session ticket that became a session."""
+        """Report a received session ticket that was stored as a session."""
         self._report(TicketReceived)
 
     def closed(
@@ -103,9 +103,9 @@ class Reporter:
         """Report the end of a connection, once.
 
         Args:
-            error: what broke the connection; None if nothing did.
-            incoming, outgoing: count the bytes.
-            with_close_notify: either side has sent ``close_notify``.
+            error: the error that ended the connection; None if there was none. incoming, outgoing:
+                the record layer, which counts the bytes.
+            with_close_notify: whether one of the two sides has sent ``close_notify``.
         """
         if not self._handshake_over:
             self.failed(error or TLSError("this side closed before the handshake was complete"))

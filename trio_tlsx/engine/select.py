@@ -25,12 +25,12 @@ def engine_for(
     resend_early_data: bool = False,
     observer: Observer | None = None,
 ) -> Engine:
-    """Return the engine for this kind of configuration, in its role.
+    """Return an engine for the configuration, in the role of a client or a server.
 
     Raises:
-        ConfigError: role and name do not fit the configuration, the name is none, or there can be
-            no such early data or no observer.
-        TypeError: it is no configuration.
+        ConfigError: the role, the server name, the early data or the observer does not match the
+            configuration, or the server name is invalid.
+        TypeError: ``config`` is not a configuration.
     """
     if isinstance(server_hostname, bytes):
         try:
@@ -75,13 +75,14 @@ def engine_for(
 
 
 def _is_ssl_context(config: object) -> TypeGuard[ssl.SSLContext]:
-    """Return whether this is an ``ssl.SSLContext``, by what it can do if not by its type.
+    """Return whether this is an ``ssl.SSLContext``, or an object with the methods of one.
 
-    A package such as truststore replaces ``ssl.SSLContext`` in the running process. A context from
-    before that is no instance of the new class, and a wrapper's is none of the old one.
+    A package such as truststore replaces ``ssl.SSLContext`` in the running process. A context that
+    was created before is not an instance of the new class, and the package's own context is not an
+    instance of the old class.
     """
     if isinstance(config, ssl.SSLContext):
         return True
-    # hasattr() on the type leaves the attributes alone, which may be slow or raise.
+    # hasattr() on the type does not run properties of the instance, which may be slow or raise.
     kind = type(config)
     return callable(getattr(kind, "wrap_bio", None)) and hasattr(kind, "check_hostname")

@@ -1,4 +1,4 @@
-"""A view of a connection with the names of :class:`ssl.SSLObject`."""
+"""A view of a connection with the attributes of :class:`ssl.SSLObject`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ __all__ = ["ConnectionNames"]
 
 
 class ConnectionNames:
-    """The methods of :class:`ssl.SSLObject` that only return facts, in its formats.
+    """The attributes and methods of :class:`ssl.SSLObject` that describe a connection.
 
-    All but the first three of them may be asked only once the handshake is over.
+    ``context``, ``server_hostname`` and ``session`` are available at any time, the others only
+    after the handshake.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class ConnectionNames:
         if binary_form:
             return chain[0].public_bytes(Encoding.DER)
         if isinstance(self._config, ClientConfig) and self._config.insecure_skip_verification:
-            return {}  # as in the stdlib: nobody has verified what it says
+            return {}  # as in the stdlib, since the certificate was not verified
         from .certificate_dict import certificate_dict  # only getpeercert() needs it
 
         return certificate_dict(chain[0])

@@ -1,8 +1,8 @@
 """Early data (0-RTT) of both roles (RFC 9846 2.3, 4.3.10, 4.6, 8).
 
-A key of the resumed session encrypts it, before the server has sent anything. So it is not bound
-to this connection: an attacker who records the flight can send it again, and the server cannot see
-a difference. :func:`accept` is the server's protection.
+Early data is encrypted with a key of the resumed session, before the server has sent anything. So
+it is not bound to this connection: an attacker who records it can send it again, and the server
+cannot see a difference. :func:`accept` protects the server from such replays.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ __all__ = [
     "write",
 ]
 
-#: How far from when it was to come a ClientHello may come, in either direction (RFC 9846 8.3).
+#: Allowed difference between the expected and the actual arrival of a ClientHello (RFC 9846 8.3).
 FRESHNESS = datetime.timedelta(seconds=10)
 
-#: How far apart the clocks may be of servers that share tickets and an anti-replay cache.
+#: Allowed difference between the clocks of servers that share tickets and an anti-replay cache.
 CLOCK_DIFFERENCE = FRESHNESS
 
 
@@ -54,8 +54,8 @@ _E = ExtensionType
 
 # The client's half
 
-#: The most early data that a client sends, in bytes; servers take less. In the smallest records it
-#: is still less than may be queued (``MAX_QUEUED``).
+#: The most early data that a client sends, in bytes; servers accept less. Even in the smallest
+#: records, its ciphertext is shorter than the limit of the queue (``MAX_QUEUED``).
 MAX_EARLY_DATA_SENT = 2**17
 
 
@@ -73,7 +73,7 @@ def checked(data: Buffer) -> bytes:
 
 @dataclass(slots=True, eq=False)
 class EarlyDataOffer:
-    """Early data, and the PSK whose keys encrypt it: the first that is offered."""
+    """Early data, and the PSK whose keys encrypt it: always the first PSK of the offer."""
 
     data: bytes = field(repr=False)
     psk: Psk[Session]
@@ -103,7 +103,7 @@ def alpn_protocol(config: ClientParameters) -> str | None:
 
 
 def send(hs: Handshake, config: ClientParameters, made: EarlyDataOffer) -> None:
-    """Send the early data behind the ClientHello, which is all that was sent yet."""
+    """Send the early data after the ClientHello, the only message that was sent so far."""
     if config.middlebox_compatibility:
         hs.send_change_cipher_spec()
     suite = made.psk.suite
@@ -113,7 +113,7 @@ def send(hs: Handshake, config: ClientParameters, made: EarlyDataOffer) -> None:
 
 
 def write(hs: Handshake, data: bytes) -> None:
-    """Send it under the keys of the moment, all of it: it is bounded by :func:`checked`."""
+    """Queue all of ``data`` under the current keys. :func:`checked` has limited its length."""
     rest = memoryview(data)
     while rest:
         rest = rest[hs.outgoing.application_data(rest) :]
@@ -130,11 +130,11 @@ def early_secret(hs: Handshake, psk: Psk[Any], suite: CipherSuite, hello_hash: b
 def was_accepted(
     made: EarlyDataOffer | None, suite: CipherSuite, extensions: Extensions, protocol: str | None
 ) -> bool:
-    """Return whether the server accepted the early data, and check that it could (4.3.10).
+    """Return whether the server accepted the early data; check that this was allowed (4.3.10).
 
     Args:
-        extensions: of the server's EncryptedExtensions.
-        protocol: the application protocol that it chose.
+        extensions: the extensions of the server's EncryptedExtensions.
+        protocol: the application protocol that the server selected.
     """
     if _E.early_data not in extensions:
         return False
@@ -155,8 +155,8 @@ class Accepted:
     """Early data that a server accepts.
 
     Attributes:
-        max_size: how much, in bytes.
-        traffic_secret: what its keys come from.
+        max_size: the most that the client may send, in bytes.
+        traffic_secret: the secret that its keys are derived from.
     """
 
     max_size: int
@@ -173,7 +173,7 @@ def accept(
 ) -> Steps[Accepted | None]:
     """Decide whether to accept the early data after this ClientHello.
 
-    The ClientHello is all that is in the transcript; its binder was checked.
+    Only the ClientHello is in the transcript so far, and its binder was checked.
 
     Args:
         suite: the cipher suite of this connection.
@@ -191,7 +191,8 @@ def accept(
     expected = expected_arrival(session, psk.obfuscated_ticket_age)
     if abs(config.clock() - expected) > FRESHNESS:
         return None
-    # What can be claimed once is asked last: a ClientHello that fails otherwise leaves no trace.
+    # The cache is asked last: it accepts an identifier only once, so it must not store those of a
+    # ClientHello that another check rejects.
     since = max(session.issued_at, expected - FRESHNESS)
     until = expected + FRESHNESS + CLOCK_DIFFERENCE
     first = yield from hs.ask(AntiReplayWanted(cache, offered.binders[0], since, until))
@@ -206,7 +207,7 @@ def is_same(
 ) -> bool:
     """Return whether the connection has the parameters of the ticket (RFC 9846 4.3.10).
 
-    The server's name and certificate are: else there would be nothing to resume.
+    The server's name and certificate are the same already: otherwise the ticket was not resumed.
     """
     return (
         0 < session.max_early_data_size <= config.max_early_data_size
@@ -235,7 +236,7 @@ def receive(hs: Handshake, accepted: Accepted) -> Steps[None]:
             )
         hs.early_data.put(data)
 
-    # What its records are limited to in this connection, the client could not know yet.
+    # The client sent early data before it could know the limit of records in this connection.
     limit, hs.incoming.plaintext_limit = hs.incoming.plaintext_limit, MAX_INNER_PLAINTEXT_LENGTH
     yield from hs.expect_behind_data(EndOfEarlyData, keep)
     hs.incoming.plaintext_limit = limit

@@ -38,7 +38,7 @@ PSK_DHE_KE = 1
 
 MIN_BINDER_LENGTH = 32
 
-#: The longest ticket that is sent or kept, in bytes: a ClientHello has to have room for it
+#: The longest ticket that is sent or stored, in bytes. A ClientHello must have room for it
 #: (``MAX_CLIENT_HELLO_LENGTH``).
 MAX_TICKET_LENGTH = 2**14
 
@@ -52,10 +52,10 @@ class Psk(Generic[S]):
     """A pre-shared key as a ClientHello offers it.
 
     Attributes:
-        identity: what both sides know it by.
-        suite: says with which hash it goes.
-        session: what it resumes, as this side knows it; None for a key from outside.
-        external: the key from outside; None for a session's.
+        identity: the name of the key: a ticket, or an external identity.
+        suite: a cipher suite with the hash of the key.
+        session: the session to resume, in this side's form; None for an external key.
+        external: the external key; None for the key of a session.
     """
 
     identity: bytes
@@ -77,7 +77,7 @@ class Psk(Generic[S]):
 
 @dataclass(slots=True, eq=False)
 class OfferedPsks:
-    """RFC 9846 4.3.11: identities, each with its obfuscated age, and a binder for each."""
+    """The extension of a ClientHello: identities with their obfuscated ages, and their binders."""
 
     identities: tuple[tuple[bytes, int], ...]
     binders: tuple[bytes, ...]
@@ -135,7 +135,7 @@ def binder(psk: Psk[Any], partial_transcript: bytes) -> bytes:
     """Compute a binder (RFC 9846 4.3.11.2).
 
     Args:
-        partial_transcript: the messages up to a ClientHello without its binders.
+        partial_transcript: the messages so far; the last is a ClientHello without its binders.
     """
     suite = psk.suite
     return finished_verify_data(suite, psk.binder_key(), suite.hash(partial_transcript).digest())
@@ -144,10 +144,11 @@ def binder(psk: Psk[Any], partial_transcript: bytes) -> bytes:
 def with_psks(
     hello: ClientHello, psks: Sequence[Psk[Any]], messages: Sequence[bytes]
 ) -> ClientHello:
-    """Return the ClientHello with an offer of exactly these keys.
+    """Return the ClientHello with an offer of these keys and no others.
 
     Args:
-        messages: what went before it: the first ClientHello's hash and the HelloRetryRequest.
+        messages: the messages before it, if it is a second ClientHello: the hash of the first one,
+            and the HelloRetryRequest.
     """
     if not psks:
         return without_psks(hello)
@@ -160,7 +161,7 @@ def with_psks(
 
 
 def _extended(hello: ClientHello, offered: OfferedPsks) -> ClientHello:
-    # RFC 9846 4.3.11: it is the last extension.
+    # RFC 9846 4.3.11: pre_shared_key must be the last extension.
     extensions = {**without_psks(hello).extensions, _E.pre_shared_key: offered.encode()}
     return replace(hello, extensions=extensions)
 
@@ -178,8 +179,8 @@ def check_binder(
     """Check that the client has the key that it offers.
 
     Args:
-        index: where the key stands among those offered.
-        messages: those so far, the ClientHello last.
+        index: the index of the key in the offer.
+        messages: the messages so far; the last is the ClientHello.
 
     Raises:
         ProtocolError: ``decrypt_error``, the binder was made with another key or for another

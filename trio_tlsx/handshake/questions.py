@@ -42,8 +42,8 @@ ANTI_REPLAY_SECONDS = 1
 class CredentialsWanted(Question[Sequence[Credentials] | ServerConfig | None]):
     """Which certificate and key does a server use for this client?
 
-    The answer is Credentials, several of them to choose from, another ServerConfig, or None where
-    there is nobody of that name.
+    The answer is Credentials, a list of them to select from, another ServerConfig, or None if the
+    server does not have this name.
     """
 
     request: ClientHello
@@ -69,7 +69,7 @@ class CredentialsWanted(Question[Sequence[Credentials] | ServerConfig | None]):
 class ClientCredentialsWanted(Question[Sequence[Credentials]]):
     """Which certificate and key does a client use for this CertificateRequest?
 
-    The answer is Credentials, several of them to choose from, or None for no certificate.
+    The answer is Credentials, a list of them to select from, or None for no certificate.
     """
 
     request: CertificateRequest
@@ -127,7 +127,7 @@ class SignatureWanted(Question[bytes]):
 class OCSPResponseWanted(Question[bytes | None]):
     """Which OCSP response does the server staple to its certificate (RFC 9846 4.5.1.1)?
 
-    The answer is the response, or None where there is none.
+    The answer is the response, or None if there is none.
     """
 
     fetch: Callable[[], object] = field(repr=False)
@@ -144,9 +144,9 @@ class OCSPResponseWanted(Question[bytes | None]):
 
 @dataclass(slots=True, eq=False)
 class VerificationWanted(Question[None]):
-    """Do we trust this peer, which has shown that it holds the key of its certificate?
+    """Is this peer trusted? It has proved that it has the private key of its certificate.
 
-    The answer is nothing; a refusal is a CertificateError.
+    The answer None accepts the peer. To reject it, the hook raises CertificateError.
     """
 
     peer: Peer
@@ -168,7 +168,7 @@ class VerificationWanted(Question[None]):
 class PSKWanted(Question[ExternalPSK | None]):
     """Which external PSK has this identity?
 
-    The answer is an ExternalPSK of that identity, or None where there is none.
+    The answer is the ExternalPSK with that identity, or None if there is none.
     """
 
     identity: bytes
@@ -214,7 +214,7 @@ class SessionWanted(Question[Session | None]):
 class TicketWanted(Question[bytes | None]):
     """What does the ticket store contain for this ticket?
 
-    The answer is what was kept, or None.
+    The answer is the stored content, or None.
     """
 
     store: TicketStore
@@ -247,14 +247,15 @@ class TicketIssued(Question[None]):
         return self.store.put(self.name, self.state, self.lifetime)
 
     def accept(self, answer: object) -> None:
-        """Take whatever it is: nobody waits for it."""
+        """Ignore the result: nothing waits for it."""
 
 
 @dataclass(slots=True, eq=False)
 class AntiReplayWanted(Question[bool]):
     """Is this early data new, and not a replay (RFC 9846 8)?
 
-    The answer is True; with any other, and with none, the early data is rejected.
+    Only the answer True accepts the early data. Any other answer, or no answer in time, rejects
+    it.
     """
 
     timeout: ClassVar[float | None] = ANTI_REPLAY_SECONDS
@@ -287,4 +288,4 @@ class SessionReceived(Question[None]):
         return self.store.put(self.session)
 
     def accept(self, answer: object) -> None:
-        """Take whatever it is: nobody waits for it."""
+        """Ignore the result: nothing waits for it."""

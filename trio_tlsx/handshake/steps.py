@@ -1,4 +1,4 @@
-"""The steps of both handshakes: expect, send, ask, change keys."""
+"""The steps of a handshake, for client and server: expect, send, ask a hook, change keys."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ __all__ = ["EarlyData", "Handshake", "Observer", "Steps"]
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
 
-#: A piece of a handshake: it yields what it wants, is sent the answer, and returns its result.
+#: A part of a handshake: a generator that yields what it needs, receives the answer by ``send``,
+#: and returns its result.
 Steps: TypeAlias = Generator[Want | Question[Any], Any, T]
 
 #: Receives each handshake message: its direction, its name, its length in bytes.
@@ -34,14 +35,14 @@ Observer: TypeAlias = Callable[[Literal["sent", "received"], str, int], None]
 
 
 class EarlyData:
-    """Early data (RFC 9846 2.3) that a server accepted; ``early_data.receive`` bounds it.
+    """Early data (RFC 9846 2.3) that a server accepted. ``early_data.receive`` limits its size.
 
     Attributes:
-        wanted: somebody will read it.
-        may_be_answered: this server has taken some, and sent its Finished: it may send data
-            before the client's has come (2.3).
-        exporter: on either side the early exporter's secret (7.5), and of which suite it is; None
-            where there is no early data, or none that was accepted.
+        wanted: the driver will read early data.
+        may_be_answered: this server has accepted early data and sent its Finished. It may now send
+            data before the client's Finished arrives (2.3).
+        exporter: on both sides, the cipher suite and the early exporter secret (7.5); None if no
+            early data was sent, or none was accepted.
     """
 
     __slots__ = ("_unread", "exporter", "may_be_answered", "wanted")
@@ -61,15 +62,16 @@ class EarlyData:
 
 
 class Handshake:
-    """One side of a handshake in progress; dropped when it is over.
+    """One side of a handshake in progress. The engine drops it when the handshake is complete.
 
     Attributes:
         incoming, outgoing: the record layer.
-        transcript: everything sent and expected so far.
-        early_data: what outlives the handshake of early data.
-        key_log: what logs the secrets, for the key schedule.
-        signed_with: the scheme of our own signature; None if there was none.
-        is_skipped: returns whether to ignore a message that came; None to ignore none.
+        transcript: all messages sent and received so far.
+        early_data: the state of early data that outlives the handshake.
+        key_log: the function that the key schedule calls to log secrets; None for no log.
+        signed_with: the scheme of this side's own signature; None if it signed nothing.
+        is_skipped: a function that returns whether to ignore a received message; None to ignore
+            none.
     """
 
     def __init__(
@@ -93,8 +95,8 @@ class Handshake:
     def expect(self, *message_types: type[M]) -> Steps[M]:
         """Wait for a message of one of these types, and no other.
 
-        This loop is here and not in a generator of its own, which would be entered with each
-        answer: that took 40 more calls of a handshake.
+        This loop is not a generator of its own, because each answer would then pass through one
+        more generator: 40 more calls in a handshake.
         """
         reader = self._reader
         while (octets := reader.take_message()) is None or (
@@ -107,7 +109,7 @@ class Handshake:
         return self._decode(octets, message_types)
 
     def expect_behind_data(self, message_type: type[M], keep: Callable[[bytes], None]) -> Steps[M]:
-        """Wait for this message; application data that comes before it goes to ``keep``."""
+        """Wait for this message. Pass application data that arrives before it to ``keep``."""
         reader = self._reader
         while (octets := reader.take_message()) is None:
             if not reader.is_within_message and (
@@ -186,20 +188,20 @@ class Handshake:
         self._reader.check_boundary()
 
     def follow(self, rules: MessageRules) -> None:
-        """Read the peer's messages and alerts by the rules of a version from now on."""
+        """From now on, process the peer's messages and alerts by the rules of a TLS version."""
         self._reader.rules = rules
 
     def expect_change_cipher_spec(self, opener: RecordOpener) -> None:
-        """Expect a change_cipher_spec next, and records under these keys after it."""
+        """Expect a change_cipher_spec next, and decrypt the records after it with these keys."""
         self._reader.check_boundary()
         self.incoming.install_at_change_cipher_spec(opener)
 
     def protect_incoming(self, opener: RecordOpener) -> None:
-        """Expect records under these keys from now on."""
+        """Decrypt records with these keys from now on."""
         self._reader.install(opener)
 
     def protect_outgoing(self, sealer: RecordSealer) -> None:
-        """Send records under these keys from now on."""
+        """Encrypt records with these keys from now on."""
         self.outgoing.install(sealer)
 
 

@@ -17,10 +17,10 @@ class Want(enum.Enum):
     """What the engine needs before it can continue."""
 
     NOTHING = "nothing"  #: the handshake has finished
-    READ = "read"  #: feed ciphertext in, then call again
+    READ = "read"  #: pass received ciphertext in, then call again
     WRITE = "write"  #: take ciphertext out, then call again
-    #: Only after ``accept_early_data``: early data has come. Call ``read_early_data``, now or
-    #: later, and then call again.
+    #: Only after ``accept_early_data``: early data has arrived. Call ``read_early_data``, now or
+    #: later, and then call the same method again.
     EARLY_DATA = "early data"
     #: Only for a driver that has set ``pauses``: many small messages or records were processed;
     #: let other tasks run, then call again.
@@ -28,18 +28,18 @@ class Want(enum.Enum):
 
 
 class Question(ABC, Generic[T]):
-    """A want that asks a question of the application.
+    """A question to the program, which a hook answers.
 
-    The engine asks by itself, by calling :meth:`ask`. A plain result is the answer, and the
-    driver never hears of it. Where the result is awaitable, ``do_handshake`` or ``read`` returns
-    the question with ``awaitable`` set: the driver takes it, leaving None, awaits it and hands the
-    outcome to ``Engine.answer`` or ``Engine.refuse``, then calls the same method again. That
-    ``timeout`` has ended is such an outcome, for ``refuse``. A driver that was cancelled
-    meanwhile calls neither; the next call then asks anew.
+    The engine itself calls :meth:`ask`. If the result is not awaitable, it is the answer, and the
+    driver is not involved. If it is awaitable, ``do_handshake`` or ``read`` returns the question,
+    with the result in ``awaitable``. The driver sets ``awaitable`` to None, awaits the result,
+    passes the outcome to ``Engine.answer`` or ``Engine.refuse``, and calls the same method again.
+    If ``timeout`` has passed, it calls ``refuse``. A driver that is cancelled meanwhile calls
+    neither; the next call of the method then asks the question again.
     """
 
-    #: How long an answer may take, in seconds, until the engine goes on without, as if it were
-    #: None; it does the same should the hook fail. None: there is no going on without an answer.
+    #: The time that the answer may take, in seconds. After that time, or if the hook fails, the
+    #: engine continues as if the answer were None. If ``timeout`` is None, the answer is required.
     timeout: ClassVar[float | None] = None
 
     awaitable: Awaitable[Any] | None
@@ -50,9 +50,9 @@ class Question(ABC, Generic[T]):
 
     @abstractmethod
     def accept(self, answer: object) -> T:
-        """Take the answer; InternalError where it is none that the question could have."""
+        """Return the checked answer; raise InternalError if it is not a possible answer."""
 
     def drop(self) -> None:
-        """Close ``awaitable``, which nothing will await; a coroutine would warn about that."""
+        """Close ``awaitable``, so that a coroutine does not warn that it was never awaited."""
         if inspect.iscoroutine(self.awaitable):
             self.awaitable.close()
