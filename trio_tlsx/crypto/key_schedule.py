@@ -105,12 +105,12 @@ def expand_label(key: HmacKey, label: str, context: bytes, length: int) -> bytes
 class _Stage:
     """A secret of the diagram's middle column, which other secrets are derived from."""
 
-    __slots__ = ("_key", "_key_log", "_suite")
+    __slots__ = ("_key", "_suite", "key_log")
 
     def __init__(self, suite: CipherSuite, key: HmacKey, key_log: LogSecret | None) -> None:
         self._suite = suite
         self._key = key
-        self._key_log = key_log
+        self.key_log = key_log
 
     def _derive(self, label: str, transcript_hash: bytes, log_name: str | None = None) -> bytes:
         """Compute Derive-Secret; log the result as ``log_name``.
@@ -119,8 +119,8 @@ class _Stage:
         """
         length = self._suite.hash_length
         secret = self._key.hmac(_hkdf_label(label, length, length) + transcript_hash + b"\x01")
-        if log_name is not None and self._key_log is not None:
-            self._key_log(log_name, secret)
+        if log_name is not None and self.key_log is not None:
+            self.key_log(log_name, secret)
         return secret
 
     def _derive_without_messages(self, label: str) -> bytes:
@@ -183,7 +183,7 @@ class EarlySecret(_Stage):
         Args:
             shared_secret: the key exchange's; None if there was no key exchange.
         """
-        return HandshakeSecret(self._suite, self._extract_next(shared_secret), self._key_log)
+        return HandshakeSecret(self._suite, self._extract_next(shared_secret), self.key_log)
 
 
 def _salt_after(key: HmacKey) -> HmacKey:
@@ -194,7 +194,12 @@ def _salt_after(key: HmacKey) -> HmacKey:
 
 def _extract(digest: Hash, psk: bytes) -> HmacKey:
     """Compute the Early Secret; zeros are the salt, as they are of HMAC's padding."""
-    return HmacKey(digest, HmacKey(digest, b"").hmac(psk))
+    return HmacKey(digest, _zeros(digest).hmac(psk))
+
+
+@lru_cache(maxsize=8)
+def _zeros(digest: Hash) -> HmacKey:
+    return HmacKey(digest, b"")
 
 
 # Without a PSK the Early Secret and the salt after it are constants, and not secret.
@@ -225,7 +230,7 @@ class HandshakeSecret(_Stage):
 
     def main_secret(self) -> MainSecret:
         """Return the next stage."""
-        return MainSecret(self._suite, self._extract_next(None), self._key_log)
+        return MainSecret(self._suite, self._extract_next(None), self.key_log)
 
 
 class MainSecret(_Stage):

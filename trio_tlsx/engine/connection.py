@@ -197,7 +197,8 @@ class Connection(RecordLayer, Exports):
         return want if flushed else Want.WRITE
 
     def _go_on(self) -> Want | Question[Any]:
-        self._raise_failure()
+        if self._failure is not None:
+            self._raise_failure()
         try:
             if self._reporter is not None:
                 self._reporter.handshake_started()
@@ -256,7 +257,7 @@ class Connection(RecordLayer, Exports):
             self.refuse(error)
             self._raise_failure()
         else:
-            if isinstance(answer, Awaitable):
+            if hasattr(type(answer), "__await__"):
                 question.awaitable = cast("Awaitable[object]", answer)
             else:
                 self.answer(answer)

@@ -31,7 +31,9 @@ class HandshakeKeys:
         shared_secret: bytes | None,
     ) -> HandshakeKeys:
         """Derive the keys, with the ServerHello as the last message of the transcript."""
-        early = EarlySecret(suite, psk.secret if psk else None, hs.key_log)
+        early = (
+            EarlySecret(suite, None, hs.key_log) if psk is None else psk.early_secret(hs.key_log)
+        )
         secret = early.handshake_secret(shared_secret)
         digest = hs.transcript.digest()
         return cls(

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from ..config.client import ClientParameters
 from ..config.server import ServerParameters
 from ..crypto.cipher_suites import CipherSuite
-from ..crypto.key_schedule import EarlySecret, finished_verify_data
+from ..crypto.key_schedule import EarlySecret, LogSecret, finished_verify_data
 from ..errors import AlertDescription, ProtocolError
 from ..messages import extensions as ext
 from ..messages.codec import Reader, opaque8, opaque16, uint32
@@ -64,10 +64,18 @@ class Psk(Generic[S]):
     secret: bytes = field(repr=False)
     session: S | None = None
     external: ExternalPSK | None = None
+    _early_secret: EarlySecret | None = field(default=None, init=False, repr=False)
+
+    def early_secret(self, key_log: LogSecret | None = None) -> EarlySecret:
+        """Return the Early Secret, which the binder and the handshake have in common."""
+        if self._early_secret is None:
+            self._early_secret = EarlySecret(self.suite, self.secret)
+        self._early_secret.key_log = key_log
+        return self._early_secret
 
     def binder_key(self) -> bytes:
         """Derive the key of this PSK's binder, which depends on the kind of the PSK."""
-        early = EarlySecret(self.suite, self.secret)
+        early = self.early_secret()
         if self.external is None:
             return early.resumption_binder_key()
         if self.external.imported:
@@ -105,6 +113,11 @@ class OfferedPsks:
             opaque16(identity) + uint32(age) for identity, age in self.identities
         )
         return opaque16(identities) + self.encode_binders()
+
+    @property
+    def binders_length(self) -> int:
+        """The length of the encoded binders, in bytes."""
+        return 2 + sum([1 + len(binder) for binder in self.binders])
 
     def encode_binders(self) -> bytes:
         return opaque16(b"".join(map(opaque8, self.binders)))
@@ -154,16 +167,13 @@ def with_psks(
         return without_psks(hello)
     identities = tuple((psk.identity, psk.obfuscated_ticket_age) for psk in psks)
     unbound = OfferedPsks(identities, tuple(bytes(psk.suite.hash_length) for psk in psks))
-    octets = encode_message(_extended(hello, unbound))
-    truncated = octets[: -len(unbound.encode_binders())]
-    partial = b"".join((*messages, truncated))
-    return _extended(hello, replace(unbound, binders=tuple(binder(p, partial) for p in psks)))
-
-
-def _extended(hello: ClientHello, offered: OfferedPsks) -> ClientHello:
     # RFC 9846 4.3.11: pre_shared_key must be the last extension.
-    extensions = {**without_psks(hello).extensions, _E.pre_shared_key: offered.encode()}
-    return replace(hello, extensions=extensions)
+    extensions = {**without_psks(hello).extensions, _E.pre_shared_key.value: unbound.encode()}
+    extended = replace(hello, extensions=extensions)
+    partial = b"".join((*messages, encode_message(extended)[: -unbound.binders_length]))
+    binders = tuple([binder(psk, partial) for psk in psks])
+    extensions[_E.pre_shared_key] = OfferedPsks(identities, binders).encode()
+    return extended
 
 
 def without_psks(hello: ClientHello) -> ClientHello:
@@ -186,7 +196,7 @@ def check_binder(
         ProtocolError: ``decrypt_error``, the binder was made with another key or for another
             ClientHello.
     """
-    partial = b"".join(messages)[: -len(offered.encode_binders())]
+    partial = b"".join(messages)[: -offered.binders_length]
     if not hmac.compare_digest(offered.binders[index], binder(psk, partial)):
         unknown = ", or nobody here knows its identity" if psk.external else ""
         raise ProtocolError(

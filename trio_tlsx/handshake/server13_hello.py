@@ -32,7 +32,15 @@ from .certificate_selection import Selected
 from .early_data import Accepted
 from .external_psk import find_psks
 from .hello import NO_COMPRESSION, bad_key_share, check_legacy_version, require, select_version
-from .psk import PSK_DHE_KE, PSK_KE, Psk, check_binder, decode_offered_psks, psk_modes
+from .psk import (
+    PSK_DHE_KE,
+    PSK_KE,
+    OfferedPsks,
+    Psk,
+    check_binder,
+    decode_offered_psks,
+    psk_modes,
+)
 from .resumption_server import ServerSession, known_sessions, ticket_context
 from .steps import Handshake, Steps
 
@@ -105,12 +113,13 @@ def process_client_hello(
     if _E.cookie in hello.extensions:
         # RFC 9846 4.3.2: only the second ClientHello may have one.
         raise ProtocolError("the peer's first ClientHello has a cookie, which no server sent")
-    choice = yield from select(hs, config, candidates, hello)
+    offered = decode_offered_psks(hello)
+    choice = yield from select(hs, config, candidates, hello, offered)
     # Before a retry too: a client without the PSK must not learn which suite goes with it.
-    psk_index = check_psk(hs, choice.psk, hello)
+    psk_index = check_psk(hs, choice.psk, offered)
     if choice.missing_group is not None or config.require_cookie:
         choice, hello = yield from request_retry(hs, config, choice, hello)
-        psk_index = check_psk(hs, choice.psk, hello)
+        psk_index = check_psk(hs, choice.psk, decode_offered_psks(hello))
     protocol = choose_protocol(config, hello)
     hs.transcript.start(choice.suite)
     accepted = yield from accept_early_data(hs, config, choice, hello, protocol)
@@ -133,11 +142,16 @@ def select(
     config: ServerParameters,
     candidates: Sequence[Credentials],
     hello: ClientHello,
+    offered: OfferedPsks | None,
 ) -> Steps[Choice]:
     """Select the credentials, the PSK, the cipher suite and the group."""
     identity = select_credentials(candidates, hello)
     suites = common_suites(config, hello)
-    psks = yield from known_psks(hs, config, hello, suites, identity, needed=not candidates)
+    psks: Sequence[Psk[ServerSession]] = ()
+    if offered is not None and psk_modes(config, hello):
+        psks = yield from known_psks(
+            hs, config, hello, offered, suites, identity, needed=not candidates
+        )
     choice = choose(config, hello, suites, psks, identity)
     if choice.psk is None and identity is None:
         refuse(candidates, hello)
@@ -241,6 +255,7 @@ def known_psks(
     hs: Handshake,
     config: ServerParameters,
     hello: ClientHello,
+    offered: OfferedPsks,
     suites: Sequence[CipherSuite],
     identity: Selected | None,
     *,
@@ -255,9 +270,6 @@ def known_psks(
         identity: who we are for this client: our tickets are good for that.
         needed: we could be nobody without a key.
     """
-    offered = decode_offered_psks(hello)
-    if offered is None or not psk_modes(config, hello):
-        return ()
     identities = offered.identities[:MAX_IDENTITIES]
     if identity is not None:
         context = ticket_context(config, identity[0], hello)
@@ -297,7 +309,9 @@ def choose(
     return Choice(suite, identity, psk, group, shares.get(group.code))
 
 
-def check_psk(hs: Handshake, psk: Psk[ServerSession] | None, hello: ClientHello) -> int | None:
+def check_psk(
+    hs: Handshake, psk: Psk[ServerSession] | None, offered: OfferedPsks | None
+) -> int | None:
     """Check the binder of the selected PSK; return its index among the offered PSKs.
 
     The ClientHello is the last message of the transcript.
@@ -308,7 +322,6 @@ def check_psk(hs: Handshake, psk: Psk[ServerSession] | None, hello: ClientHello)
     """
     if psk is None:
         return None
-    offered = decode_offered_psks(hello)
     if offered is None:
         raise ProtocolError(
             "the peer's second ClientHello lacks pre_shared_key",

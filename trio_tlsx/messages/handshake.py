@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, Self
@@ -43,6 +44,10 @@ __all__ = [
 MESSAGE_HEADER_LENGTH = 4
 RANDOM_LENGTH = 32
 MAX_SESSION_ID_LENGTH = 32
+
+_HELLO_HEAD = struct.Struct(f">H{RANDOM_LENGTH}sB")  # version, random, length of the session ID
+_SELECTION = struct.Struct(">HB")  # cipher suite, compression method
+_SIGNATURE_HEAD = struct.Struct(">HH")  # signature scheme, length of the signature
 
 #: RFC 9846 4.2.3: SHA-256 of "HelloRetryRequest".
 HELLO_RETRY_REQUEST_RANDOM = bytes.fromhex(
@@ -128,9 +133,8 @@ class ClientHello:
 
     def encode(self) -> bytes:
         return (
-            uint16(self.legacy_version)
-            + self.random
-            + opaque8(self.legacy_session_id)
+            _HELLO_HEAD.pack(self.legacy_version, self.random, len(self.legacy_session_id))
+            + self.legacy_session_id
             + opaque16(uint16s(self.cipher_suites))
             + opaque8(self.legacy_compression_methods)
             + encode_extensions(self.extensions)
@@ -176,11 +180,9 @@ class ServerHello:
 
     def encode(self) -> bytes:
         return (
-            uint16(self.legacy_version)
-            + self.random
-            + opaque8(self.legacy_session_id_echo)
-            + uint16(self.cipher_suite)
-            + uint8(self.legacy_compression_method)
+            _HELLO_HEAD.pack(self.legacy_version, self.random, len(self.legacy_session_id_echo))
+            + self.legacy_session_id_echo
+            + _SELECTION.pack(self.cipher_suite, self.legacy_compression_method)
             + encode_extensions(self.extensions)
         )
 
@@ -320,7 +322,7 @@ class CertificateVerify:
         return cls(algorithm, signature)
 
     def encode(self) -> bytes:
-        return uint16(self.algorithm) + opaque16(self.signature)
+        return _SIGNATURE_HEAD.pack(self.algorithm, len(self.signature)) + self.signature
 
 
 @dataclass(slots=True)

@@ -110,7 +110,10 @@ class MessageReader:
                 raise unexpected(
                     f"sent a handshake message in more than {MAX_RECORDS_PER_MESSAGE} records"
                 )
-            self._append(record.content)
+            if not self._buffer:
+                self._buffer = record.content
+            else:
+                self._append(record.content)
         elif record.content_type == ContentType.alert:
             self.rules.alerts.receive(record.content, within_message=bool(self._buffer))
         else:
@@ -118,9 +121,7 @@ class MessageReader:
         return True
 
     def _append(self, content: bytes) -> None:
-        if not self._buffer:
-            self._buffer = content
-            return
+        """Append the next piece of a message that spans records."""
         if isinstance(self._buffer, bytes):
             self._buffer = bytearray(self._buffer)
         del self._buffer[: self._position]
