@@ -228,6 +228,7 @@ def test_a_connection_needs_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
 
 #: The same name in several modules, because it has the same meaning there.
 SHARED_NAMES = {
+    "Backend": "the network backend of httpcore, and that of httpcore2",
     "CHUNK": "how much is read at once",
     "RECEIVE_BYTES": "how much is received at once",
     "ClientHello": "a message, and what hooks are shown of it",

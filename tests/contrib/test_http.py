@@ -2,96 +2,45 @@
 
 from __future__ import annotations
 
-import logging
 import socket
-import ssl
 import sys
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import httpcore
-import httpx
-import hypercorn.config
 import pytest
 import trio
 import trio.testing
+from http_packages import PACKAGES, HTTPPackage
+from http_servers import (
+    HTTP,
+    Application,
+    ca,
+    config_for,
+    connect_proxy,
+    context_of_ca,
+    credentials,
+    serving,
+)
 from processes import EXAMPLES, running
 
 from trio_tlsx import ClientConfig, ServerConfig, TLSListener, TLSStream, handshake_first
-from trio_tlsx.contrib.httpcore import Backend
-from trio_tlsx.contrib.httpx import http_transport
-from trio_tlsx.contrib.hypercorn import serve
 from trio_tlsx.errors import CertificateError
-from trio_tlsx.io.listener import open_tls_over_tcp_listeners
 from trio_tlsx.testing import CA, write_pem_files
 
-SECONDS = 20  # something hangs
-HTTP = {"HTTP/1.1": ["http/1.1"], "HTTP/2": ["h2", "http/1.1"]}
 
-ca = CA()
-credentials = ca.issue("127.0.0.1", "localhost")
-context_of_ca = partial(ssl.create_default_context, cadata=ca.pem.decode())
-
-
-def config_for(version: str, trusting: CA = ca) -> ClientConfig:
-    return ClientConfig(trust=trusting.trust, alpn_protocols=HTTP[version])
-
-
-class Application:
-    """Answers with what it got."""
-
-    def __init__(self) -> None:
-        self.lifespan: list[str] = []
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "lifespan":
-            for event in ("startup", "shutdown"):
-                assert (await receive())["type"] == f"lifespan.{event}"
-                self.lifespan.append(event)
-                await send({"type": f"lifespan.{event}.complete"})
-            return
-        body = bytearray()
-        while True:
-            message = await receive()
-            body += message.get("body", b"")
-            if not message.get("more_body"):
-                break
-        headers = [(b"x-scheme", scope["scheme"].encode()), (b"x-path", scope["path"].encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": bytes(body)})
-
-
-@asynccontextmanager
-async def serving(app: Application | None = None) -> AsyncGenerator[int, None]:
-    """An application under hypercorn over our listener; gives the port."""
-    app = app or Application()
-    config = ServerConfig(credentials=credentials, alpn_protocols=HTTP["HTTP/2"])
-    listeners = await open_tls_over_tcp_listeners(
-        0, config, host="127.0.0.1", https_compatible=True
-    )
-    finish = trio.Event()
-    with trio.fail_after(SECONDS):
-        async with trio.open_nursery() as nursery:
-            await nursery.start(
-                partial(
-                    serve, app, hypercorn.config.Config(), listeners, shutdown_trigger=finish.wait
-                )
-            )
-            yield listeners[0].port
-            finish.set()
+@pytest.fixture(params=PACKAGES, ids=lambda package: package.name)
+def package(request: pytest.FixtureRequest) -> HTTPPackage:
+    return request.param
 
 
 @pytest.mark.parametrize("version", HTTP)
-async def test_httpx_and_hypercorn(version: str) -> None:
+async def test_httpx_and_hypercorn(package: HTTPPackage, version: str) -> None:
     body = bytes(range(256)) * 1000
     app = Application()
     async with serving(app) as port:
         assert app.lifespan == ["startup"]
-        transport = http_transport(config_for(version), http2=version == "HTTP/2")
-        async with httpx.AsyncClient(transport=transport) as client:
+        transport = package.http_transport(config_for(version), http2=version == "HTTP/2")
+        async with package.httpx.AsyncClient(transport=transport) as client:
             for path in ("/first", "/second"):
                 response = await client.post(f"https://127.0.0.1:{port}{path}", content=body)
                 assert response.status_code == 200
@@ -107,12 +56,12 @@ async def test_httpx_and_hypercorn(version: str) -> None:
     assert app.lifespan == ["startup", "shutdown"]
 
 
-async def test_many_requests_on_one_connection_of_http2() -> None:
+async def test_many_requests_on_one_connection_of_http2(package: HTTPPackage) -> None:
     connections: set[int] = set()
 
     async with serving() as port:
-        transport = http_transport(config_for("HTTP/2"), http2=True)
-        async with httpx.AsyncClient(transport=transport) as client:
+        transport = package.http_transport(config_for("HTTP/2"), http2=True)
+        async with package.httpx.AsyncClient(transport=transport) as client:
 
             async def request(number: int) -> None:
                 content = str(number).encode() * 10_000
@@ -130,10 +79,10 @@ async def test_many_requests_on_one_connection_of_http2() -> None:
 
 
 @pytest.mark.parametrize("version", HTTP)
-async def test_plain_httpx_against_our_server(version: str) -> None:
+async def test_plain_httpx_against_our_server(package: HTTPPackage, version: str) -> None:
     async with (
         serving() as port,
-        httpx.AsyncClient(verify=context_of_ca(), http2=version == "HTTP/2") as client,
+        package.httpx.AsyncClient(verify=context_of_ca(), http2=version == "HTTP/2") as client,
     ):
         response = await client.post(f"https://127.0.0.1:{port}/", content=b"hello")
         assert response.http_version == version
@@ -141,20 +90,22 @@ async def test_plain_httpx_against_our_server(version: str) -> None:
 
 
 @pytest.mark.parametrize("version", HTTP)
-async def test_the_context_of_httpx_over_our_stream(version: str) -> None:
+async def test_the_context_of_httpx_over_our_stream(package: HTTPPackage, version: str) -> None:
     http2 = version == "HTTP/2"
-    transport = http_transport(verify=context_of_ca(), http2=http2)
-    async with serving() as port, httpx.AsyncClient(transport=transport) as client:
+    transport = package.http_transport(verify=context_of_ca(), http2=http2)
+    async with serving() as port, package.httpx.AsyncClient(transport=transport) as client:
         response = await client.post(f"https://127.0.0.1:{port}/", content=b"hello")
         assert response.http_version == version
         assert response.content == b"hello"
 
 
-async def test_tls_errors_become_httpx_errors(caplog: pytest.LogCaptureFixture) -> None:
+async def test_tls_errors_become_httpx_errors(
+    package: HTTPPackage, caplog: pytest.LogCaptureFixture
+) -> None:
     async with serving() as port:
-        distrustful = http_transport(config_for("HTTP/1.1", trusting=CA()))
-        async with httpx.AsyncClient(transport=distrustful) as client:
-            with pytest.raises(httpx.ConnectError, match="another CA") as caught:
+        distrustful = package.http_transport(config_for("HTTP/1.1", trusting=CA()))
+        async with package.httpx.AsyncClient(transport=distrustful) as client:
+            with pytest.raises(package.httpx.ConnectError, match="another CA") as caught:
                 await client.get(f"https://127.0.0.1:{port}/")
         cause: BaseException | None = caught.value
         while cause is not None and not isinstance(cause, CertificateError):
@@ -167,51 +118,25 @@ async def test_tls_errors_become_httpx_errors(caplog: pytest.LogCaptureFixture) 
     [closed] = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = closed.socket.getsockname()[1]
     await closed.aclose()
-    transport = http_transport(config_for("HTTP/1.1"))
-    async with httpx.AsyncClient(transport=transport) as client:
-        with pytest.raises(httpx.ConnectError):
+    transport = package.http_transport(config_for("HTTP/1.1"))
+    async with package.httpx.AsyncClient(transport=transport) as client:
+        with pytest.raises(package.httpx.ConnectError):
             await client.get(f"https://127.0.0.1:{port}/")
 
 
-async def test_httpx_timeout_with_a_silent_server() -> None:
+async def test_httpx_timeout_with_a_silent_server(package: HTTPPackage) -> None:
     [silent] = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with silent:
         port = silent.socket.getsockname()[1]
-        transport = http_transport(config_for("HTTP/1.1"))
-        async with httpx.AsyncClient(transport=transport) as client:
-            with pytest.raises(httpx.ConnectTimeout, match=r"0\.05 seconds"):
+        transport = package.http_transport(config_for("HTTP/1.1"))
+        async with package.httpx.AsyncClient(transport=transport) as client:
+            with pytest.raises(package.httpx.ConnectTimeout, match=r"0\.05 seconds"):
                 await client.get(f"https://127.0.0.1:{port}/", timeout=0.05)
-
-
-async def connect_proxy(asked: list[bytes], stream: trio.abc.Stream) -> None:
-    """A proxy that can do CONNECT, and nothing else."""
-    head = b""
-    while not head.endswith(b"\r\n\r\n"):
-        head += await stream.receive_some(1)
-    request = head.split(b"\r\n")[0]
-    asked.append(request)
-    method, target, _ = request.split()
-    assert method == b"CONNECT"
-    host, _, port = target.decode().rpartition(":")
-
-    async def copy(source: trio.abc.Stream, sink: trio.abc.Stream) -> None:
-        try:
-            async for data in source:
-                await sink.send_all(data)
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            logging.getLogger(__name__).info("%s", error)
-        nursery.cancel_scope.cancel()
-
-    async with await trio.open_tcp_stream(host, int(port)) as onward, stream:
-        await stream.send_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(copy, stream, onward)
-            nursery.start_soon(copy, onward, stream)
 
 
 @pytest.mark.parametrize("version", HTTP)
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_httpx_through_a_proxy(scheme: str, version: str) -> None:
+async def test_httpx_through_a_proxy(package: HTTPPackage, scheme: str, version: str) -> None:
     """With an https proxy it is TLS in TLS; the proxy is of another CA, and speaks HTTP/1.1."""
     proxy_ca = CA()
     proxy_config = ServerConfig(credentials=proxy_ca.issue("localhost"))
@@ -231,8 +156,10 @@ async def test_httpx_through_a_proxy(scheme: str, version: str) -> None:
         else:
             nursery.start_soon(trio.serve_listeners, handler, [tcp_listener])
         proxy = f"{scheme}://localhost:{proxy_port}"
-        transport = http_transport(configs.__getitem__, proxy=proxy, http2=version == "HTTP/2")
-        async with httpx.AsyncClient(transport=transport) as client:
+        transport = package.http_transport(
+            configs.__getitem__, proxy=proxy, http2=version == "HTTP/2"
+        )
+        async with package.httpx.AsyncClient(transport=transport) as client:
             for _ in range(2):
                 response = await client.post(f"https://127.0.0.1:{port}/", content=b"hello")
                 assert response.http_version == version
@@ -244,18 +171,18 @@ async def test_httpx_through_a_proxy(scheme: str, version: str) -> None:
     assert asked == [b"CONNECT 127.0.0.1:%d HTTP/1.1" % port]
 
 
-async def test_httpcore_without_httpx() -> None:
-    backend = Backend(config_for("HTTP/2"))
+async def test_httpcore_without_httpx(package: HTTPPackage) -> None:
+    backend = package.backend(config_for("HTTP/2"))
     async with (
         serving() as port,
-        httpcore.AsyncConnectionPool(http2=True, network_backend=backend) as pool,
+        package.httpcore.AsyncConnectionPool(http2=True, network_backend=backend) as pool,
     ):
         response = await pool.request("POST", f"https://127.0.0.1:{port}/", content=b"hello")
         assert response.content == b"hello"
         assert "HTTP/2" in repr(pool.connections)
 
 
-async def test_httpcore_over_a_unix_socket(tmp_path: Path) -> None:
+async def test_httpcore_over_a_unix_socket(package: HTTPPackage, tmp_path: Path) -> None:
     async def answer(stream: TLSStream[trio.SocketStream]) -> None:
         async with stream:
             assert await stream.receive_some()
@@ -271,10 +198,10 @@ async def test_httpcore_over_a_unix_socket(tmp_path: Path) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(partial(trio.serve_listeners, handshake_first(answer), [listener]))
             options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
-            transport = http_transport(
+            transport = package.http_transport(
                 ClientConfig(trust=ca.trust), uds=str(path), socket_options=options
             )
-            async with httpx.AsyncClient(transport=transport) as client:
+            async with package.httpx.AsyncClient(transport=transport) as client:
                 response = await client.get("https://localhost/")
                 stream = response.extensions["network_stream"]
                 below = stream.get_extra_info("socket")
@@ -283,21 +210,21 @@ async def test_httpcore_over_a_unix_socket(tmp_path: Path) -> None:
             nursery.cancel_scope.cancel()
 
 
-async def test_httpx_with_an_impossible_host_name() -> None:
-    transport = http_transport(ClientConfig(trust=ca.trust))
-    async with serving() as port, httpx.AsyncClient(transport=transport) as client:
+async def test_httpx_with_an_impossible_host_name(package: HTTPPackage) -> None:
+    transport = package.http_transport(ClientConfig(trust=ca.trust))
+    async with serving() as port, package.httpx.AsyncClient(transport=transport) as client:
         request = client.build_request("GET", f"https://127.0.0.1:{port}/")
         request.extensions["sni_hostname"] = "under_score..example"
-        with pytest.raises(httpx.ConnectError):
+        with pytest.raises(package.httpx.ConnectError):
             await client.send(request)
 
 
 @pytest.mark.parametrize("version", HTTP)
-async def test_httpx_example(version: str, tmp_path: Path) -> None:
+async def test_httpx_example(package: HTTPPackage, version: str, tmp_path: Path) -> None:
     files = write_pem_files(credentials, tmp_path)
     async with running(sys.executable, EXAMPLES / "hypercorn_server.py", *files, "0") as server:
-        transport = http_transport(config_for(version), http2=version == "HTTP/2")
-        async with httpx.AsyncClient(transport=transport) as client:
+        transport = package.http_transport(config_for(version), http2=version == "HTTP/2")
+        async with package.httpx.AsyncClient(transport=transport) as client:
             response = await client.get(f"https://127.0.0.1:{server.port}/")
             assert response.http_version == version
             assert response.text == version.removesuffix(".0") + "\n"

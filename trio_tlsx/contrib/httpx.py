@@ -2,8 +2,10 @@
 
 ::
 
-    transport = http_transport(ClientConfig(alpn_protocols=["h2", "http/1.1"]), http2=True)
-    async with httpx.AsyncClient(transport=transport) as client:
+    config = ClientConfig(alpn_protocols=["h2", "http/1.1"])
+    async with httpx.AsyncClient(
+        transport=http_transport(config, http2=True), mounts=mounts(config, http2=True)
+    ) as client:
         response = await client.get("https://server.example/")
 """
 
@@ -12,10 +14,12 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+import httpx._utils
 
-from .httpcore import Backend, ConfigChoice
+from .httpcore import Backend
+from .network import ConfigChoice, check_options
 
-__all__ = ["http_transport"]
+__all__ = ["http_transport", "mounts"]
 
 
 def http_transport(config: ConfigChoice = None, **options: Any) -> httpx.AsyncHTTPTransport:
@@ -24,10 +28,36 @@ def http_transport(config: ConfigChoice = None, **options: Any) -> httpx.AsyncHT
     Args:
         config: see the backend.
         options: the options of :class:`httpx.AsyncHTTPTransport`: ``http2``, ``proxy``,
-            ``retries`` and others.
+            ``retries`` and others. A configuration replaces ``verify`` and ``cert``.
+
+    Raises:
+        ConfigError: an option contradicts the configuration, or this is no configuration.
     """
+    check_options(config, {"http2": False, **options})
     transport = httpx.AsyncHTTPTransport(**options)
     # httpx has no argument for the backend; its pool, which is httpcore's, has one.
     pool: Any = transport._pool  # pyright: ignore[reportPrivateUsage]
     pool._network_backend = Backend(config)
     return transport
+
+
+def mounts(
+    config: ConfigChoice = None, **options: Any
+) -> dict[str, httpx.AsyncHTTPTransport | None]:
+    """Return transports for the proxies of the environment: ``HTTPS_PROXY``, ``NO_PROXY`` etc.
+
+    A client that has a ``transport`` ignores these variables. Pass the result as its ``mounts``.
+
+    Args:
+        config: as for :func:`http_transport`.
+        options: the same, except ``proxy``.
+
+    Raises:
+        ConfigError: as :func:`http_transport`.
+    """
+    # The client's own rules for NO_PROXY; they have no public name.
+    proxies = httpx._utils.get_environment_proxies()  # pyright: ignore[reportPrivateUsage]
+    return {
+        pattern: None if url is None else http_transport(config, proxy=url, **options)
+        for pattern, url in proxies.items()
+    }

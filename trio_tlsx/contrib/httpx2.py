@@ -1,0 +1,63 @@
+"""Use this library for TLS in httpx2: ``pip install trio-tlsx[httpx2]``.
+
+::
+
+    config = ClientConfig(alpn_protocols=["h2", "http/1.1"])
+    async with httpx2.AsyncClient(
+        transport=http_transport(config, http2=True), mounts=mounts(config, http2=True)
+    ) as client:
+        response = await client.get("https://server.example/")
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+import httpx2._utils
+
+from .httpcore2 import Backend
+from .network import ConfigChoice, check_options
+
+__all__ = ["http_transport", "mounts"]
+
+
+def http_transport(config: ConfigChoice = None, **options: Any) -> httpx2.AsyncHTTPTransport:
+    """Return a transport for httpx2 that uses :class:`~trio_tlsx.contrib.httpcore2.Backend`.
+
+    Args:
+        config: see the backend.
+        options: the options of :class:`httpx2.AsyncHTTPTransport`: ``http2``, ``proxy``,
+            ``retries`` and others. A configuration replaces ``verify`` and ``cert``.
+
+    Raises:
+        ConfigError: an option contradicts the configuration, or this is no configuration.
+    """
+    check_options(config, {"http2": False, **options})
+    transport = httpx2.AsyncHTTPTransport(**options)
+    # httpx2 has no argument for the backend; its pool, which is httpcore2's, has one.
+    pool: Any = transport._pool  # pyright: ignore[reportPrivateUsage]
+    pool._network_backend = Backend(config)
+    return transport
+
+
+def mounts(
+    config: ConfigChoice = None, **options: Any
+) -> dict[str, httpx2.AsyncHTTPTransport | None]:
+    """Return transports for the proxies of the environment: ``HTTPS_PROXY``, ``NO_PROXY`` etc.
+
+    A client that has a ``transport`` ignores these variables. Pass the result as its ``mounts``.
+
+    Args:
+        config: as for :func:`http_transport`.
+        options: the same, except ``proxy``.
+
+    Raises:
+        ConfigError: as :func:`http_transport`.
+    """
+    # The client's own rules for NO_PROXY; they have no public name.
+    proxies = httpx2._utils.get_environment_proxies()  # pyright: ignore[reportPrivateUsage]
+    return {
+        pattern: None if url is None else http_transport(config, proxy=url, **options)
+        for pattern, url in proxies.items()
+    }

@@ -1,0 +1,270 @@
+"""The network backend for httpcore and httpcore2, which differ in their classes only."""
+
+from __future__ import annotations
+
+import math
+import ssl
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias, cast
+
+import trio
+
+from ..config.client import ClientConfig
+from ..errors import ConfigError
+from ..io.stream import TLSStream
+
+__all__ = ["ConfigChoice", "NetworkBackend", "NetworkErrors", "NetworkStream", "check_options"]
+
+#: One configuration for all servers, one for each name, or the client's own ``ssl_context``.
+ConfigChoice: TypeAlias = "ClientConfig | Callable[[str], ClientConfig] | None"
+
+SocketOption: TypeAlias = (
+    "tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]"
+)
+
+
+MAX_PORT_DIGITS = 5
+
+
+@dataclass(frozen=True)
+class NetworkErrors:
+    """The exceptions that a package expects from its backend."""
+
+    connect: type[Exception]
+    connect_timeout: type[Exception]
+    read: type[Exception]
+    read_timeout: type[Exception]
+    write: type[Exception]
+    write_timeout: type[Exception]
+
+    @classmethod
+    def of(cls, package: Any) -> NetworkErrors:
+        """Return those of ``httpcore`` or ``httpcore2``."""
+        return cls(
+            package.ConnectError,
+            package.ConnectTimeout,
+            package.ReadError,
+            package.ReadTimeout,
+            package.WriteError,
+            package.WriteTimeout,
+        )
+
+
+class NetworkBackend:
+    """The base of the backends; a subclass has the classes of its package.
+
+    Attributes:
+        errors: the package's exceptions.
+        stream_class: the class of the connections.
+    """
+
+    errors: NetworkErrors
+    stream_class: type[NetworkStream]
+
+    def __init__(self, config: ConfigChoice = None) -> None:
+        check_options(config, {})
+        self._config = config
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[SocketOption] | None = None,
+    ) -> Any:
+        """Connect over TCP.
+
+        Raises:
+            ConnectTimeout: the package's own; connecting took longer than ``timeout`` seconds.
+            ConnectError: the package's own; connecting failed.
+        """
+        with _within(timeout, self.errors.connect_timeout, self.errors.connect):
+            stream = await trio.open_tcp_stream(host, port, local_address=local_address)
+        return self._over(stream, port, socket_options)
+
+    async def connect_unix_socket(
+        self,
+        path: str,
+        timeout: float | None = None,
+        socket_options: Iterable[SocketOption] | None = None,
+    ) -> Any:
+        """Connect to a Unix socket. See :meth:`connect_tcp`."""
+        with _within(timeout, self.errors.connect_timeout, self.errors.connect):
+            stream = await trio.open_unix_socket(path)
+        return self._over(stream, None, socket_options)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait before the next attempt to connect."""
+        await trio.sleep(seconds)
+
+    def _over(
+        self,
+        stream: trio.SocketStream,
+        port: int | None,
+        socket_options: Iterable[SocketOption] | None,
+    ) -> NetworkStream:
+        set_option: Callable[..., None] = stream.socket.setsockopt
+        for option in socket_options or ():
+            set_option(*option)
+        return self.stream_class(stream, stream.socket, port, self._config, self.errors)
+
+
+class NetworkStream:
+    """A connection with any number of TLS layers.
+
+    Args:
+        stream: the uppermost layer.
+        socket: the socket below all layers.
+        port: the port of the server that ``stream`` leads to.
+        config: as for the backend.
+        errors: the package's exceptions.
+    """
+
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        socket: trio.socket.SocketType,
+        port: int | None,
+        config: ConfigChoice,
+        errors: NetworkErrors,
+    ) -> None:
+        self._stream = stream
+        self._tls = cast(Any, stream) if isinstance(stream, TLSStream) else None
+        self._socket = socket
+        self._port = port
+        self._config = config
+        self._errors = errors
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Receive data, or ``b""`` at the end."""
+        with _within(timeout, self._errors.read_timeout, self._errors.read):
+            return bytes(await self._stream.receive_some(max_bytes))
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send data."""
+        if not buffer:
+            return
+        with _within(timeout, self._errors.write_timeout, self._errors.write):
+            await self._stream.send_all(buffer)
+        if buffer.startswith(b"CONNECT "):
+            self._port = _tunnel_port(buffer)
+
+    async def aclose(self) -> None:
+        """Close all layers."""
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> Any:
+        """Return the connection with one more layer of TLS."""
+        config = self._config(server_hostname or "") if callable(self._config) else self._config
+        try:
+            stream = TLSStream(
+                self._stream,
+                config or ssl_context,
+                server_hostname=server_hostname,
+                server_port=self._port,
+                https_compatible=True,  # HTTP messages carry their own length
+            )
+        except ValueError as error:  # an invalid server name
+            await self.aclose()
+            raise self._errors.connect(str(error)) from error
+        try:
+            with _within(timeout, self._errors.connect_timeout, self._errors.connect):
+                await stream.do_handshake()
+        except Exception:
+            await stream.aclose()
+            raise
+        return type(self)(stream, self._socket, self._port, self._config, self._errors)
+
+    def get_extra_info(self, info: str) -> Any:
+        """Return what a package asks of a connection; None for what it has not."""
+        match info:
+            case "ssl_object":  # a TLSStream has the methods of an ssl.SSLObject
+                return self._tls
+            case "client_addr":
+                return self._socket.getsockname()
+            case "server_addr":
+                return self._socket.getpeername()
+            case "socket":
+                return self._socket
+            case "is_readable":
+                return self._socket.is_readable()
+            case _:
+                return None
+
+
+def _tunnel_port(request: bytes) -> int | None:
+    """Return the port of ``CONNECT host:port``: the backend is told of it in no other way."""
+    target = request.split(b" ", 2)[1]
+    _, _, port = target.rpartition(b":")
+    return int(port) if port.isdigit() and len(port) <= MAX_PORT_DIGITS else None
+
+
+@contextmanager
+def _within(
+    timeout: float | None, too_slow: type[Exception], broken: type[Exception]
+) -> Generator[None, None, None]:
+    """Apply a timeout in seconds, and convert errors to those of the package."""
+    try:
+        with trio.fail_after(math.inf if timeout is None else timeout):
+            yield
+    except trio.TooSlowError as error:
+        raise too_slow(f"the operation took longer than {timeout} seconds") from error
+    except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
+        raise broken(str(error)) from error
+
+
+def check_options(config: object, options: dict[str, Any]) -> None:
+    """Check the configuration, and the client's options that contradict it.
+
+    Raises:
+        ConfigError: an option has no effect, or ``config`` is something else.
+    """
+    if config is None:
+        return
+    if not (isinstance(config, ClientConfig) or callable(config)):
+        raise ConfigError(f"config is {_kind(config)}; {_instead_of(config)}")
+    for name, instead in INSTEAD_OF_OPTIONS.items():
+        if name in options:
+            raise ConfigError(f"{name}= has no effect beside a configuration; {instead}")
+    if isinstance(config, ClientConfig):
+        offers = b"h2" in config.parameters.alpn_protocols
+        if offers and not options.get("http2", True):
+            raise ConfigError(
+                "alpn_protocols of the configuration offers 'h2', and http2= is false: "
+                "pass http2=True, or do not offer it"
+            )
+        if options.get("http2") and not offers:
+            raise ConfigError(
+                "http2=True has no effect: pass alpn_protocols=['h2', 'http/1.1'] to the "
+                "configuration"
+            )
+
+
+#: The options of httpx that the configuration replaces, and what to pass to it.
+INSTEAD_OF_OPTIONS = {
+    "verify": "pass ClientConfig(trust=...) for another CA, "
+    "or ClientConfig(insecure_skip_verification=True)",
+    "cert": "pass ClientConfig(credentials=Credentials.from_pem_files(...))",
+}
+
+
+def _kind(value: object) -> str:
+    return repr(value) if isinstance(value, bool) else f"of the type {type(value).__name__}"
+
+
+def _instead_of(value: object) -> str:
+    if isinstance(value, ssl.SSLContext) or hasattr(type(value), "wrap_bio"):
+        return "pass verify=CONTEXT and no configuration: OpenSSL implements TLS then"
+    if isinstance(value, bool):
+        return "pass a ClientConfig; insecure_skip_verification=True turns verification off"
+    if isinstance(value, str | bytes):
+        return "pass ClientConfig(trust=PATH)"
+    return "pass a ClientConfig, or a function that returns one for a server's name"
