@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from . import environment, handshakes, hooks, idle, report, startup, transfers
+from . import environment, handshakes, hooks, idle, primitives, report, startup, transfers
 from .certificates import create_pki
 from .contenders import PLACES
 from .measurement import SMOKE, Bench, Results, Sizes, progress
@@ -29,6 +29,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "memory": idle.memory,
     "requests": transfers.requests,
     "startup": startup.startup,
+    "primitives": primitives.primitives,
     "counts": handshakes.counts,
     "hooks": hooks.hooks,
 }

@@ -47,6 +47,7 @@ class Contender(ABC):
         slowness: the factor by which it gets less data than the others.
         full_duplex: one task may send while another receives.
         resumes: its clients can resume.
+        plain_only: it is measured in the plain setting only.
         max_connections: the most connections that its processes are asked to keep.
         notes: what a reader of its figures has to know.
     """
@@ -58,6 +59,7 @@ class Contender(ABC):
     slowness: ClassVar[int] = 1
     full_duplex: ClassVar[bool] = True
     resumes: ClassVar[bool] = True
+    plain_only: ClassVar[bool] = False
     max_connections: ClassVar[int] = 10_000
     notes: ClassVar[str] = ""
 
@@ -107,6 +109,7 @@ PLACES = {
     "trio_tlsx": ("on_trio", "Ours"),
     "trio.SSLStream": ("on_trio", "TrioSSL"),
     "asyncio": ("on_asyncio", "Asyncio"),
+    "asyncio streams": ("on_asyncio", "AsyncioStreams"),
     "uvloop": ("on_asyncio", "UVLoop"),
     "aiofastnet": ("on_asyncio", "AIOFastNet"),
     "blocking ssl": ("on_threads", "BlockingSSL"),

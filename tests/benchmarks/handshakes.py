@@ -10,7 +10,8 @@ from .settings import DEFAULT_GROUPS, KEY_TYPES, X25519, Setting
 VARIANTS = {X25519: "X25519", DEFAULT_GROUPS: "default groups"}
 
 
-#: Contenders whose default groups are measured in each case; the others' in one.
+#: What all contenders are measured in; in other settings only two are.
+FOR_ALL = (Setting(), Setting(groups=DEFAULT_GROUPS), Setting("RSA"), Setting(tickets=2))
 CLOSE_RIVALS = ("trio_tlsx", "trio.SSLStream")
 
 
@@ -20,8 +21,7 @@ def one_by_one(bench: Bench, part: str, name: str, setting: Setting) -> Case:
             return None
         if setting != Setting() and not contender.tls:
             return None  # all settings are the same without TLS
-        is_main_case = setting == Setting(groups=setting.groups)
-        if setting.groups != X25519 and contender.name not in CLOSE_RIVALS and not is_main_case:
+        if setting not in FOR_ALL and contender.name not in CLOSE_RIVALS:
             return None
         # A contender that is slow in bulk is less so in handshakes.
         count = max(1, bench.sizes.handshakes // (16 if contender.slowness > 1 else 1))

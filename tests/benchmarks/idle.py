@@ -8,27 +8,23 @@ from .pairs import ContenderFailed, Pair, resident_bytes
 from .settings import Setting
 
 WARM_UP = 20
-#: RSS hardly varies: the bigger case runs once, the smaller one so often.
-MAX_ROUNDS = 2
-#: Connections of the bigger case take long to open, so only these are measured.
-BIG_ROUND = ("trio_tlsx", "trio.SSLStream", "raw trio TCP")
-KINDS = {"full handshake": Setting(), "resumed, with two tickets": Setting(tickets=2)}
+#: Many connections take long to open, and resuming ones longer, so only these are measured.
+MAIN_CONTENDERS = ("trio_tlsx", "trio.SSLStream", "raw trio TCP")
+PLAIN = Setting()
+KINDS = {"full handshake": PLAIN, "resumed, with two tickets": Setting(tickets=2)}
 
 
 def memory(bench: Bench) -> None:
-    """Open connections, let them echo once, and leave them idle."""
+    """Open connections, let them echo once, and leave them idle. RSS hardly varies: one round."""
     small, *big = bench.sizes.idle
-    for number in range(min(MAX_ROUNDS, bench.results.rounds)):
-        progress(f"memory: round {number + 1}")
-        for kind, setting in KINDS.items():
-            for name, contender in bench.contenders.items():
-                if name in bench.sizes.variants:
-                    sample(bench, contender, setting, kind, small)
+    for kind, setting in KINDS.items():
+        for name, contender in bench.contenders.items():
+            if name in bench.sizes.variants and (setting == PLAIN or name in MAIN_CONTENDERS):
+                sample(bench, contender, setting, kind, small)
     for count in big:
-        for name in BIG_ROUND:
+        for name in MAIN_CONTENDERS:
             if name in bench.contenders:
-                progress(f"memory: {count:,} connections of {name}")
-                sample(bench, bench.contenders[name], Setting(), "full handshake", count)
+                sample(bench, bench.contenders[name], PLAIN, "full handshake", count)
 
 
 def sample(
@@ -37,6 +33,7 @@ def sample(
     if contender.max_connections < count or (setting.tickets and not contender.resumes):
         return
     case = f"{count:,} connections, {kind}"
+    progress(f"memory: {contender.name}, {case}")
     pair = Pair(contender, bench.pki, setting)
     try:
         pair.start_client()
@@ -44,7 +41,7 @@ def sample(
         pair.run("hold", WARM_UP)
         before = [resident(pair, role) for role in ("client", "server")]
         pair.run("hold", WARM_UP + count)
-        pair.run("rest")
+        pair.run("rest", 2)
         client, server = (
             (resident(pair, role) - start) / count
             for role, start in zip(("client", "server"), before, strict=True)

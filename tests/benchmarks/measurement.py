@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
 
 from .contenders import PLACES, Contender, contender_named
-from .pairs import ROOT, ContenderFailed, Pair, cpu_seconds, machine_seconds
+from .pairs import ROOT, ContenderFailed, Pair, cpu_seconds, is_running, machine_seconds
 from .settings import PKI, X25519, Setting
 from .wire import Relay
 
@@ -47,6 +47,7 @@ class Sizes:
     requests: int = 2000
     idle: Sequence[int] = (1000, 10_000)
     s_time_seconds: int = 1
+    primitives: int = 200
     contenders: Sequence[str] = tuple(PLACES)
     variants: Sequence[str] = tuple(PLACES)
 
@@ -61,6 +62,7 @@ SMOKE = Sizes(
     connections=(1, 4),
     requests=8,
     idle=(8,),
+    primitives=2,
     contenders=("trio_tlsx", "trio.SSLStream", "asyncio", "blocking ssl", "raw trio TCP"),
     variants=("trio_tlsx",),
 )
@@ -182,6 +184,7 @@ class Bench:
         self.results = results
         self.contenders: dict[str, type[Contender]] = {}
         self._pairs: dict[tuple[str, Setting], Pair] = {}
+        self._failed: set[tuple[str, Case]] = set()
         for name in sizes.contenders:
             contender = contender_named(name)
             if reason := contender.missing():
@@ -204,8 +207,7 @@ class Bench:
             (name, case.setting): None
             for case in cases
             for name, contender in self.contenders.items()
-            if case.setting == Setting() or name in self.sizes.variants
-            if case.work(contender) is not None
+            if self.is_wanted(contender, case.setting) and case.work(contender) is not None
         }
         self._pairs |= self.start(key for key in wanted if key not in self._pairs)
         for number in range(self.results.rounds):
@@ -214,18 +216,22 @@ class Bench:
                 for case in cases:
                     self._run_round(case)
 
+    def is_wanted(self, contender: type[Contender], setting: Setting) -> bool:
+        """Return whether a contender is measured in a setting at all."""
+        if setting == Setting():
+            return True
+        return contender.name in self.sizes.variants and not contender.plain_only
+
     @contextmanager
     def _watching_others(self, part: str) -> Generator[None]:
         """Note how busy others keep the machine for as long as the block lasts."""
         pids = [os.getpid(), *(pid for pair in self._pairs.values() for pid in pair.pids)]
-
-        def clocks() -> tuple[float, float, float]:
-            return time.monotonic(), machine_seconds(), sum(map(cpu_seconds, pids))
-
-        before = clocks()
+        start, busy = time.monotonic(), machine_seconds()
+        before = {pid: cpu_seconds(pid) for pid in pids}
         yield
-        elapsed, busy, own = (after - start for start, after in zip(before, clocks(), strict=True))
-        share = max(0.0, busy - own) / elapsed / (os.cpu_count() or 1)
+        own = sum(cpu_seconds(pid) - cpu for pid, cpu in before.items() if is_running(pid))
+        machine = (time.monotonic() - start) * (os.cpu_count() or 1)
+        share = max(0.0, machine_seconds() - busy - own) / machine
         self.results.others.setdefault(part, []).append(round(share, 2))
 
     def start(self, wanted: Iterable[tuple[str, Setting]]) -> dict[tuple[str, Setting], Pair]:
@@ -262,7 +268,7 @@ class Bench:
         names = [name for name in self.contenders if (name, case.setting) in self._pairs]
         for name in random.sample(names, len(names)):  # none is always the first
             work = case.work(self.contenders[name])
-            if work is None:
+            if work is None or (name, case) in self._failed:
                 continue
             command, units = work
             pair = self._pairs[name, case.setting]
@@ -272,7 +278,10 @@ class Bench:
                 figures = pair.run(*command)
             except ContenderFailed as error:
                 self.fail(name, f"{case.part}, {case.name} {case.variant}", error)
-                self._pairs.pop((name, case.setting)).end()
+                self._failed.add((name, case))
+                pair.end()
+                del self._pairs[name, case.setting]
+                self._pairs |= self.start([(name, case.setting)])
                 continue
             for role in ("client", "server"):
                 figures[f"{role} CPU us"] = figures.pop(f"{role} CPU s") / units * 1e6

@@ -134,6 +134,7 @@ class TLSLite(OnThreads):
     module = "tlslite"
     package = "tlslite-ng"
     slowness = 1024
+    plain_only = True
     full_duplex = False
     max_connections = 10
     notes = "pure Python; it verifies no certificate chain"

@@ -15,7 +15,7 @@ from .contenders import Contender
 from .settings import PKI, Setting
 
 ROOT = Path(__file__).parents[2]
-SECONDS_FOR_A_COMMAND = 120
+SECONDS_FOR_A_COMMAND = 60
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -29,6 +29,10 @@ def cpu_seconds(pid: int) -> float:
     This clock of Linux has nanoseconds; the times in /proc have hundredths of a second.
     """
     return time.clock_gettime((~pid << 3) | 2)
+
+
+def is_running(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
 
 
 def machine_seconds() -> float:

@@ -21,6 +21,7 @@ DEFAULT = "default groups"
 #: Of these, each in another order of magnitude, a plot would show nothing else.
 TOO_SLOW = ("tlslite-ng",)
 
+NAME_HEIGHT, ROOM_FOR_NAMES = 0.06, 60  #: of the plot's height; a factor of its last count
 INCHES = 3.6, 0.21  #: the width of a column, the height of a bar
 DPI = 160
 
@@ -95,7 +96,7 @@ PLOTS = (
             Panel(
                 "full handshake",
                 "ECDSA certificate",
-                "full handshake, CPU us, client + server",
+                "the same, CPU us, client + server",
                 CPU,
             ),
             Panel("resumed handshake", "server with 2 tickets", "resumed, CPU us", CPU),
@@ -125,6 +126,8 @@ def draw(results: Sequence[Results], folder: Path) -> None:
     for theme in THEMES:
         with pyplot.rc_context(settings(theme)):
             for plot in PLOTS:
+                if not all(rows(result, panel) for panel in plot.panels for result in results):
+                    continue  # a part was not measured
                 save(draw_bars(pyplot, plot, results, theme), folder, f"{plot.name}-{theme.name}")
             save(draw_requests(pyplot, results, theme), folder, f"requests-{theme.name}")
             pyplot.close("all")
@@ -147,6 +150,7 @@ def settings(theme: Theme) -> dict[str, Any]:
         "grid.color": theme.faint,
         "axes.spines.top": False,
         "axes.spines.right": False,
+        "svg.fonttype": "none",  # text stays text
         "svg.hashsalt": "trio-tlsx",  # the same results make the same file
     }
 
@@ -232,6 +236,7 @@ def draw_panel(axes: Any, figures: Sequence[Figure], panel: Panel, theme: Theme)
     axes.tick_params(axis="y", length=0)
     axes.margins(x=0.16)
     axes.set_xlim(left=0)
+    axes.locator_params(axis="x", nbins=4)
     axes.grid(axis="x", linewidth=0.5)
     axes.set_axisbelow(True)
 
@@ -251,32 +256,48 @@ def draw_requests(pyplot: Any, results: Sequence[Results], theme: Theme) -> Any:
         layout="constrained",
     )
     for result, axes in zip(results, line, strict=True):
-        for name in CONNECTIONS_DRAWN:
-            draw_line(axes, result, name, theme)
+        draw_lines(axes, result, theme)
         axes.set_title("CPU us of a request, both ends")
         axes.set_xlabel("connections")
-        axes.set_xscale("log")
-        axes.set_ylim(bottom=0)
-        axes.margins(x=0.3)
         axes.grid(axis="y", linewidth=0.5)
         axes.set_axisbelow(True)
     head_columns(line, results)
     return figure
 
 
-def draw_line(axes: Any, results: Results, name: str, theme: Theme) -> None:
-    points = [
+def draw_lines(axes: Any, results: Results, theme: Theme) -> None:
+    lines = {name: points_of(results, name) for name in CONNECTIONS_DRAWN}
+    lines = {name: points for name, points in lines.items() if points}
+    top = max(value for points in lines.values() for _, value in points)
+    lowest_free = 0.0
+    for name, points in sorted(lines.items(), key=lambda item: item[1][-1][1]):
+        color = theme.ours if name == OURS else theme.limit if name in LIMITS else theme.rival
+        axes.plot(*zip(*points, strict=True), color=color, marker="o", markersize=3, linewidth=1.5)
+        last, value = points[-1]
+        height = max(value, lowest_free)  # a name does not cover another one
+        lowest_free = height + top * NAME_HEIGHT
+        axes.annotate(
+            name,
+            (last, height),
+            (6, 0),
+            textcoords="offset points",
+            va="center",
+            fontweight="bold" if name == OURS else None,
+        )
+    axes.set_xscale("log")
+    counts = [count for count, _ in lines[OURS]]
+    axes.set_xticks(counts, [f"{count:,}" for count in counts])
+    axes.minorticks_off()
+    axes.set_xlim(counts[0] * 0.7, counts[-1] * ROOM_FOR_NAMES)
+    axes.set_ylim(0, top * 1.08)
+
+
+def points_of(results: Results, name: str) -> list[tuple[int, float]]:
+    return [
         (int(f.case.split()[0].replace(",", "")), sum(median(f.values[role]) for role in CPU))
         for f in results.figures
         if f.part == "requests" and f.contender == name
     ]
-    if not points:
-        return
-    color = theme.ours if name == OURS else theme.limit if name in LIMITS else theme.rival
-    axes.plot(*zip(*points, strict=True), color=color, marker="o", markersize=3, linewidth=1.5)
-    axes.annotate(
-        name, points[-1], (5, 0), textcoords="offset points", va="center", color=theme.text
-    )
 
 
 def main() -> None:

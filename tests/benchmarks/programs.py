@@ -69,8 +69,8 @@ class Server:
                 await stream.send_all(data)
 
     async def _take_in(self, stream: Stream, count: int, *, both_ways: bool) -> None:
+        start = time.perf_counter()  # not with the first data, of which a lot may have come before
         first = await stream.receive_some()
-        start = time.perf_counter()
         if both_ways:
             await self._contender.together(
                 [
@@ -135,9 +135,9 @@ class Client:
             self._held.append(stream)
         return {}
 
-    async def rest(self) -> Figures:
+    async def rest(self, generation: int = 1) -> Figures:
         """Collect garbage, so that none of a command's time is for what came before it."""
-        gc.collect()
+        gc.collect(generation)
         return {}
 
     async def bulk(self, count: int, write_bytes: int) -> Figures:

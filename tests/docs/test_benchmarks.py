@@ -21,10 +21,17 @@ PARTS = {
     "memory",
     "requests",
     "startup",
+    "primitives",
     "counts",
     "hooks",
 }
 CONTENDERS = {"trio_tlsx", "trio.SSLStream", "asyncio", "blocking ssl", "raw trio TCP"}
+
+
+def test_the_documentation_has_the_committed_figures() -> None:
+    command = [sys.executable, "-m", "tests.benchmarks.page", "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.timeout(SECONDS + 10)
