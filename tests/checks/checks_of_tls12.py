@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from places import INCOMING
 from removal import Removal, without_statement
 
 __all__ = ["REMOVALS_OF_TLS12"]
@@ -9,11 +10,20 @@ __all__ = ["REMOVALS_OF_TLS12"]
 PROTECTION_TESTS = "tests/record/test_protection12.py"
 EXTENSION_TESTS = "tests/messages/test_extensions12.py"
 CODEC_TESTS = "tests/messages/test_codecs.py"
+TLS12_TESTS = "tests/handshake/test_tls12.py"
+VERSION_TESTS = "tests/handshake/test_tls12_versions.py"
+CONNECTION_TESTS = "tests/handshake/test_tls12_connections.py"
 RULES_TESTS = "tests/record/test_message_rules12.py"
 
 PROTECTION = "record/protection12.py"
 EXTENSIONS = "messages/extensions12.py"
 RULES = "record/message_rules12.py"
+STEPS = "handshake/steps12.py"
+CLIENT = "handshake/client12.py"
+CLIENT_HELLO = "handshake/client12_hello.py"
+SERVER = "handshake/server12.py"
+SERVER_HELLO = "handshake/server12_hello.py"
+POST_HANDSHAKE = "engine/post_handshake12.py"
 
 REMOVALS_OF_TLS12 = [
     # Records
@@ -121,5 +131,320 @@ REMOVALS_OF_TLS12 = [
         "levels",
         "if (level := content[0]) < 0:",
         RULES_TESTS,
+    ),
+    # Versions
+    Removal(
+        "TLS 1.2: no fallback below the server's newest version",
+        "RFC 7507 3",
+        "handshake/server.py",
+        "if FALLBACK_SCSV in hello.cipher_suites and version < max(config.versions):",
+        "fallback",
+    ),
+    Removal(
+        "TLS 1.2: the sentinel of a server that has TLS 1.3",
+        "4.2.3",
+        "handshake/server12_hello.py",
+        "if TLS13 not in config.versions:",
+        "forced_fallback",
+        "if True:",
+        VERSION_TESTS,
+    ),
+    Removal(
+        "TLS 1.2: it is selected only by its version",
+        "4.3.1",
+        "handshake/client.py",
+        "if version != TLS13:",
+        "selects-1.2-by-extension",
+    ),
+    Removal(
+        "TLS 1.2: an older version than that is not selected",
+        "RFC 5246 7.4.1.3",
+        "handshake/client.py",
+        "if answer.legacy_version == TLS12 and TLS12 in config.versions:",
+        "version-1",
+        "if TLS12 in config.versions:",
+    ),
+    Removal(
+        "TLS 1.2: no answer to early data",
+        "D.3",
+        CLIENT_HELLO,
+        "if offer.early_data is not None:",
+        "early_data_for_tls_1_3",
+        tests=TLS12_TESTS,
+    ),
+    # Hellos
+    Removal(
+        "TLS 1.2: the selected cipher suite was offered",
+        "RFC 5246 7.4.1.3",
+        CLIENT_HELLO,
+        "if suite is None:",
+        "suite-",
+    ),
+    Removal(
+        "TLS 1.2: a server selects no compression",
+        "RFC 5246 7.4.1.3",
+        CLIENT_HELLO,
+        "if answer.legacy_compression_method != 0:",
+        "compression",
+    ),
+    Removal(
+        "TLS 1.2: the compatibility id is not echoed",
+        "E.4",
+        CLIENT_HELLO,
+        "if answer.legacy_session_id_echo and answer.legacy_session_id_echo == "
+        "hello.legacy_session_id:",
+        "echoes",
+    ),
+    Removal(
+        "TLS 1.2: the server signals secure renegotiation",
+        "RFC 5746 3.4",
+        CLIENT_HELLO,
+        "if config.require_secure_renegotiation and _E.renegotiation_info not in extensions:",
+        "no-secure-renegotiation",
+    ),
+    Removal(
+        "TLS 1.2: an extended master secret if it is required",
+        "RFC 7627 5.2",
+        STEPS,
+        "if config.tls12.require_extended_master_secret and not has_it:",
+        "required_extended",
+        tests=TLS12_TESTS,
+    ),
+    Removal(
+        "TLS 1.2: a client offers no compression only",
+        "RFC 5246 7.4.1.2",
+        SERVER_HELLO,
+        "if NO_COMPRESSION not in hello.legacy_compression_methods:",
+        "null-compression",
+    ),
+    Removal(
+        "TLS 1.2: cipher suites",
+        "RFC 5246 7.4.1.3",
+        SERVER_HELLO,
+        "config.tls12.suite_table.values() if suite.code in hello.cipher_suites",
+        "no-common-suite",
+        "config.tls12.suite_table.values()",
+    ),
+    Removal(
+        "TLS 1.2: the curve of a certificate is one of the client's",
+        "RFC 8422 5.1.1",
+        SERVER_HELLO,
+        "if curve is not None and curves is not None and curve not in curves:",
+        "not-the-curve",
+    ),
+    without_statement(
+        "TLS 1.2: no signatures with SHA-1",
+        "RFC 5246 7.4.1.4.1",
+        SERVER_HELLO,
+        """        raise NegotiationError(
+            "this peer accepts only signatures with SHA-1: its ClientHello lacks "
+            "signature_algorithms"
+        )""",
+        "no-signature-algorithms",
+    ),
+    # The server's key
+    Removal(
+        "TLS 1.2: the server's chain is not empty",
+        "RFC 5246 7.4.2",
+        CLIENT,
+        "if not chain:",
+        "certificate-none",
+    ),
+    Removal(
+        "TLS 1.2: the key of the certificate goes with the cipher suite",
+        "RFC 5246 7.4.2",
+        CLIENT,
+        "if authentication_of_leaf != selection.suite.authentication:",
+        "another-key",
+    ),
+    Removal(
+        "TLS 1.2: the selected group was offered",
+        "RFC 8422 5.4",
+        CLIENT,
+        "group = config.tls12.group_table.get(message.group)",
+        "group-",
+        "group = GROUPS.get(message.group)",
+    ),
+    Removal(
+        "TLS 1.2: the signature scheme was offered",
+        "RFC 5246 7.4.3",
+        STEPS,
+        "scheme = next((s for s in config.tls12.scheme_table if s == algorithm), None)",
+        "scheme-not-offered",
+        "scheme = config.tls12.scheme_table[0]",
+    ),
+    Removal(
+        "TLS 1.2: the signature scheme fits the key",
+        "RFC 5246 7.4.3",
+        STEPS,
+        "if scheme not in possible:",
+        "scheme-of-another-key",
+    ),
+    without_statement(
+        "TLS 1.2: signatures",
+        "RFC 5246 7.4.3",
+        STEPS,
+        "verify_12(scheme, leaf, signature, content)",
+        "signed or signature",
+    ),
+    Removal(
+        "TLS 1.2: RSA exponent and modulus of the key that signs",
+        "RFC 8017 3.1",
+        STEPS,
+        "    check_rsa_work(leaf)  # the signature is checked before the key is trusted\n",
+        "costly",
+        "",
+        TLS12_TESTS,
+    ),
+    Removal(
+        "TLS 1.2: the server's chain is verified",
+        "RFC 5246 7.4.2",
+        CLIENT,
+        """    yield from verify_server_certificate(
+        hs,
+        offer.config,
+        offer.server_name,
+        steps12.certificate_with(certificate, extensions),
+        chain,
+    )
+""",
+        "not_trusted",
+        "",
+        TLS12_TESTS,
+    ),
+    # The client's key
+    Removal(
+        "TLS 1.2: a client certificate if it is required",
+        "RFC 5246 7.4.6",
+        SERVER,
+        'if config.client_auth == "required":',
+        "certificate-none",
+    ),
+    Removal(
+        "TLS 1.2: the client's chain is verified",
+        "RFC 5246 7.4.6",
+        SERVER,
+        "    yield from verify_client_certificate(hs, config, message, chain)\n",
+        "not_trusted",
+        "",
+        TLS12_TESTS,
+    ),
+    # The change of keys and Finished
+    Removal(
+        "TLS 1.2: change_cipher_spec comes before Finished",
+        "RFC 5246 7.1",
+        INCOMING,
+        "if self._next_opener is not None:",
+        "change_cipher_spec-",
+    ),
+    Removal(
+        "TLS 1.2: change_cipher_spec comes only where it is expected",
+        "RFC 5246 7.1",
+        STEPS,
+        "hs.incoming.accept_change_cipher_spec = False",
+        "change-cipher-spec",
+        "pass",
+    ),
+    Removal(
+        "TLS 1.2: no message spans change_cipher_spec",
+        "RFC 5246 7.1",
+        "handshake/steps.py",
+        "        self._reader.check_boundary()\n"
+        "        self.incoming.install_at_change_cipher_spec(opener)",
+        "spans",
+        "        self.incoming.install_at_change_cipher_spec(opener)",
+        TLS12_TESTS,
+    ),
+    Removal(
+        "TLS 1.2: Finished",
+        "RFC 5246 7.4.9",
+        STEPS,
+        "if not hmac.compare_digest(finished.verify_data, expected):",
+        "octet-wrong",
+    ),
+    Removal(
+        "TLS 1.2: length of Finished",
+        "RFC 5246 7.4.9",
+        STEPS,
+        "if len(finished.verify_data) != len(expected):",
+        "finished-",
+    ),
+    Removal(
+        "TLS 1.2: number of HelloRequests",
+        "RFC 5246 7.4.1.1",
+        RULES,
+        "if count > MAX_HELLO_REQUESTS:",
+        "many-hello-requests",
+    ),
+    # After the handshake
+    Removal(
+        "TLS 1.2: no second request to renegotiate",
+        "RFC 5746 4",
+        POST_HANDSHAKE,
+        "if self._refused:",
+        "refused_once",
+        tests=CONNECTION_TESTS,
+    ),
+    Removal(
+        "TLS 1.2: no message after the handshake but requests to renegotiate",
+        "RFC 5246 7.4",
+        POST_HANDSHAKE,
+        "if message[0] != self._request_type.handshake_type:",
+        "application_data-",
+    ),
+    Removal(
+        "TLS 1.2: the connection ends before the limit of its keys",
+        "5.5",
+        POST_HANDSHAKE,
+        "if records_left:",
+        "orderly",
+        "if True:",
+        CONNECTION_TESTS,
+    ),
+    # Exporters
+    Removal(
+        "TLS 1.2: no exports without an extended master secret",
+        "RFC 7627 5.4",
+        STEPS,
+        "return Exporter12(secret, tls_unique) if extended else Exporter12(None, None)",
+        "nothing_is_exported",
+        "return Exporter12(secret, tls_unique)",
+        TLS12_TESTS,
+    ),
+    Removal(
+        "TLS 1.2: exporter labels",
+        "RFC 5705 4",
+        "crypto/exporter12.py",
+        "if not (label.isascii() and label) or label in RESERVED_LABELS:",
+        "impossible",
+        tests=TLS12_TESTS,
+    ),
+    # Records
+    Removal(
+        "TLS 1.2: length of the content of a record",
+        "RFC 5246 6.2.1",
+        STEPS,
+        "    hs.incoming.plaintext_limit = MAX_PLAINTEXT_LENGTH\n",
+        "without_a_limit",
+        "",
+        TLS12_TESTS,
+    ),
+    Removal(
+        "TLS 1.2: our record_size_limit",
+        "RFC 8449 4",
+        STEPS,
+        "hs.incoming.plaintext_limit = min(ours, MAX_PLAINTEXT_LENGTH)",
+        "record_size_limit",
+        "pass",
+        TLS12_TESTS,
+    ),
+    Removal(
+        "TLS 1.2: max_fragment_length",
+        "RFC 6066 4",
+        STEPS,
+        "hs.incoming.plaintext_limit = length",
+        "max_fragment_length",
+        "pass",
+        TLS12_TESTS,
     ),
 ]

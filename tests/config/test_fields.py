@@ -92,6 +92,7 @@ STRINGS = {"list of str"}
 #: The samples whose type each field accepts.
 ACCEPTED: dict[str, set[str]] = {
     "credentials": {"None", "Credentials", "list of Credentials"},
+    "versions": STRINGS,
     "alpn_protocols": {"list of str", "list of bytes"},
     "cipher_suites": STRINGS,
     "groups": STRINGS,
@@ -107,6 +108,8 @@ ACCEPTED: dict[str, set[str]] = {
     "grease": {"bool"},
     "psk_without_key_exchange": {"bool"},
     "on_event": {"None", *CALLABLE},
+    "require_extended_master_secret": {"bool"},
+    "require_secure_renegotiation": {"bool"},
     "clock": CALLABLE,
     "trust": {"None", "str", "path", "TrustStore"},
     "key_shares": {"None", *STRINGS},

@@ -128,9 +128,12 @@ def sealed(
     padding: int = 0,
 ) -> bytes:
     """A record that ``connection`` could have sent next, with whatever content."""
-    if not padding:
-        return sealer(connection).seal(content_type, content)
-    return sealer(connection).seal(0, content + bytes((content_type,)) + bytes(padding - 1))
+    if padding:
+        return sealer(connection).seal(0, content + bytes((content_type,)) + bytes(padding - 1))
+    found = outgoing(connection).sealer
+    if found is None:
+        raise AssertionError("there are no keys yet")
+    return found.seal(content_type, content)
 
 
 def plain(content: bytes, content_type: int = ContentType.handshake) -> bytes:

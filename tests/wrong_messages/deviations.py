@@ -8,6 +8,7 @@ from typing import Any
 
 from scripted_clients import AnyPeer
 from scripted_peer import AnyMessage, Deviation, Peer, header
+from scripted_peers12 import AnyPeer12
 
 from trio_tlsx.errors import AlertDescription
 from trio_tlsx.messages.extensions import Extensions
@@ -32,7 +33,7 @@ class Row:
     """
 
     section: str
-    peer: type[AnyPeer]
+    peer: type[AnyPeer | AnyPeer12]
     place: str
     what: str
     deviation: Deviation

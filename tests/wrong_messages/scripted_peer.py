@@ -36,8 +36,19 @@ from trio_tlsx.messages.handshake import (
     ServerHello,
     encode_message,
 )
+from trio_tlsx.messages.handshake12 import (
+    Certificate12,
+    CertificateRequest12,
+    CertificateStatus,
+    ClientKeyExchange,
+    HelloRequest,
+    NewSessionTicket12,
+    ServerHelloDone,
+    ServerKeyExchange,
+)
 from trio_tlsx.pki.credentials import Credentials, PrivateKeySigner
-from trio_tlsx.record.protection import ContentType, Opener, Sealer, record_header
+from trio_tlsx.record.interface import RecordOpener, RecordSealer
+from trio_tlsx.record.protection import ContentType, record_header
 from trio_tlsx.testing import CA
 
 SERVER_NAME = "test.example"
@@ -64,6 +75,14 @@ AnyMessage: TypeAlias = (
     | Finished
     | NewSessionTicket
     | KeyUpdate
+    | Certificate12
+    | CertificateRequest12
+    | CertificateStatus
+    | ClientKeyExchange
+    | HelloRequest
+    | NewSessionTicket12
+    | ServerHelloDone
+    | ServerKeyExchange
 )
 M = TypeVar("M", bound=AnyMessage)
 
@@ -103,8 +122,8 @@ class Peer:
         self.engine = engine
         self.deviations = deviations
         self.transcript = Transcript()
-        self.sealer: Sealer | None = None
-        self.opener: Opener | None = None
+        self.sealer: RecordSealer | None = None
+        self.opener: RecordOpener | None = None
         self.signer = credentials
         self.finished_key = b""
         self.received = b""

@@ -25,6 +25,13 @@ from scripted_clients import (
     UncookiedClientPeer,
 )
 from scripted_peer import DATA
+from scripted_peers12 import (
+    AskingServerPeer12,
+    CertifiedClientPeer12,
+    ClientPeer12,
+    OldServerPeer12,
+    ServerPeer12,
+)
 from scripted_servers import (
     AskingServerPeer,
     CompressingServerPeer,
@@ -66,6 +73,28 @@ def test_scripted_peer_without_deviation_is_accepted(
     assert peer.failure is None
     assert peer.alerts == []
     assert peer.received == DATA * (3 if isinstance(peer, ServerPeer) else 2)
+
+
+PEERS_12 = [
+    ServerPeer12,
+    AskingServerPeer12,
+    OldServerPeer12,
+    ClientPeer12,
+    CertifiedClientPeer12,
+]
+
+
+@pytest.mark.parametrize("octet_by_octet", [False, True])
+@pytest.mark.parametrize("make", PEERS_12)
+def test_scripted_peer_of_tls_1_2_without_deviation_is_accepted(
+    make: type[ServerPeer12 | ClientPeer12], octet_by_octet: bool
+) -> None:
+    peer = make({}, octet_by_octet=octet_by_octet)
+    peer.run()
+    assert peer.failure is None
+    assert peer.alerts == []
+    assert peer.received == DATA * 2
+    assert peer.engine.negotiated.version == "TLSv1.2"
 
 
 @pytest.mark.parametrize("octet_by_octet", [False, True])

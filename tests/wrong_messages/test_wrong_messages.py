@@ -18,6 +18,7 @@ import rows_psks
 import rows_records
 import rows_syntax
 import rows_tickets
+import rows_tls12
 from deviations import Row
 
 from trio_tlsx.errors import TLSError
@@ -34,6 +35,7 @@ ROWS = [
     *rows_records.ROWS,
     *rows_early_data.ROWS,
     *rows_tickets.ROWS,
+    *rows_tls12.ROWS,
 ]
 
 

@@ -13,8 +13,9 @@ from ..errors import ConfigError
 from ..messages import extensions as ext
 from ..messages.codec import uint16
 from ..messages.extensions import Extensions, ExtensionType
+from ..messages.extensions12 import INITIAL_CONNECTION, POINT_FORMATS
 from ..messages.info import CertificateRequest
-from ..messages.versions import TLS13
+from ..messages.versions import TLS12, TLS13
 from ..pki.credentials import Credentials
 from ..pki.trust import TrustStore
 from ..sessions.client import MemorySessionStore, SessionStore
@@ -22,6 +23,7 @@ from ..sessions.external_psk import MAX_PSKS, ExternalPSK, list_psks
 from .common import CommonConfig, CommonParameters, Trust, check_fields, load_trust, resolve_common
 from .fields import CLIENT_FIELDS
 from .names import GROUP_ALIASES, look_up
+from .tls12 import Parameters12, check_psks_have_tls13
 
 __all__ = ["ClientConfig", "ClientParameters"]
 
@@ -76,6 +78,8 @@ class ClientConfig(CommonConfig):
             with its own identity. Without ``trust`` the client rejects a server that selects none
             of them (``missing_extension``); with it the client verifies the server's certificate.
             ``verify`` is not called for a server that has one of the keys.
+        require_secure_renegotiation: in TLS 1.2, reject a server that does not signal secure
+            renegotiation (RFC 5746).
 
     Raises:
         ConfigError: a value has the wrong type or is out of range, a name is unknown, a file
@@ -94,6 +98,7 @@ class ClientConfig(CommonConfig):
     ocsp_stapling: bool | None = None
     timestamps: bool = False
     psks: Sequence[ExternalPSK] = ()
+    require_secure_renegotiation: bool = True
 
     def __post_init__(self) -> None:
         check_fields(self, CLIENT_FIELDS)
@@ -121,12 +126,20 @@ class ClientParameters(CommonParameters):
     timestamps: bool
     psks: tuple[ExternalPSK, ...]
     psk_required: bool
+    require_secure_renegotiation: bool
+
+    @cached_property
+    def offered_suites(self) -> tuple[int, ...]:
+        """The cipher suites of all versions, the newest version's first."""
+        return (*self.suite_table, *self.tls12.suite_table)
 
     @cached_property
     def hello_extensions(self) -> Extensions:
         """The extensions that are the same in all ClientHellos of this configuration."""
         extensions: dict[int, bytes] = {}
-        extensions[_E.supported_groups] = ext.encode_uint16_list(self.group_table)
+        has_13 = TLS13 in self.versions
+        groups = self.group_table if has_13 else self.tls12.group_table
+        extensions[_E.supported_groups] = ext.encode_uint16_list(groups)
         if not self.psk_required:
             schemes = (*self.scheme_table, *CERTIFICATE_ONLY_SCHEMES)
             extensions[_E.signature_algorithms] = ext.encode_uint16_list(schemes)
@@ -138,12 +151,18 @@ class ClientParameters(CommonParameters):
             extensions[_E.status_request] = ext.encode_status_request()
         if self.timestamps:
             extensions[_E.signed_certificate_timestamp] = b""
-        if self.compressors:
+        if self.compressors and has_13:
             extensions[_E.compress_certificate] = ext.encode_compression_algorithms(
                 self.compressors
             )
         extensions[_E.record_size_limit] = uint16(self.record_size_limit)
-        extensions[_E.supported_versions] = ext.encode_supported_versions((TLS13,))
+        if TLS12 in self.versions:
+            extensions[_E.ec_point_formats] = POINT_FORMATS
+            extensions[_E.extended_master_secret] = b""
+            extensions[_E.renegotiation_info] = INITIAL_CONNECTION
+        if has_13:
+            versions = sorted(self.versions, reverse=True)
+            extensions[_E.supported_versions] = ext.encode_supported_versions(versions)
         return extensions
 
 
@@ -152,6 +171,8 @@ def _resolve(config: ClientConfig) -> ClientParameters:
     _check_options(config, common)
     psks = _list_psks(config.psks)
     verified = not (config.insecure_skip_verification or config.verify_replaces_builtin)
+    if psks:
+        check_psks_have_tls13(common.versions)
     psk_required = bool(psks) and config.trust is None and verified
     if psk_required:
         common = _with_psks_alone(config, common, psks)
@@ -170,6 +191,7 @@ def _resolve(config: ClientConfig) -> ClientParameters:
         timestamps=config.timestamps,
         psks=psks,
         psk_required=psk_required,
+        require_secure_renegotiation=config.require_secure_renegotiation,
     )
 
 
@@ -235,7 +257,7 @@ def _with_psks_alone(
             "none of the cipher_suites has the hash function of one of the psks: add a suite with "
             "that hash function, or pass keys with imported=True"
         )
-    return replace(common, suite_table=suites)
+    return replace(common, suite_table=suites, versions=frozenset({TLS13}), tls12=Parameters12())
 
 
 def _session_store(config: ClientConfig) -> SessionStore:

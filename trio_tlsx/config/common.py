@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, dataclass, field, fields
 from typing import TypeAlias
 
 from ..arguments import Expected, check
 from ..clock import Clock, utc_now
 from ..crypto.cipher_suites import CIPHER_SUITES, CipherSuite
+from ..crypto.cipher_suites12 import CIPHER_SUITES_12
 from ..crypto.groups import DEFAULT_GROUPS, GROUPS, Group
 from ..crypto.signatures import CERTIFICATE_VERIFY_SCHEMES, DEFAULT_SCHEMES, SignatureScheme
 from ..errors import ConfigError
+from ..messages.versions import TLS12, TLS13
 from ..pki.compression import CertificateCompressor, compressors_of
 from ..pki.credentials import Credentials
 from ..pki.peer import Peer
@@ -25,6 +27,7 @@ from ..record.protection import (
 from .events import OnEvent
 from .key_log import KeyLog, key_log_writer
 from .names import GROUP_ALIASES, encode_protocol_names, look_up
+from .tls12 import Parameters12, look_up_versions, resolve_12
 
 __all__ = [
     "MIN_KEY_UPDATE_BYTES",
@@ -43,6 +46,12 @@ MIN_KEY_UPDATE_BYTES = 2**14
 DEFAULT_MAX_CHAIN_LENGTH = 32
 MAX_CHAIN_LENGTH_ALLOWED = 255
 
+#: Of all versions, the most preferred ones of each version first.
+ALL_CIPHER_SUITES: tuple[CipherSuite, ...] = (
+    *CIPHER_SUITES.values(),
+    *CIPHER_SUITES_12.values(),
+)
+
 #: Returns None, or an awaitable of None, to accept a peer; raises CertificateError to reject it.
 Verify: TypeAlias = Callable[[Peer], Awaitable[None] | None]
 
@@ -55,6 +64,9 @@ class CommonConfig:
     """The options that clients and servers share. All are keyword arguments.
 
     Args:
+        versions: the versions of TLS that may be negotiated: ``"TLSv1.3"``, which is the default,
+            and ``"TLSv1.2"``, which is experimental. A version that ``cipher_suites``, ``groups``
+            or ``signature_schemes`` leave nothing for is not negotiated.
         alpn_protocols: application protocols (RFC 7301), most preferred first. A server rejects a
             client that offers ALPN and none of these with ``no_application_protocol``.
         cipher_suites: names of the IANA registry, most preferred first.
@@ -85,6 +97,8 @@ class CommonConfig:
             fault that the built-in verification finds is the peer's ``error``.
         psk_without_key_exchange: allow a handshake with a PSK and no key exchange. Anyone who gets
             the PSK later can decrypt such a connection.
+        require_extended_master_secret: in TLS 1.2, reject a peer without the extended master
+            secret (RFC 7627).
         grease: send reserved values (RFC 8701) where the peer has to ignore them.
         on_event: a function that is called with each :class:`ConnectionEvent`: a handshake that
             completed or failed, a KeyUpdate, session tickets, the end. It runs in the connection's
@@ -94,8 +108,9 @@ class CommonConfig:
 
     _: KW_ONLY
     credentials: Credentials | Sequence[Credentials] | None = None
+    versions: Sequence[str] = ("TLSv1.3",)
     alpn_protocols: Sequence[str | bytes] = ()
-    cipher_suites: Sequence[str] = tuple(suite.name for suite in CIPHER_SUITES.values())
+    cipher_suites: Sequence[str] = tuple(suite.name for suite in ALL_CIPHER_SUITES)
     groups: Sequence[str] = tuple(group.name for group in DEFAULT_GROUPS)
     signature_schemes: Sequence[str] = tuple(s.name for s in DEFAULT_SCHEMES)
     certificate_compression: Sequence[str | CertificateCompressor] = ()
@@ -107,6 +122,7 @@ class CommonConfig:
     verify_replaces_builtin: bool = False
     grease: bool = False
     psk_without_key_exchange: bool = False
+    require_extended_master_secret: bool = field(default=False, repr=False)
     max_chain_length: int = DEFAULT_MAX_CHAIN_LENGTH
     on_event: OnEvent | None = None
     clock: Clock = utc_now
@@ -118,8 +134,8 @@ def check_fields(config: CommonConfig, expected: Mapping[str, Expected]) -> None
     Raises:
         ConfigError: a field has the wrong type.
     """
-    for field in fields(config):
-        check(field.name, getattr(config, field.name), expected[field.name])
+    for one in fields(config):
+        check(one.name, getattr(config, one.name), expected[one.name])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,8 +144,15 @@ class CommonParameters:
 
     They are resolved once, when the configuration is created: names are looked up, values are
     checked, and defaults are filled in. All connections of the configuration share them.
+
+    Attributes:
+        versions: the versions that can be negotiated.
+        tls12: the parameters of TLS 1.2; none without that version.
+        suite_table: the cipher suites of TLS 1.3; none without that version.
     """
 
+    versions: frozenset[int]
+    tls12: Parameters12
     verifiers: tuple[Verify, ...]
     candidates: tuple[Credentials, ...]
     alpn_protocols: tuple[bytes, ...]
@@ -155,14 +178,31 @@ def resolve_common(config: CommonConfig) -> CommonParameters:
         ConfigError: a name is unknown or a value out of range.
     """
     _check_sizes(config)
-    suites = look_up("cipher suite", config.cipher_suites, CIPHER_SUITES.values())
+    suites = look_up("cipher suite", config.cipher_suites, ALL_CIPHER_SUITES)
     groups = look_up("group", config.groups, GROUPS.values(), GROUP_ALIASES)
     schemes = look_up("signature scheme", config.signature_schemes, CERTIFICATE_VERIFY_SCHEMES)
+    versions = look_up_versions(config.versions)
+    tls12 = resolve_12(
+        versions,
+        suites,
+        groups,
+        schemes,
+        require_extended_master_secret=config.require_extended_master_secret,
+    )
+    suites13 = {s.code: s for s in suites if s.version == TLS13 and TLS13 in versions}
+    usable = ({TLS13} if suites13 else set[int]()) | ({TLS12} if tls12.suite_table else set[int]())
+    if not usable:
+        raise ConfigError(
+            f"cipher_suites, groups and signature_schemes leave nothing for {config.versions!r}: "
+            "name one of each that goes with the version, or add a version"
+        )
     return CommonParameters(
+        versions=frozenset(usable),
+        tls12=tls12,
         verifiers=_list_verifiers(config),
         candidates=_list_credentials(config.credentials),
         alpn_protocols=encode_protocol_names(config.alpn_protocols),
-        suite_table={suite.code: suite for suite in suites},
+        suite_table=suites13,
         group_table={group.code: group for group in groups},
         scheme_table=schemes,
         compressors=compressors_of(config.certificate_compression),

@@ -41,6 +41,7 @@ _COMMON_FIELDS: Mapping[str, Expected] = {
         "Credentials.from_pem_files(cert, key) or several such Credentials in a list; "
         "ReloadingCredentials go into select_credentials",
     ),
+    "versions": Expected(sequence_of(STR), 'a list of names, such as ["TLSv1.3", "TLSv1.2"]'),
     "alpn_protocols": Expected(
         sequence_of(any_of(STR, BYTES)), 'a list of protocols, such as ["h2", "http/1.1"]'
     ),
@@ -70,6 +71,7 @@ _COMMON_FIELDS: Mapping[str, Expected] = {
     "grease": _FLAG,
     "psk_without_key_exchange": _FLAG,
     "on_event": Expected(optional(plain_function), "a function that is not async, or None"),
+    "require_extended_master_secret": _FLAG,
     "clock": CLOCK,
 }
 
@@ -90,6 +92,7 @@ CLIENT_FIELDS: Mapping[str, Expected] = {
     "verify_on_resumption": _FLAG,
     "ocsp_stapling": Expected(optional(BOOL), "True, False or None"),
     "timestamps": _FLAG,
+    "require_secure_renegotiation": _FLAG,
     "psks": Expected(
         sequence_of(instance_of(ExternalPSK)), "a list of keys, [ExternalPSK(identity, key)]"
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, TypeAlias
 
@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes
 
 from ..errors import ConfigError
 from ..messages.info import ClientHello
+from ..messages.versions import TLS13
 from ..pki.credentials import Credentials
 from ..pki.distinguished_names import subject_name
 from ..pki.negotiated import Negotiated
@@ -27,6 +28,7 @@ from ..sessions.ticket_store import (
 )
 from .common import CommonConfig, CommonParameters, Trust, check_fields, load_trust, resolve_common
 from .fields import SERVER_FIELDS
+from .tls12 import Parameters12, check_psks_have_tls13
 
 __all__ = ["MAX_EARLY_DATA_ACCEPTED", "MAX_TICKETS_ISSUED", "ServerConfig", "ServerParameters"]
 
@@ -160,9 +162,14 @@ class ServerParameters(CommonParameters):
 def _resolve(config: ServerConfig) -> ServerParameters:
     common = resolve_common(config)
     find_psk = psk_finder(config.psks)
+    if find_psk is not None:
+        check_psks_have_tls13(common.versions)
     _check_client_auth(config)
     _check_identity(config, common, find_psk)
     _check_limits(config)
+    if not (common.candidates or config.select_credentials):
+        # Only TLS 1.3 has external PSKs.
+        common = replace(common, versions=frozenset({TLS13}), tls12=Parameters12())
     keys = TicketKeys(clock=config.clock) if config.ticket_keys is None else config.ticket_keys
     trust = load_trust("client_trust", config.client_trust)
     trusted = () if trust is None else trust.certificates

@@ -53,6 +53,12 @@ class Transcript:
         """The messages so far; there are none any more once :meth:`start` was called."""
         return self._messages
 
+    def digest_by(self, suite: CipherSuite) -> bytes:
+        """Return the hash so far, whether or not :meth:`start` was called with this suite."""
+        if self._hash is None:
+            return suite.hash(b"".join(self._messages)).digest()
+        return self._hash.digest()
+
     def digest(self) -> bytes:
         if self._hash is None:
             raise RuntimeError("the cipher suite is not known yet")

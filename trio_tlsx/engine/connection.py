@@ -31,6 +31,7 @@ from ..handshake.steps import EarlyData, Handshake, Observer, Steps
 from ..handshake.wants import Question, Want
 from ..messages.alerts import FATAL, WARNING
 from ..messages.codec import Buffer
+from ..messages.versions import TLS12
 from ..pki.negotiated import Negotiated
 from ..pki.server_name import ServerName
 from ..record.alerts import CloseNotifyReceived
@@ -41,6 +42,7 @@ from ..record.send import Outgoing
 from ..sessions.client import Session
 from .exports import Exports
 from .post_handshake import PostHandshake, handshake_shutdown
+from .post_handshake12 import PostHandshake12
 from .record_layer import RecordLayer
 from .reporter import reporter_for
 from .ssl_object import ConnectionNames
@@ -100,7 +102,7 @@ class Connection(RecordLayer, Exports):
         handshake = Handshake(self._incoming, self._outgoing, self._reader, observer)
         self._early_data = handshake.early_data
         self._reporter = reporter_for(config.on_event, server_side, server_hostname)
-        self._post_handshake = PostHandshake(
+        self._post_handshake: PostHandshake | PostHandshake12 = PostHandshake(
             self._incoming, self._outgoing, self._reader, self._reporter
         )
         self._steps: Steps[Completed] | None = start(handshake)
@@ -235,6 +237,8 @@ class Connection(RecordLayer, Exports):
                 self._established = completed.established
                 if self._reporter is not None:
                     self._reporter.handshake_completed(self._established.negotiated)
+                if completed.established.suite.version == TLS12:
+                    self._post_handshake = PostHandshake12(self._outgoing, self.server_side)
                 self._post_handshake.start(completed)
                 self._steps = None
                 if self._early_data.exporter is None:
@@ -371,7 +375,9 @@ class Connection(RecordLayer, Exports):
             TLSError: the connection failed before.
         """
         self._check_writable()
-        self._post_handshake.send_before_data()
+        if (error := self._post_handshake.send_before_data()) is not None:
+            self.shutdown()
+            raise self._fail(error)
         count = self._outgoing.application_data(data) if data else 0
         self._outgoing.bytes_sealed += count
         return count

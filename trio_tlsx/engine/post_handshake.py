@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..errors import AlertDescription, HandshakeShutdown
+from ..errors import AlertDescription, HandshakeShutdown, TLSError
 from ..handshake.established import Completed
 from ..handshake.questions import SessionReceived
 from ..handshake.wants import Question
@@ -74,11 +74,12 @@ class PostHandshake:
         if completed.tickets_at_once:
             self.send_tickets()
 
-    def send_before_data(self) -> None:
+    def send_before_data(self) -> TLSError | None:
         """Queue the messages that are due before more application data."""
         records_left = self.key_updates.send_if_due()
         self.send_tickets()
         self._outgoing.direct_limit = self._outgoing.data_records + records_left
+        return None  # nothing keeps TLS 1.3 from sending
 
     def update_keys(self, *, request_peer: bool) -> None:
         """Update the sending keys, and request the same of the peer if ``request_peer``."""

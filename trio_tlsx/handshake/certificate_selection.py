@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TypeAlias
 
 from ..crypto.signatures import SignatureScheme
@@ -13,9 +13,19 @@ __all__ = ["Selected", "for_client", "for_server"]
 #: What to send, and what to sign with.
 Selected: TypeAlias = tuple[Credentials, SignatureScheme]
 
+#: Returns the schemes that credentials can sign in, by the rules of a version.
+SchemesOf: TypeAlias = Callable[[Credentials], Sequence[SignatureScheme]]
+
+
+def schemes_of_13(credentials: Credentials) -> Sequence[SignatureScheme]:
+    return credentials.signer.schemes
+
 
 def for_server(
-    candidates: Sequence[Credentials], schemes: Collection[int], server_name: str | None
+    candidates: Sequence[Credentials],
+    schemes: Collection[int],
+    server_name: str | None,
+    schemes_of: SchemesOf = schemes_of_13,
 ) -> Selected | None:
     """Select credentials for the requested name (RFC 9846 4.5.1.2); None if none fit.
 
@@ -24,16 +34,19 @@ def for_server(
     client's does.
     """
     if server_name is None:
-        return _first(candidates, schemes)
+        return _first(candidates, schemes, schemes_of)
     exact = [c for c in candidates if server_name in c.dns_names]
     # RFC 9525 6.3: the star is the whole left-most label and stands for exactly one.
     wildcard = "*." + server_name.partition(".")[2]
     wild = [c for c in candidates if wildcard in c.dns_names]
-    return _first(exact + wild or candidates, schemes)
+    return _first(exact + wild or candidates, schemes, schemes_of)
 
 
 def for_client(
-    candidates: Iterable[Credentials], schemes: Collection[int], authorities: Collection[bytes]
+    candidates: Iterable[Credentials],
+    schemes: Collection[int],
+    authorities: Collection[bytes],
+    schemes_of: SchemesOf = schemes_of_13,
 ) -> Selected | None:
     """Select the first credentials from one of these authorities; None if none fit.
 
@@ -42,11 +55,13 @@ def for_client(
     """
     if authorities:
         candidates = [c for c in candidates if not c.authorities.isdisjoint(authorities)]
-    return _first(candidates, schemes)
+    return _first(candidates, schemes, schemes_of)
 
 
-def _first(candidates: Iterable[Credentials], schemes: Collection[int]) -> Selected | None:
+def _first(
+    candidates: Iterable[Credentials], schemes: Collection[int], schemes_of: SchemesOf
+) -> Selected | None:
     # A set: a peer may offer thousands of schemes, and there may be hundreds of credentials.
     offered = frozenset(schemes)
-    fitting = ((c, scheme) for c in candidates for scheme in c.signer.schemes if scheme in offered)
+    fitting = ((c, scheme) for c in candidates for scheme in schemes_of(c) if scheme in offered)
     return next(fitting, None)

@@ -7,10 +7,12 @@ from ..errors import AlertDescription, NegotiationError, ProtocolError
 from ..messages import extensions as ext
 from ..messages.extensions import ExtensionType
 from ..messages.handshake import ServerHello
-from ..messages.versions import TLS13, VERSION_NAMES
+from ..messages.versions import TLS12, TLS13, VERSION_NAMES, alternatives
 from ..pki.server_name import ServerName
+from ..record.message_reader import MessageRules
+from ..record.message_rules12 import MessageRules12, hello_request_filter
 from ..record.protection import INITIAL_RECORD_VERSION, LEGACY_RECORD_VERSION
-from . import client13, client_hello, early_data
+from . import client12, client13, client_hello, early_data
 from .client13_hello import Offer
 from .client_hello import HelloParameters, make_client_hello
 from .established import Completed
@@ -23,7 +25,7 @@ __all__ = ["client_handshake"]
 DOWNGRADE_SENTINELS = (b"DOWNGRD\x01", b"DOWNGRD\x00")
 
 #: The rest of the handshake, by version.
-CONTINUATIONS = {TLS13: client13.run}
+CONTINUATIONS = {TLS13: client13.run, TLS12: client12.run}
 
 
 def client_handshake(
@@ -46,8 +48,11 @@ def client_handshake(
     offer = yield from make_offer(hs, config, server_name, port, data, resend=resend)
     send_client_hello(hs, offer)
     answer = yield from hs.expect(ServerHello)
-    continuation = CONTINUATIONS[selected_version(answer)]
-    return (yield from continuation(hs, offer, answer))
+    version = selected_version(config, answer)
+    if version == TLS13 and TLS12 in config.versions:
+        hs.follow(MessageRules())
+        hs.is_skipped = None
+    return (yield from CONTINUATIONS[version](hs, offer, answer))
 
 
 def make_offer(
@@ -82,10 +87,14 @@ def send_client_hello(hs: Handshake, offer: Offer) -> None:
     hs.outgoing.record_version = LEGACY_RECORD_VERSION
     if offer.early_data is not None:
         early_data.send(hs, offer.config, offer.early_data)
-    hs.incoming.accept_change_cipher_spec = True
+    hs.incoming.accept_change_cipher_spec = TLS13 in offer.config.versions
+    if TLS12 in offer.config.versions:
+        # Such a server may send a warning or a HelloRequest first.
+        hs.follow(MessageRules12())
+        hs.is_skipped = hello_request_filter()
 
 
-def selected_version(answer: ServerHello) -> int:
+def selected_version(config: ClientParameters, answer: ServerHello) -> int:
     """Return the version that the server selected (RFC 9846 4.3.1).
 
     Raises:
@@ -95,17 +104,24 @@ def selected_version(answer: ServerHello) -> int:
     """
     body = answer.extensions.get(ExtensionType.supported_versions)
     if body is None:
-        if answer.random.endswith(DOWNGRADE_SENTINELS):
+        if TLS13 in config.versions and answer.random.endswith(DOWNGRADE_SENTINELS):
             raise ProtocolError(
                 "the peer supports TLS 1.3, but received a ClientHello without it: something on "
                 "the way altered the handshake"
             )
+        if answer.legacy_version == TLS12 and TLS12 in config.versions:
+            return TLS12
         name = VERSION_NAMES.get(answer.legacy_version, f"version {answer.legacy_version:#06x}")
         raise NegotiationError(
-            f"this peer offered only {name}, and TLS 1.3 is required",
+            f"this peer offered only {name}, and {alternatives(config.versions)} is required",
             AlertDescription.protocol_version,
         )
     version = ext.decode_uint16(body, "supported_versions")
-    if version not in CONTINUATIONS:
+    if TLS13 not in config.versions:
+        raise ProtocolError(
+            "the peer answered supported_versions, which was not offered",
+            AlertDescription.unsupported_extension,
+        )
+    if version != TLS13:  # RFC 9846 4.3.1: older versions do not have the extension
         raise ProtocolError("the peer chose a version of TLS that was not offered")
     return version

@@ -13,7 +13,7 @@ from ..messages import grease
 from ..messages.extensions import ExtensionType
 from ..messages.grease import ClientHelloGrease
 from ..messages.handshake import MAX_SESSION_ID_LENGTH, RANDOM_LENGTH, ClientHello
-from ..messages.versions import TLS12
+from ..messages.versions import TLS12, TLS13
 from ..pki.server_name import ServerName
 from ..sessions.client import Session
 from .external_psk import psks_of
@@ -94,7 +94,7 @@ def hello_without_psks(parameters: HelloParameters) -> ClientHello:
         legacy_version=TLS12,
         random=parameters.random,
         legacy_session_id=parameters.legacy_session_id,
-        cipher_suites=tuple(parameters.config.suite_table),
+        cipher_suites=parameters.config.offered_suites,
         legacy_compression_methods=NO_COMPRESSION,
         extensions=offered_extensions(parameters),
     )
@@ -106,6 +106,8 @@ def offered_extensions(parameters: HelloParameters) -> dict[int, bytes]:
     config, name = parameters.config, parameters.server_name.sni
     extensions = {} if name is None else {_E.server_name.value: ext.encode_server_name(name)}
     extensions |= config.hello_extensions
+    if TLS13 not in config.versions:
+        return extensions
     public = {code: key.public for code, key in parameters.shares.items()}
     extensions[_E.key_share] = ext.encode_key_shares(public)
     if config.session_store is not None or config.psks:
@@ -120,7 +122,8 @@ def offered_extensions(parameters: HelloParameters) -> dict[int, bytes]:
 
 def make_legacy_session_id(config: ClientParameters) -> bytes:
     """Return a session id that looks like a resumption of TLS 1.2 (RFC 9846 E.4), or none."""
-    return urandom(MAX_SESSION_ID_LENGTH) if config.middlebox_compatibility else b""
+    has_id = config.middlebox_compatibility and TLS13 in config.versions
+    return urandom(MAX_SESSION_ID_LENGTH) if has_id else b""
 
 
 def initial_groups(config: ClientParameters) -> Sequence[Group]:
@@ -129,7 +132,7 @@ def initial_groups(config: ClientParameters) -> Sequence[Group]:
     Unless the configuration names them, they are the first post-quantum group and the first other
     group. A server without post-quantum groups then needs no further round trip.
     """
-    groups = config.group_table.values()
+    groups = config.group_table.values() if TLS13 in config.versions else ()
     if config.key_share_codes is not None:
         return [group for group in groups if group.code in config.key_share_codes]
     first_of_kind: dict[bool, Group] = {}

@@ -9,7 +9,7 @@ from ..errors import AlertDescription, NegotiationError, ProtocolError
 from ..messages import extensions as ext
 from ..messages.extensions import ExtensionType
 from ..messages.handshake import ClientHello
-from ..messages.versions import TLS12, VERSION_NAMES
+from ..messages.versions import TLS12, VERSION_NAMES, alternatives
 
 __all__ = [
     "NO_COMPRESSION",
@@ -49,7 +49,7 @@ def select_version(hello: ClientHello, supported: Collection[int]) -> int:
     best = max((v for v in offered if v in VERSION_NAMES), default=None)
     name = "no known version" if best is None else f"only {VERSION_NAMES[best]}"
     raise NegotiationError(
-        f"this peer offered {name}, and TLS 1.3 is required",
+        f"this peer offered {name}, and {alternatives(supported)} is required",
         AlertDescription.protocol_version,
     )
 

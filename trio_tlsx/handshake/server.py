@@ -8,31 +8,63 @@ from ..config.server import ServerConfig, ServerParameters
 from ..errors import AlertDescription, NegotiationError
 from ..messages import info
 from ..messages.handshake import ClientHello
-from ..messages.versions import TLS13
+from ..messages.versions import TLS12, TLS13, VERSION_NAMES
 from ..pki.credentials import Credentials
-from . import server13
+from ..record.message_reader import MessageRules
+from ..record.message_rules12 import MessageRules12
+from . import server12, server13
 from .established import Completed
 from .hello import select_version
 from .questions import CredentialsWanted
+from .server12_hello import check_client_hello_12
 from .server13_hello import check_client_hello
 from .steps import Handshake, Steps
 
 __all__ = ["server_handshake"]
 
 #: What checks a ClientHello, and the rest of the handshake, by version.
-VERSIONS = {TLS13: (check_client_hello, server13.run)}
+VERSIONS = {
+    TLS13: (check_client_hello, server13.run),
+    TLS12: (check_client_hello_12, server12.run),
+}
+
+FALLBACK_SCSV = 0x5600  # RFC 7507 2
 
 
 def server_handshake(hs: Handshake, config: ServerParameters) -> Steps[Completed]:
     """Perform the server's side of a handshake."""
     hello = yield from hs.expect(ClientHello)
-    check, continuation = VERSIONS[select_version(hello, VERSIONS)]
-    check(hello)
-    hs.incoming.accept_change_cipher_spec = True
+    version = checked_version(hs, hello, config)
+    versions = config.versions
     config, candidates = yield from select_config(hs, config, hello)
+    if config.versions != versions:
+        hs.follow(MessageRules())
+        version = checked_version(hs, hello, config)
+    continuation = VERSIONS[version][1]
     hs.outgoing.fragment_length = config.max_fragment_size
     hs.log_keys(config.write_key_log, hello.random)
     return (yield from continuation(hs, config, candidates, hello))
+
+
+def checked_version(hs: Handshake, hello: ClientHello, config: ServerParameters) -> int:
+    """Select the version, and check the ClientHello by its rules.
+
+    Raises:
+        NegotiationError: there is no common version, or the client fell back to an older one
+            although this server has a newer one (``inappropriate_fallback``, RFC 7507 3).
+    """
+    version = select_version(hello, config.versions)
+    if FALLBACK_SCSV in hello.cipher_suites and version < max(config.versions):
+        raise NegotiationError(
+            f"this peer fell back to {VERSION_NAMES[version]}, but both sides may have "
+            f"{VERSION_NAMES[max(config.versions)]}: something on the way broke its first try",
+            AlertDescription.inappropriate_fallback,
+        )
+    if version == TLS12:
+        hs.follow(MessageRules12())
+    VERSIONS[version][0](hello)
+    hs.incoming.accept_change_cipher_spec = version == TLS13
+    return version
 
 
 def select_config(

@@ -50,9 +50,10 @@ def in_client_hello(hello: ClientHello, values: ClientHelloGrease) -> ClientHell
     The caller adds extensions that must come last, such as pre_shared_key, afterwards.
     """
     extensions = dict(hello.extensions)
-    versions = ext.decode_supported_versions(extensions[_E.supported_versions])
-    listed = ext.encode_supported_versions((values.version, *versions))
-    extensions[_E.supported_versions] = listed
+    if (body := extensions.get(_E.supported_versions)) is not None:
+        versions = ext.decode_supported_versions(body)
+        listed = ext.encode_supported_versions((values.version, *versions))
+        extensions[_E.supported_versions] = listed
     lists = {_E.supported_groups: values.group, _E.signature_algorithms: values.scheme}
     for kind, value in lists.items():
         if kind in extensions:

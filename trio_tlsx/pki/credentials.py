@@ -32,6 +32,7 @@ from ..arguments import (
 )
 from ..clock import utc_now
 from ..crypto.signatures import PrivateKey, SignatureScheme, schemes_for, sign
+from ..crypto.signatures12 import schemes_for_12, sign_12
 from ..errors import ConfigError
 from ..messages.handshake import Certificate, CertificateEntry, encode_message
 from .certificates import MALFORMED, extension_of, read_file
@@ -75,7 +76,11 @@ OCSPSource: TypeAlias = bytes | Callable[[], bytes | Awaitable[bytes | None] | N
 
 
 class Signer(Protocol):
-    """Signs with the key of one certificate, wherever that key is kept."""
+    """Signs with the key of one certificate, wherever that key is kept.
+
+    A signer that can sign more in TLS 1.2 may have an attribute ``tls12_schemes``, which is like
+    ``schemes``. Without it, TLS 1.2 uses what it has of ``schemes``.
+    """
 
     @property
     def schemes(self) -> Sequence[SignatureScheme]:
@@ -126,6 +131,10 @@ class PrivateKeySigner:
             )
         self.private_key = private_key
         self.schemes = schemes_for(certificate) if schemes is None else tuple(schemes)
+        of_12 = schemes_for_12(certificate)
+        self.tls12_schemes = (
+            of_12 if schemes is None else tuple(scheme for scheme in schemes if scheme in of_12)
+        )
         if unable := set(self.schemes) - set(schemes_for(certificate, legacy=True)):
             raise ConfigError(
                 f"the key of {subject_of(certificate)} cannot sign with "
@@ -134,7 +143,8 @@ class PrivateKeySigner:
 
     def sign(self, scheme: SignatureScheme, message: bytes) -> bytes:
         """Sign ``message``; ValueError if the key cannot sign in that scheme."""
-        return sign(scheme, self.private_key, message)
+        only_12 = scheme in self.tls12_schemes and scheme not in self.schemes
+        return (sign_12 if only_12 else sign)(scheme, self.private_key, message)
 
     def __repr__(self) -> str:
         names = ", ".join(scheme.name for scheme in self.schemes)

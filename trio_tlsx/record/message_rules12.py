@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..errors import AlertDescription, ProtocolError
 from ..messages.alerts import FATAL, WARNING, decode_alert
-from ..messages.handshake import HandshakeType
+from ..messages.handshake import MESSAGE_HEADER_LENGTH, HandshakeType
+from ..messages.handshake12 import HelloRequest
 from .alerts import ReceivedAlerts
 from .message_reader import MAX_CERTIFICATE_LENGTH, MessageRules
 from .receive import unexpected
 
-__all__ = ["MessageRules12"]
+__all__ = ["MessageRules12", "hello_request_filter"]
 
 #: The warnings of one connection that are ignored, such as unrecognized_name.
 MAX_WARNINGS = 4
+
+#: The HelloRequests that a client ignores in one handshake.
+MAX_HELLO_REQUESTS = 4
 
 
 class ReceivedAlerts12(ReceivedAlerts):
@@ -52,3 +58,23 @@ class MessageRules12(MessageRules):
         if handshake_type == HandshakeType.certificate:
             return MAX_CERTIFICATE_LENGTH
         return super().max_length(handshake_type, is_protected=is_protected)
+
+
+def hello_request_filter() -> Callable[[bytes], bool]:
+    """Return a function for ``Handshake.is_skipped`` that skips a few HelloRequests.
+
+    A client ignores them in the middle of its handshake (RFC 5246 7.4.1.1).
+    """
+    count = 0
+
+    def is_hello_request(message: bytes) -> bool:
+        nonlocal count
+        if message[0] != HandshakeType.hello_request:
+            return False
+        HelloRequest.decode(message[MESSAGE_HEADER_LENGTH:])
+        count += 1
+        if count > MAX_HELLO_REQUESTS:
+            raise unexpected(f"sent more than {MAX_HELLO_REQUESTS} HelloRequests")
+        return True
+
+    return is_hello_request

@@ -1,0 +1,84 @@
+"""The options of TLS 1.2 as its handshake uses them, and the versions of a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..crypto.cipher_suites import CipherSuite
+from ..crypto.cipher_suites12 import CipherSuite12
+from ..crypto.groups import Group
+from ..crypto.signatures import SignatureScheme
+from ..crypto.signatures12 import schemes_of_12
+from ..errors import ConfigError
+from ..messages.versions import PROTOCOL_NAMES, TLS12, TLS13
+
+__all__ = ["Parameters12", "check_psks_have_tls13", "look_up_versions", "resolve_12"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameters12:
+    """The parameters of TLS 1.2, resolved once when a configuration is created.
+
+    All tables are empty in a configuration without TLS 1.2.
+    """
+
+    suite_table: Mapping[int, CipherSuite12] = field(default_factory=dict[int, CipherSuite12])
+    group_table: Mapping[int, Group] = field(default_factory=dict[int, Group])
+    scheme_table: tuple[SignatureScheme, ...] = ()
+    require_extended_master_secret: bool = False
+
+
+def look_up_versions(names: Iterable[str]) -> frozenset[int]:
+    """Return the versions with these names.
+
+    Raises:
+        ConfigError: a name is unknown, or there is none.
+    """
+    codes = {name: code for code, name in PROTOCOL_NAMES.items()}
+    known = ", ".join(repr(name) for name in codes)
+    versions: set[int] = set()
+    for name in names:
+        if name not in codes:
+            raise ConfigError(f"unknown version {name!r}; pass one or more of {known}")
+        versions.add(codes[name])
+    if not versions:
+        raise ConfigError(f"versions is empty: pass one or more of {known}")
+    return frozenset(versions)
+
+
+def resolve_12(
+    versions: Collection[int],
+    suites: Iterable[CipherSuite],
+    groups: Iterable[Group],
+    schemes: Sequence[SignatureScheme],
+    *,
+    require_extended_master_secret: bool,
+) -> Parameters12:
+    """Return the parameters of TLS 1.2; its tables are empty if it cannot be negotiated.
+
+    The arguments are those of both versions; TLS 1.2 uses what it has of them.
+    """
+    if TLS12 not in versions:
+        return Parameters12()
+    suite_table = {suite.code: suite for suite in suites if isinstance(suite, CipherSuite12)}
+    group_table = {group.code: group for group in groups if not group.is_post_quantum}
+    scheme_table = schemes_of_12(tuple(schemes))
+    if not (suite_table and group_table and scheme_table):
+        return Parameters12()
+    return Parameters12(
+        suite_table=suite_table,
+        group_table=group_table,
+        scheme_table=scheme_table,
+        require_extended_master_secret=require_extended_master_secret,
+    )
+
+
+def check_psks_have_tls13(versions: Collection[int]) -> None:
+    """Check that a configuration with external PSKs has the version that has them.
+
+    Raises:
+        ConfigError: it has only TLS 1.2.
+    """
+    if TLS13 not in versions:
+        raise ConfigError("psks need TLS 1.3: add 'TLSv1.3' to versions, or leave out psks")

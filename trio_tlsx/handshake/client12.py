@@ -1,0 +1,306 @@
+"""A client's TLS 1.2 handshake, from the ServerHello on (RFC 5246 7.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cryptography import x509
+
+from ..config.client import ClientParameters
+from ..crypto.exporter12 import Exporter12
+from ..crypto.groups import EphemeralKey, Group
+from ..crypto.key_schedule12 import MasterSecret
+from ..crypto.signatures import SignatureScheme
+from ..crypto.signatures12 import authentication_of
+from ..errors import AlertDescription, CertificateError, ProtocolError
+from ..messages import info
+from ..messages.extensions import ExtensionType, encode_certificate_status
+from ..messages.handshake import CertificateVerify, ServerHello
+from ..messages.handshake12 import (
+    Certificate12,
+    CertificateRequest12,
+    CertificateStatus,
+    ClientKeyExchange,
+    ServerHelloDone,
+    ServerKeyExchange,
+    encode_parameters,
+)
+from ..pki.certificates import MALFORMED
+from ..pki.negotiated import Negotiated
+from . import authentication, certificate_selection, early_data, steps12
+from .authentication import PeerIdentity
+from .certificate_selection import Selected
+from .certificate_selection12 import kinds_of, schemes_of_12
+from .client12_hello import Selection12, process_server_hello
+from .client13 import trust_of, verify_server_certificate
+from .client13_hello import Offer
+from .established import Completed, Established
+from .hello import bad_key_share
+from .questions import ClientCredentialsWanted, SignatureWanted
+from .steps import Handshake, Steps
+
+__all__ = ["run"]
+
+_E = ExtensionType
+
+
+@dataclass(slots=True, eq=False)
+class KeyExchange:
+    """The client's half of the key exchange, made for the server's."""
+
+    group: Group
+    key: EphemeralKey = field(repr=False)
+    shared_secret: bytes = field(repr=False)
+
+
+@dataclass(slots=True, eq=False)
+class Requested:
+    """A server's request for a certificate, and the kinds of keys that it may have."""
+
+    request: info.CertificateRequest
+    kinds: frozenset[str]
+
+
+def run(hs: Handshake, offer: Offer, answer: ServerHello) -> Steps[Completed]:
+    """Perform the handshake from the ServerHello on (RFC 5246 7.3).
+
+    ::
+
+        Client                                        Server
+
+        ClientHello        -------->
+                                                 ServerHello
+                                                 Certificate
+                                          CertificateStatus*
+                                           ServerKeyExchange
+                                         CertificateRequest*
+                           <--------         ServerHelloDone
+        Certificate*
+        ClientKeyExchange
+        CertificateVerify*
+        [ChangeCipherSpec]
+        {Finished}         -------->
+                                           NewSessionTicket*
+                                          [ChangeCipherSpec]
+                           <--------              {Finished}
+    """
+    steps12.begin(hs)
+    selection = process_server_hello(hs, offer, answer)
+    chain, certificate = yield from read_server_certificate(hs, offer)
+    server, exchange = yield from read_server_key_exchange(
+        hs, offer, selection, certificate, chain
+    )
+    request = yield from read_server_hello_done(hs, offer, selection)
+    credentials = yield from send_client_certificate(hs, offer.config, request)
+    secret = send_client_key_exchange(hs, selection, exchange)
+    yield from send_certificate_verify(hs, selection, credentials)
+    tls_unique = send_client_finished(hs, selection, secret)
+    yield from read_server_finished(hs, selection, secret)
+    if selection.alpn_protocol == early_data.alpn_protocol(offer.config):
+        early_data.write(hs, offer.resend)  # TLS 1.2 has no early data
+    exporter = steps12.exporter_of(secret, tls_unique, extended=selection.extended_master_secret)
+    return complete(offer, selection, server, exchange.group, exporter, hs.signed_with)
+
+
+def read_server_certificate(
+    hs: Handshake, offer: Offer
+) -> Steps[tuple[tuple[x509.Certificate, ...], Certificate12]]:
+    """Read Certificate; its key is not proven yet."""
+    certificate = yield from hs.expect(Certificate12)
+    config = offer.config
+    chain = authentication.parse_chain(
+        steps12.certificate_with(certificate, {}), (), config.max_chain_length, trust_of(config)
+    )
+    if not chain:
+        # RFC 5246 7.4.2
+        raise ProtocolError("the server sent no certificate at all", AlertDescription.decode_error)
+    return chain, certificate
+
+
+def read_server_key_exchange(
+    hs: Handshake,
+    offer: Offer,
+    selection: Selection12,
+    certificate: Certificate12,
+    chain: tuple[x509.Certificate, ...],
+) -> Steps[tuple[PeerIdentity, KeyExchange]]:
+    """Read CertificateStatus and ServerKeyExchange, and authenticate the server."""
+    extensions: dict[int, bytes] = {}
+    if (timestamps := selection.extensions.get(_E.signed_certificate_timestamp)) is not None:
+        extensions[_E.signed_certificate_timestamp] = timestamps
+    message = None
+    if _E.status_request in selection.extensions:
+        # RFC 6066 8: the server may leave it out although it announced it.
+        message = yield from hs.expect(CertificateStatus, ServerKeyExchange)
+        if isinstance(message, CertificateStatus):
+            status = encode_certificate_status(message.ocsp_response)
+            extensions[_E.status_request] = status
+            message = None
+    if message is None:
+        message = yield from hs.expect(ServerKeyExchange)
+    server = check_key_exchange(offer.config, selection, chain, message)
+    yield from verify_server_certificate(
+        hs,
+        offer.config,
+        offer.server_name,
+        steps12.certificate_with(certificate, extensions),
+        chain,
+    )
+    return server, exchange_keys(offer.config, message)
+
+
+def check_key_exchange(
+    config: ClientParameters,
+    selection: Selection12,
+    chain: tuple[x509.Certificate, ...],
+    message: ServerKeyExchange,
+) -> PeerIdentity:
+    """Check that the holder of the certificate's key signed the key exchange."""
+    leaf = chain[0]
+    try:
+        authentication_of_leaf = authentication_of(leaf)
+    except MALFORMED as error:
+        raise CertificateError(
+            "the key in the server's certificate is of an unsupported kind",
+            AlertDescription.unsupported_certificate,
+            certificate=leaf,
+        ) from error
+    if authentication_of_leaf != selection.suite.authentication:
+        raise ProtocolError(
+            f"the key in the server's certificate does not go with {selection.suite.name}"
+        )
+    content = b"".join(selection.randoms) + encode_parameters(message.group, message.public)
+    return steps12.check_signature(config, chain, message.algorithm, message.signature, content)
+
+
+def exchange_keys(config: ClientParameters, message: ServerKeyExchange) -> KeyExchange:
+    """Answer the server's public key."""
+    group = config.tls12.group_table.get(message.group)
+    if group is None:
+        raise ProtocolError(
+            f"the peer chose a group ({message.group:#06x}) that was not offered for TLS 1.2"
+        )
+    key = group.generate()
+    try:
+        return KeyExchange(group, key, key.exchange(message.public))
+    except ValueError as error:
+        raise bad_key_share(group) from error
+
+
+def read_server_hello_done(
+    hs: Handshake, offer: Offer, selection: Selection12
+) -> Steps[Requested | None]:
+    """Read CertificateRequest, if there is one, and ServerHelloDone."""
+    message = yield from hs.expect(CertificateRequest12, ServerHelloDone)
+    if isinstance(message, CertificateRequest12):
+        request = info.CertificateRequest(
+            offer.server_name.host, message.authorities, message.signature_schemes, {}
+        )
+        yield from hs.expect(ServerHelloDone)
+        hs.check_end_of_flight()
+        return Requested(request, kinds_of(message.certificate_types))
+    hs.check_end_of_flight()
+    # A CertificateVerify would sign all messages so far; without one their hash is enough.
+    hs.transcript.start(selection.suite)
+    return None
+
+
+def send_client_certificate(
+    hs: Handshake, config: ClientParameters, requested: Requested | None
+) -> Steps[Selected | None]:
+    """Send Certificate if it was requested; it is empty if no certificate fits the request.
+
+    Returns:
+        The credentials to sign with; None if there are none.
+    """
+    if requested is None:
+        return None
+    request = requested.request
+    candidates, authorities = config.candidates, request.authorities
+    if config.select_credentials is not None:
+        wanted = ClientCredentialsWanted(request, config.select_credentials)
+        candidates = yield from hs.ask(wanted)
+        authorities = ()  # the hook has taken them into account
+    selected = certificate_selection.for_client(
+        candidates,
+        request.signature_schemes,
+        authorities,
+        lambda credentials: schemes_of_12(credentials, requested.kinds),
+    )
+    hs.send(Certificate12(() if selected is None else selected[0].der_chain))
+    return selected
+
+
+def send_client_key_exchange(
+    hs: Handshake, selection: Selection12, exchange: KeyExchange
+) -> MasterSecret:
+    """Send ClientKeyExchange; the session hash goes up to it (RFC 7627 3)."""
+    hs.send(ClientKeyExchange(exchange.key.public))
+    return steps12.make_master_secret(
+        hs,
+        selection.suite,
+        exchange.shared_secret,
+        selection.randoms,
+        extended=selection.extended_master_secret,
+    )
+
+
+def send_certificate_verify(
+    hs: Handshake, selection: Selection12, credentials: Selected | None
+) -> Steps[None]:
+    """Sign all messages so far, if a certificate was sent (RFC 5246 7.4.8)."""
+    if credentials is not None:
+        content = b"".join(hs.transcript.messages)
+        signature = yield from hs.ask(SignatureWanted(*credentials, content))
+        hs.send(CertificateVerify(credentials[1], signature))
+        hs.signed_with = credentials[1]
+    if hs.transcript.messages:
+        hs.transcript.start(selection.suite)
+
+
+def send_client_finished(hs: Handshake, selection: Selection12, secret: MasterSecret) -> bytes:
+    """Change the sending keys and send Finished; return its verify_data."""
+    verify_data = secret.client_finished(hs.transcript.digest())
+    keys = secret.traffic_keys()
+    steps12.send_finished(hs, selection.suite, keys[0], verify_data)
+    return verify_data
+
+
+def read_server_finished(
+    hs: Handshake, selection: Selection12, secret: MasterSecret
+) -> Steps[None]:
+    """Read change_cipher_spec and Finished."""
+    steps12.expect_change_of_keys(hs, selection.suite, secret.traffic_keys()[1])
+    yield from steps12.expect_finished(hs, secret.server_finished(hs.transcript.digest()))
+
+
+def complete(
+    offer: Offer,
+    selection: Selection12,
+    server: PeerIdentity,
+    group: Group | None,
+    exporter: Exporter12,
+    signed_with: SignatureScheme | None,
+) -> Completed:
+    """Return what the connection needs of its handshake."""
+    suite = selection.suite
+    negotiated = Negotiated(
+        version=suite.protocol,
+        cipher_suite=suite.name,
+        group=group.name if group else None,
+        alpn_protocol=selection.alpn_protocol,
+        server_name=offer.server_name.host,
+        peer_certificates=server.chain,
+        signature_scheme=server.signature_scheme.name,
+        resumed=False,
+        early_data_accepted=False,
+    )
+    established = Established(
+        suite,
+        negotiated,
+        server_certificate=server.chain[0],
+        exporter=exporter,
+        shared_suites=None,
+        own_signature_scheme=signed_with,
+    )
+    return Completed(established, key_update_bytes=None)

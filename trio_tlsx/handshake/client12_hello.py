@@ -1,0 +1,83 @@
+"""How a client processes a ServerHello of TLS 1.2 (RFC 5246 7.4.1.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..crypto.cipher_suites12 import CipherSuite12
+from ..errors import AlertDescription, NegotiationError, ProtocolError
+from ..messages.extensions import Extensions, ExtensionType
+from ..messages.extensions12 import check_server_hello_extensions
+from ..messages.handshake import ServerHello
+from . import steps12
+from .alpn import selected_protocol
+from .client13_hello import Offer
+from .steps import Handshake
+
+__all__ = ["Selection12", "process_server_hello"]
+
+_E = ExtensionType
+
+
+@dataclass(slots=True, eq=False)
+class Selection12:
+    """What a server selected in its ServerHello.
+
+    Attributes:
+        randoms: the client's and the server's.
+        session_id: the id that the server gives to the session; empty for none.
+        extended_master_secret: whether both sides have it.
+        alpn_protocol: the application protocol; None if none was selected.
+        extensions: the server's.
+    """
+
+    suite: CipherSuite12
+    randoms: tuple[bytes, bytes]
+    session_id: bytes
+    extended_master_secret: bool
+    alpn_protocol: str | None
+    extensions: Extensions
+
+
+def process_server_hello(hs: Handshake, offer: Offer, answer: ServerHello) -> Selection12:
+    """Check the ServerHello, and apply its extensions."""
+    if offer.early_data is not None:
+        # RFC 9846 D.3: it was sent under keys that this server does not have.
+        raise ProtocolError(
+            "the peer selected TLS 1.2, but the client sent early data for TLS 1.3",
+            AlertDescription.protocol_version,
+        )
+    config, hello, extensions = offer.config, offer.hello, answer.extensions
+    check_server_hello_extensions(extensions, hello.extensions)
+    suite = selected_suite(offer, answer)
+    if answer.legacy_session_id_echo and answer.legacy_session_id_echo == hello.legacy_session_id:
+        # RFC 9846 E.4: the id is a random one, and no server of TLS 1.2 has a session of it.
+        raise ProtocolError("the peer resumes a session that it does not have")
+    if config.require_secure_renegotiation and _E.renegotiation_info not in extensions:
+        raise NegotiationError(
+            "this peer does not signal secure renegotiation (RFC 5746); to connect anyway, pass "
+            "require_secure_renegotiation=False"
+        )
+    extended = steps12.check_extended_master_secret(config, extensions)
+    if (limit := extensions.get(_E.record_size_limit)) is not None:
+        steps12.apply_record_size_limit(hs, config.record_size_limit, limit)
+    return Selection12(
+        suite,
+        (hello.random, answer.random),
+        answer.legacy_session_id_echo,
+        extended,
+        selected_protocol(config, extensions),
+        extensions,
+    )
+
+
+def selected_suite(offer: Offer, answer: ServerHello) -> CipherSuite12:
+    if answer.legacy_compression_method != 0:
+        raise ProtocolError("the peer chose a compression method")
+    suite = offer.config.tls12.suite_table.get(answer.cipher_suite)
+    if suite is None:
+        raise ProtocolError(
+            f"the peer chose a cipher suite ({answer.cipher_suite:#06x}) that was not offered for "
+            "TLS 1.2"
+        )
+    return suite

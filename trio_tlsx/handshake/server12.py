@@ -1,0 +1,215 @@
+"""A server's TLS 1.2 handshake, from the ClientHello on (RFC 5246 7.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..config.server import ServerParameters
+from ..crypto.exporter12 import Exporter12
+from ..crypto.groups import EphemeralKey
+from ..crypto.key_schedule12 import MasterSecret
+from ..errors import AlertDescription, CertificateError
+from ..messages.extensions import Extensions, ExtensionType, decode_certificate_status
+from ..messages.handshake import CertificateVerify, ClientHello
+from ..messages.handshake12 import (
+    ECDSA_SIGN,
+    RSA_SIGN,
+    Certificate12,
+    CertificateRequest12,
+    CertificateStatus,
+    ClientKeyExchange,
+    ServerHelloDone,
+    ServerKeyExchange,
+    encode_parameters,
+)
+from ..messages.info import requested_name
+from ..pki.credentials import Credentials
+from ..pki.negotiated import Negotiated
+from . import authentication, steps12
+from .authentication import PeerIdentity
+from .established import Completed, Established
+from .hello import bad_key_share
+from .questions import SignatureWanted
+from .server12_hello import Terms12, choose_terms, send_server_hello
+from .server13 import staple, verify_client_certificate
+from .steps import Handshake, Steps
+
+__all__ = ["run"]
+
+CERTIFICATE_TYPES = bytes((ECDSA_SIGN, RSA_SIGN))
+
+
+def run(
+    hs: Handshake,
+    config: ServerParameters,
+    candidates: Sequence[Credentials],
+    hello: ClientHello,
+) -> Steps[Completed]:
+    """Perform the handshake from the ClientHello on (RFC 5246 7.3).
+
+    ::
+
+        Client                                        Server
+
+        ClientHello        -------->
+                                                 ServerHello
+                                                 Certificate
+                                          CertificateStatus*
+                                           ServerKeyExchange
+                                         CertificateRequest*
+                           <--------         ServerHelloDone
+        Certificate*
+        ClientKeyExchange
+        CertificateVerify*
+        [ChangeCipherSpec]
+        {Finished}         -------->
+                                           NewSessionTicket*
+                                          [ChangeCipherSpec]
+                           <--------              {Finished}
+
+    Args:
+        candidates: the credentials to select from.
+    """
+    steps12.begin(hs)
+    hs.check_end_of_flight()
+    terms = choose_terms(config, candidates, hello)
+    stapled = yield from staple(hs, terms.credentials, hello)
+    randoms = hello.random, send_server_hello(hs, terms, stapled)
+    send_server_certificate(hs, terms, stapled)
+    key = yield from send_server_key_exchange(hs, terms, randoms)
+    request = send_server_hello_done(hs, terms)
+    certificate = yield from read_client_certificate(hs, config, request)
+    secret = yield from read_client_key_exchange(hs, terms, randoms, key)
+    client = yield from authenticate_client(hs, terms, certificate)
+    tls_unique = yield from read_client_finished(hs, terms, secret)
+    send_server_finished(hs, terms, secret)
+    exporter = steps12.exporter_of(secret, tls_unique, extended=terms.extended_master_secret)
+    return complete(hs, terms, client, exporter)
+
+
+def send_server_certificate(hs: Handshake, terms: Terms12, stapled: Extensions) -> None:
+    """Send Certificate, and the OCSP response for it (RFC 6066 8)."""
+    hs.send(Certificate12(terms.credentials.der_chain))
+    if (status := stapled.get(ExtensionType.status_request)) is not None:
+        hs.send(CertificateStatus(decode_certificate_status(status)))
+
+
+def send_server_key_exchange(
+    hs: Handshake, terms: Terms12, randoms: tuple[bytes, bytes]
+) -> Steps[EphemeralKey]:
+    """Send the server's public key, with a signature (RFC 8422 5.4); return the private one."""
+    key = terms.group.generate()
+    content = b"".join(randoms) + encode_parameters(terms.group.code, key.public)
+    signature = yield from hs.ask(SignatureWanted(terms.credentials, terms.scheme, content))
+    hs.send(ServerKeyExchange(terms.group.code, key.public, terms.scheme, signature))
+    hs.signed_with = terms.scheme
+    return key
+
+
+def send_server_hello_done(hs: Handshake, terms: Terms12) -> CertificateRequest12 | None:
+    """Request the client's certificate if the configuration does, and end the flight."""
+    config, request = terms.config, None
+    if config.client_auth != "none":
+        request = CertificateRequest12(
+            CERTIFICATE_TYPES, config.tls12.scheme_table, config.client_authorities
+        )
+        hs.send(request)
+    hs.send(ServerHelloDone())
+    if request is None:
+        # A CertificateVerify would sign all messages so far; without one their hash is enough.
+        hs.transcript.start(terms.suite)
+    return request
+
+
+def read_client_certificate(
+    hs: Handshake, config: ServerParameters, request: CertificateRequest12 | None
+) -> Steps[Certificate12 | None]:
+    """Read Certificate if it was requested; None if the client has no certificate."""
+    if request is None:
+        return None
+    certificate = yield from hs.expect(Certificate12)
+    if certificate.certificate_list:
+        return certificate
+    if config.client_auth == "required":
+        raise CertificateError(
+            "this client sent no certificate, and one is required",
+            AlertDescription.handshake_failure,  # RFC 5246 7.4.6
+        )
+    return None
+
+
+def read_client_key_exchange(
+    hs: Handshake, terms: Terms12, randoms: tuple[bytes, bytes], key: EphemeralKey
+) -> Steps[MasterSecret]:
+    """Read ClientKeyExchange; the session hash goes up to it (RFC 7627 3)."""
+    message = yield from hs.expect(ClientKeyExchange)
+    try:
+        shared_secret = key.exchange(message.public)
+    except ValueError as error:
+        raise bad_key_share(terms.group) from error
+    return steps12.make_master_secret(
+        hs, terms.suite, shared_secret, randoms, extended=terms.extended_master_secret
+    )
+
+
+def authenticate_client(
+    hs: Handshake, terms: Terms12, certificate: Certificate12 | None
+) -> Steps[PeerIdentity | None]:
+    """Read CertificateVerify, which signs all messages so far, and verify the certificate."""
+    config, content = terms.config, b"".join(hs.transcript.messages)
+    if certificate is None:
+        if hs.transcript.messages:
+            hs.transcript.start(terms.suite)
+        return None
+    message = steps12.certificate_with(certificate, {})
+    chain = authentication.parse_chain(message, (), config.max_chain_length, config.client_trust)
+    certificate_verify = yield from hs.expect(CertificateVerify)
+    client = steps12.check_signature(
+        config, chain, certificate_verify.algorithm, certificate_verify.signature, content
+    )
+    hs.transcript.start(terms.suite)
+    yield from verify_client_certificate(hs, config, message, chain)
+    return client
+
+
+def read_client_finished(hs: Handshake, terms: Terms12, secret: MasterSecret) -> Steps[bytes]:
+    """Read change_cipher_spec and Finished; return its verify_data."""
+    steps12.expect_change_of_keys(hs, terms.suite, secret.traffic_keys()[0])
+    verify_data = secret.client_finished(hs.transcript.digest())
+    yield from steps12.expect_finished(hs, verify_data)
+    return verify_data
+
+
+def send_server_finished(hs: Handshake, terms: Terms12, secret: MasterSecret) -> None:
+    """Change the sending keys, and send Finished."""
+    hs.check_end_of_flight()
+    verify_data = secret.server_finished(hs.transcript.digest())
+    steps12.send_finished(hs, terms.suite, secret.traffic_keys()[1], verify_data)
+
+
+def complete(
+    hs: Handshake, terms: Terms12, client: PeerIdentity | None, exporter: Exporter12
+) -> Completed:
+    """Return what the connection needs of its handshake."""
+    suite, protocol = terms.suite, terms.alpn_protocol
+    negotiated = Negotiated(
+        version=suite.protocol,
+        cipher_suite=suite.name,
+        group=terms.group.name,
+        alpn_protocol=protocol.decode("latin-1") if protocol else None,
+        server_name=requested_name(terms.hello.extensions),
+        peer_certificates=client.chain if client else (),
+        signature_scheme=client.signature_scheme.name if client else None,
+        resumed=False,
+        early_data_accepted=False,
+    )
+    table = terms.config.tls12.suite_table
+    established = Established(
+        suite,
+        negotiated,
+        server_certificate=terms.credentials.chain[0],
+        exporter=exporter,
+        shared_suites=tuple(table[c] for c in terms.hello.cipher_suites if c in table),
+        own_signature_scheme=hs.signed_with,
+    )
+    return Completed(established, key_update_bytes=None)

@@ -1,0 +1,216 @@
+"""How a server processes a ClientHello of TLS 1.2 and answers it (RFC 5246 7.4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from os import urandom
+
+from ..config.server import ServerParameters
+from ..crypto.cipher_suites12 import CipherSuite12
+from ..crypto.groups import GROUPS, Group
+from ..crypto.signatures import SignatureScheme
+from ..errors import NegotiationError, ProtocolError
+from ..messages import extensions as ext
+from ..messages.codec import uint16
+from ..messages.extensions import Extensions, ExtensionType
+from ..messages.extensions12 import (
+    INITIAL_CONNECTION,
+    POINT_FORMATS,
+    check_client_hello_extensions,
+)
+from ..messages.handshake import RANDOM_LENGTH, ClientHello, ServerHello
+from ..messages.info import requested_name
+from ..messages.versions import TLS12, TLS13
+from ..pki.credentials import Credentials
+from . import certificate_selection, steps12
+from .alpn import choose_protocol
+from .certificate_selection import Selected
+from .certificate_selection12 import curve_of, schemes_of_12
+from .hello import NO_COMPRESSION
+from .steps import Handshake
+
+__all__ = ["Terms12", "check_client_hello_12", "choose_terms", "send_server_hello"]
+
+RENEGOTIATION_SCSV = 0x00FF  # RFC 5746 3.3
+
+#: RFC 9846 4.2.3: the end of the random of a server that could have done TLS 1.3.
+DOWNGRADE_SENTINEL = b"DOWNGRD\x01"
+
+_E = ExtensionType
+
+
+@dataclass(slots=True, eq=False)
+class Terms12:
+    """What both sides agree on after the ClientHello.
+
+    Attributes:
+        identity: the credentials and the signature scheme of the server.
+        extended_master_secret: whether both sides have it.
+    """
+
+    config: ServerParameters
+    hello: ClientHello
+    suite: CipherSuite12
+    identity: Selected
+    group: Group
+    alpn_protocol: bytes | None
+    extended_master_secret: bool
+
+    @property
+    def credentials(self) -> Credentials:
+        return self.identity[0]
+
+    @property
+    def scheme(self) -> SignatureScheme:
+        return self.identity[1]
+
+
+def check_client_hello_12(hello: ClientHello) -> None:
+    """Check what any ClientHello of TLS 1.2 must have (RFC 5246 7.4.1.2)."""
+    if NO_COMPRESSION not in hello.legacy_compression_methods:
+        raise ProtocolError("the peer's ClientHello lacks the null compression method")
+    check_client_hello_extensions(hello.extensions)
+
+
+def choose_terms(
+    config: ServerParameters, candidates: Sequence[Credentials], hello: ClientHello
+) -> Terms12:
+    """Select the credentials first, and then the suite that fits their key."""
+    suites = common_suites(config, hello)
+    groups = common_groups(config, hello)
+    identity = select_credentials(candidates, hello, {suite.authentication for suite in suites})
+    kinds = schemes_of_12  # the selected credentials fit at least one suite
+    suite = next(s for s in suites if kinds(identity[0], {s.authentication}))
+    return Terms12(
+        config,
+        hello,
+        suite,
+        identity,
+        groups[0],
+        choose_protocol(config, hello),
+        steps12.check_extended_master_secret(config, hello.extensions),
+    )
+
+
+def common_suites(config: ServerParameters, hello: ClientHello) -> Sequence[CipherSuite12]:
+    """Return the cipher suites that both sides allow, in the server's order of preference."""
+    suites = [
+        suite for suite in config.tls12.suite_table.values() if suite.code in hello.cipher_suites
+    ]
+    if not suites:
+        raise NegotiationError("the peer offers no cipher suite that is allowed here")
+    return suites
+
+
+def common_groups(config: ServerParameters, hello: ClientHello) -> Sequence[Group]:
+    """Return the groups that both sides allow, in the server's order of preference."""
+    ours = list(config.tls12.group_table.values())
+    body = hello.extensions.get(_E.supported_groups)
+    if body is None:
+        return ours  # RFC 8422 4: the server is then free to choose
+    offered = ext.decode_uint16_list(body, "supported_groups")
+    if common := [group for group in ours if group.code in offered]:
+        return common
+    raise NegotiationError("the peer offers no key exchange group that is allowed here")
+
+
+def select_credentials(
+    candidates: Sequence[Credentials], hello: ClientHello, kinds: Collection[str]
+) -> Selected:
+    """Select the credentials for this client (RFC 5246 7.4.2).
+
+    Args:
+        kinds: the kinds of keys that the common cipher suites allow.
+    """
+    body = hello.extensions.get(_E.signature_algorithms)
+    if body is None:
+        # RFC 5246 7.4.1.4.1: such a client accepts only SHA-1.
+        raise NegotiationError(
+            "this peer accepts only signatures with SHA-1: its ClientHello lacks "
+            "signature_algorithms"
+        )
+    schemes = ext.decode_uint16_list(body, "signature_algorithms")
+    curves = supported_curves(hello)
+
+    def schemes_of(credentials: Credentials) -> Sequence[SignatureScheme]:
+        # RFC 8422 5.1.1: the curve of an ECDSA certificate is one that the client supports.
+        curve = curve_of(credentials)
+        if curve is not None and curves is not None and curve not in curves:
+            return ()
+        return schemes_of_12(credentials, kinds)
+
+    name = requested_name(hello.extensions)
+    selected = certificate_selection.for_server(candidates, schemes, name, schemes_of)
+    if selected is None:
+        raise NegotiationError(
+            "none of this server's certificates goes with the cipher suites, the groups and the "
+            "signature schemes that this peer offers for TLS 1.2"
+        )
+    return selected
+
+
+def supported_curves(hello: ClientHello) -> Collection[str] | None:
+    """Return the names of the groups that the client supports; None if it does not say."""
+    body = hello.extensions.get(_E.supported_groups)
+    if body is None:
+        return None
+    codes = ext.decode_uint16_list(body, "supported_groups")
+    return {GROUPS[code].name for code in codes if code in GROUPS}
+
+
+def send_server_hello(hs: Handshake, terms: Terms12, stapled: Extensions) -> bytes:
+    """Send the ServerHello; return its random.
+
+    Args:
+        stapled: the extensions of the server's leaf, as TLS 1.3 has them.
+    """
+    random = server_random(terms.config)
+    hs.send(
+        ServerHello(
+            legacy_version=TLS12,
+            random=random,
+            legacy_session_id_echo=b"",
+            cipher_suite=terms.suite.code,
+            legacy_compression_method=0,
+            extensions=answered_extensions(hs, terms, stapled),
+        )
+    )
+    return random
+
+
+def server_random(config: ServerParameters) -> bytes:
+    """Return a new random, which says if this server could have done TLS 1.3."""
+    random = urandom(RANDOM_LENGTH)
+    if TLS13 not in config.versions:
+        return random
+    return random[: -len(DOWNGRADE_SENTINEL)] + DOWNGRADE_SENTINEL
+
+
+def answered_extensions(hs: Handshake, terms: Terms12, stapled: Extensions) -> dict[int, bytes]:
+    """Return the extensions of the ServerHello, and apply those that limit records."""
+    hello, extensions = terms.hello, dict[int, bytes]()
+    if _E.renegotiation_info in hello.extensions or RENEGOTIATION_SCSV in hello.cipher_suites:
+        extensions[_E.renegotiation_info] = INITIAL_CONNECTION
+    if terms.extended_master_secret:
+        extensions[_E.extended_master_secret] = b""
+    if _E.ec_point_formats in hello.extensions:
+        extensions[_E.ec_point_formats] = POINT_FORMATS
+    if _E.server_name in hello.extensions:
+        extensions[_E.server_name] = b""
+    if terms.alpn_protocol is not None:
+        protocols = ext.encode_alpn([terms.alpn_protocol])
+        extensions[_E.application_layer_protocol_negotiation] = protocols
+    if (limit := hello.extensions.get(_E.record_size_limit)) is not None:
+        ours = terms.config.record_size_limit
+        extensions[_E.record_size_limit] = uint16(ours)
+        steps12.apply_record_size_limit(hs, ours, limit)
+    elif (body := hello.extensions.get(_E.max_fragment_length)) is not None:
+        # RFC 8449 5: it counts only where record_size_limit is missing.
+        extensions[_E.max_fragment_length] = body
+        steps12.apply_max_fragment_length(hs, ext.decode_max_fragment_length(body))
+    if _E.status_request in stapled:
+        extensions[_E.status_request] = b""  # the response is in CertificateStatus
+    if (timestamps := stapled.get(_E.signed_certificate_timestamp)) is not None:
+        extensions[_E.signed_certificate_timestamp] = timestamps
+    return extensions
