@@ -19,9 +19,9 @@ REMOVALS_OF_HOOKS = [
             "if not config.verify_replaces_builtin:", "not_called_after", tests=VERIFY),
     Removal("verify accepts only with None", "4.5", QUESTIONS,
             "if answer is not None:\n            raise InternalError(\n"
-            '                f"verify gave', "verify_must_return",
+            '                f"verify returned', "verify_must_return",
             "if False:\n            raise InternalError(\n"
-            '                f"verify gave', VERIFY),
+            '                f"verify returned', VERIFY),
     Removal("the peer's public key is pinned", "RFC 7469 2.4", "pki/pinning.py",
             "if wanted.isdisjoint(map(_digest, path)):", "pinned_public_keys", tests=VERIFY),
     Removal("pins match only the verified path", "RFC 7469 2.6", "pki/pinning.py",

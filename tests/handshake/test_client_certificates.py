@@ -181,7 +181,7 @@ async def test_client_credentials_function_that_raises(
     config = replace(client_config, select_credentials=make_hook(outcome))
     client, server = await run_handshake(config, asking, await connect())
     error = client.failed(InternalError)
-    assert error.__cause__ is outcome or "select_credentials gave" in str(error)
+    assert error.__cause__ is outcome or "select_credentials returned" in str(error)
     assert server.failed(AlertReceived).alert is Alert.internal_error
 
 

@@ -136,6 +136,6 @@ class PostHandshake:
 def handshake_shutdown() -> HandshakeShutdown:
     """Return the error for a peer that closes in the middle of its handshake."""
     return HandshakeShutdown(
-        "the peer gave up the handshake and sent close_notify",
+        "the peer ended the handshake with close_notify",
         AlertDescription.close_notify,
     )

@@ -139,11 +139,11 @@ def was_accepted(
     if _E.early_data not in extensions:
         return False
     if made is None:
-        raise ProtocolError("the peer took early data, but did not resume the session")
+        raise ProtocolError("the peer accepted early data, but did not resume the session")
     if suite is not made.psk.suite:
-        raise ProtocolError("the peer took early data, but chose another cipher suite")
+        raise ProtocolError("the peer accepted early data, but selected another cipher suite")
     if protocol != made.session.alpn_protocol:
-        raise ProtocolError("the peer took early data, but chose another ALPN protocol")
+        raise ProtocolError("the peer accepted early data, but selected another ALPN protocol")
     return True
 
 

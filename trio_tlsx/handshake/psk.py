@@ -198,7 +198,7 @@ def check_binder(
     """
     partial = b"".join(messages)[: -offered.binders_length]
     if not hmac.compare_digest(offered.binders[index], binder(psk, partial)):
-        unknown = ", or nobody here knows its identity" if psk.external else ""
+        unknown = ", or this server has no key of this identity" if psk.external else ""
         raise ProtocolError(
             "the peer offers a pre-shared key that it does not have: its binder is wrong"
             + unknown,

@@ -59,7 +59,7 @@ class CredentialsWanted(Question[Sequence[Credentials] | ServerConfig | None]):
         if isinstance(answer, ServerConfig):
             if answer.select_credentials is not None:
                 raise InternalError(
-                    "select_credentials gave a ServerConfig that would have to select again"
+                    "select_credentials returned a ServerConfig that has a select_credentials too"
                 )
             return answer
         return _credentials(answer)
@@ -92,7 +92,7 @@ def _credentials(answer: object) -> tuple[Credentials, ...]:
         if credentials and len(credentials) == len(several):
             return credentials
     raise InternalError(
-        f"select_credentials gave {_kind(cast('object', answer))}, which is not Credentials"
+        f"select_credentials returned {_kind(cast('object', answer))}, not Credentials"
     )
 
 
@@ -119,7 +119,7 @@ class SignatureWanted(Question[bytes]):
 
     def accept(self, answer: object) -> bytes:
         if not isinstance(answer, bytes) or not answer:
-            raise InternalError(f"the signer gave {_kind(answer)}, which is not a signature")
+            raise InternalError(f"the signer returned {_kind(answer)}, not a signature")
         return answer
 
 
@@ -139,7 +139,7 @@ class OCSPResponseWanted(Question[bytes | None]):
     def accept(self, answer: object) -> bytes | None:
         if answer is None or (isinstance(answer, bytes) and answer):
             return answer
-        raise InternalError(f"the source of OCSP responses gave {_kind(answer)}, which is not one")
+        raise InternalError(f"stapling returned {_kind(answer)}, not an OCSP response")
 
 
 @dataclass(slots=True, eq=False)
@@ -159,8 +159,8 @@ class VerificationWanted(Question[None]):
     def accept(self, answer: object) -> None:
         if answer is not None:
             raise InternalError(
-                f"verify gave {_kind(answer)}: it trusts by giving nothing (None), "
-                "and refuses by raising CertificateError"
+                f"verify returned {_kind(answer)}; return None to accept the peer, "
+                "or raise CertificateError to reject it"
             )
 
 
@@ -182,9 +182,9 @@ class PSKWanted(Question[ExternalPSK | None]):
         if answer is None:
             return None
         if not isinstance(answer, ExternalPSK):
-            raise InternalError(f"the look-up of PSKs gave {_kind(answer)}, which is not one")
+            raise InternalError(f"psks returned {_kind(answer)}, not an ExternalPSK")
         if answer.identity != self.identity:
-            raise InternalError("the look-up of PSKs gave the key of another identity")
+            raise InternalError("psks returned the key of another identity")
         return answer
 
 
@@ -207,7 +207,7 @@ class SessionWanted(Question[Session | None]):
     def accept(self, answer: object) -> Session | None:
         if answer is None or isinstance(answer, Session):
             return answer
-        raise InternalError(f"the session store gave {_kind(answer)}, which is not a Session")
+        raise InternalError(f"session_store returned {_kind(answer)}, not a Session")
 
 
 @dataclass(slots=True, eq=False)
@@ -227,7 +227,7 @@ class TicketWanted(Question[bytes | None]):
     def accept(self, answer: object) -> bytes | None:
         if answer is None or isinstance(answer, bytes):
             return answer
-        raise InternalError(f"the ticket store gave {_kind(answer)}, which is none")
+        raise InternalError(f"ticket_store returned {_kind(answer)}, not bytes")
 
 
 @dataclass(slots=True, eq=False)

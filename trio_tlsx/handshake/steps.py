@@ -174,7 +174,10 @@ class Handshake:
         """Limit the records of both directions as both sides requested (RFC 8449 4)."""
         limit = decode_uint16(theirs, "record_size_limit")
         if limit < MIN_RECORD_SIZE_LIMIT:
-            raise ProtocolError(f"the peer takes only records of {limit} bytes")
+            raise ProtocolError(
+                f"the peer sent a record_size_limit of {limit} bytes; "
+                f"the minimum is {MIN_RECORD_SIZE_LIMIT}"
+            )
         self.outgoing.fragment_length = min(limit - 1, self.outgoing.fragment_length)
         self.incoming.plaintext_limit = ours
 
