@@ -56,6 +56,11 @@ USE_SSL_LATE = {"trio_tlsx.pki.trust"}
 #: them starts without them. ``tests/checks/test_import.py`` counts what is left.
 LATE_IMPORTS = {
     "trio_tlsx.cli": {"trio_tlsx.cli.commands"},  # says what to install if click is missing
+    "trio_tlsx.engine.connection": {
+        "trio_tlsx.handshake.client",  # for clients, which import it before they connect
+        "trio_tlsx.handshake.early_data",  # for clients
+        "trio_tlsx.handshake.server",  # for servers, whose listeners import it at creation
+    },
     "trio_tlsx.engine.select": {"trio_tlsx.engine.openssl"},  # for an ssl.SSLContext
     "trio_tlsx.engine.ssl_object": {"trio_tlsx.engine.certificate_dict"},  # for getpeercert()
     "trio_tlsx.pki.trust": {"trio_tlsx.pki.openssl_store"},  # for verifier="openssl"

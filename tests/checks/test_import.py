@@ -34,6 +34,19 @@ RARELY_NEEDED = {
     "trio_tlsx.verification.openssl_verifier",
 }
 
+CLIENTS_ONLY = {
+    "trio_tlsx.handshake.client",
+    "trio_tlsx.handshake.client13",
+    "trio_tlsx.handshake.client13_hello",
+    "trio_tlsx.handshake.client_hello",
+    "trio_tlsx.handshake.resumption_client",
+}
+SERVERS_ONLY = {
+    "trio_tlsx.handshake.server",
+    "trio_tlsx.handshake.server13",
+    "trio_tlsx.handshake.server13_hello",
+}
+
 
 def loaded_by(statement: str) -> set[str]:
     """The modules that a new process has loaded after this statement."""
@@ -61,8 +74,23 @@ def test_importing_the_package_imports_no_module_of_it() -> None:
 
 def test_ordinary_names_do_not_import_what_is_rarely_needed() -> None:
     loaded = loaded_by(ORDINARY)
-    assert {"trio_tlsx.io.stream", "trio_tlsx.handshake.server13"} <= loaded
-    assert not loaded & RARELY_NEEDED
+    assert "trio_tlsx.engine.connection" in loaded
+    assert not loaded & (RARELY_NEEDED | CLIENTS_ONLY | SERVERS_ONLY)
+
+
+def test_a_client_does_not_import_the_servers_half() -> None:
+    statement = "from trio_tlsx import ClientConfig, Connection"
+    loaded = loaded_by(f"{statement}; Connection.client(ClientConfig(), 'a.example')")
+    assert loaded >= CLIENTS_ONLY
+    assert not loaded & SERVERS_ONLY
+
+
+def test_a_server_does_not_import_the_clients_half() -> None:
+    statement = "from trio_tlsx import Connection, ExternalPSK, ServerConfig"
+    config = "ServerConfig(psks=[ExternalPSK(b'id', bytes(32))])"
+    loaded = loaded_by(f"{statement}; Connection.server({config})")
+    assert loaded >= SERVERS_ONLY
+    assert not loaded & CLIENTS_ONLY
 
 
 def test_every_public_name_can_be_imported() -> None:

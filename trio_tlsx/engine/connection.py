@@ -22,11 +22,8 @@ from ..errors import (
     TLSError,
     Truncated,
 )
-from ..handshake.client import client_handshake
-from ..handshake.early_data import checked as checked_early_data
 from ..handshake.established import Completed, Established
 from ..handshake.questions import SessionReceived
-from ..handshake.server import server_handshake
 from ..handshake.steps import EarlyData, Handshake, Observer, Steps
 from ..handshake.wants import Question, Want
 from ..messages.alerts import FATAL, WARNING
@@ -141,6 +138,10 @@ class Connection(RecordLayer, Exports):
             ConfigError: ``server_hostname`` or ``server_port`` is invalid, or ``early_data`` has a
                 wrong type or length.
         """
+        # Only a client needs them.
+        from ..handshake.client import client_handshake
+        from ..handshake.early_data import checked as checked_early_data
+
         server_name = ServerName.parse(server_hostname)
         if server_port is not None and not 0 < server_port < 2**16:
             raise ConfigError(f"server_port is {server_port}, which is no port of TCP")
@@ -158,6 +159,8 @@ class Connection(RecordLayer, Exports):
     @classmethod
     def server(cls, config: ServerConfig, *, observer: Observer | None = None) -> Connection:
         """Return the server's side of a connection."""
+        from ..handshake.server import server_handshake  # only a server needs it
+
         return cls(
             True, config, None, lambda hs: server_handshake(hs, config.parameters), observer
         )
