@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.page [--check]
 
-`docs/performance_tables.md` is all tables; `docs/performance.md` has what stands
-between the markers, and `README.md` a sentence. A test compares all three with the results.
+`docs/performance_tables.md` is all tables; `docs/performance.md` and `docs/hooks.md` have what is
+between the markers, and `README.md` a sentence. A test compares all of them with the results.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from .rows import (
 RESULTS = Path(__file__).parent / "results"
 PAGE = ROOT / "docs" / "performance.md"
 TABLES = ROOT / "docs" / "performance_tables.md"
+HOOKS = ROOT / "docs" / "hooks.md"
 README = ROOT / "README.md"
 BULK_CPU = row_named("bulk, 64 KiB writes, CPU")
 BEGIN, END = "<!-- measured -->\n", "<!-- end -->\n"
@@ -200,6 +201,21 @@ def case_table(part: str, case: str, figures: Sequence[Figure]) -> Iterator[str]
     yield ""
 
 
+def hooks(results: Sequence[Results]) -> Iterator[str]:
+    """Yield the table of what each hook costs."""
+    yield "| hook | " + " | ".join(map(python, results)) + " |"
+    yield "|---|" + "---|" * len(results)
+    names = dict.fromkeys(
+        f.case for result in results for f in result.figures if f.part == "hooks"
+    )
+    for name in names:
+        if name.startswith("no hook"):
+            continue
+        found = (find(result, "hooks", name, OURS) for result in results)
+        cells = (f"{median(f.values[f.metric]):.2f}" if f else "" for f in found)
+        yield f"| {name} | " + " | ".join(cells) + " |"
+
+
 def join(lines: Iterator[str]) -> str:
     return "\n".join(lines) + "\n"
 
@@ -244,6 +260,7 @@ def documents() -> dict[Path, str]:
     return {
         PAGE: replaced(PAGE.read_text(), page_parts(results)),
         README: CLAIM.sub(claim(results[0]), README.read_text()),
+        HOOKS: replaced(HOOKS.read_text(), [join(hooks(results))]),
         TABLES: head + "\n".join(join(tables(result)) for result in results),
     }
 
