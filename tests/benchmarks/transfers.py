@@ -66,7 +66,7 @@ def round_trips(part: str, connections: int, total: int, metric: str, unit: str)
         return ["round_trips", connections, count], count
 
     name = f"{connections:,} connection{'s' * (connections > 1)}"
-    return Case(part, name, metric, unit, PLAIN, work, held=connections)
+    return Case(part, name, metric, unit, PLAIN, work, held=connections + 1)
 
 
 def ping_pong(bench: Bench) -> None:
