@@ -4,7 +4,7 @@ Usage: python hypercorn_server.py CERT_FILE KEY_FILE PORT
 """
 
 import sys
-from typing import Any, cast
+from typing import Any
 
 import trio
 from hypercorn.config import Config
@@ -32,8 +32,7 @@ async def main(cert_file: str, key_file: str, port: int) -> None:
     listeners = await trio_tlsx.open_tls_over_tcp_listeners(
         port, config, host="127.0.0.1", https_compatible=True, handshake_timeout=10
     )
-    tcp_listener = cast(trio.SocketListener, listeners[0].transport_listener)
-    print("listening on port", tcp_listener.socket.getsockname()[1], flush=True)
+    print("listening on port", listeners[0].port, flush=True)
     await serve(app, Config(), listeners)
 
 

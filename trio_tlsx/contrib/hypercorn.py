@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
@@ -15,29 +15,33 @@ from hypercorn.config import Config
 from hypercorn.trio.lifespan import Lifespan
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ASGIFramework, ConnectionState, LifespanState
+from hypercorn.typing import AppWrapper, ASGIFramework, ConnectionState, LifespanState
 
 from ..io.listener import TLSListener, handshake_first
 from ..io.stream import TLSStream
+from .asgi import server_certificate, tls_extension
 
-__all__ = ["serve"]
+__all__ = ["ASGIApplication", "serve"]
+
+#: Hypercorn's own types do not fit those of Starlette and other frameworks.
+ASGIApplication: TypeAlias = "Callable[[Any, Any, Any], Awaitable[object]]"
 
 
 async def serve(
-    app: ASGIFramework,
+    app: ASGIApplication,
     config: Config,
-    listeners: list[TLSListener[trio.SocketStream]],
+    listeners: Sequence[TLSListener[Any]],
     *,
     shutdown_trigger: Callable[[], Awaitable[object]] = trio.sleep_forever,
-    task_status: trio.TaskStatus[list[TLSListener[trio.SocketStream]]] = (
-        trio.TASK_STATUS_IGNORED
-    ),
+    task_status: trio.TaskStatus[Sequence[TLSListener[Any]]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve an ASGI application until ``shutdown_trigger`` returns.
 
     The logger ``trio_tlsx`` logs failed handshakes, as :func:`handshake_first` does. ALPN selects
-    the HTTP version. For HTTP/2 the listeners' ``alpn_protocols`` must contain ``h2``. A
-    cancellation cancels all handlers at once.
+    the HTTP version. For HTTP/2 the listeners' ``alpn_protocols`` must contain ``h2``.
+    ``scope["extensions"]["tls"]`` is a :class:`~trio_tlsx.contrib.asgi.TLSExtension`. Behind a
+    :class:`ProxyProtocolListener`, ``scope["client"]`` is the client's address. A cancellation
+    cancels all handlers at once.
 
     Args:
         app: the application.
@@ -47,24 +51,30 @@ async def serve(
             ``config.graceful_timeout`` seconds to finish.
         task_status: ``nursery.start`` returns the listeners after the startup of the application.
     """
-    wrapped = ASGIWrapper(app)
+    wrapped = ASGIWrapper(cast(ASGIFramework, app))
     state: LifespanState = {}
     lifespan = Lifespan(wrapped, config, state)
     context = WorkerContext(None)
 
-    @handshake_first
-    async def handle(stream: TLSStream[trio.SocketStream]) -> None:
+    async def handle(listener: TLSListener[Any], stream: TLSStream[Any]) -> None:
+        connection_app = cast(AppWrapper, _ConnectionApp(wrapped, stream, listener))
         # The stream has all that hypercorn uses of trio.SSLStream.
-        await TCPServer(wrapped, config, context, ConnectionState(state.copy()), cast(Any, stream))
+        over_socket = isinstance(stream.transport_stream, trio.SocketStream)
+        connection = cast(Any, stream if over_socket else _OverSocket(stream))
+        await TCPServer(connection_app, config, context, ConnectionState(state.copy()), connection)
 
     async with trio.open_nursery() as lifespan_nursery:
         await lifespan_nursery.start(lifespan.handle_lifespan)
         await lifespan.wait_for_startup()
         async with trio.open_nursery() as handlers:
             async with trio.open_nursery() as accepting:
-                accepting.start_soon(
-                    partial(trio.serve_listeners, handle, listeners, handler_nursery=handlers)
-                )
+                for listener in listeners:
+                    handler = handshake_first(partial(handle, listener))
+                    accepting.start_soon(
+                        partial(
+                            trio.serve_listeners, handler, [listener], handler_nursery=handlers
+                        )
+                    )
                 task_status.started(listeners)
                 await shutdown_trigger()
                 accepting.cancel_scope.cancel()
@@ -72,3 +82,36 @@ async def serve(
             handlers.cancel_scope.deadline = trio.current_time() + config.graceful_timeout
         await lifespan.wait_for_shutdown()
         lifespan_nursery.cancel_scope.cancel()
+
+
+class _ConnectionApp:
+    """The application, as one connection calls it."""
+
+    def __init__(
+        self, app: ASGIWrapper, stream: TLSStream[Any], listener: TLSListener[Any]
+    ) -> None:
+        self._app = app
+        self._tls = tls_extension(stream, server_certificate(listener.config))
+        self._client = None
+        match stream.remote_address:
+            case (str(host), int(port), *_):
+                self._client = (host, port)
+            case _:
+                pass
+
+    async def __call__(self, scope: Any, *channels: Any) -> None:
+        scope["extensions"] = {**(scope.get("extensions") or {}), "tls": {**self._tls}}
+        if self._client is not None:
+            scope["client"] = self._client
+        await self._app(scope, *channels)
+
+
+class _OverSocket:
+    """A stream whose ``transport_stream`` has a socket: behind a proxy, that to the proxy."""
+
+    def __init__(self, stream: TLSStream[Any]) -> None:
+        self._stream = stream
+        self.transport_stream = stream.transport_stream.transport_stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

@@ -65,6 +65,7 @@ class TLSListener(trio.abc.Listener[TLSStream[T_Stream]], Generic[T_Stream]):
 
     Attributes:
         transport_listener: the listener below.
+        config: what every connection negotiates.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class TLSListener(trio.abc.Listener[TLSStream[T_Stream]], Generic[T_Stream]):
     ) -> None:
         engine_for(config, None, True)  # raise here, not for the first client
         self.transport_listener = transport_listener
-        self._config = config
+        self.config = config
         self._https_compatible = https_compatible
         self._handshake_timeout = math.inf if handshake_timeout is None else handshake_timeout
 
@@ -117,7 +118,7 @@ class TLSListener(trio.abc.Listener[TLSStream[T_Stream]], Generic[T_Stream]):
         try:
             return TLSStream(
                 transport_stream,
-                self._config,
+                self.config,
                 server_side=True,
                 https_compatible=self._https_compatible,
                 handshake_timeout=self._handshake_timeout,

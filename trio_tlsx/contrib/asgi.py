@@ -1,0 +1,82 @@
+"""The ``tls`` extension of the ASGI scope, version 0.2; no extra needed."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any, TypedDict
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from ..config.server import ServerConfig
+from ..crypto.cipher_suites import CIPHER_SUITES
+from ..io.stream import TLSStream
+from ..pki.reloading import ReloadingCredentials
+
+__all__ = ["TLSExtension", "server_certificate", "tls_extension"]
+
+#: The code points of the versions; OpenSSL also negotiates the older one.
+VERSION_CODES = {"TLSv1.3": 0x0304, "TLSv1.2": 0x0303}
+
+SUITE_CODES = {suite.name: suite.code for suite in CIPHER_SUITES.values()}
+
+
+class TLSExtension(TypedDict):
+    """The value of ``scope["extensions"]["tls"]``.
+
+    Attributes:
+        server_cert: the certificate of this server in PEM; None if it is not known.
+        client_cert_chain: the certificates that the client sent, in PEM, its own first.
+        client_cert_name: the subject of the client's own certificate (RFC 4514); None without one.
+        client_cert_error: None: a certificate that is not accepted ends the handshake.
+        tls_version: the version, ``0x0304`` for TLS 1.3.
+        cipher_suite: the number of the cipher suite; None if it is not known.
+    """
+
+    server_cert: str | None
+    client_cert_chain: list[str]
+    client_cert_name: str | None
+    client_cert_error: str | None
+    tls_version: int | None
+    cipher_suite: int | None
+
+
+def tls_extension(stream: TLSStream[Any], server_cert: str | None = None) -> TLSExtension:
+    """Return the extension for a connection.
+
+    Args:
+        stream: a server's stream after its handshake.
+        server_cert: this server's certificate in PEM.
+
+    Raises:
+        trio.NeedHandshakeError: the handshake is not complete.
+    """
+    negotiated = stream.negotiated
+    identity = negotiated.peer_identity
+    return {
+        "server_cert": server_cert,
+        "client_cert_chain": [_pem(certificate) for certificate in negotiated.peer_certificates],
+        "client_cert_name": None if identity is None else identity.subject,
+        "client_cert_error": None,
+        "tls_version": VERSION_CODES.get(negotiated.version),
+        "cipher_suite": SUITE_CODES.get(negotiated.cipher_suite),
+    }
+
+
+def server_certificate(config: ServerConfig | ssl.SSLContext) -> str | None:
+    """Return the certificate of a server in PEM; None if it selects among several.
+
+    :class:`ReloadingCredentials` are not several: it is the one in use now.
+    """
+    if not isinstance(config, ServerConfig):
+        return None
+    candidates = config.parameters.candidates
+    if isinstance(config.select_credentials, ReloadingCredentials):
+        candidates = (config.select_credentials.current,)
+    elif config.select_credentials is not None:
+        return None
+    return _pem(candidates[0].chain[0]) if len(candidates) == 1 else None
+
+
+def _pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(Encoding.PEM).decode("ascii")
