@@ -305,7 +305,7 @@ class TLSStream(ConnectionInfo, trio.abc.HalfCloseableStream, Generic[T_Stream])
         Args:
             data: the data to send.
         """
-        octets = data if isinstance(data, bytes) else memoryview(data).cast("B")
+        octets = data if type(data) is bytes else memoryview(data).cast("B")
         try:
             phase = self._driver.pump.data_phase
             if phase is None:

@@ -53,6 +53,10 @@ APPLICATION_DATA = int(ContentType.application_data)  # a plain int compares twi
 PROTECTED_HEADER = bytes((APPLICATION_DATA,)) + uint16(LEGACY_RECORD_VERSION)
 
 
+#: Each octet as bytes.
+OCTETS = tuple(bytes((value,)) for value in range(256))
+
+
 class RecordSlot(NamedTuple):
     """The slot of one TLSCiphertext in a buffer: its header's value, and views of its parts."""
 
@@ -113,12 +117,6 @@ class _Protection:
         """Derive and install the next keys (RFC 9846 7.2)."""
         self._install(next_traffic_secret(self.suite, self._secret))
 
-    def _next_nonce(self, iv: int) -> bytes:
-        # RFC 9846 5.3; each sequence number is used once, even if the record is discarded.
-        sequence_number = self.sequence_number
-        self.sequence_number = sequence_number + 1
-        return (iv ^ sequence_number).to_bytes(IV_LENGTH)
-
 
 class Sealer(_Protection):
     """Encrypt the records that this side sends; fulfils :class:`~.interface.RecordSealer`."""
@@ -136,9 +134,12 @@ class Sealer(_Protection):
     def seal(self, content_type: int, content: bytes | memoryview) -> bytes:
         """Return one TLSCiphertext, with its header."""
         aead, iv = self._ready or self._prepare()
-        inner = b"".join((content, bytes((content_type,))))
+        # The sequence number is consumed first, so that an exception cannot lead to its reuse.
+        nonce = (iv ^ self.sequence_number).to_bytes(IV_LENGTH)
+        self.sequence_number += 1
+        inner = b"".join((content, OCTETS[content_type]))
         header = PROTECTED_HEADER + (len(inner) + TAG_LENGTH).to_bytes(2)
-        return header + aead.encrypt(self._next_nonce(iv), inner, header)
+        return header + aead.encrypt(nonce, inner, header)
 
     def seal_records(self, data: memoryview, slots: Sequence[RecordSlot]) -> None:
         """Encrypt application data into consecutive TLSCiphertexts, in these slots.
@@ -183,8 +184,12 @@ class Opener(_Protection):
             ProtocolError: the record is not authentic (``bad_record_mac``).
         """
         aead, iv = self._ready or self._prepare()
+        # RFC 9846 5.3: each sequence number is used once, even if the record is discarded.
+        sequence_number = self.sequence_number
+        self.sequence_number = sequence_number + 1
         try:
-            return aead.decrypt(self._next_nonce(iv), ciphertext, header)
+            nonce = (iv ^ sequence_number).to_bytes(IV_LENGTH)
+            return aead.decrypt(nonce, ciphertext, header)
         except InvalidTag:
             raise bad_record_mac() from None
 
