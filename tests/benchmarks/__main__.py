@@ -1,4 +1,4 @@
-"""Measure trio_tlsx beside every rival, interleaved in one run.
+"""Measure trio_tlsx and other TLS libraries, interleaved in one run.
 
     python -m tests.benchmarks [PART ...] [--rounds N] [--smoke] [--json FILE] [--plots FOLDER]
 

@@ -1,4 +1,4 @@
-"""Make the certificates of a run."""
+"""Create the certificates for a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How each library is configured for a setting. A process imports only those that it uses."""
+"""Configure each library for a setting. A process imports only the libraries that it uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a contender is, and the list of all of them.
+"""The contenders: the TLS libraries that are measured, each with one way to use it.
 
 A contender is a way to use TLS from a Python program. Its client and its server run in processes
 of their own. `programs.py` has what the processes do, written once for all contenders: a contender

@@ -2,8 +2,9 @@
 
     python -m tests.benchmarks.counts PKI SETTING
 
-Counts do not depend on the load of the machine. `tests/io/test_costs.py` holds ours to ceilings.
-Calls are those that `sys.setprofile` reports, of Python and of C, trio's own included.
+Counts do not depend on the load of the machine. `tests/io/test_costs.py` limits the counts of
+trio_tlsx. Calls are the calls of Python and C functions that `sys.setprofile` reports, including
+those inside trio.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a run was made on: the machine, the Python and how it was built, and the versions."""
+"""Describe the environment of a run: the machine, the build of Python, and all versions."""
 
 from __future__ import annotations
 

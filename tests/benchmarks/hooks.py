@@ -1,4 +1,4 @@
-"""What hooks cost: handshakes in memory with a hook that does nothing, and without."""
+"""Measure hooks: handshakes in memory with a hook that does nothing, and without hooks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The memory of idle connections: what each process grows by."""
+"""Measure the memory of idle connections: the growth of each process."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.in_memory PKI SETTING ROUNDS HANDSHAKES
 
-Each side is a function that takes what has arrived and returns what it sends. After the handshake
-the server sends one octet, with which the tickets come.
+Each side is a function that takes received octets and returns the octets to send. After the
+handshake the server sends one octet, together with its tickets.
 """
 
 from __future__ import annotations

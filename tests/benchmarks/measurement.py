@@ -1,7 +1,7 @@
 """Cases, rounds and results: each case runs once in each round, one contender after the other.
 
-A machine whose speed drifts, or that others use, slows all contenders of a round alike. So the
-ratio of two contenders is the median of their ratios in each round.
+If the machine becomes slower during a run, it slows all contenders of a round equally. So the
+ratio of two contenders is the median of their ratios in all rounds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The two processes of a contender, from outside: commands, CPU time, memory."""
+"""Start, command and measure the two processes of a contender: CPU time and memory."""
 
 from __future__ import annotations
 

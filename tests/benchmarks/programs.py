@@ -1,8 +1,8 @@
-"""What the processes of a contender do, written once for all contenders.
+"""The programs of client and server processes, written once for all contenders.
 
-The server echoes, unless the client's first octets ask for something else: to swallow a number of
-octets, or to swallow them and to send as many. The client runs the command that it is sent, and
-returns figures.
+The server echoes, unless the client's first octets request something else: to discard a number of
+octets, or to discard them and to send the same number. The client runs the command that it is
+sent, and returns figures.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What it takes to start: imports, and a fresh process's first handshake."""
+"""Measure the start: imports, and the first handshake of a new process."""
 
 from __future__ import annotations
 

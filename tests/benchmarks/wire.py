@@ -1,8 +1,8 @@
-"""Read a connection's ServerHello on the wire, so that nobody's word is taken for it.
+"""Read the ServerHello of a connection on the wire, and do not rely on what a library reports.
 
-The stdlib does not tell the group before Python 3.15, pyOpenSSL does not tell whether a handshake
-resumed. A relay between client and server reads both, and the suite, from the ServerHello
-(RFC 9846 4.2.3).
+The stdlib does not report the group before Python 3.15. pyOpenSSL does not report whether a
+handshake resumed. A relay between client and server reads both, and the suite, from the
+ServerHello (RFC 9846 4.2.3).
 """
 
 from __future__ import annotations

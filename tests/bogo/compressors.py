@@ -1,4 +1,4 @@
-"""The ways to compress certificates that the runner has made up."""
+"""The runner's own algorithms for certificate compression."""
 
 from __future__ import annotations
 

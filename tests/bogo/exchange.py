@@ -1,4 +1,4 @@
-"""What the shim does once it knows its flags: connect, handshake, echo, shut down."""
+"""Run one connection of the shim: connect, handshake, echo, shut down."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the flags say a connection should turn out to be."""
+"""Compare a connection with the expectations in the flags."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line of BoringSSL's shim: which flags there are, and for which connection."""
+"""The command line of BoringSSL's shim: its flags, and the connections that they apply to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who the shim is: its credentials, and which of them the flags want for a peer."""
+"""The shim's credentials, and the selection that the flags require."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers that come later, without an event loop: what ``-async`` makes of every hook's."""
+"""Hooks for the flag ``-async``: they answer later, without an event loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From flags to configurations, and what outlives a connection: sessions, ticket keys, time."""
+"""Convert flags to configurations. Keep sessions, ticket keys and the time across connections."""
 
 from __future__ import annotations
 

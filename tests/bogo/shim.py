@@ -1,12 +1,12 @@
 #!/usr/bin/env -S python3 -W ignore
 """The program that BoringSSL's runner ("BoGo") starts for each of its tests; see README.md.
 
-It stands for the TLS stack under test: it is told by flags what to be and what to expect, connects
-to the runner over TCP, speaks TLS through our engine, and says by its exit status and its standard
-error how that ended. It drives the engine with a plain blocking socket.
+The shim connects the runner to the TLS stack under test. Flags set its role and its expectations.
+It connects to the runner over TCP and runs our engine over a blocking socket. Its exit status and
+its standard error report the result.
 
-The runner starts it some thousand times, mostly for tests that it leaves out: so flags are read,
-and refused, before anything is imported that takes time.
+The runner starts the shim thousands of times, often for tests that the shim does not support. So
+the shim reads and rejects flags before it imports slow modules.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The shim against our own engine, so that it does not rot where nobody has the runner."""
+"""The shim against our own engine, for machines without the runner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The conditions under which the verified path of an earlier connection counts again."""
+"""The checks before a cached path is used again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checks of a configuration, made when it is made."""
+"""The checks of a configuration's options, when the configuration is created."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checks that a program makes in its hooks, and those that are ready-made for them."""
+"""The checks of the results of hooks, and the checks of the hooks in this library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checks that keep a stream and a server alive whatever one connection does."""
+"""The checks that protect a server from single connections: limits, pauses, contained errors."""
 
 from __future__ import annotations
 

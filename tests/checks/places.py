@@ -1,4 +1,4 @@
-"""Modules with checks, and files with their tests, where several checks share them."""
+"""Names for the modules and test files that several checks share."""
 
 from __future__ import annotations
 

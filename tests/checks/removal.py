@@ -1,4 +1,4 @@
-"""One security check: the source that makes it, and a way to take it out."""
+"""The description of one security check: its source, and the replacement that removes it."""
 
 from __future__ import annotations
 

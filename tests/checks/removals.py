@@ -1,4 +1,4 @@
-"""The security checks, each with the source that makes it, and a way to take it out."""
+"""All security checks, each with its source and the replacement that removes it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Removes each security check from a copy of the package, and shows that a test fails without it.
 
-``nox -s checks`` runs it; names of checks as arguments pick some of them.
+``nox -s checks`` runs this module. Arguments are names of checks; without any, all checks are
+removed.
 """
 
 from __future__ import annotations

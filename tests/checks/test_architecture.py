@@ -1,4 +1,4 @@
-"""The architecture as rules: which folder may import which, and what the engine stays free of."""
+"""The rules of the architecture: which folder may import which, and what no engine imports."""
 
 from __future__ import annotations
 

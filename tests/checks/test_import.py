@@ -1,4 +1,4 @@
-"""What ``import trio_tlsx`` imports, and what only the use of a name imports."""
+"""The modules that ``import trio_tlsx`` imports, and those that the use of a name imports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``trio-tlsx check``: what it finds out, and its status."""
+"""``trio-tlsx check``: its report and its exit status."""
 
 from __future__ import annotations
 

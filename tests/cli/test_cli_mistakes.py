@@ -1,4 +1,4 @@
-"""What users do wrong on the command line: each mistake is one line that leads somewhere."""
+"""Wrong arguments on the command line: each is reported in one line, with a remedy."""
 
 from __future__ import annotations
 

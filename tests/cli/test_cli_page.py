@@ -1,4 +1,4 @@
-"""The page of ``trio-tlsx serve --http``, read by other people's programs, and looked at."""
+"""The page of ``trio-tlsx serve --http``: its content in other programs, and its layout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sessions and tickets on the command line, beside what ``openssl`` does about them."""
+"""Sessions and tickets on the command line, compared with ``openssl``."""
 
 from __future__ import annotations
 

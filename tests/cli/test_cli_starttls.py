@@ -1,4 +1,4 @@
-"""STARTTLS on the command line, and what a server may not send before TLS."""
+"""STARTTLS on the command line, and plaintext that a server must not send before TLS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The objects that a configuration is made of reject arguments of a wrong type, too."""
+"""The arguments of credentials, trust stores and other parts of a configuration have types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mistakes in a configuration: each raises ConfigError when the configuration is made."""
+"""Mistakes in a configuration: each raises ConfigError when the configuration is created."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""External pre-shared keys in a configuration: which are rejected when it is made."""
+"""Invalid external pre-shared keys: the constructors of keys and configurations reject them."""
 
 from __future__ import annotations
 

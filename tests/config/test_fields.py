@@ -1,4 +1,4 @@
-"""A configuration rejects a value of a wrong type when it is made, for every field."""
+"""The constructor of a configuration rejects a value of a wrong type, for every field."""
 
 from __future__ import annotations
 

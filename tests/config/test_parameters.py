@@ -1,4 +1,4 @@
-"""A configuration is what the caller asked for; its parameters are what that resolves to."""
+"""The options of a configuration, their ranges, and the parameters that they resolve to."""
 
 from __future__ import annotations
 

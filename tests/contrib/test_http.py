@@ -1,4 +1,4 @@
-"""httpx and httpcore as clients, hypercorn as the server, a proxy between them: the real ones."""
+"""The installed httpx and httpcore as clients, hypercorn as the server, and a proxy between."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""trio-websocket over our listener: the real package, its server and its client."""
+"""The installed trio-websocket over our listener: its server and its client."""
 
 from __future__ import annotations
 

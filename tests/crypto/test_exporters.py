@@ -1,4 +1,4 @@
-"""Exporters and channel bindings, held against OpenSSL's."""
+"""Exporters and channel bindings, compared with OpenSSL's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The key exchanges, with the other side's half done by others: ``cryptography`` and kyber-py.
+"""Key exchanges with independent implementations of the other side: ``cryptography`` and kyber-py.
 
 The order of a hybrid's parts is that of RFC 10024.
 """

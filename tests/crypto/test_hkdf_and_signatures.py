@@ -1,4 +1,4 @@
-"""What the engine makes of ``cryptography`` and hashlib itself: HMAC, HKDF, signatures."""
+"""HMAC, HKDF and signatures, which the engine builds on ``cryptography`` and hashlib."""
 
 from __future__ import annotations
 

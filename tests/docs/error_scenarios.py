@@ -1,4 +1,4 @@
-"""The lines of the table in docs/errors.md, and connections that end as one of them says."""
+"""The rows of the table in docs/errors.md, and connections that end as a row describes."""
 
 from __future__ import annotations
 

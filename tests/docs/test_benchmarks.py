@@ -1,4 +1,4 @@
-"""The benchmarks run, all parts of them, with tiny amounts; no time is checked."""
+"""All parts of the benchmarks run, with tiny amounts. No test checks a duration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the documentation names exists."""
+"""The files, names, options and sessions in the documentation exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table in docs/errors.md: each of its lines happens, on each engine that can."""
+"""The table in docs/errors.md: each row describes what happens, on both engines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/examples/graceful_drain.py: a real process, a real SIGTERM, and what its peers see."""
+"""docs/examples/graceful_drain.py in a process that gets SIGTERM, and what its clients receive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The example that staples, with the responder of OpenSSL and with clients that check."""
+"""The example of OCSP stapling, with OpenSSL's responder and with clients that verify."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The example whose key is in a PKCS#11 token, against SoftHSM."""
+"""The example of a key in a PKCS#11 token, with SoftHSM."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The servers of the README and of the examples survive clients that end in their own way."""
+"""The servers of the README and the examples survive clients that reset or end abruptly."""
 
 from __future__ import annotations
 

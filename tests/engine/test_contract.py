@@ -1,4 +1,4 @@
-"""The contract of ``do_handshake()``, as wants.py states it."""
+"""The contract of ``do_handshake()``."""
 
 from __future__ import annotations
 

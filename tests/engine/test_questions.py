@@ -1,4 +1,4 @@
-"""Questions to the driver: signatures and verdicts that come later, or are refused."""
+"""Questions to the driver: hooks that answer later, or reject."""
 
 from __future__ import annotations
 

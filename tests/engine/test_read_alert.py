@@ -1,4 +1,4 @@
-"""``read_alert``: what an engine does with the input that came before a send failed."""
+"""``read_alert``: how an engine processes input after a send failed."""
 
 from __future__ import annotations
 

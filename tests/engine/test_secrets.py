@@ -1,4 +1,4 @@
-"""No secret shows in what a program prints or logs."""
+"""No secret is in a repr, a log line, an error or a frame of a failed handshake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a server's session tickets leave."""
+"""When a server sends its session tickets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The traces of RFC 8448 as steps, and what replays them through the engine's own code."""
+"""The traces of RFC 8448 as steps, and a player that runs them through the engine's own code."""
 
 from __future__ import annotations
 

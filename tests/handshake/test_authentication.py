@@ -1,4 +1,4 @@
-"""Certificate and CertificateVerify: chains, signature schemes, and who selects them."""
+"""Certificate and CertificateVerify: chains, and the selection of signature schemes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a handshake checks itself although the path of the peer's chain was verified before."""
+"""The checks that each handshake repeats even if the path of the chain is cached."""
 
 from __future__ import annotations
 

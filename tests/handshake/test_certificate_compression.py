@@ -1,4 +1,4 @@
-"""Compressed certificates (RFC 8879): who compresses what, and how much may come out."""
+"""Compressed certificates (RFC 8879): negotiation, and the limit of the decompressed length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Selection among many credentials, by many schemes: the work is the sum, not the product."""
+"""Selection among many credentials and many schemes: the time is linear in their sum."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Client certificates: how a server asks, what a client answers, what each sees of it."""
+"""Client certificates: the request, the selection, and the identity in ``negotiated``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The view of a ClientHello that hooks get."""
+"""The ClientHello object that hooks receive."""
 
 from __future__ import annotations
 

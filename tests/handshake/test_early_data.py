@@ -1,4 +1,4 @@
-"""Early data (0-RTT): taken once, and only where everything speaks for it (RFC 9846 2.3, 8)."""
+"""Early data (0-RTT): when a client sends it and a server accepts it (RFC 9846 2.3, 8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys that both sides were given beforehand: offered, looked up, used, and refused."""
+"""External pre-shared keys: offers, look-ups, use and rejection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lookup of external pre-shared keys: unknown identities, wrong keys, failures."""
+"""The look-up of external pre-shared keys: unknown identities, wrong keys, failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pre_shared_key extension: RFC 8448's binder, made and checked, and what is malformed."""
+"""The pre_shared_key extension: the binder of RFC 8448, and malformed extensions."""
 
 from __future__ import annotations
 

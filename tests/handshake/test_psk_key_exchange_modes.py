@@ -1,4 +1,4 @@
-"""psk_ke and psk_dhe_ke: a key exchange unless both sides go without (RFC 9846 4.3.9)."""
+"""psk_ke and psk_dhe_ke: a key exchange, unless both sides allow none (RFC 9846 4.3.9)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys instead of certificates, and the look-up that a handshake waits for."""
+"""The look-up of external pre-shared keys as a hook that a handshake waits for."""
 
 from __future__ import annotations
 

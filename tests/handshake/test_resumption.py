@@ -1,4 +1,4 @@
-"""Sessions resumed, and all that keeps one from being resumed."""
+"""Resumption of sessions, and the conditions that prevent it."""
 
 from __future__ import annotations
 

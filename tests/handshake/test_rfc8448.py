@@ -1,26 +1,27 @@
 """The traces of RFC 8448, replayed through the engine's own code, step by step.
 
-For each trace a client and a server are run, each alone against what the RFC's other side sent,
-with the RFC's random values and private keys. Every step of the RFC is then one test: the engine
-made exactly these secrets, keys, messages and records, and it accepted the other side's.
+For each trace the tests run a client and a server, each alone against the recorded messages of the
+RFC's other side, with the RFC's random values and private keys. Every step of the RFC is one test:
+the engine must produce exactly these secrets, keys, messages and records, and accept those of the
+other side.
 
-What the engine does not generate byte for byte comes in from the RFC, after what it did generate
-was compared with it:
+Some messages of the engine differ from the RFC's. The tests compare the common parts, and then
+continue with the RFC's message:
 
-- ClientHello: the RFC's has ``renegotiation_info``, ``session_ticket``,
-  ``psk_key_exchange_modes`` (of a client that resumes sessions), groups and signature algorithms
-  that have gone, and, after a HelloRetryRequest, ``padding``;
+- ClientHello: the RFC's has ``renegotiation_info``, ``session_ticket``, ``psk_key_exchange_modes``
+  (of a client that resumes sessions), obsolete groups and signature algorithms, and, after a
+  HelloRetryRequest, ``padding``;
 - EncryptedExtensions: the RFC's has ``supported_groups``, which helps a client's next connection,
   and where a session is resumed ``server_name``;
-- CertificateRequest: the RFC's has signature algorithms that have gone;
+- CertificateRequest: the RFC's has obsolete signature algorithms;
 - CertificateVerify: the salt of a PSS signature and the nonce of an ECDSA one cannot be injected.
   The recorded signature is the answer to ``SignatureWanted``;
 - NewSessionTicket: the RFC's ticket is not sealed by keys of ours. So the server's half of its
   key is computed with the engine's function; the client makes it by itself. Where it comes back,
   what opens it is a stand-in for keys.
 
-The certificates are for a key of 1,024 bits or have no names, and have expired: verification is
-skipped. That the signatures are theirs is verified nevertheless.
+The certificates have a key of 1,024 bits or no names, and they have expired, so their verification
+is skipped. Their signatures in CertificateVerify are verified.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which certificate a server sends: from a list, or as a hook decides."""
+"""The selection of the certificate that a server sends: from a list, or by a hook."""
 
 from __future__ import annotations
 

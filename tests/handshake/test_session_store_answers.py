@@ -1,4 +1,4 @@
-"""Session stores that answer later, return something else, or fail."""
+"""Session stores that are async, return wrong objects, or fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signed certificate timestamps (RFC 6962): asked for, sent beside the certificate, and shown."""
+"""Signed certificate timestamps (RFC 6962): requested, sent, and passed to hooks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who signs, and how that may fail."""
+"""Signers as hooks: plain, async, and failing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whom to trust, as a hook decides."""
+"""The ``verify`` hook: acceptance, rejection and failure."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Every method, cancelled at each of its checkpoints: what holds then is the design's table.
+"""Every method of a stream, cancelled at each of its checkpoints, and its state afterwards.
 
-Each attempt starts from a new connection. The first cancels before the method has yielded, the
-next when it has yielded once, and so on, until one comes to its end by itself: how often a method
-yields is found out by the way. Nothing is left to chance but how the kernel cuts a TCP stream.
+Each attempt starts with a new connection. The first attempt cancels before the method has yielded,
+the next one after it has yielded once, and so on, until a call completes. So the tests find out
+themselves how often a method yields. Only the kernel's segments of a TCP stream differ between
+runs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What one connection does must not end the server; what the program does wrong must."""
+"""Errors of one connection do not end the server; errors of the program do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ceilings for what handshakes and data cost, in counts: no feature takes speed away unseen.
+"""Limits of the calls, system calls and task steps of handshakes and data.
 
 Each ceiling is the count that was measured, rounded up. A change that needs more calls says why
 in its commit; a change that needs fewer lowers the ceiling. The minor version of Python matters,

@@ -1,4 +1,4 @@
-"""The data phase: ordinary records pass by the engine, and the engine judges all others."""
+"""The data phase: ordinary records bypass the engine, and the engine processes all others."""
 
 from __future__ import annotations
 

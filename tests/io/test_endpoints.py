@@ -1,4 +1,4 @@
-"""The addresses of streams and listeners: typed, and None where there is no socket."""
+"""The addresses of streams and listeners; None without a socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``handshake_timeout``: what it counts, whatever method waits."""
+"""``handshake_timeout``: it counts the waits of all methods together."""
 
 from __future__ import annotations
 

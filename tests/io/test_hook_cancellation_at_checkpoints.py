@@ -1,4 +1,4 @@
-"""Each hook, while a handshake or a receive waits for it: cut at each checkpoint on the way."""
+"""Handshakes and receives that wait for a hook, cancelled at each checkpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Servers over TCP: every handshake in its own task, and none that reaches the accept loop."""
+"""Servers over TCP: each handshake runs in its own task, and no error ends the accept loop."""
 
 from __future__ import annotations
 

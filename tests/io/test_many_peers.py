@@ -1,7 +1,7 @@
-"""A server among thousands of peers that are up to no good, and without descriptors left.
+"""A server with thousands of hostile peers, and a server without free descriptors.
 
-Nothing here measures time: how long an honest client has to wait is counted in the steps that
-tasks take before it is served.
+No test measures time. The wait of an honest client is counted in the steps of tasks before the
+server answers it.
 """
 
 from __future__ import annotations

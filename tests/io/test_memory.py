@@ -1,4 +1,4 @@
-"""Memory: what a connection keeps, and that it is freed without the garbage collector."""
+"""The memory of a connection, which is freed without the garbage collector."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a stream reads after a send has failed: the peer's alert, and nothing that harms."""
+"""After a send has failed, a stream reads the peer's alert, and a limited amount of input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ciphertext that was read before TLS began, and plaintext that somebody slipped in there."""
+"""Ciphertext that was read before TLS began, and plaintext that an attacker inserted there."""
 
 from __future__ import annotations
 

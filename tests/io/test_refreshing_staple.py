@@ -1,4 +1,4 @@
-"""An OCSP response that is fetched for stapling, kept, and fetched again."""
+"""``RefreshingStaple`` fetches an OCSP response, caches it, and fetches it again."""
 
 from __future__ import annotations
 

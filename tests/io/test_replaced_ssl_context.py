@@ -1,4 +1,4 @@
-"""Contexts where another package has replaced ``ssl.SSLContext``: truststore, the real one."""
+"""Contexts after the installed truststore has replaced ``ssl.SSLContext``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server whose peer says nothing: trio's beside ours. And accepting, cut anywhere."""
+"""Servers of trio and ours with a peer that sends nothing, and cancelled accepts."""
 
 from __future__ import annotations
 

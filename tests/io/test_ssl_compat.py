@@ -1,4 +1,4 @@
-"""The names of ``trio.SSLStream`` and the stdlib, on both engines."""
+"""The attributes and methods of ``trio.SSLStream`` and the stdlib, on both engines."""
 
 from __future__ import annotations
 

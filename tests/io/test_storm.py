@@ -1,4 +1,4 @@
-"""Many connections that flood, reset and close at random moments leave a server as it was."""
+"""A server survives many connections that flood, reset and close at random moments."""
 
 from __future__ import annotations
 

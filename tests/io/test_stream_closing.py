@@ -1,4 +1,4 @@
-"""How a connection ends: close_notify, truncation, unwrap, and what goes wrong before."""
+"""The end of a connection: close_notify, truncation, unwrap, and failures before it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Early data (0-RTT) through the stream: read by its own method, taken once, cut anywhere."""
+"""Early data (0-RTT) through the stream: its methods, replays and cancellation."""
 
 from __future__ import annotations
 

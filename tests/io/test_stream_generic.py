@@ -1,4 +1,4 @@
-"""trio's own checks of what a stream has to be."""
+"""trio's own contract tests for streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who does the handshake, what it settles, and how it fails."""
+"""The handshake of a stream: which task runs it, its result, and its failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A handshake that waits for this side's own program."""
+"""A handshake of a stream that waits for an async hook."""
 
 from __future__ import annotations
 

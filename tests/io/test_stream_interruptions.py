@@ -1,4 +1,4 @@
-"""What comes in between: cancellations in a group, floods, broken transports, two who close."""
+"""Interrupted streams: cancelled groups, floods, broken transports, two tasks that close."""
 
 from __future__ import annotations
 

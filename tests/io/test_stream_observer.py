@@ -1,4 +1,4 @@
-"""What an observer of a stream is told."""
+"""The messages that an observer of a stream receives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sending and receiving at once, alone, and cut short."""
+"""Sending and receiving, concurrently, alone, and cancelled."""
 
 from __future__ import annotations
 

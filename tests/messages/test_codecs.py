@@ -1,4 +1,4 @@
-"""What the writers write the readers read back; what they did not write they refuse in order."""
+"""Encoding and decoding of messages; malformed messages raise ProtocolError."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GREASE (RFC 8701): sent where it is wanted, never taken for an answer."""
+"""GREASE (RFC 8701): sent if configured, and never accepted in a response."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Certificates for the peers, as objects for us and as files for them."""
+"""Certificates for the peers, as objects and as files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every peer, in every role, with everything that it may be asked to do."""
+"""Every peer, in both roles, with every feature that it supports."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """OpenSSL's own programs: ``openssl s_client`` and ``openssl s_server``.
 
-What they receive they print, and what they read they send. Both are bytes of 128 and more here,
-which is how data is told from all the rest that they print.
+These programs print the data that they receive, and send the data that they read. The tests use
+only bytes of 128 and more, to distinguish data from other output of the programs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a peer is asked to do in one conversation, and what it tells afterwards."""
+"""The task of a peer in one connection, and its report afterwards."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Peers that are small programs of ours, written on the TLS library of another language.
+"""Peers that are small programs of ours, with the TLS library of another language.
 
 All take the same arguments, ``name=value``, and print the same lines. A server prints ``port N``
 once it listens. Each connection ends with a line ``saw alert=N resumed=B exported=HEX story=...``:
-``alert`` is -1 where none came, ``resumed`` is empty where the handshake failed, and ``story`` is
-for the reader of a failed test.
+``alert`` is -1 if no alert was received, ``resumed`` is empty if the handshake failed, and
+``story`` is a text for the reader of a failed test.
 """
 
 from __future__ import annotations

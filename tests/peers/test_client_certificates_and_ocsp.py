@@ -1,4 +1,4 @@
-"""Client certificates and stapled OCSP responses, with other people's programs."""
+"""Client certificates and stapled OCSP responses, with other TLS programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""haproxy, which ends TLS before a server or begins it towards one: OpenSSL in a proxy."""
+"""haproxy, which terminates TLS in front of a server, or starts TLS to a server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Habits of a JDK that no other peer has."""
+"""Behavior of a JDK that no other peer has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""nginx as the server: OpenSSL in a web server that many clients talk to."""
+"""nginx as the server: OpenSSL in a web server."""
 
 from __future__ import annotations
 

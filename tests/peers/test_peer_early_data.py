@@ -1,4 +1,4 @@
-"""Early data to and from other implementations, and what a replay of it comes to there."""
+"""Early data to and from other implementations, and replays of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sessions resumed, keys updated and keying material exported, as both sides tell it."""
+"""Resumption, KeyUpdate and exporters with other implementations, as both sides report them."""
 
 from __future__ import annotations
 

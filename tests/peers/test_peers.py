@@ -1,4 +1,4 @@
-"""Everything that can be negotiated, with other implementations on the other side."""
+"""Every negotiable algorithm and feature, with other implementations."""
 
 from __future__ import annotations
 

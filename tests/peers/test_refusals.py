@@ -1,4 +1,4 @@
-"""What one side refuses, and which alert the other side gets for it."""
+"""Rejected handshakes with other implementations, and the alert that the other side receives."""
 
 from __future__ import annotations
 

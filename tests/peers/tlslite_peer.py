@@ -1,4 +1,4 @@
-"""tlslite-ng: TLS in nothing but Python, ML-KEM by kyber-py."""
+"""tlslite-ng: TLS in pure Python, with ML-KEM from kyber-py."""
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false

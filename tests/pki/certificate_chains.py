@@ -1,4 +1,4 @@
-"""Certificate chains for the tests of verification: as they should be, and with one fault."""
+"""Certificate chains for the tests of verification: valid ones, and ones with a single fault."""
 
 from __future__ import annotations
 

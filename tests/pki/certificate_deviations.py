@@ -1,7 +1,7 @@
 """Certificates that deviate from RFC 5280, each in one way or, at random, in several.
 
-A deviation changes the leaf or its CA. All are signed anew, so that nothing but the deviation is
-wrong with them.
+A deviation changes the leaf or its CA. Changed certificates are signed again, so the deviation is
+their only fault.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Nothing but CertificateError and ConfigError leaves, whatever a certificate is like.
+"""Any certificate, however malformed, raises only CertificateError or ConfigError.
 
-``python tests/pki/test_any_certificate.py SEED COUNT`` tries more certificates, and
-``--table`` writes the table of docs/certificates.md anew.
+``python tests/pki/test_any_certificate.py SEED COUNT`` tries more certificates, and ``--table``
+updates the table of docs/certificates.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a certificate's key may be used for: key usages, CAs, versions, key sizes, path lengths."""
+"""The policy for certificates: key usages, CAs, versions, key sizes, path lengths."""
 
 from __future__ import annotations
 

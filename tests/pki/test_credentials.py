@@ -1,4 +1,4 @@
-"""Credentials: what they can be made from, and what is refused when they are made."""
+"""Credentials: their sources, and the errors of their constructors."""
 
 from __future__ import annotations
 

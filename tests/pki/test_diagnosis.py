@@ -1,4 +1,4 @@
-"""What is said of a chain that was refused: only what can be seen in its certificates."""
+"""The diagnosis of a rejected chain, which reports only facts that its certificates prove."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The second verifier: what it accepts beyond the built-in one, what it rejects, and its words."""
+"""The verifier of OpenSSL: the chains that only it accepts, its rejections and its errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every block of a PEM file is used, is known to be harmless, or is an error that names it."""
+"""Every block of a PEM file is loaded, skipped because it is harmless, or an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Credentials that follow their files."""
+"""Credentials that are reloaded when their files change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long the check of a signature may take: bounds on the RSA keys of certificates."""
+"""Limits on the RSA keys of certificates, which bound the time of a signature check."""
 
 from __future__ import annotations
 

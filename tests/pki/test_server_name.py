@@ -1,4 +1,4 @@
-"""What people write as a server's name, and what becomes of it."""
+"""Server names as users write them, and the names that are sent and verified."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where trusted certificates come from."""
+"""The sources of a trust store: files, directories, memory and the platform."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Certificates of which ``cryptography`` can read a part only, or only with a warning."""
+"""Certificates that ``cryptography`` reads only in part, or only with a warning."""
 
 from __future__ import annotations
 

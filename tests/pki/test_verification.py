@@ -1,4 +1,4 @@
-"""DESIGN section 6, row by row: what is accepted, what is refused, with which alert and words."""
+"""Certificate verification: accepted chains, rejected chains, their alerts and errors."""
 
 from __future__ import annotations
 

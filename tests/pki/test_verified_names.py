@@ -1,4 +1,4 @@
-"""The names in a certificate: which server name they match, and name constraints."""
+"""The names in a certificate: the server names that they match, and name constraints."""
 
 from __future__ import annotations
 

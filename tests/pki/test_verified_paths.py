@@ -1,4 +1,4 @@
-"""The conditions under which a verified path counts again, and the bounds of what is stored."""
+"""Cached paths: the conditions for their use, and the limits of the cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Alerts: which end a connection, and which end a direction (RFC 9846 6)."""
+"""Alerts that end a connection, and alerts that end one direction (RFC 9846 6)."""
 
 from __future__ import annotations
 

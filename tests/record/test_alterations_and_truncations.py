@@ -1,8 +1,8 @@
 """Connections cut short at every byte, and with every byte altered.
 
-Whole connections are recorded once, from the first ClientHello to both ``close_notify``, with
-randomness and keys that are always the same. Each side is then played what the other one said,
-cut or altered. It may refuse or wait for more; nothing else.
+Whole connections are recorded once, from the first ClientHello to both ``close_notify``, with the
+same random values and keys each time. Each side then receives the other side's recorded octets,
+truncated or altered. It must reject them or wait for more.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Lent buffers come back, and are never lent twice; the AEADs write where they should."""
+"""Pooled buffers are returned and never used twice; AEADs write only into their own part."""
 
 from __future__ import annotations
 

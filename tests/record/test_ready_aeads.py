@@ -1,4 +1,4 @@
-"""Idle directions drop their AEADs, and make them again."""
+"""An idle direction drops its AEAD object, and creates it again when needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The anti-replay cache: it tells the first from all others, in bounded room."""
+"""The anti-replay cache: it accepts only the first claim, in limited memory."""
 
 from __future__ import annotations
 

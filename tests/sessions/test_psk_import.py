@@ -1,4 +1,4 @@
-"""RFC 9258: it has no vectors, so this is its section 5 once more, in other words."""
+"""Imported keys (RFC 9258), compared with a second implementation of its section 5."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sessions outside a connection: their byte form, and the store in memory."""
+"""Stored sessions: their encrypted format, and the store in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ticket keys: what they seal, when they rotate, and what they forget."""
+"""Ticket keys: encryption, rotation and deletion."""
 
 from __future__ import annotations
 

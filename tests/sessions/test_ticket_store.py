@@ -1,4 +1,4 @@
-"""What is in a server's tickets, and tickets that are only names for it."""
+"""The content of tickets, and single-use tickets whose content is in a ticket store."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Count what a piece of code costs: calls, system calls and task steps instead of time.
+"""Count the calls, system calls and task steps of a piece of code.
 
-Counts are the same on every machine and under every load, so that a test can hold them.
+Counts are the same on every machine and under every load, so a test can compare them with a limit.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Certificates written octet by octet: those that no builder of certificates would make."""
+"""Certificates that are built from single octets, because no library creates them."""
 
 from __future__ import annotations
 

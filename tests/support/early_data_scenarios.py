@@ -1,4 +1,4 @@
-"""A client with a ticket of a server that accepts early data, and what changes the answer."""
+"""A client with a ticket of a server that accepts early data, and changes that cause rejection."""
 
 from __future__ import annotations
 

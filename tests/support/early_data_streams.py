@@ -1,4 +1,4 @@
-"""A client that sends early data, and a server that takes it, over each transport."""
+"""A client that sends early data, and a server that accepts it, over each transport."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ClientHellos as the engine sends them, and flights carried over one at a time."""
+"""ClientHellos of the engine, and the transfer of one flight at a time."""
 
 from __future__ import annotations
 

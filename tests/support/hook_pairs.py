@@ -1,4 +1,4 @@
-"""A client and a server that meet once: what each side sees, whatever a hook does."""
+"""One connection of a client and a server with hooks, and the result on each side."""
 
 from __future__ import annotations
 

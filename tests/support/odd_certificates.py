@@ -1,4 +1,4 @@
-"""Certificates that no builder makes: single fields replaced by other DER, and signed again."""
+"""Certificates with a single field replaced by other DER, and signed again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs that the tests run: found, started, read, and ended."""
+"""Find, start, read and end the programs that tests run."""
 
 from __future__ import annotations
 

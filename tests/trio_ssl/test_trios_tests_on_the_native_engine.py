@@ -1,6 +1,7 @@
 """trio's tests of ``trio.SSLStream``, on ``TLSStream`` over the native engine.
 
-They make an :class:`ssl.SSLContext` each; a table says which of our configurations stands for it.
+Each of these tests creates an :class:`ssl.SSLContext`. A table maps each context to one of our
+configurations.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Deviations: what a peer does at one step of its script instead of the right thing."""
+"""Deviations: a wrong action of a scripted peer at one step of its script."""
 
 from __future__ import annotations
 

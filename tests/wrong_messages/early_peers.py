@@ -1,4 +1,4 @@
-"""Scripted peers that send early data, or take it."""
+"""Scripted peers that send early data, or accept it."""
 
 from __future__ import annotations
 

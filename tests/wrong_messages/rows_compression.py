@@ -1,4 +1,4 @@
-"""Compressed certificates that are none, or not what they say, and those of nobody's offer."""
+"""Compressed certificates that are malformed, have another length, or were not offered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may not be around early data (RFC 9846 4.3.10, 4.6)."""
+"""Wrong messages with early data (RFC 9846 4.3.10, 4.6)."""
 
 from __future__ import annotations
 

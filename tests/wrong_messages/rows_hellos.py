@@ -1,4 +1,4 @@
-"""What the hellos and the authentication say: versions, echoes, choices, signatures, Finished."""
+"""Wrong values in hellos: versions, echoes, selections, signatures, Finished."""
 
 from __future__ import annotations
 

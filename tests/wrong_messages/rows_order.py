@@ -1,4 +1,4 @@
-"""Messages that are missing, doubled, out of order, or not for this place at all."""
+"""Messages that are missing, repeated, out of order, or never allowed at this place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pre-shared keys that are offered or chosen wrongly, and what does not go with them."""
+"""Pre-shared keys that are offered or selected wrongly, and messages that do not match them."""
 
 from __future__ import annotations
 

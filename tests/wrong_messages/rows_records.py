@@ -1,4 +1,4 @@
-"""Records that may not be there: too long, empty, of a wrong type, in the clear, altered."""
+"""Wrong records: too long, empty, of a wrong type, not encrypted, altered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages that are empty, cut short, too long, or have something behind them."""
+"""Messages that are empty, truncated, too long, or followed by extra bytes."""
 
 from __future__ import annotations
 

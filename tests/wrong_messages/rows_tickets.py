@@ -1,4 +1,4 @@
-"""Sessions that are offered, resumed and handed out wrongly."""
+"""Sessions and tickets that are offered, resumed or issued wrongly."""
 
 from __future__ import annotations
 

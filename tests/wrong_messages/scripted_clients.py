@@ -1,4 +1,4 @@
-"""Scripted clients, which the engine's server talks to."""
+"""Scripted clients, for tests of the engine's server."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A peer that holds the right keys and follows a script, in which any step can be changed.
 
-It is made of the engine's own parts, so what a deviation leaves alone is right. Without a
+It uses the engine's own modules, so everything is correct except the deviation. Without a
 deviation the handshake succeeds, data flows, and keys are updated.
 """
 

@@ -1,4 +1,4 @@
-"""Scripted servers, which the engine's client talks to."""
+"""Scripted servers, for tests of the engine's client."""
 
 from __future__ import annotations
 

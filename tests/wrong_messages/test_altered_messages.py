@@ -1,7 +1,7 @@
 """Messages that our own engine sends altered, one at a time, and the alert that rejects each.
 
-The sender believes its own altered message: both transcripts agree, so neither Finished nor the
-AEAD notices.
+The sender's transcript contains the altered message too. Both transcripts agree, so Finished and
+the AEAD do not detect the alteration.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Handshake messages may be cut into records anywhere, and coalesced where no key changes."""
+"""Handshake messages split over records at any byte, and joined in one record."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Each wrong message gets the alert that RFC 9846 has for it, and nothing reaches the application.
 
-The rows stand in ``rows_*.py``; each is played twice, in one piece and octet by octet.
+The rows are in ``rows_*.py``. Each row runs twice: with the message in one piece, and octet by
+octet.
 """
 
 from __future__ import annotations
