@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import ssl
 import sys
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import trio
 import trio_websocket
-from processes import run_program
+from processes import EXAMPLES, Result, run_program, running
 
 from trio_tlsx import ClientConfig, ServerConfig, TLSListener, TLSStream
 from trio_tlsx.contrib.trio_ssl import register_as_trio_ssl
 from trio_tlsx.io.listener import open_tls_over_tcp_listeners, open_tls_over_tcp_stream
-from trio_tlsx.testing import CA
+from trio_tlsx.testing import CA, write_pem_files
 
 SECONDS = 20  # something hangs
+
+EXAMPLE = (sys.executable, EXAMPLES / "websocket.py")
 
 ca = CA()
 server_config = ServerConfig(credentials=ca.issue("127.0.0.1"))
@@ -71,6 +74,49 @@ async def test_the_client_over_our_stream(
             assert url_of(connection.remote) == f"wss://127.0.0.1:{port}"
             assert str(await connection.get_message()).endswith(url_of(connection.local))
             await connection.aclose()
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> tuple[Path, tuple[str | Path, ...]]:
+    """The file of the CA, and the server's command."""
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_bytes(ca.pem)
+    files = write_pem_files(ca.issue("localhost"), tmp_path)
+    return ca_file, (*EXAMPLE, "server", *files, "0")
+
+
+async def call(port: int, ca_file: Path) -> Result:
+    return await run_program([*EXAMPLE, "client", "localhost", str(port), ca_file, "hello"])
+
+
+async def test_the_example(program: tuple[Path, tuple[str | Path, ...]]) -> None:
+    ca_file, command = program
+    async with running(*command) as server:
+        result = await call(server.port, ca_file)
+        assert result.error_lines == []
+        assert result.stdout == b"TLSv1.3 hello\n"
+        server.process.terminate()
+        await server.read_output()
+    request, closed = server.output.splitlines()
+    assert request.startswith(b"request of ('127.0.0.1', ")
+    assert b"NORMAL_CLOSURE" in closed
+
+
+async def test_clients_that_fail_do_not_end_the_example(
+    program: tuple[Path, tuple[str | Path, ...]], tmp_path: Path
+) -> None:
+    ca_file, command = program
+    other = tmp_path / "other.pem"
+    other.write_bytes(CA().pem)
+    async with running(*command) as server:
+        result = await call(server.port, other)
+        assert any("another CA" in line for line in result.error_lines)
+        with trio.fail_after(SECONDS):
+            async with await trio.open_tcp_stream("127.0.0.1", server.port) as plain:
+                await plain.send_all(b"GET / HTTP/1.1\r\n\r\n")
+                answer = b"".join([data async for data in plain])
+        assert answer[:1] == b"\x15", "an alert, and then the end"
+        assert (await call(server.port, ca_file)).stdout == b"TLSv1.3 hello\n"
 
 
 async def test_only_the_program_registers_the_classes() -> None:

@@ -63,7 +63,7 @@ async def handle(stream):
 async def main():
     listeners = await trio_tlsx.open_tls_over_tcp_listeners(0, config, host="127.0.0.1")
     [listener] = listeners
-    print(listener.transport_listener.socket.getsockname()[1], flush=True)
+    print(listener.port, flush=True)
     await trio.serve_listeners(handle, listeners)
 
 

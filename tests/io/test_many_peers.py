@@ -120,7 +120,7 @@ async def serving(
             serve_tls_over_tcp, handler, 0, engine.server_config, host="127.0.0.1", backlog=PEERS
         )
         [listener] = await nursery.start(serve)
-        yield listener.transport_listener.socket.getsockname()[1]
+        yield listener.port
         nursery.cancel_scope.cancel()
 
 

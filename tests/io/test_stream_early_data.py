@@ -425,7 +425,7 @@ async def test_early_data_with_serve_tls_over_tcp(scenario: EarlyDataStreams) ->
                 replayable_early_data=early,
             )
             [listener] = await nursery.start(serve)
-            port = listener.transport_listener.socket.getsockname()[1]
+            port = listener.port
             transport = await trio.open_tcp_stream("127.0.0.1", port)
             client = TLSStream(
                 transport, scenario.client, server_hostname=SERVER_NAME, early_data=EARLY

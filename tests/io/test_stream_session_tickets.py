@@ -269,7 +269,7 @@ async def test_session_of_a_stream_over_tcp_has_the_port(
         ports: list[int] = []
         for _ in range(2):
             [listener] = await nursery.start(serve)
-            ports.append(listener.transport_listener.socket.getsockname()[1])
+            ports.append(listener.port)
         resumed: list[bool] = []
         for port in (ports[0], ports[1], ports[0], ports[1]):
             stream = await open_tls_over_tcp_stream("127.0.0.1", port, config=client_config)

@@ -68,7 +68,7 @@ async def serving(
     async with trio.open_nursery() as nursery:
         serve = partial(serve_tls_over_tcp, answer, 0, config, host="127.0.0.1")
         [listener] = await nursery.start(serve)
-        yield listener.transport_listener.socket.getsockname()[1], settled
+        yield listener.port, settled
         nursery.cancel_scope.cancel()
 
 

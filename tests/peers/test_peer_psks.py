@@ -161,7 +161,7 @@ async def test_gnutls_cli_psk(gnutls_cli: str) -> None:
         config = ServerConfig(psks=[PSK])
         serve = partial(serve_tls_over_tcp, echo, 0, config, host="127.0.0.1")
         [listener] = await nursery.start(serve)
-        port = listener.transport_listener.socket.getsockname()[1]
+        port = listener.port
         command = [gnutls_cli, "--port", str(port), "127.0.0.1"]
         command += ["--priority", PRIORITY, "--pskusername", NAME, "--pskkey", KEY.hex()]
         result = await run_program(command, stdin=b"hello\n")

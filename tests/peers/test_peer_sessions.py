@@ -220,7 +220,7 @@ async def test_gnutls_cli_resumes(
     async with trio.open_nursery() as nursery:
         serve = partial(serve_tls_over_tcp, echo, 0, config, host="127.0.0.1")
         [listener] = await nursery.start(serve)
-        port = listener.transport_listener.socket.getsockname()[1]
+        port = listener.port
         command = [gnutls_cli, "--port", str(port), "127.0.0.1", "--resume", "--waitresumption"]
         command += ["--x509cafile", str(authority.ca_file), "--inline-commands"]
         command += ["--verify-hostname", SERVER_NAME, "--sni-hostname", SERVER_NAME]
