@@ -90,6 +90,7 @@ def test_every_method_has_a_cancellation_test() -> None:
         "do_handshake",
         "receive_replayable_early_data",  # in test_early_data_cancellation.py
         "receive_some",
+        "receive_some_or_replayable_early_data",  # in test_early_data_cancellation.py
         "send_all",
         "send_eof",
         "send_session_tickets",  # in test_server_tickets.py

@@ -78,6 +78,41 @@ async def test_cancelled_receive_replayable_early_data_at_each_checkpoint(
 
 
 @pytest.mark.parametrize("over", [MEMORY, SOCKET], ids=lambda over: over.name)
+async def test_cancelled_receive_some_or_replayable_early_data_at_each_checkpoint(
+    scenario: EarlyDataStreams, over: Transports
+) -> None:
+    """Each chunk is returned once, in order, and no early one as another."""
+
+    async def attempt(cut: Cut) -> None:
+        async with scenario.pair(over) as (client, server):
+            received = {True: b"", False: b""}
+
+            async def call() -> None:
+                with suppress(trio.BrokenResourceError):
+                    await client.send_all(LATER)
+                    await client.receive_some()
+
+            async def receive() -> None:
+                while received[False] != LATER:
+                    piece, early = await server.receive_some_or_replayable_early_data(7)
+                    received[early] += piece
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(call)
+                await cut(receive)
+                if await goes_on(receive):
+                    accepted = server.negotiated.early_data_accepted
+                    assert received == {True: EARLY if accepted else b"", False: LATER}
+                else:
+                    assert EARLY.startswith(received[True])
+                    assert received[False] == b""
+                    await trio.aclose_forcefully(server)
+                nursery.cancel_scope.cancel()
+
+    await cut_everywhere(attempt)
+
+
+@pytest.mark.parametrize("over", [MEMORY, SOCKET], ids=lambda over: over.name)
 async def test_cancelled_client_with_early_data_at_each_checkpoint(
     scenario: EarlyDataStreams, over: Transports
 ) -> None:

@@ -64,7 +64,7 @@ async def test_peer_resumes_with_tickets_from_a_store(
                 data = us.stream.negotiated.ticket_application_data
                 assert data == (b"ours" if resumed else b"")
     assert [saw.resumed for saw in known.saw] == [False, True, True]
-    assert len(store) == 4  # of six, two were used
+    assert len(store) == 2  # of four, two were used
 
 
 @peer_role("client", "server", needs="tell of resumption")
@@ -163,7 +163,8 @@ async def test_key_update_requested_by_the_peer(
     async with peer_role.connect(authority, theirs={"echo": A_BIT, "updates_keys": True}) as us:
         await us.converse()
     # A JDK asks again with each record, until it has read our new keys.
-    assert set(received) == {KeyUpdate(request_update=True)}
+    assert received
+    assert all(key_update == KeyUpdate(request_update=True) for key_update in received)
     assert us.saw.alert is AlertDescription.close_notify  # under our new keys
 
 
