@@ -65,6 +65,7 @@ def run(
         (["connect", "localhost:1", "--json", "--quiet"], "--quiet"),
         (["connect", "localhost:1", "--json", "--pem"], "--pem"),
         (["connect", "localhost:1", "--groups", "X25519,frob"], "frob"),
+        (["connect", "localhost:1", "--versions", "TLSv1"], "TLSv1"),
         (["connect", "localhost:1", "--alpn", "a,,b"], "a,,b"),
         (["connect", "localhost:1", "--alpn", "x" * 256], "255"),
         (["connect", "localhost:1", "--alpn", "é"], "ALPN"),

@@ -33,6 +33,7 @@ from .options import (
     starttls_option,
     target_argument,
     timeout_option,
+    versions_option,
 )
 from .self_signed import self_signed
 from .session_file import SessionFile, trust_context
@@ -98,6 +99,7 @@ def demo(mebibytes: int) -> None:
 @click.option(
     "--groups", callback=split_names, metavar="A,B", help="Key exchange groups to offer."
 )
+@versions_option
 @click.option(
     "--insecure",
     is_flag=True,
@@ -136,6 +138,7 @@ def connect(
     key_password: str | None,
     alpn: tuple[str, ...] | None,
     groups: tuple[str, ...] | None,
+    versions: tuple[str, ...] | None,
     insecure: bool,
     starttls: Protocol | None,
     proxy: Proxy | None,
@@ -168,6 +171,7 @@ def connect(
         alpn_protocols=alpn or (),
         insecure_skip_verification=insecure,
         groups=groups or ClientConfig.groups,
+        versions=versions or ClientConfig.versions,
         session_store=None if session is None else SessionFile(session),
         session_context=b"" if session is None else trust_context(ca),
         key_log=keylog or key_log_from_environment(),
@@ -258,6 +262,7 @@ def check(
     metavar="A,B",
     help="Application protocols to accept.  [default: http/1.1 with --http]",
 )
+@versions_option
 @click.option(
     "--echo", "mode", flag_value="echo", default="echo", help="Echo the received data. (default)"
 )
@@ -296,6 +301,7 @@ def serve(
     make: bool,
     client_ca: Path | None,
     alpn: tuple[str, ...] | None,
+    versions: tuple[str, ...] | None,
     mode: str,
     tickets: int | None,
     early_data: bool,
@@ -327,6 +333,7 @@ def serve(
         client_auth="none" if client_ca is None else "required",
         client_trust=None if client_ca is None else load_trust("--client-ca", client_ca),
         alpn_protocols=service.alpn_protocols if alpn is None else alpn,
+        versions=versions or ServerConfig.versions,
         tickets=tickets,
         max_early_data_size=MAX_EARLY_DATA_ACCEPTED if early_data else 0,
     )

@@ -150,9 +150,16 @@ async def connect_tls(
             return stream
     except trio.BrokenResourceError as error:
         raise click.ClickException(
-            f"handshake with {target} failed: {with_advice(error, server_name)}"
+            f"handshake with {target} failed: "
+            + with_advice(error, server_name, without=_useless(config))
         ) from error
     except trio.TooSlowError:
         raise click.ClickException(
             f"{target} did not complete the handshake within {target.timeout:g} s"
         ) from None
+
+
+def _useless(config: ClientConfig | ssl.SSLContext) -> tuple[str, ...]:
+    """Return the options that cannot help a connection with this configuration."""
+    has_tls12 = not isinstance(config, ClientConfig) or "TLSv1.2" in config.versions
+    return ("--versions",) if has_tls12 else ()

@@ -7,12 +7,20 @@ import shutil
 import socket
 import sys
 import textwrap
+from collections.abc import Collection
 from typing import cast
 
 import click
 import trio
 
-from ..errors import AlertDescription, AlertReceived, CertificateError, ConfigError, TLSError
+from ..errors import (
+    AlertDescription,
+    AlertReceived,
+    CertificateError,
+    ConfigError,
+    NegotiationError,
+    TLSError,
+)
 from ..pki.certificates import MALFORMED
 from ..pki.describe import one_line
 from ..pki.server_name import ServerName
@@ -58,28 +66,30 @@ def _describe_os_error(error: OSError) -> str:
 
 
 def with_advice(
-    error: trio.BrokenResourceError, server_name: str, *, may_skip: bool = True
+    error: trio.BrokenResourceError, server_name: str, *, without: Collection[str] = ()
 ) -> str:
     """Return the reason of a failed connection, with the options that may help.
 
     Args:
         error: the failure.
         server_name: the name that the certificate was verified for.
-        may_skip: whether the command has ``--insecure``.
+        without: the options that the command does not have or that cannot help.
     """
-    advice = _advice(error.__cause__, server_name, may_skip)
+    advice = _advice(error.__cause__, server_name, without)
     return f"{error}; {advice}" if advice else str(error)
 
 
-def _advice(cause: BaseException | None, server_name: str, may_skip: bool) -> str | None:
-    if isinstance(cause, AlertReceived):
+def _advice(cause: BaseException | None, server_name: str, without: Collection[str]) -> str | None:
+    if isinstance(cause, AlertReceived | NegotiationError):
         if cause.alert is AlertDescription.certificate_required:
             return "give a client certificate with --cert FILE --key FILE"
+        if cause.alert is AlertDescription.protocol_version and "--versions" not in without:
+            return "to offer TLS 1.2 too, give --versions TLSv1.3,TLSv1.2"
         return None
     if not isinstance(cause, CertificateError):
         return None
     if cause.alert is AlertDescription.unknown_ca:
-        skipping = "; to skip verification, --insecure" if may_skip else ""
+        skipping = "" if "--insecure" in without else "; to skip verification, --insecure"
         return f"to trust it, give --ca FILE{skipping}"
     if cause.alert is not AlertDescription.bad_certificate or cause.certificate is None:
         return None

@@ -31,6 +31,7 @@ __all__ = [
     "starttls_option",
     "target_argument",
     "timeout_option",
+    "versions_option",
 ]
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -206,6 +207,12 @@ server_name_option = click.option(
 )
 alpn_option = click.option(
     "--alpn", callback=split_names, metavar="A,B", help="Application protocols to offer."
+)
+versions_option = click.option(
+    "--versions",
+    callback=split_names,
+    metavar="A,B",
+    help="Versions to allow: TLSv1.3, TLSv1.2.  [default: TLSv1.3]",
 )
 starttls_option = click.option(
     "--starttls", type=click.Choice(list(STARTTLS)), help="Start TLS in this protocol."

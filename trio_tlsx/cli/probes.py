@@ -151,8 +151,8 @@ async def _connect_first(
         if not isinstance(broken, trio.BrokenResourceError):
             raise
         if not isinstance(broken.__cause__, CertificateError):
-            raise await _with_older_versions(error, target, server_name) from error
-        fault = with_advice(broken, server_name, may_skip=False)
+            raise await _with_older_versions(broken, target, server_name) from error
+        fault = with_advice(broken, server_name, without=("--insecure",))
         config = ClientConfig(insecure_skip_verification=True, alpn_protocols=alpn)
         started = time.perf_counter()
         stream = await connect_tls(target, server_name, config)
@@ -234,9 +234,9 @@ async def _connects(
 
 
 async def _with_older_versions(
-    error: click.ClickException, target: Destination, server_name: str
+    error: trio.BrokenResourceError, target: Destination, server_name: str
 ) -> click.ClickException:
-    """Add the versions that the server speaks instead of TLS 1.3."""
+    """Return the failure, with the versions that the server speaks instead of TLS 1.3."""
     versions = await _older_versions(target, server_name)
     only = f"; it accepts {', '.join(versions)}" if versions else ""
-    return click.ClickException(error.message + only)
+    return click.ClickException(f"handshake with {target} failed: {error}{only}")
