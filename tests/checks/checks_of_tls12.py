@@ -37,7 +37,7 @@ REMOVALS_OF_TLS12 = [
         PROTECTION_TESTS,
     ),
     Removal(
-        "TLS 1.2: a record has room for nonce and tag",
+        "TLS 1.2: minimum length of an encrypted record",
         "RFC 5246 6.2.3.3",
         PROTECTION,
         "if length < 0:",
@@ -49,12 +49,12 @@ REMOVALS_OF_TLS12 = [
         "RFC 5246 6.2.3",
         PROTECTION,
         "max_ciphertext_length = MAX_CIPHERTEXT_LENGTH_12",
-        "two_kilobytes",
+        "limit_of_the_ciphertext",
         "max_ciphertext_length = 2**16",
         PROTECTION_TESTS,
     ),
     Removal(
-        "TLS 1.2: the output of a record that is not authentic is erased",
+        "TLS 1.2: the output of a record that fails authentication is erased",
         "RFC 5246 6.2.3.3",
         PROTECTION,
         "content[:] = bytes(length)",
@@ -67,13 +67,13 @@ REMOVALS_OF_TLS12 = [
         "RFC 9846 5.5",
         PROTECTION,
         "return max(0, self.suite.records_per_key - KEY_UPDATE_MARGIN - self.sequence_number)",
-        "has_a_limit",
+        "record_limit",
         "return 2**64",
         PROTECTION_TESTS,
     ),
     # Extensions
     Removal(
-        "TLS 1.2: uncompressed points",
+        "TLS 1.2: ec_point_formats has the uncompressed format",
         "RFC 8422 5.1.2",
         EXTENSIONS,
         "if UNCOMPRESSED not in formats:",
@@ -81,7 +81,7 @@ REMOVALS_OF_TLS12 = [
         tests=EXTENSION_TESTS,
     ),
     Removal(
-        "TLS 1.2: the first handshake names no earlier one",
+        "TLS 1.2: renegotiation_info is empty in the first handshake",
         "RFC 5746 3.4",
         EXTENSIONS,
         'if whole_vector(octets, "renegotiation_info", 1):',
@@ -89,7 +89,7 @@ REMOVALS_OF_TLS12 = [
         tests=EXTENSION_TESTS,
     ),
     Removal(
-        "TLS 1.2: only requested extensions are answered",
+        "TLS 1.2: an extension in a ServerHello was requested",
         "RFC 5246 7.4.1.4",
         EXTENSIONS,
         "if check is None or extension not in requested or extension in GREASE:",
@@ -120,7 +120,7 @@ REMOVALS_OF_TLS12 = [
         "RFC 5246 7.2.2",
         RULES,
         "if self._warnings > MAX_WARNINGS:",
-        "few_warnings",
+        "few_warning_alerts",
         tests=RULES_TESTS,
     ),
     Removal(

@@ -221,7 +221,7 @@ def test_nothing_hangs_on_an_assert(module: str) -> None:
     assert not [node.lineno for node in nodes if isinstance(node, ast.Assert)]
 
 
-def test_a_connection_needs_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connection_needs_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("somebody wants a socket")
 
@@ -254,7 +254,7 @@ def public_names(module: str) -> Iterator[str]:
         yield from (name for name in names if name[0].isupper())
 
 
-def test_a_name_has_one_meaning() -> None:
+def test_public_name_has_one_definition() -> None:
     """No two modules define a public constant or class of the same name."""
     definitions = collections.Counter(
         name for module in modules() for name in public_names(module)

@@ -101,7 +101,7 @@ def test_every_public_name_can_be_imported() -> None:
     assert set(trio_tlsx.__all__) <= set(dir(trio_tlsx))
 
 
-def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
+def test_unknown_name_raises_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'trio_tlsx' has no attribute 'TLSStreams'"):
         _ = trio_tlsx.TLSStreams  # pyright: ignore[reportAttributeAccessIssue]
 

@@ -146,7 +146,7 @@ async def test_stapled_ocsp(
         assert "revoked" in text.splitlines()[0]
 
 
-async def test_a_rejected_certificate_is_critical_and_still_described(
+async def test_rejected_certificate_is_critical_and_described(
     ca: CA, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(probes, "TICKET_SECONDS", 0)

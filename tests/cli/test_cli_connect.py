@@ -229,7 +229,7 @@ async def test_connect_through_a_proxy(ca: CA) -> None:
         (b"", "answered ''"),
     ],
 )
-async def test_a_proxy_that_opens_no_tunnel(answer: bytes, shown: str) -> None:
+async def test_proxy_rejects_connect(answer: bytes, shown: str) -> None:
     async with tcp_server(HTTPProxy(answer)) as port:
         target = Destination("a.example", 443, None, Proxy("127.0.0.1", port, None))
         message = await refusal(target, ClientConfig(insecure_skip_verification=True))
@@ -237,7 +237,7 @@ async def test_a_proxy_that_opens_no_tunnel(answer: bytes, shown: str) -> None:
     assert shown in message
 
 
-async def test_a_proxy_that_is_not_there() -> None:
+async def test_proxy_refuses_the_connection() -> None:
     target = Destination("a.example", 443, None, Proxy("127.0.0.1", 1, None))
     message = await refusal(target, ClientConfig(insecure_skip_verification=True))
     assert message.startswith("cannot connect to the proxy 127.0.0.1:1: ")

@@ -90,7 +90,7 @@ def run(
         (["serve", "--self-signed", "--log", "no/such/folder"], "no/such/folder"),
     ],
 )
-def test_a_mistake_is_one_line(
+def test_mistake_is_one_line(
     arguments: list[str],
     named: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -126,7 +126,7 @@ def test_the_port_is_the_protocols_own() -> None:
     assert str(Destination.of("::1", None, "postgres", None, 1)) == "[::1]:5432"
 
 
-def test_a_terminal_gets_whole_words(
+def test_errors_wrap_between_words(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
@@ -164,7 +164,7 @@ def encrypted(tmp_path: Path) -> tuple[str, ...]:
         (PASSWORD, "--key-password takes prompt, env:NAME or file:FILE", 2),
     ],
 )
-def test_a_password_that_does_not_work(
+def test_key_password_that_does_not_work(
     source: str | None,
     named: str,
     status: int,
@@ -187,7 +187,7 @@ def test_a_password_that_does_not_work(
 
 
 @pytest.mark.parametrize("source", ["env:KEY_PASSWORD", "file:{file}", "prompt"])
-def test_a_password_from_each_source(
+def test_key_password_from_each_source(
     source: str,
     encrypted: tuple[str, ...],
     tmp_path: Path,

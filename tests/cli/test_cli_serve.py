@@ -82,7 +82,7 @@ async def test_alpn(ca_file: Path, files: tuple[str | Path, ...]) -> None:
     assert "no_application_protocol" in none.error_lines[0]
 
 
-def test_a_renewed_certificate_is_logged(
+def test_renewed_certificate_is_logged(
     ca: CA, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = 0.0

@@ -111,7 +111,7 @@ async def test_starttls_that_fails(protocol: Protocol, script: Script, why: str)
 
 
 @pytest.mark.parametrize("protocol", ["smtp", "postgres"])
-async def test_a_server_that_closes_before_tls(protocol: Protocol) -> None:
+async def test_starttls_server_closes_before_tls(protocol: Protocol) -> None:
     async def close(stream: trio.SocketStream) -> None:
         await stream.aclose()
 

@@ -78,7 +78,7 @@ def stages(key_log: Callable[[str, bytes], object] | None = None) -> list[Any]:
 
 
 @pytest.mark.parametrize("number", range(len(STAGES)))
-def test_a_stage_derives_the_secrets_of_no_other_stage(number: int) -> None:
+def test_key_schedule_stage_has_only_its_own_secrets(number: int) -> None:
     names = [{name for name in vars(kind) if not name.startswith("_")} for kind, _ in STAGES]
     own = names.pop(number)
     assert own
@@ -86,7 +86,7 @@ def test_a_stage_derives_the_secrets_of_no_other_stage(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", range(len(STAGES)))
-def test_a_stage_logs_the_secrets_of_rfc_9850(number: int) -> None:
+def test_key_schedule_logs_the_secrets_of_rfc_9850(number: int) -> None:
     logged: list[tuple[str, bytes]] = []
     stage = stages(lambda name, secret: logged.append((name, secret)))[number]
     methods = [name for name in vars(STAGES[number][0]) if not name.startswith("_")]

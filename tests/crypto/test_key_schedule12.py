@@ -59,7 +59,7 @@ def test_the_prf_returns_the_published_output(vector: tuple[Hash, str, str, str]
     assert computed == expected
 
 
-def test_a_secret_longer_than_a_block_is_hashed_first() -> None:
+def test_prf_hashes_a_secret_longer_than_a_block() -> None:
     """The shared secret of P-521 has 66 bytes, and a block of SHA-256 has 64."""
     secret, seed = bytes(range(66)), b"label" + b"seed"
     first = hmac.digest(secret, seed, "sha256")
@@ -99,7 +99,7 @@ def test_the_two_finished_messages_differ() -> None:
     assert secret.client_finished(bytes(32)) != secret.server_finished(bytes(32))
 
 
-def test_an_empty_context_exports_something_else_than_none() -> None:
+def test_exporter_with_an_empty_context_differs_from_none() -> None:
     """RFC 5705 4: only a context that is there is encoded."""
     secret = MasterSecret(AES_128, bytes(48), RANDOMS)
     seed = RANDOMS[0] + RANDOMS[1]

@@ -55,7 +55,7 @@ def test_any_curve_goes_with_any_hash(key_type: str) -> None:
     }
 
 
-def test_an_rsa_key_may_sign_with_pkcs1_too() -> None:
+def test_rsa_key_signs_with_pkcs1() -> None:
     schemes = schemes_for_12(credentials("RSA-2048").chain[0])
     assert schemes[0] == S.rsa_pss_rsae_sha256
     assert schemes[-3:] == (S.rsa_pkcs1_sha256, S.rsa_pkcs1_sha384, S.rsa_pkcs1_sha512)
@@ -69,12 +69,12 @@ def test_pkcs1_is_allowed_along_with_pss_of_ordinary_rsa_keys() -> None:
 
 
 @pytest.mark.parametrize("key_type", KEY_TYPES)
-def test_a_key_fits_the_suites_of_its_kind(key_type: str) -> None:
+def test_cipher_suites_of_a_key(key_type: str) -> None:
     expected = "RSA" if key_type == "RSA-2048" else "ECDSA"
     assert authentication_of(credentials(key_type).chain[0]) == expected
 
 
-def test_a_key_cannot_sign_in_a_scheme_of_another_kind() -> None:
+def test_signature_scheme_of_another_kind_of_key() -> None:
     with pytest.raises(ValueError, match="cannot sign"):
         sign_12(S.rsa_pkcs1_sha256, key_of("P-256"), b"message")
     with pytest.raises(ValueError, match="cannot sign"):

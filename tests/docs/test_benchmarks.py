@@ -35,7 +35,7 @@ def test_the_documentation_has_the_committed_figures() -> None:
 
 
 @pytest.mark.timeout(SECONDS + 10)
-def test_a_smoke_run_measures_every_part(tmp_path: Path) -> None:
+def test_smoke_run_measures_every_part(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     command = [sys.executable, "-m", "tests.benchmarks", "--smoke", "--json", path]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=SECONDS)

@@ -93,7 +93,9 @@ def pki(tmp_path: Path) -> tuple[Path, Path, Path]:
 
 
 @pytest.mark.parametrize("program", SERVERS)
-async def test_an_example(program: str, pki: tuple[Path, Path, Path]) -> None:
+async def test_example_servers_survive_rude_clients(
+    program: str, pki: tuple[Path, Path, Path]
+) -> None:
     ca_file, cert, key = pki
     command = [sys.executable, EXAMPLES / program, cert, key, "0", *SERVERS[program]]
     async with running(*command) as server:

@@ -116,7 +116,7 @@ def test_the_secrets_of_a_resumed_connection(labels: dict[bytes, str]) -> None:
     assert within(holders(server, labels), OF_A_SERVER)
 
 
-def test_a_client_without_sessions_holds_no_resumption_secret(labels: dict[bytes, str]) -> None:
+def test_client_without_sessions_holds_no_resumption_secret(labels: dict[bytes, str]) -> None:
     client, server = connections(replace(CLIENT, resumption=False), SERVER)
     shake_hands(client, server)
     assert within(holders(client, labels), OF_BOTH_SIDES)

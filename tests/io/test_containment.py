@@ -220,7 +220,7 @@ async def test_the_same_error_raised_again(native: Engine) -> None:
     assert await raised_by(native, handle) == []
 
 
-async def test_an_error_of_another_stream_surfaces(native: Engine) -> None:
+async def test_error_of_another_stream_propagates(native: Engine) -> None:
     async def handle(stream: Stream) -> None:
         async with paired(native, MEMORY) as (other, transport):
             await trio.aclose_forcefully(transport)
@@ -229,7 +229,7 @@ async def test_an_error_of_another_stream_surfaces(native: Engine) -> None:
     assert await raised_by(native, handle) == [trio.BrokenResourceError]
 
 
-async def test_an_error_of_a_channel_surfaces(native: Engine) -> None:
+async def test_error_of_a_channel_propagates(native: Engine) -> None:
     async def handle(stream: Stream) -> None:
         send, receive = trio.open_memory_channel[int](0)
         receive.close()
@@ -238,7 +238,9 @@ async def test_an_error_of_a_channel_surfaces(native: Engine) -> None:
     assert await raised_by(native, handle) == [trio.BrokenResourceError]
 
 
-async def test_an_error_of_the_program_with_it_as_cause_surfaces(native: Engine) -> None:
+async def test_error_of_the_program_with_a_broken_connection_as_cause_propagates(
+    native: Engine,
+) -> None:
     async def handle(stream: Stream) -> None:
         try:
             await break_it(stream)
@@ -264,7 +266,7 @@ async def test_two_receivers_surface(native: Engine) -> None:
     assert await raised_by(native, handle) == [trio.BusyResourceError]
 
 
-async def test_a_mixed_group_surfaces_whole(native: Engine) -> None:
+async def test_mixed_exception_group_propagates(native: Engine) -> None:
     async def handle(stream: Stream) -> None:
         try:
             await break_it(stream)
@@ -274,7 +276,7 @@ async def test_a_mixed_group_surfaces_whole(native: Engine) -> None:
     assert await raised_by(native, handle) == [trio.BrokenResourceError, KeyError]
 
 
-async def test_a_cancellation_goes_on(native: Engine, caplog: pytest.LogCaptureFixture) -> None:
+async def test_cancellation_propagates(native: Engine, caplog: pytest.LogCaptureFixture) -> None:
     """A server that is stopped while a connection breaks ends by the cancellation alone."""
     with trio.CancelScope() as scope:
 
@@ -292,7 +294,7 @@ async def test_a_cancellation_goes_on(native: Engine, caplog: pytest.LogCaptureF
 
 
 @pytest.mark.parametrize("group", [False, True])
-async def test_an_option_surfaces_a_broken_connection(
+async def test_raise_connection_errors_of_a_broken_connection(
     native: Engine, group: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def handle(stream: Stream) -> None:
@@ -328,7 +330,7 @@ async def unused(stream: Stream) -> None:
     raise AssertionError("the handshake has failed")
 
 
-async def test_a_fault_in_the_handshake_is_logged_with_its_traceback(
+async def test_unexpected_exception_in_the_handshake_is_logged_with_traceback(
     native: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     await handshake_first(unused)(native.server(Faulty()))
@@ -338,7 +340,7 @@ async def test_a_fault_in_the_handshake_is_logged_with_its_traceback(
     assert isinstance(line.exc_info[1], KeyError)
 
 
-async def test_an_option_surfaces_a_failed_handshake(
+async def test_raise_connection_errors_of_a_failed_handshake(
     native: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     handle = handshake_first(unused, raise_connection_errors=True)
@@ -365,7 +367,7 @@ async def test_the_option_of_a_server(native: Engine) -> None:
     assert [type(leaf) for leaf in leaves(caught.value)] == [trio.BrokenResourceError]
 
 
-async def test_a_stream_knows_its_own_errors(native: Engine) -> None:
+async def test_has_raised_is_true_for_errors_of_this_stream(native: Engine) -> None:
     async with connected(native, MEMORY) as (client, server):
         await trio.aclose_forcefully(client)
         with pytest.raises(trio.BrokenResourceError) as caught:

@@ -20,7 +20,7 @@ PLAINTEXT = [
 
 
 @pytest.mark.parametrize("piece", [1, 5, 100, 2**16])
-async def test_a_server_reads_what_was_received_before(
+async def test_received_ciphertext_on_a_server(
     engine: Engine, transports: Transports, piece: int
 ) -> None:
     client_end, server_end = await transports.connect()

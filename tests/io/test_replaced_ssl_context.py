@@ -61,7 +61,7 @@ async def test_the_name_is_still_required(openssl: Engine) -> None:
 
 
 @pytest.mark.usefixtures("replaced")
-async def test_an_untrusted_server_is_still_rejected(openssl: Engine) -> None:
+async def test_untrusted_server_is_rejected_with_a_replaced_context(openssl: Engine) -> None:
     distrustful = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client_transport, server_transport = trio.testing.memory_stream_pair()
     client = TLSStream(client_transport, distrustful, server_hostname=SERVER_NAME)

@@ -27,7 +27,7 @@ def write_all_and_close(port: int, context: ssl.SSLContext) -> None:
         client.sendall(bytes(LENGTH))
 
 
-async def test_a_client_that_never_reads_loses_nothing(native: Engine, ca: CA) -> None:
+async def test_tickets_do_not_reset_a_client_that_never_reads(native: Engine, ca: CA) -> None:
     """The server is slow; tickets would be answered by a reset, which discards what has come."""
     context = ssl.create_default_context(cadata=ca.pem.decode())
     [listener] = await open_tls_over_tcp_listeners(0, native.server_config, host="127.0.0.1")
@@ -59,7 +59,7 @@ async def session_after(engine: Engine, method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["send_session_tickets", "send_eof", "aclose"])
-async def test_a_server_that_sends_no_data(native: Engine, method: str) -> None:
+async def test_tickets_of_a_server_that_sends_no_data(native: Engine, method: str) -> None:
     await session_after(native, method)
 
 

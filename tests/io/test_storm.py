@@ -117,7 +117,7 @@ def descriptors() -> int:
 
 @pytest.mark.skipif(not os.path.isdir(DESCRIPTORS), reason="needs /proc to count descriptors")
 @pytest.mark.timeout(2 * TIME_LIMIT)
-async def test_a_storm_of_random_clients(ca: CA) -> None:
+async def test_storm_of_random_clients(ca: CA) -> None:
     scenario = EarlyDataStreams(ca, anti_replay_cache=SlowCache())
     serve = partial(
         serve_tls_over_tcp,

@@ -149,7 +149,7 @@ async def test_hook_is_cancelled_with_its_handshake(slow: Engine, signer: SlowSi
 
 
 @pytest.mark.parametrize("timed_out", [False, True], ids=["cancelled", "timed-out"])
-async def test_a_server_that_gives_up_on_a_client_certificate_is_no_empty_answer(
+async def test_cancelled_client_verification_is_no_empty_answer(
     ca: CA, timed_out: bool, autojump_clock: trio.testing.MockClock
 ) -> None:
     """The client's handshake is complete by then, so close_notify would look like an end."""

@@ -20,7 +20,7 @@ FLIGHTS = [
 ]
 
 
-async def test_an_observer_sees_each_message_of_the_handshake(native: Engine) -> None:
+async def test_observer_receives_each_message_of_the_handshake(native: Engine) -> None:
     seen: dict[str, list[tuple[str, str, int]]] = {"client": [], "server": []}
 
     def observe(role: str, direction: str, name: str, length: int) -> None:

@@ -318,7 +318,7 @@ def test_bytes_are_taken_from_the_front(count: int | None, taken: bytes, left: b
     buffer += b"x"  # no view of it is left
 
 
-def test_a_server_key_exchange_has_a_named_curve() -> None:
+def test_server_key_exchange_has_a_named_curve() -> None:
     """RFC 8422 5.4: the explicit curve types are gone."""
     octets = ServerKeyExchange(0x001D, bytes(32), 0x0403, b"signature").encode()
     with pytest.raises(ProtocolError, match="curve type 1"):

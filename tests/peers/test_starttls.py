@@ -216,7 +216,7 @@ def ended(lines: str) -> Any:
         ("postgres", [(bytes(8), b"N")], "answered b'N'"),
     ],
 )
-async def test_a_server_that_starts_no_tls(
+async def test_starttls_server_offers_no_tls(
     protocol: str, script: list[tuple[bytes, bytes]], why: str
 ) -> None:
     async with scripted(*script) as port:
@@ -232,7 +232,7 @@ async def test_a_server_that_starts_no_tls(
         ("postgres", bytes(8)),
     ],
 )
-async def test_a_client_that_asks_for_no_tls(
+async def test_starttls_client_requests_no_tls(
     protocol: str, said: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server, client = trio.testing.memory_stream_pair()

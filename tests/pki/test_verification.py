@@ -265,7 +265,7 @@ def test_ring_of_cas_is_rejected() -> None:
 
 
 @BUILTIN
-def test_a_refusal_that_cannot_be_explained_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejected_chain_without_a_diagnosis(monkeypatch: pytest.MonkeyPatch) -> None:
     root = ca()
     chain = issue(below(root), not_after=NOW - DAY)
 

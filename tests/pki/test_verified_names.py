@@ -112,7 +112,7 @@ def test_the_common_name_is_not_for_names_that_no_host_may_have() -> None:
         verify_server(chain, "my_db", root.trust, NOW)
 
 
-def test_a_certificate_for_a_name_that_no_host_may_have_is_for_servers() -> None:
+def test_extended_key_usage_with_an_invalid_host_name() -> None:
     root = ca()
     chain = issue(root, "my_db", extended_key_usage=[CLIENT_AUTH])
     with refused(A.unsupported_certificate, "lacks serverAuth", chain[0]):

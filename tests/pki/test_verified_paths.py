@@ -54,7 +54,7 @@ def stored(trust: TrustStore) -> VerifiedPaths:
 
 
 @usefixtures("verifier")
-def test_a_verified_path_counts_again(searches: list[str]) -> None:
+def test_cached_path_is_used(searches: list[str]) -> None:
     root = ca()
     chain, trust = issue(below(root)), root.trust
     path = verify_server(chain, "a.example", trust, NOW)
@@ -97,7 +97,7 @@ def test_every_way_to_make_a_trust_store_has_the_option(tmp_path: Any) -> None:
 
 
 @usefixtures("verifier")
-def test_a_rejected_chain_is_rejected_again() -> None:
+def test_rejected_chain_is_rejected_again() -> None:
     chain, trust = issue(ca("another")), ca().trust
     for _ in range(2):
         with pytest.raises(CertificateError):
@@ -105,7 +105,7 @@ def test_a_rejected_chain_is_rejected_again() -> None:
 
 
 @usefixtures("verifier")
-def test_a_path_does_not_count_for_another_name() -> None:
+def test_cached_path_is_not_used_for_another_name() -> None:
     root = ca()
     chain, trust = issue(root), root.trust
     verify_server(chain, "a.example", trust, NOW)
@@ -114,7 +114,7 @@ def test_a_path_does_not_count_for_another_name() -> None:
 
 
 @usefixtures("verifier")
-def test_a_path_does_not_count_for_another_role() -> None:
+def test_cached_path_is_not_used_for_another_role() -> None:
     root = ca()
     trust = root.trust
     chain = issue(root, extended_key_usage=[CLIENT_AUTH])
@@ -128,7 +128,7 @@ def test_a_path_does_not_count_for_another_role() -> None:
 
 
 @usefixtures("verifier")
-def test_a_path_does_not_count_for_another_chain() -> None:
+def test_cached_path_is_not_used_for_another_chain() -> None:
     root = ca()
     chain, trust = issue(below(root)), root.trust
     verify_server(chain, "a.example", trust, NOW)
@@ -137,7 +137,7 @@ def test_a_path_does_not_count_for_another_chain() -> None:
 
 
 @usefixtures("verifier")
-def test_a_path_does_not_count_in_another_trust_store() -> None:
+def test_cached_path_is_not_used_in_another_trust_store() -> None:
     chain, trust, other = issue(root := ca()), root.trust, ca("another").trust
     verify_server(chain, "a.example", trust, NOW)
     with pytest.raises(CertificateError):
@@ -146,7 +146,7 @@ def test_a_path_does_not_count_in_another_trust_store() -> None:
 
 @usefixtures("verifier")
 @pytest.mark.parametrize("late", ["leaf", "intermediate", "root"])
-def test_a_path_counts_only_while_all_its_certificates_are_valid(
+def test_cached_path_is_used_only_while_all_its_certificates_are_valid(
     late: str, searches: list[str]
 ) -> None:
     def dates(name: str) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def test_a_path_counts_only_while_all_its_certificates_are_valid(
     assert len(searches) == 3  # and that is no fault of the certificates
 
 
-def test_a_name_and_an_address_with_the_same_text_have_different_keys() -> None:
+def test_path_keys_of_a_name_and_an_address_with_the_same_text() -> None:
     keys = {
         path_key(role, name, ders)
         for role in ("server", "client")

@@ -230,7 +230,7 @@ def test_key_updates_read_after_a_whole_transfer_was_sent(surplus: int) -> None:
         exchange(client, server)
 
 
-def test_an_empty_data_record_allows_for_no_key_update() -> None:
+def test_empty_data_records_allow_no_key_updates() -> None:
     client, server = established()
     client._outgoing._append(ContentType.application_data, b"")  # pyright: ignore[reportPrivateUsage]
     flood(client, MAX_KEY_UPDATES + 1)

@@ -65,7 +65,7 @@ def wants(connection: Connection) -> Iterator[Want]:
         yield want
 
 
-def test_a_driver_that_asks_for_pauses_gets_them() -> None:
+def test_want_pause_if_the_driver_sets_pauses() -> None:
     client, server = connections(CLIENT, SERVER)
     records = single_octets(client)
     server.pauses = True

@@ -18,7 +18,7 @@ def receive(rules: MessageRules12, level: int, description: int) -> None:
     rules.alerts.receive(bytes((level, description)), within_message=False)
 
 
-def test_a_few_warnings_are_ignored() -> None:
+def test_few_warning_alerts_are_ignored() -> None:
     """RFC 6066 3: such as unrecognized_name, after which a server goes on."""
     rules = MessageRules12()
     for _ in range(MAX_WARNINGS):
@@ -46,7 +46,7 @@ def test_unknown_levels_are_rejected(level: int) -> None:
 
 
 @pytest.mark.parametrize("is_protected", [True, False])
-def test_a_certificate_may_be_long_before_there_are_keys(is_protected: bool) -> None:
+def test_certificate_length_before_and_after_encryption(is_protected: bool) -> None:
     rules = MessageRules12()
     length = rules.max_length(HandshakeType.certificate, is_protected=is_protected)
     assert length == MAX_CERTIFICATE_LENGTH

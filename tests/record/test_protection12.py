@@ -44,7 +44,7 @@ def test_what_one_side_seals_the_other_opens(
         assert opener.split(record[0], opened(opener, record)) == (content_type, content)
 
 
-def test_a_record_is_encrypted_as_the_rfcs_say() -> None:
+def test_record_encryption_follows_the_rfcs() -> None:
     """RFC 5288 3: salt and explicit nonce; RFC 5246 6.2.3.3: the additional data."""
     sealer, _ = pair(AES_128)
     key, iv = keys(AES_128)
@@ -103,7 +103,7 @@ def test_swapped_and_repeated_records_are_found(suite: CipherSuite12) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1, 23])
-def test_a_record_too_short_for_nonce_and_tag_is_not_authentic(length: int) -> None:
+def test_record_too_short_for_nonce_and_tag(length: int) -> None:
     _, opener = pair(AES_128)
     record = bytes((DATA, 3, 3)) + length.to_bytes(2) + bytes(length)
     assert not opener.open_data(record, MAX_PLAINTEXT_LENGTH)
@@ -147,7 +147,7 @@ def test_buffers_change_their_layout_between_suites() -> None:
 
 
 @pytest.mark.parametrize("suite", [AES_128, CHACHA20], ids=lambda suite: suite.name)
-def test_a_run_stops_before_what_is_no_ordinary_data(suite: CipherSuite12) -> None:
+def test_run_stops_before_other_records(suite: CipherSuite12) -> None:
     """The output of a record that is not authentic is erased."""
     sealer, opener = pair(suite)
     first = sealer.seal(DATA, b"first")
@@ -176,7 +176,7 @@ def test_the_limit_of_a_record_counts_its_content_only(suite: CipherSuite12, lim
     assert opener.open_data(record, limit) == (b"data" if fits else b"")
 
 
-def test_a_ciphertext_may_have_two_kilobytes_more_than_its_content() -> None:
+def test_limit_of_the_ciphertext_length() -> None:
     """RFC 5246 6.2.3; and no AEAD here adds so much, so the content is too long then."""
     _, opener = pair(AES_128)
     for length, alert in (
@@ -191,7 +191,7 @@ def test_a_ciphertext_may_have_two_kilobytes_more_than_its_content() -> None:
         assert caught.value.alert == alert
 
 
-def test_a_key_has_a_limit_and_no_successor() -> None:
+def test_key_has_a_record_limit_and_no_update() -> None:
     sealer, _ = pair(AES_128)
     assert 0 < sealer.records_left < 2**24.5
     sealer.sequence_number = 2**24 + 2**23
