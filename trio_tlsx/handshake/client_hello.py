@@ -104,7 +104,9 @@ def hello_without_psks(parameters: HelloParameters) -> ClientHello:
 def offered_extensions(parameters: HelloParameters) -> dict[int, bytes]:
     """Return all extensions but pre_shared_key."""
     config, name = parameters.config, parameters.server_name.sni
-    extensions = {} if name is None else {_E.server_name.value: ext.encode_server_name(name)}
+    extensions: dict[int, bytes] = {}
+    if name is not None:
+        extensions[_E.server_name] = ext.encode_server_name(name)
     extensions |= config.hello_extensions
     if TLS13 not in config.versions:
         return extensions

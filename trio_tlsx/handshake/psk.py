@@ -168,7 +168,8 @@ def with_psks(
     identities = tuple((psk.identity, psk.obfuscated_ticket_age) for psk in psks)
     unbound = OfferedPsks(identities, tuple(bytes(psk.suite.hash_length) for psk in psks))
     # RFC 9846 4.3.11: pre_shared_key must be the last extension.
-    extensions = {**without_psks(hello).extensions, _E.pre_shared_key.value: unbound.encode()}
+    extensions = dict(without_psks(hello).extensions)
+    extensions[_E.pre_shared_key] = unbound.encode()
     extended = replace(hello, extensions=extensions)
     partial = b"".join((*messages, encode_message(extended)[: -unbound.binders_length]))
     binders = tuple([binder(psk, partial) for psk in psks])

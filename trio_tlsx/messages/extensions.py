@@ -308,6 +308,10 @@ def encode_key_share_entry(group: int, key_exchange: bytes) -> bytes:
 
 def decode_key_share_entry(octets: bytes) -> tuple[int, bytes]:
     """Decode a ServerHello's key_share: the group and the key exchange."""
+    if len(octets) > EXTENSION_HEADER_LENGTH:
+        group, length = EXTENSION_HEADER.unpack_from(octets)
+        if len(octets) == EXTENSION_HEADER_LENGTH + length:
+            return group, octets[EXTENSION_HEADER_LENGTH:]
     reader = Reader(octets, "key_share")
     entry = reader.uint16(), reader.opaque16(minimum=1)
     reader.finish()

@@ -20,6 +20,7 @@ from .codec import (
     uint16s,
     uint24,
     uint32,
+    whole_vector,
 )
 from .extensions import Extensions, decode_extensions, encode_extensions
 
@@ -204,10 +205,8 @@ class EncryptedExtensions:
 
     @classmethod
     def decode(cls, body: bytes) -> Self:
-        reader = Reader(body, "EncryptedExtensions")
-        extensions = reader.opaque16()
-        reader.finish()
-        return cls(decode_extensions(extensions, "EncryptedExtensions"))
+        what = "EncryptedExtensions"
+        return cls(decode_extensions(whole_vector(body, what, 2), what))
 
     def encode(self) -> bytes:
         return encode_extensions(self.extensions)
