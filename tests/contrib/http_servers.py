@@ -84,6 +84,27 @@ async def connect_proxy(asked: list[bytes], stream: trio.abc.Stream) -> None:
     assert method == b"CONNECT"
     host, _, port = target.decode().rpartition(":")
 
+    async with await trio.open_tcp_stream(host, int(port)) as onward, stream:
+        await stream.send_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await forward(stream, onward)
+
+
+async def socks_proxy(stream: trio.abc.Stream) -> None:
+    """A proxy of SOCKS 5 (RFC 1928), without authentication, for IPv4."""
+    assert await stream.receive_some() == b"\x05\x01\x00"
+    await stream.send_all(b"\x05\x00")
+    request = await stream.receive_some()
+    assert request[:4] == b"\x05\x01\x00\x01"
+    host = ".".join(map(str, request[4:8]))
+    port = int.from_bytes(request[8:])
+    async with await trio.open_tcp_stream(host, port) as onward, stream:
+        await stream.send_all(b"\x05\x00\x00\x01" + bytes(6))
+        await forward(stream, onward)
+
+
+async def forward(stream: trio.abc.Stream, onward: trio.abc.Stream) -> None:
+    """Copy in both directions, until one of them ends."""
+
     async def copy(source: trio.abc.Stream, sink: trio.abc.Stream) -> None:
         try:
             async for data in source:
@@ -92,8 +113,6 @@ async def connect_proxy(asked: list[bytes], stream: trio.abc.Stream) -> None:
             logging.getLogger(__name__).info("%s", error)
         nursery.cancel_scope.cancel()
 
-    async with await trio.open_tcp_stream(host, int(port)) as onward, stream:
-        await stream.send_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(copy, stream, onward)
-            nursery.start_soon(copy, onward, stream)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(copy, stream, onward)
+        nursery.start_soon(copy, onward, stream)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trio
 from http_packages import PACKAGES, HTTPPackage
-from http_servers import ca, config_for, connect_proxy, serving
+from http_servers import ca, config_for, connect_proxy, serving, socks_proxy
 from processes import EXAMPLES, run_program
 
 from trio_tlsx import ClientConfig, ConfigError, ServerConfig, Session
@@ -66,7 +66,7 @@ class SessionStore:
         return self.sessions.pop((server_name, port), None)
 
 
-@pytest.mark.parametrize("through", ["", "http"])
+@pytest.mark.parametrize("through", ["", "http", "socks5"])
 async def test_sessions_are_kept_by_name_and_port(package: HTTPPackage, through: str) -> None:
     store = SessionStore()
     config = ClientConfig(
@@ -75,10 +75,11 @@ async def test_sessions_are_kept_by_name_and_port(package: HTTPPackage, through:
     resumed: list[bool] = []
     async with serving() as port, trio.open_nursery() as nursery:
         options: dict[str, Any] = {}
-        if through == "http":
+        if through:
+            proxy = socks_proxy if through == "socks5" else partial(connect_proxy, [])
             [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
-            nursery.start_soon(trio.serve_listeners, partial(connect_proxy, []), [listener])
-            options["proxy"] = f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
+            nursery.start_soon(trio.serve_listeners, proxy, [listener])
+            options["proxy"] = f"{through}://127.0.0.1:{listener.socket.getsockname()[1]}"
         for _ in range(2):
             transport = package.http_transport(config, **options)
             async with package.httpx.AsyncClient(transport=transport) as client:

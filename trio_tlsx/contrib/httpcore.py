@@ -23,7 +23,7 @@ class _Stream(NetworkStream, httpcore.AsyncNetworkStream):
 class Backend(NetworkBackend, httpcore.AsyncNetworkBackend):
     """A network backend for httpcore, on trio, with TLS of this library.
 
-    Sessions are kept by the server's name and port, also behind an HTTP proxy.
+    Sessions are kept by the server's name and port, also behind a proxy.
 
     Args:
         config: the configuration for all servers, or a function that returns the configuration for

@@ -23,7 +23,7 @@ class _Stream(NetworkStream, httpcore2.AsyncNetworkStream):
 class Backend(NetworkBackend, httpcore2.AsyncNetworkBackend):
     """A network backend for httpcore2, on trio, with TLS of this library.
 
-    Sessions are kept by the server's name and port, also behind an HTTP proxy.
+    Sessions are kept by the server's name and port, also behind a proxy.
 
     Args:
         config: the configuration for all servers, or a function that returns the configuration for

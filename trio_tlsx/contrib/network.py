@@ -27,6 +27,9 @@ SocketOption: TypeAlias = (
 
 MAX_PORT_DIGITS = 5
 
+#: How the request for a tunnel begins in SOCKS 5 (RFC 1928 4); the port is at its end.
+SOCKS_CONNECT = b"\x05\x01\x00"
+
 
 @dataclass(frozen=True)
 class NetworkErrors:
@@ -149,8 +152,11 @@ class NetworkStream:
             return
         with _within(timeout, self._errors.write_timeout, self._errors.write):
             await self._stream.send_all(buffer)
+        # The backend is told of a tunnel in no other way.
         if buffer.startswith(b"CONNECT "):
-            self._port = _tunnel_port(buffer)
+            self._port = _port_of_target(buffer.split(b" ", 2)[1])
+        elif buffer.startswith(SOCKS_CONNECT) and len(buffer) > len(SOCKS_CONNECT):
+            self._port = int.from_bytes(buffer[-2:])
 
     async def aclose(self) -> None:
         """Close all layers."""
@@ -200,9 +206,8 @@ class NetworkStream:
                 return None
 
 
-def _tunnel_port(request: bytes) -> int | None:
-    """Return the port of ``CONNECT host:port``: the backend is told of it in no other way."""
-    target = request.split(b" ", 2)[1]
+def _port_of_target(target: bytes) -> int | None:
+    """Return the port of ``host:port``."""
     _, _, port = target.rpartition(b":")
     return int(port) if port.isdigit() and len(port) <= MAX_PORT_DIGITS else None
 
