@@ -178,7 +178,7 @@ class Handshake:
                 f"the peer sent a record_size_limit of {limit} bytes; "
                 f"the minimum is {MIN_RECORD_SIZE_LIMIT}"
             )
-        self.outgoing.fragment_length = min(limit - 1, self.outgoing.fragment_length)
+        self.outgoing.fragment_length = min(self.outgoing.fragment_length, limit - 1)
         self.incoming.plaintext_limit = ours
 
     def apply_max_fragment_length(self, length: int) -> None:

@@ -109,16 +109,15 @@ class DataPhase:
             return b""
         try:
             count = os.readv(self._socket.fileno(), (incoming.room(),))
+            transport.expects_bulk = count >= BULK_BYTES
+            return incoming.open_run(count, max_bytes)
         except BlockingIOError:
-            incoming.release()
             return None
         except OSError as error:
             transport.read_error = error.with_traceback(None)
             return b""
-        transport.expects_bulk = count >= BULK_BYTES
-        data = incoming.open_run(count, max_bytes)
-        incoming.release()
-        return data
+        finally:
+            incoming.release()  # it may be long until the next call
 
     async def wait_readable(self) -> None:
         """Wait until there may be input. Cancelling it changes nothing."""
