@@ -154,7 +154,8 @@ class Exchange:
         flags = self._flags
         if length := flags.number("-export-keying-material"):
             label = flags.octets("-export-label").decode("latin-1")
-            context = flags.octets("-export-context")
+            given = "-use-export-context" in flags
+            context = flags.octets("-export-context") if given else None
             transport.write(self._connection.export_keying_material(label, length, context))
         if "-export-traffic-secrets" in flags:
             sides = ("CLIENT", "SERVER") if "-server" in flags else ("SERVER", "CLIENT")

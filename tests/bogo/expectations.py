@@ -10,6 +10,7 @@ from identity import Disappointed, Identity
 from settings import Memory, Verification
 
 from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
+from trio_tlsx.crypto.cipher_suites12 import CIPHER_SUITES_12
 from trio_tlsx.crypto.groups import GROUPS
 from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.engine.connection import Connection
@@ -19,7 +20,8 @@ from trio_tlsx.pki.negotiated import Negotiated
 
 __all__ = ["check_handshake", "check_session"]
 
-VERSIONS = {"TLSv1.3": 0x0304}
+VERSIONS = {"TLSv1.3": 0x0304, "TLSv1.2": 0x0303}
+SUITES = (*CIPHER_SUITES.values(), *CIPHER_SUITES_12.values())
 
 
 def check_handshake(
@@ -60,7 +62,7 @@ def check_early_data(flags: Flags, settled: Negotiated) -> None:
 
 def check_parameters(flags: Flags, settled: Negotiated) -> None:
     group = next((g.code for g in GROUPS.values() if g.name == settled.group), 0)
-    suite = next(s.code for s in CIPHER_SUITES.values() if s.name == settled.cipher_suite)
+    suite = next(s.code for s in SUITES if s.name == settled.cipher_suite)
     scheme = SignatureScheme[settled.signature_scheme] if settled.signature_scheme else 0
     expect_number(flags, "-expect-version", VERSIONS[settled.version])
     expect_number(flags, "-expect-curve-id", group)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import os
 
-__all__ = ["Flags", "Unimplemented", "parse"]
+__all__ = ["Flags", "Unimplemented", "parse", "versions"]
+
+#: The versions that we have, by the flag that turns each off.
+VERSIONS = {"-no-tls13": ("TLSv1.3", 0x0304), "-no-tls12": ("TLSv1.2", 0x0303)}
 
 # Flags that stand alone; "-on-initial-", "-on-resume-" or "-on-retry-" before one limits it to
 # those connections.
@@ -124,3 +127,13 @@ def parse(arguments: list[str]) -> dict[str, Flags]:
         for scope in scopes:
             flags[scope].add(name, value)
     return flags
+
+
+def versions(flags: Flags) -> list[str]:
+    """The versions that this connection may have; as in BoringSSL both, unless told otherwise."""
+    lowest, highest = flags.number("-min-version"), flags.number("-max-version", 0x0304)
+    return [
+        name
+        for flag, (name, code) in VERSIONS.items()
+        if lowest <= code <= highest and flag not in flags
+    ]

@@ -65,11 +65,14 @@ class Identity:
             return None
         if not isinstance(credentials.signer, PrivateKeySigner):
             raise Unimplemented("another signer")
-        schemes = credentials.signer.schemes
+        schemes, of_12 = credentials.signer.schemes, credentials.signer.tls12_schemes
         if preferred := own.numbers("-signing-prefs"):
             possible = schemes_for(credentials.chain[0], legacy=True)
             schemes = [SignatureScheme(code) for code in preferred if code in possible]
-        signer = Signer(self, number, credentials.signer, schemes)
+            of_12 = [SignatureScheme(code) for code in preferred if code in of_12]
+            if of_12 and not schemes:  # for TLS 1.2 alone, and Credentials need one of TLS 1.3
+                schemes = credentials.signer.schemes
+        signer = Signer(self, number, credentials.signer, schemes, of_12)
         if not signer.schemes:
             return None  # refused where Credentials are made, so nobody can be asked to use it
         return Candidate(
@@ -141,11 +144,13 @@ class Signer:
         number: int,
         signer: PrivateKeySigner,
         schemes: Sequence[SignatureScheme],
+        tls12_schemes: Sequence[SignatureScheme],
     ) -> None:
         self._identity = identity
         self._number = number
         self._signer = signer
         self.schemes = schemes
+        self.tls12_schemes = tls12_schemes
 
     def sign(self, scheme: SignatureScheme, message: bytes) -> bytes | Awaitable[bytes]:
         self._identity.selected = self._number

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from compressors import certificate_compression
 from cryptography import x509
-from flags import Flags, Unimplemented
+from flags import Flags, Unimplemented, versions
 from identity import Identity
 from later import later
 
@@ -135,6 +135,7 @@ def client_config(
     return ClientConfig(
         **for_either_role(flags, memory, identity, verify, log_key),
         grease="-enable-grease" in flags,
+        require_secure_renegotiation="-no-legacy-server-connect" in flags,
         psks=identity.psks,
         trust=trust(flags) if flags.text("-trust-cert") or not identity.psks else None,
         verify_on_resumption=True,
@@ -190,6 +191,7 @@ def for_either_role(
     log_key: Callable[[str], object],
 ) -> dict[str, Any]:
     return {
+        "versions": versions(flags),
         "key_log": log_key,
         "select_credentials": identity.select,
         "verify": verify,

@@ -15,18 +15,15 @@ import os
 import sys
 import types
 
-from flags import Flags, Unimplemented, parse
+from flags import Flags, Unimplemented, parse, versions
 
 UNIMPLEMENTED = 89
-TLS13 = 0x0304
 
 
 def check_implemented(flags: Flags) -> None:
     """Find out early that a test needs what we do not have."""
-    if not flags.number("-min-version") <= TLS13 <= flags.number("-max-version", TLS13):
-        raise Unimplemented("only TLS 1.3")
-    if "-no-tls13" in flags:
-        raise Unimplemented("only TLS 1.3")
+    if not versions(flags):
+        raise Unimplemented("only TLS 1.3 and TLS 1.2")
 
 
 def main() -> int:

@@ -203,7 +203,7 @@ def test_says_what_it_did_not_expect(listener: socket.socket, files: Files) -> N
 
 
 def test_knows_what_there_is_not() -> None:
-    for flags in (["-dtls"], ["-max-version", "771"], ["-no-such-flag"]):
+    for flags in (["-dtls"], ["-max-version", "770"], ["-no-such-flag"]):
         done = subprocess.run([sys.executable, str(SHIM), *flags], capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (UNIMPLEMENTED, "")
     done = subprocess.run(

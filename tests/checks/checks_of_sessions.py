@@ -35,7 +35,7 @@ REMOVALS_OF_SESSIONS = [
             "and session.context == config.session_context", "another_session_context", "",
             RESUMPTION_AUTH),
     Removal("the session's cipher suite is still enabled", "4.3.11", CLIENT_RESUMPTION,
-            "and any(suite.name == session.cipher_suite for suite in config.suite_table.values())",
+            "and any(suite.name == session.cipher_suite for suite in config.usable_suites)",
             "that_is_no", "", RESUMPTION),
     Removal("the session has not expired", "4.7.1", CLIENT_RESUMPTION,
             "and session.received_at <= config.clock() < session.expires_at",

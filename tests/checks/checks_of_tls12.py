@@ -5,7 +5,7 @@ from __future__ import annotations
 from places import INCOMING
 from removal import Removal, without_statement
 
-__all__ = ["REMOVALS_OF_TLS12"]
+__all__ = ["CLIENT_HELLO", "REMOVALS_OF_TLS12", "SERVER"]
 
 PROTECTION_TESTS = "tests/record/test_protection12.py"
 EXTENSION_TESTS = "tests/messages/test_extensions12.py"
@@ -186,14 +186,6 @@ REMOVALS_OF_TLS12 = [
         CLIENT_HELLO,
         "if answer.legacy_compression_method != 0:",
         "compression",
-    ),
-    Removal(
-        "TLS 1.2: the compatibility id is not echoed",
-        "E.4",
-        CLIENT_HELLO,
-        "if answer.legacy_session_id_echo and answer.legacy_session_id_echo == "
-        "hello.legacy_session_id:",
-        "echoes",
     ),
     Removal(
         "TLS 1.2: the server signals secure renegotiation",
@@ -415,7 +407,7 @@ REMOVALS_OF_TLS12 = [
         "TLS 1.2: exporter labels",
         "RFC 5705 4",
         "crypto/exporter12.py",
-        "if not (label.isascii() and label) or label in RESERVED_LABELS:",
+        "if not label.isascii() or label in RESERVED_LABELS:",
         "impossible",
         tests=TLS12_TESTS,
     ),

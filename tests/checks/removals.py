@@ -11,6 +11,7 @@ from checks_of_records import REMOVALS_OF_RECORDS
 from checks_of_sessions import REMOVALS_OF_SESSIONS
 from checks_of_streams import REMOVALS_OF_STREAMS
 from checks_of_tls12 import REMOVALS_OF_TLS12
+from checks_of_tls12_resumption import REMOVALS_OF_TLS12_RESUMPTION
 
 __all__ = ["REMOVALS"]
 
@@ -24,4 +25,5 @@ REMOVALS = [
     *REMOVALS_OF_RECORDS,
     *REMOVALS_OF_STREAMS,
     *REMOVALS_OF_TLS12,
+    *REMOVALS_OF_TLS12_RESUMPTION,
 ]

@@ -281,7 +281,6 @@ def test_both_sides_export_the_same() -> None:
 @pytest.mark.parametrize(
     ("label", "length", "context"),
     [
-        ("", 32, None),
         ("master secret", 32, None),
         ("ä", 32, None),
         (LABEL, 0, None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar, TypeAlias
@@ -38,6 +39,7 @@ from trio_tlsx.messages.handshake12 import (
     Certificate12,
     CertificateRequest12,
     ClientKeyExchange,
+    NewSessionTicket12,
     ServerHelloDone,
     ServerKeyExchange,
     encode_parameters,
@@ -45,6 +47,7 @@ from trio_tlsx.messages.handshake12 import (
 from trio_tlsx.pki.credentials import Credentials, PrivateKeySigner
 from trio_tlsx.record.protection import ContentType
 from trio_tlsx.record.protection12 import Opener12, Sealer12
+from trio_tlsx.sessions.client import Session
 
 SUITE_12 = CIPHER_SUITES_12[0xC02B]
 SCHEME = SignatureScheme.ecdsa_secp256r1_sha256
@@ -211,6 +214,67 @@ class OldServerPeer12(ServerPeer12):
     """One without the extended master secret."""
 
     extended: ClassVar = False
+
+
+TICKET = b"a ticket of TLS 1.2"
+NOW = datetime.datetime.now(datetime.UTC)
+MASTER_SECRET = bytes(range(48))
+
+
+class OneSession:
+    """A store with the session that the scripted server resumes."""
+
+    def put(self, session: Session) -> None:
+        """Drop it: there is no further connection."""
+
+    def take(self, server_name: str, port: int | None, context: bytes) -> Session:
+        return Session(
+            server_name=server_name,
+            port=port,
+            context=context,
+            cipher_suite=SUITE_12.name,
+            peer_certificates=credentials.chain,
+            signature_scheme=SCHEME.name,
+            verified_at=NOW,
+            received_at=NOW,
+            lifetime=3600,
+            ticket=TICKET,
+            ticket_age_add=0,
+            secret=MASTER_SECRET,
+        )
+
+
+class ResumingServerPeer12(ServerPeer12):
+    """One that resumes a session, and renews its ticket."""
+
+    places: ClassVar = (
+        "server_hello",
+        "new_session_ticket",
+        "change_cipher_spec",
+        "finished",
+        "application_data",
+    )
+    engine_config: ClassVar = replace(
+        ServerPeer12.engine_config, session_store=OneSession(), session_context=b"test"
+    )
+
+    def script(self) -> None:
+        self.hello = self.hear(ClientHello)
+        assert self.hello.extensions[E.session_ticket] == TICKET
+        hello = self.server_hello()
+        extensions = {**hello.extensions, E.session_ticket: b""}
+        echo = self.hello.legacy_session_id
+        self.step(
+            "server_hello", replace(hello, legacy_session_id_echo=echo, extensions=extensions)
+        )
+        self.secret = MasterSecret(SUITE_12, MASTER_SECRET, (self.hello.random, SERVER_RANDOM))
+        client_keys, server_keys = self.secret.traffic_keys()
+        self.step("new_session_ticket", NewSessionTicket12(3600, b"renewed"))
+        self.change_cipher_spec(Sealer12(SUITE_12, server_keys))
+        self.step("finished", Finished(self.secret.server_finished(self.digest())))
+        self.next_opener = Opener12(SUITE_12, client_keys)
+        self.hear(Finished)
+        self.after_the_handshake()
 
 
 class ClientPeer12(Peer12):

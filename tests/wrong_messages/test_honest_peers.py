@@ -30,6 +30,7 @@ from scripted_peers12 import (
     CertifiedClientPeer12,
     ClientPeer12,
     OldServerPeer12,
+    ResumingServerPeer12,
     ServerPeer12,
 )
 from scripted_servers import (
@@ -79,6 +80,7 @@ PEERS_12 = [
     ServerPeer12,
     AskingServerPeer12,
     OldServerPeer12,
+    ResumingServerPeer12,
     ClientPeer12,
     CertifiedClientPeer12,
 ]

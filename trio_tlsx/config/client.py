@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeAlias
 
+from ..crypto.cipher_suites import CipherSuite
 from ..crypto.groups import Group
 from ..crypto.signatures import CERTIFICATE_ONLY_SCHEMES, CLIENT_ONLY_SCHEMES
 from ..errors import ConfigError
@@ -129,8 +130,13 @@ class ClientParameters(CommonParameters):
     require_secure_renegotiation: bool
 
     @cached_property
+    def usable_suites(self) -> tuple[CipherSuite, ...]:
+        """The cipher suites of all versions."""
+        return (*self.suite_table.values(), *self.tls12.suite_table.values())
+
+    @cached_property
     def offered_suites(self) -> tuple[int, ...]:
-        """The cipher suites of all versions, the newest version's first."""
+        """The code points of the cipher suites, the newest version's first."""
         return (*self.suite_table, *self.tls12.suite_table)
 
     @cached_property

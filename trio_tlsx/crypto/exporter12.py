@@ -46,7 +46,7 @@ class Exporter12:
                 "this connection exports nothing, because it has no extended master secret "
                 "(RFC 7627 5.4): the peer does not support it"
             )
-        if not (label.isascii() and label) or label in RESERVED_LABELS:
+        if not label.isascii() or label in RESERVED_LABELS:
             raise ValueError(
                 f"an exporter's label is ASCII and not one of TLS itself: {label!r} is not allowed"
             )

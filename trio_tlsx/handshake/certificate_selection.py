@@ -13,19 +13,15 @@ __all__ = ["Selected", "for_client", "for_server"]
 #: What to send, and what to sign with.
 Selected: TypeAlias = tuple[Credentials, SignatureScheme]
 
-#: Returns the schemes that credentials can sign in, by the rules of a version.
-SchemesOf: TypeAlias = Callable[[Credentials], Sequence[SignatureScheme]]
-
-
-def schemes_of_13(credentials: Credentials) -> Sequence[SignatureScheme]:
-    return credentials.signer.schemes
+#: Returns the schemes that credentials can sign in; None stands for those of the signer.
+SchemesOf: TypeAlias = Callable[[Credentials], Sequence[SignatureScheme]] | None
 
 
 def for_server(
     candidates: Sequence[Credentials],
     schemes: Collection[int],
     server_name: str | None,
-    schemes_of: SchemesOf = schemes_of_13,
+    schemes_of: SchemesOf = None,
 ) -> Selected | None:
     """Select credentials for the requested name (RFC 9846 4.5.1.2); None if none fit.
 
@@ -46,7 +42,7 @@ def for_client(
     candidates: Iterable[Credentials],
     schemes: Collection[int],
     authorities: Collection[bytes],
-    schemes_of: SchemesOf = schemes_of_13,
+    schemes_of: SchemesOf = None,
 ) -> Selected | None:
     """Select the first credentials from one of these authorities; None if none fit.
 
@@ -63,5 +59,10 @@ def _first(
 ) -> Selected | None:
     # A set: a peer may offer thousands of schemes, and there may be hundreds of credentials.
     offered = frozenset(schemes)
-    fitting = ((c, scheme) for c in candidates for scheme in schemes_of(c) if scheme in offered)
+    fitting = (
+        (c, scheme)
+        for c in candidates
+        for scheme in (c.signer.schemes if schemes_of is None else schemes_of(c))
+        if scheme in offered
+    )
     return next(fitting, None)

@@ -66,15 +66,32 @@ def make_offer(
 ) -> Steps[Offer]:
     """Find the session to resume, and make the first ClientHello."""
     session = yield from find_session(hs, config, server_name, port)
+    session12 = None
+    if session is not None and TLS12 in config.versions and session.suite.version == TLS12:
+        session, session12 = None, session
     if session is not None and early_data.is_allowed(config, session, data):
         # Before the early data leaves. The hook may take a while, and the PSKs have an age.
         yield from client13.reverify_on_resumption(hs, config, server_name, session)
     psks = client_hello.current_psks(config, session)
     early = early_data.offer_early_data(config, psks, data)
-    parameters = HelloParameters.initial(config, server_name, psks, early_data=early is not None)
+    parameters = HelloParameters.initial(
+        config,
+        server_name,
+        psks,
+        early_data=early is not None,
+        ticket=b"" if session12 is None else session12.ticket,
+    )
     hello = make_client_hello(parameters)
     return Offer(
-        config, server_name, port, session, parameters, hello, early, data if resend else b""
+        config,
+        server_name,
+        port,
+        session,
+        parameters,
+        hello,
+        early,
+        data if resend else b"",
+        session12,
     )
 
 

@@ -21,6 +21,7 @@ from ..messages.handshake12 import (
     CertificateRequest12,
     CertificateStatus,
     ClientKeyExchange,
+    NewSessionTicket12,
     ServerHelloDone,
     ServerKeyExchange,
     encode_parameters,
@@ -37,6 +38,8 @@ from .client13_hello import Offer
 from .established import Completed, Established
 from .hello import bad_key_share
 from .questions import ClientCredentialsWanted, SignatureWanted
+from .resumption_client import server_of
+from .resumption_client12 import read_ticket, resume, store_session
 from .steps import Handshake, Steps
 
 __all__ = ["run"]
@@ -86,6 +89,26 @@ def run(hs: Handshake, offer: Offer, answer: ServerHello) -> Steps[Completed]:
     """
     steps12.begin(hs)
     selection = process_server_hello(hs, offer, answer)
+    if (session := selection.session) is not None:
+        secret, tls_unique = yield from resume(hs, offer, selection, session)
+        server, group = server_of(session), None
+    else:
+        server, group, secret, tls_unique = yield from full_handshake(hs, offer, selection)
+    if selection.alpn_protocol == early_data.alpn_protocol(offer.config):
+        early_data.write(hs, offer.resend)  # TLS 1.2 has no early data
+    exporter = steps12.exporter_of(secret, tls_unique, extended=selection.extended_master_secret)
+    return complete(offer, selection, server, group, exporter, hs.signed_with)
+
+
+def full_handshake(
+    hs: Handshake, offer: Offer, selection: Selection12
+) -> Steps[tuple[PeerIdentity, Group, MasterSecret, bytes]]:
+    """Perform a full handshake, from the server's Certificate on.
+
+    Returns:
+        The server's identity, the group of the key exchange, the master secret, and the
+        verify_data of the first Finished.
+    """
     chain, certificate = yield from read_server_certificate(hs, offer)
     server, exchange = yield from read_server_key_exchange(
         hs, offer, selection, certificate, chain
@@ -95,11 +118,9 @@ def run(hs: Handshake, offer: Offer, answer: ServerHello) -> Steps[Completed]:
     secret = send_client_key_exchange(hs, selection, exchange)
     yield from send_certificate_verify(hs, selection, credentials)
     tls_unique = send_client_finished(hs, selection, secret)
-    yield from read_server_finished(hs, selection, secret)
-    if selection.alpn_protocol == early_data.alpn_protocol(offer.config):
-        early_data.write(hs, offer.resend)  # TLS 1.2 has no early data
-    exporter = steps12.exporter_of(secret, tls_unique, extended=selection.extended_master_secret)
-    return complete(offer, selection, server, exchange.group, exporter, hs.signed_with)
+    ticket = yield from read_server_finished(hs, selection, secret)
+    yield from store_session(hs, offer, selection, server, secret, ticket)
+    return server, exchange.group, secret, tls_unique
 
 
 def read_server_certificate(
@@ -268,10 +289,12 @@ def send_client_finished(hs: Handshake, selection: Selection12, secret: MasterSe
 
 def read_server_finished(
     hs: Handshake, selection: Selection12, secret: MasterSecret
-) -> Steps[None]:
-    """Read change_cipher_spec and Finished."""
+) -> Steps[NewSessionTicket12 | None]:
+    """Read NewSessionTicket if it was promised, change_cipher_spec and Finished."""
+    ticket = yield from read_ticket(hs, selection)
     steps12.expect_change_of_keys(hs, selection.suite, secret.traffic_keys()[1])
     yield from steps12.expect_finished(hs, secret.server_finished(hs.transcript.digest()))
+    return ticket
 
 
 def complete(
@@ -292,7 +315,7 @@ def complete(
         server_name=offer.server_name.host,
         peer_certificates=server.chain,
         signature_scheme=server.signature_scheme.name,
-        resumed=False,
+        resumed=selection.session is not None,
         early_data_accepted=False,
     )
     established = Established(

@@ -9,6 +9,7 @@ from ..errors import AlertDescription, NegotiationError, ProtocolError
 from ..messages.extensions import Extensions, ExtensionType
 from ..messages.extensions12 import check_server_hello_extensions
 from ..messages.handshake import ServerHello
+from ..sessions.client import Session
 from . import steps12
 from .alpn import selected_protocol
 from .client13_hello import Offer
@@ -29,6 +30,7 @@ class Selection12:
         extended_master_secret: whether both sides have it.
         alpn_protocol: the application protocol; None if none was selected.
         extensions: the server's.
+        session: the session that the server resumes; None for a full handshake.
     """
 
     suite: CipherSuite12
@@ -37,6 +39,12 @@ class Selection12:
     extended_master_secret: bool
     alpn_protocol: str | None
     extensions: Extensions
+    session: Session | None
+
+    @property
+    def ticket_promised(self) -> bool:
+        """Whether the server will send a NewSessionTicket (RFC 5077 3.3)."""
+        return _E.session_ticket in self.extensions
 
 
 def process_server_hello(hs: Handshake, offer: Offer, answer: ServerHello) -> Selection12:
@@ -50,15 +58,18 @@ def process_server_hello(hs: Handshake, offer: Offer, answer: ServerHello) -> Se
     config, hello, extensions = offer.config, offer.hello, answer.extensions
     check_server_hello_extensions(extensions, hello.extensions)
     suite = selected_suite(offer, answer)
-    if answer.legacy_session_id_echo and answer.legacy_session_id_echo == hello.legacy_session_id:
-        # RFC 9846 E.4: the id is a random one, and no server of TLS 1.2 has a session of it.
-        raise ProtocolError("the peer resumes a session that it does not have")
+    session = resumed_session(offer, answer)
     if config.require_secure_renegotiation and _E.renegotiation_info not in extensions:
         raise NegotiationError(
             "this peer does not signal secure renegotiation (RFC 5746); to connect anyway, pass "
             "require_secure_renegotiation=False"
         )
     extended = steps12.check_extended_master_secret(config, extensions)
+    if session is not None and not extended:
+        # RFC 7627 5.3: only sessions with it are kept.
+        raise NegotiationError(
+            "the peer resumes a session without its extended master secret",
+        )
     if (limit := extensions.get(_E.record_size_limit)) is not None:
         steps12.apply_record_size_limit(hs, config.record_size_limit, limit)
     return Selection12(
@@ -68,7 +79,29 @@ def process_server_hello(hs: Handshake, offer: Offer, answer: ServerHello) -> Se
         extended,
         selected_protocol(config, extensions),
         extensions,
+        session,
     )
+
+
+def resumed_session(offer: Offer, answer: ServerHello) -> Session | None:
+    """Return the session that the server resumes, if it does (RFC 5077 3.4).
+
+    Raises:
+        ProtocolError: the server resumes although no session was offered, or with another cipher
+            suite than the session's.
+    """
+    echo = answer.legacy_session_id_echo
+    if not echo or echo != offer.hello.legacy_session_id:
+        return None
+    session = offer.session12
+    if session is None:
+        # RFC 9846 E.4: the id is a random one, and no server of TLS 1.2 has a session of it.
+        raise ProtocolError("the peer resumes a session that was not offered")
+    if session.suite.code != answer.cipher_suite:
+        raise ProtocolError(
+            f"the peer resumes a session with another cipher suite ({answer.cipher_suite:#06x})"
+        )
+    return session
 
 
 def selected_suite(offer: Offer, answer: ServerHello) -> CipherSuite12:

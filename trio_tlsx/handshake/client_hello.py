@@ -42,6 +42,7 @@ class HelloParameters:
         shares: the private key for each key share, by the code of its group.
         psks: the offered PSKs, in order of preference.
         early_data: whether early data follows the ClientHello.
+        ticket: the ticket of a session of TLS 1.2; empty for none.
         cookie: the cookie of a HelloRetryRequest, as its extension has it.
         grease: the reserved values of RFC 8701; None to send none.
     """
@@ -53,6 +54,7 @@ class HelloParameters:
     shares: Mapping[int, EphemeralKey] = field(repr=False)
     psks: Sequence[Psk[Session]] = ()
     early_data: bool = False
+    ticket: bytes = field(default=b"", repr=False)
     cookie: bytes | None = None
     grease: ClientHelloGrease | None = None
 
@@ -64,16 +66,18 @@ class HelloParameters:
         psks: Sequence[Psk[Session]],
         *,
         early_data: bool,
+        ticket: bytes = b"",
     ) -> HelloParameters:
         """Return the parameters of the first ClientHello, with new random values and keys."""
         return cls(
             config,
             server_name,
             urandom(RANDOM_LENGTH),
-            make_legacy_session_id(config),
+            make_legacy_session_id(config, ticket),
             generate_key_shares(initial_groups(config)),
             psks,
             early_data,
+            ticket,
             grease=ClientHelloGrease.choose() if config.grease else None,
         )
 
@@ -108,6 +112,8 @@ def offered_extensions(parameters: HelloParameters) -> dict[int, bytes]:
     if name is not None:
         extensions[_E.server_name] = ext.encode_server_name(name)
     extensions |= config.hello_extensions
+    if config.session_store is not None and TLS12 in config.versions:
+        extensions[_E.session_ticket] = parameters.ticket
     if TLS13 not in config.versions:
         return extensions
     public = {code: key.public for code, key in parameters.shares.items()}
@@ -122,9 +128,12 @@ def offered_extensions(parameters: HelloParameters) -> dict[int, bytes]:
     return extensions
 
 
-def make_legacy_session_id(config: ClientParameters) -> bytes:
-    """Return a session id that looks like a resumption of TLS 1.2 (RFC 9846 E.4), or none."""
-    has_id = config.middlebox_compatibility and TLS13 in config.versions
+def make_legacy_session_id(config: ClientParameters, ticket: bytes) -> bytes:
+    """Return a session id that looks like a resumption of TLS 1.2 (RFC 9846 E.4), or none.
+
+    With a ticket of TLS 1.2 it is one: a server that resumes echoes the id (RFC 5077 3.4).
+    """
+    has_id = ticket or (config.middlebox_compatibility and TLS13 in config.versions)
     return urandom(MAX_SESSION_ID_LENGTH) if has_id else b""
 
 

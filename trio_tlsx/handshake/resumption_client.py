@@ -46,7 +46,7 @@ def is_usable(
     return (
         (session.server_name, session.port) == (server_name.host, port)
         and session.context == config.session_context
-        and any(suite.name == session.cipher_suite for suite in config.suite_table.values())
+        and any(suite.name == session.cipher_suite for suite in config.usable_suites)
         and session.received_at <= config.clock() < session.expires_at
         and len(session.ticket) <= MAX_TICKET_LENGTH
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os import urandom
 
@@ -80,10 +80,12 @@ class ServerSession:
         )
 
     @classmethod
-    def decode(cls, octets: bytes) -> ServerSession:
+    def decode(
+        cls, octets: bytes, suites: Mapping[int, CipherSuite] = CIPHER_SUITES
+    ) -> ServerSession:
         """Decode a session that a server with the same ticket keys encoded."""
         reader = Reader(octets, "ticket")
-        suite = CIPHER_SUITES[reader.uint16()]
+        suite = suites[reader.uint16()]
         issued_at = EPOCH + reader.uint64() * MILLISECOND
         authenticated_at = EPOCH + reader.uint64() * MILLISECOND
         scheme = reader.uint16()
@@ -141,11 +143,16 @@ def known_sessions(
     return known
 
 
-def open_session(config: ServerParameters, context: bytes, sealed: bytes) -> ServerSession | None:
+def open_session(
+    config: ServerParameters,
+    context: bytes,
+    sealed: bytes,
+    suites: Mapping[int, CipherSuite] = CIPHER_SUITES,
+) -> ServerSession | None:
     octets = config.ticket_keys.open(sealed, context)
     if octets is None:
         return None
-    session = ServerSession.decode(octets)
+    session = ServerSession.decode(octets, suites)
     lifetime = datetime.timedelta(seconds=config.ticket_keys.lifetime)
     return session if session.is_usable(config.clock(), lifetime) else None
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..config.server import ServerParameters
+from ..crypto.cipher_suites12 import CipherSuite12
 from ..crypto.exporter12 import Exporter12
 from ..crypto.groups import EphemeralKey
 from ..crypto.key_schedule12 import MasterSecret
@@ -30,6 +32,8 @@ from .authentication import PeerIdentity
 from .established import Completed, Established
 from .hello import bad_key_share
 from .questions import SignatureWanted
+from .resumption_server import ServerSession
+from .resumption_server12 import find_session, promises_ticket, send_ticket
 from .server12_hello import Terms12, choose_terms, send_server_hello
 from .server13 import staple, verify_client_certificate
 from .steps import Handshake, Steps
@@ -73,18 +77,72 @@ def run(
     steps12.begin(hs)
     hs.check_end_of_flight()
     terms = choose_terms(config, candidates, hello)
-    stapled = yield from staple(hs, terms.credentials, hello)
-    randoms = hello.random, send_server_hello(hs, terms, stapled)
+    session = yield from find_session(hs, terms)
+    if session is not None:
+        return (yield from resume(hs, terms, session))
+    return (yield from full_handshake(hs, terms))
+
+
+def full_handshake(hs: Handshake, terms: Terms12) -> Steps[Completed]:
+    """Perform a full handshake, from the ServerHello on."""
+    promised = promises_ticket(terms)
+    stapled = yield from staple(hs, terms.credentials, terms.hello)
+    random = send_server_hello(hs, terms, stapled, ticket_promised=promised)
+    randoms = terms.hello.random, random
     send_server_certificate(hs, terms, stapled)
     key = yield from send_server_key_exchange(hs, terms, randoms)
     request = send_server_hello_done(hs, terms)
-    certificate = yield from read_client_certificate(hs, config, request)
+    certificate = yield from read_client_certificate(hs, terms.config, request)
     secret = yield from read_client_key_exchange(hs, terms, randoms, key)
     client = yield from authenticate_client(hs, terms, certificate)
-    tls_unique = yield from read_client_finished(hs, terms, secret)
-    send_server_finished(hs, terms, secret)
+    tls_unique = yield from read_client_finished(hs, terms.suite, secret)
+    negotiated = negotiated_by(terms, client, None)
+    yield from send_ticket(hs, terms, terms.suite, secret, client, None, negotiated)
+    send_server_finished(hs, terms.suite, secret)
     exporter = steps12.exporter_of(secret, tls_unique, extended=terms.extended_master_secret)
-    return complete(hs, terms, client, exporter)
+    return complete(hs, terms, negotiated, exporter)
+
+
+def resume(hs: Handshake, terms: Terms12, session: ServerSession) -> Steps[Completed]:
+    """Perform an abbreviated handshake (RFC 5246 7.3).
+
+    ::
+
+        Client                                        Server
+
+        ClientHello        -------->
+                                                 ServerHello
+                                           NewSessionTicket*
+                                          [ChangeCipherSpec]
+                           <--------              {Finished}
+        [ChangeCipherSpec]
+        {Finished}         -------->
+    """
+    config, suite = terms.config, config_suite(terms.config, session)
+    terms = replace(terms, suite=suite)
+    if session.client is not None:
+        chain = session.client.chain
+        yield from verify_client_certificate(hs, config, None, chain)
+    random = send_server_hello(
+        hs,
+        terms,
+        {},
+        ticket_promised=promises_ticket(terms),
+        session_id=terms.hello.legacy_session_id,
+    )
+    secret = MasterSecret(suite, session.secret, (terms.hello.random, random))
+    secret.log(hs.key_log)
+    hs.transcript.start(suite)
+    negotiated = negotiated_by(terms, session.client, session)
+    yield from send_ticket(hs, terms, suite, secret, session.client, session, negotiated)
+    tls_unique = send_server_finished(hs, suite, secret)
+    yield from read_client_finished(hs, suite, secret)
+    exporter = steps12.exporter_of(secret, tls_unique, extended=True)
+    return complete(hs, terms, negotiated, exporter)
+
+
+def config_suite(config: ServerParameters, session: ServerSession) -> CipherSuite12:
+    return config.tls12.suite_table[session.suite.code]
 
 
 def send_server_certificate(hs: Handshake, terms: Terms12, stapled: Extensions) -> None:
@@ -172,40 +230,54 @@ def authenticate_client(
     return client
 
 
-def read_client_finished(hs: Handshake, terms: Terms12, secret: MasterSecret) -> Steps[bytes]:
+def read_client_finished(
+    hs: Handshake, suite: CipherSuite12, secret: MasterSecret
+) -> Steps[bytes]:
     """Read change_cipher_spec and Finished; return its verify_data."""
-    steps12.expect_change_of_keys(hs, terms.suite, secret.traffic_keys()[0])
+    steps12.expect_change_of_keys(hs, suite, secret.traffic_keys()[0])
     verify_data = secret.client_finished(hs.transcript.digest())
     yield from steps12.expect_finished(hs, verify_data)
+    hs.check_end_of_flight()
     return verify_data
 
 
-def send_server_finished(hs: Handshake, terms: Terms12, secret: MasterSecret) -> None:
-    """Change the sending keys, and send Finished."""
-    hs.check_end_of_flight()
+def send_server_finished(hs: Handshake, suite: CipherSuite12, secret: MasterSecret) -> bytes:
+    """Change the sending keys, and send Finished; return its verify_data."""
     verify_data = secret.server_finished(hs.transcript.digest())
-    steps12.send_finished(hs, terms.suite, secret.traffic_keys()[1], verify_data)
+    steps12.send_finished(hs, suite, secret.traffic_keys()[1], verify_data)
+    return verify_data
 
 
-def complete(
-    hs: Handshake, terms: Terms12, client: PeerIdentity | None, exporter: Exporter12
-) -> Completed:
-    """Return what the connection needs of its handshake."""
+def negotiated_by(
+    terms: Terms12, client: PeerIdentity | None, session: ServerSession | None
+) -> Negotiated:
+    """Return the result of the handshake.
+
+    Args:
+        session: the session that the connection resumes, if any.
+    """
     suite, protocol = terms.suite, terms.alpn_protocol
-    negotiated = Negotiated(
+    return Negotiated(
         version=suite.protocol,
         cipher_suite=suite.name,
-        group=terms.group.name,
+        group=None if session else terms.group.name,
         alpn_protocol=protocol.decode("latin-1") if protocol else None,
         server_name=requested_name(terms.hello.extensions),
         peer_certificates=client.chain if client else (),
         signature_scheme=client.signature_scheme.name if client else None,
-        resumed=False,
+        resumed=session is not None,
         early_data_accepted=False,
+        ticket_application_data=session.application_data if session else b"",
     )
+
+
+def complete(
+    hs: Handshake, terms: Terms12, negotiated: Negotiated, exporter: Exporter12
+) -> Completed:
+    """Return what the connection needs of its handshake."""
     table = terms.config.tls12.suite_table
     established = Established(
-        suite,
+        terms.suite,
         negotiated,
         server_certificate=terms.credentials.chain[0],
         exporter=exporter,

@@ -159,21 +159,33 @@ def supported_curves(hello: ClientHello) -> Collection[str] | None:
     return {GROUPS[code].name for code in codes if code in GROUPS}
 
 
-def send_server_hello(hs: Handshake, terms: Terms12, stapled: Extensions) -> bytes:
+def send_server_hello(
+    hs: Handshake,
+    terms: Terms12,
+    stapled: Extensions,
+    *,
+    ticket_promised: bool,
+    session_id: bytes = b"",
+) -> bytes:
     """Send the ServerHello; return its random.
 
     Args:
         stapled: the extensions of the server's leaf, as TLS 1.3 has them.
+        ticket_promised: whether a NewSessionTicket follows.
+        session_id: the client's, if its session is resumed.
     """
+    extensions = answered_extensions(hs, terms, stapled)
+    if ticket_promised:
+        extensions[_E.session_ticket] = b""
     random = server_random(terms.config)
     hs.send(
         ServerHello(
             legacy_version=TLS12,
             random=random,
-            legacy_session_id_echo=b"",
+            legacy_session_id_echo=session_id,
             cipher_suite=terms.suite.code,
             legacy_compression_method=0,
-            extensions=answered_extensions(hs, terms, stapled),
+            extensions=extensions,
         )
     )
     return random

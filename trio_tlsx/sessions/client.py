@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ..arguments import BYTES, INT, Expected, check
 from ..clock import EPOCH, MILLISECOND
-from ..crypto.cipher_suites import CIPHER_SUITES
+from ..crypto.cipher_suites import CIPHER_SUITES, CipherSuite
+from ..crypto.cipher_suites12 import CIPHER_SUITES_12
 from ..errors import ConfigError, ProtocolError
 from ..messages.codec import Reader, opaque8, opaque16, opaque24, uint8, uint16, uint32, uint64
 from ..pki.certificates import MALFORMED
@@ -28,7 +29,8 @@ BYTE_FORM_CONTEXT = b"trio-tlsx session"
 #: resume one another (RFC 9846 4.7.1 recommends a limit).
 MAX_AGE = datetime.timedelta(days=7)
 
-_SUITE_CODES = {suite.name: suite.code for suite in CIPHER_SUITES.values()}
+_SUITES: dict[int, CipherSuite] = {**CIPHER_SUITES, **CIPHER_SUITES_12}
+_SUITES_BY_NAME = {suite.name: suite for suite in _SUITES.values()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Session:
         lifetime: the lifetime of the ticket from ``received_at`` on, in seconds.
         ticket: the ticket, which the client sends to resume.
         ticket_age_add: added to the ticket's age, to hide it from observers (RFC 9846 4.3.11).
-        secret: the pre-shared key.
+        secret: the pre-shared key; in TLS 1.2 the master secret.
         alpn_protocol: the application protocol, None if none was negotiated. Early data must be
             for the same protocol.
         max_early_data_size: the most early data that the server accepts, in bytes; 0 for none.
@@ -67,6 +69,11 @@ class Session:
     secret: bytes = field(repr=False)
     alpn_protocol: str | None = None
     max_early_data_size: int = 0
+
+    @property
+    def suite(self) -> CipherSuite:
+        """The cipher suite, which belongs to one version of TLS."""
+        return _SUITES_BY_NAME[self.cipher_suite]
 
     @property
     def expires_at(self) -> datetime.datetime:
@@ -98,7 +105,7 @@ class Session:
                 opaque16(self.server_name.encode()),
                 uint16(self.port or 0),
                 opaque16(self.context),
-                uint16(_SUITE_CODES[self.cipher_suite]),
+                uint16(self.suite.code),
                 opaque24(certificates),
                 opaque8(self.signature_scheme.encode("ascii")),
                 uint64(_milliseconds(self.verified_at)),
@@ -144,7 +151,7 @@ class Session:
         server_name = reader.opaque16().decode()
         port = reader.uint16() or None
         context = reader.opaque16()
-        cipher_suite = CIPHER_SUITES[reader.uint16()].name
+        cipher_suite = _SUITES[reader.uint16()].name
         entries = Reader(reader.opaque24(), "stored session")
         certificates: list[x509.Certificate] = []
         while entries:
