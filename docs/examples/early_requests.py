@@ -18,7 +18,7 @@ async def answer(stream: trio_tlsx.TLSStream[trio.SocketStream]) -> None:
     ``replayable`` belongs to the chunk that completes the request: if that is ordinary data, the
     client has proved that it is there, and the request is no replay.
     """
-    request = b""
+    request, replayable = b"", False
     async with stream:
         while b"\n" not in request and len(request) < MAX_REQUEST:
             data, replayable = await stream.receive_some_or_replayable_early_data()
