@@ -65,9 +65,11 @@ def test_the_usual_bodies_are_accepted() -> None:
     }
     extensions12.check_client_hello_extensions({**usual, E.session_ticket: b"a ticket"})
     extensions12.check_server_hello_extensions(usual, usual)
+    groups: dict[int, bytes] = {E.supported_groups: b"\0\2\0\x1d"}  # of some load balancers
+    extensions12.check_server_hello_extensions(groups, groups)
 
 
-@pytest.mark.parametrize("extension", [E.key_share, E.supported_groups, 0x0A0A, 0x1234])
+@pytest.mark.parametrize("extension", [E.key_share, E.early_data, 0x0A0A, 0x1234])
 def test_answers_that_tls_1_2_does_not_have_are_rejected(extension: int) -> None:
     """RFC 5246 7.4.1.4, and RFC 8701 3.2 for a reserved value."""
     assert alert_of_server_hello(extension, b"") == A.unsupported_extension

@@ -241,7 +241,6 @@ ROWS = [
     }, A.protocol_version),
     *rows("7.4.1.4", SERVERS, ["server_hello"], {
         "key-share": extension(E.key_share, b"\0\x1d\0\x01x"),
-        "groups": extension(E.supported_groups, b"\0\x02\0\x1d"),
         "unknown": extension(0x1234, b""),
         "ticket-not-offered": extension(E.session_ticket, b""),
         "status-not-offered": extension(E.status_request, b""),

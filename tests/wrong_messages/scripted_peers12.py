@@ -132,6 +132,7 @@ class ServerPeer12(Peer12):
         groups=["x25519", "P-256"],
         alpn_protocols=["h2", "http/1.1"],
         credentials=credentials,
+        resumption=False,
     )
     asks_for_certificate: ClassVar = False
     extended: ClassVar = True
@@ -255,7 +256,10 @@ class ResumingServerPeer12(ServerPeer12):
         "application_data",
     )
     engine_config: ClassVar = replace(
-        ServerPeer12.engine_config, session_store=OneSession(), session_context=b"test"
+        ServerPeer12.engine_config,
+        resumption=True,
+        session_store=OneSession(),
+        session_context=b"test",
     )
 
     def script(self) -> None:

@@ -18,6 +18,7 @@ from .extensions import (
     decode_max_fragment_length,
     decode_timestamps,
     decode_uint16,
+    decode_uint16_list,
     extension_name,
 )
 
@@ -70,6 +71,8 @@ _IN_SERVER_HELLO: Mapping[int, Callable[[bytes], object]] = {
     _E.signed_certificate_timestamp: decode_timestamps,
     _E.record_size_limit: partial(decode_uint16, what="record_size_limit"),
     _E.session_ticket: partial(check_empty, what="session_ticket"),
+    # RFC 8422 5.2 does not have it here, but some load balancers send it; it has no meaning.
+    _E.supported_groups: partial(decode_uint16_list, what="supported_groups"),
 }
 
 
