@@ -77,7 +77,7 @@ def summary(results: Results) -> Iterator[str]:
                 ratio(row, results, SSL_STREAM, variant),
                 ratio(row, results, RAW, variant),
                 f"{rival[0]}, {number(rival[1])}" if rival else "",
-                ratio(row, results, rival[0], variant) if rival else "",
+                bold_if_behind(row, results, rival[0], variant) if rival else "",
             ]
             yield f"| {' | '.join(cells)} |"
 
@@ -85,6 +85,14 @@ def summary(results: Results) -> Iterator[str]:
 def ratio(row: Row, results: Results, other: str, variant: str) -> str:
     value = row.ratio(results, other, variant)
     return "" if value is None else f"{value:.2f}"
+
+
+def bold_if_behind(row: Row, results: Results, rival: str, variant: str) -> str:
+    value = row.ratio(results, rival, variant)
+    if value is None:
+        return ""
+    ahead = value >= 1 if row.higher_is_better else value <= 1
+    return f"{value:.2f}" if ahead else f"**{value:.2f}**"
 
 
 def goals(results: Sequence[Results]) -> Iterator[str]:
@@ -226,17 +234,21 @@ def page_parts(results: Sequence[Results]) -> list[str]:
     return [join(goals(results)), join(floors(results)), summaries, join(environments(results))]
 
 
-CLAIM = re.compile(r"^  On Python .*? full handshake\.\n", re.DOTALL | re.MULTILINE)
+CLAIM = re.compile(r"^  Of the CPU time of .*? full handshake\.\n", re.DOTALL | re.MULTILINE)
 
 
-def claim(results: Results) -> str:
-    by_title = {row.title: row for row in SUMMARY}
+def claim(results: Sequence[Results]) -> str:
+    """Return the README's sentence: the range of the ratios on all Pythons."""
 
     def of_ssl_stream(title: str) -> str:
-        return ratio(by_title[title], results, SSL_STREAM, by_title[title].variant)
+        row = row_named(title)
+        ratios = [row.ratio(result, SSL_STREAM) for result in results]
+        found = [value for value in ratios if value is not None]
+        return f"{min(found):.2f} to {max(found):.2f}"
 
+    pythons = ", ".join(python(result).removeprefix("Python ") for result in results)
     return (
-        f"  On {python(results)}, of the CPU time of `trio.SSLStream`, trio-tlsx needs\n"
+        f"  Of the CPU time of `trio.SSLStream` on Python {pythons}, trio-tlsx needs\n"
         f"  {of_ssl_stream('round trip, CPU')} for a round trip of 100 bytes,\n"
         f"  {of_ssl_stream('bulk, 64 KiB writes, CPU')} for data in writes of 64 KiB, and\n"
         f"  {of_ssl_stream('full handshake, CPU')} for a connection with a full handshake.\n"
@@ -259,7 +271,7 @@ def documents() -> dict[Path, str]:
     head = "# All measurements\n\n[Performance](performance.md) explains them.\n\n"
     return {
         PAGE: replaced(PAGE.read_text(), page_parts(results)),
-        README: CLAIM.sub(claim(results[0]), README.read_text()),
+        README: CLAIM.sub(claim(results), README.read_text()),
         HOOKS: replaced(HOOKS.read_text(), [join(hooks(results))]),
         TABLES: head + "\n".join(join(tables(result)) for result in results),
     }

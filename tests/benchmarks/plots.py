@@ -21,6 +21,7 @@ DEFAULT = "default groups"
 #: Of these, each in another order of magnitude, a plot would show nothing else.
 TOO_SLOW = ("tlslite-ng",)
 
+ROOM_FOR_NUMBERS = 1.2  #: a factor of the longest bar
 NAME_HEIGHT, ROOM_FOR_NAMES = 0.06, 60  #: of the plot's height; a factor of its last count
 INCHES = 3.6, 0.21  #: the width of a column, the height of a bar
 DPI = 160
@@ -85,7 +86,7 @@ PLOTS = (
         "round-trips",
         (
             Panel("ping-pong", "1 connection", "round trip of 100 octets, us", ("p50 us",)),
-            Panel("ping-pong", "1 connection", "the same, CPU us, client + server", CPU),
+            Panel("ping-pong", "1 connection", "the same, CPU us", CPU),
             Panel("ping-pong", "64 connections", "64 connections at once, CPU us", CPU),
         ),
     ),
@@ -96,7 +97,7 @@ PLOTS = (
             Panel(
                 "full handshake",
                 "ECDSA certificate",
-                "the same, CPU us, client + server",
+                "the same, CPU us",
                 CPU,
             ),
             Panel("resumed handshake", "server with 2 tickets", "resumed, CPU us", CPU),
@@ -177,11 +178,18 @@ def rows(results: Results, panel: Panel) -> list[Figure]:
     ]
 
     def order(figure: Figure) -> tuple[int, float]:
-        group = 0 if figure.contender == OURS else 2 if figure.contender in LIMITS else 1
-        value = sum(median(figure.values[metric]) for metric in panel.parts)
-        return group, -value if panel.parts == ("MB/s",) else value
+        if figure.contender == OURS:
+            return 0, figure.variant == DEFAULT
+        value = total(figure, panel)
+        best_first = -value if panel.parts == ("MB/s",) else value
+        return 2 if figure.contender in LIMITS else 1, best_first
 
     return sorted(figures, key=order)
+
+
+def total(figure: Figure, panel: Panel) -> float:
+    rounds = zip(*(figure.values[metric] for metric in panel.parts), strict=True)
+    return median([sum(values) for values in rounds])
 
 
 def draw_bars(pyplot: Any, plot: Plot, results: Sequence[Results], theme: Theme) -> Any:
@@ -197,9 +205,11 @@ def draw_bars(pyplot: Any, plot: Plot, results: Sequence[Results], theme: Theme)
         layout="constrained",
     )
     for panel, line in zip(plot.panels, grid, strict=True):
+        longest = 0.0
         for result, axes in zip(results, line, strict=True):
-            draw_panel(axes, rows(result, panel), panel, theme)
+            longest = max(longest, draw_panel(axes, rows(result, panel), panel, theme))
             axes.set_title(panel.title)
+        line[0].set_xlim(0, longest * ROOM_FOR_NUMBERS)  # of all: they share their scale
     head_columns(grid[0], results)
     return figure
 
@@ -210,35 +220,37 @@ def head_columns(axes: Sequence[Any], results: Sequence[Results]) -> None:
         ax.set_title(f"{python_name(result)}\n{ax.get_title('left')}")
 
 
-def draw_panel(axes: Any, figures: Sequence[Figure], panel: Panel, theme: Theme) -> None:
+def draw_panel(axes: Any, figures: Sequence[Figure], panel: Panel, theme: Theme) -> float:
+    """Draw bars; return where the longest ends."""
+    longest = 0.0
     for place, figure in enumerate(figures):
         color = theme.rival
         if figure.contender == OURS:
             color = theme.ours
         elif figure.contender in LIMITS:
             color = theme.limit
-        start = 0.0
-        for metric, alpha in zip(panel.parts, (1.0, 0.62), strict=False):
-            value = median(figure.values[metric])
-            axes.barh(place, value, left=start, height=0.72, color=color, alpha=alpha)
-            start += value
+        start, parts = 0.0, [figure.values[metric] for metric in panel.parts]
+        for values, alpha in zip(parts, (1.0, 0.62), strict=False):
+            axes.barh(place, median(values), left=start, height=0.72, color=color, alpha=alpha)
+            start += median(values)
         end = start
-        if len(panel.parts) == 1:
-            low, high = quartiles(figure.values[panel.parts[0]])
+        if len(parts) == 1:
+            low, high = quartiles(parts[0])
             axes.plot([low, high], [place, place], color=theme.text, linewidth=0.8)
             end = max(start, high)
-        axes.annotate(number(start), (end, place), (4, 0), textcoords="offset points", va="center")
+        longest = max(longest, end)
+        text = number(total(figure, panel))
+        axes.annotate(text, (end, place), (4, 0), textcoords="offset points", va="center")
     axes.set_yticks(range(len(figures)), [label(figure) for figure in figures])
     for tick, figure in zip(axes.get_yticklabels(), figures, strict=True):
         if figure.contender == OURS:
             tick.set_fontweight("bold")
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
-    axes.margins(x=0.16)
-    axes.set_xlim(left=0)
     axes.locator_params(axis="x", nbins=4)
     axes.grid(axis="x", linewidth=0.5)
     axes.set_axisbelow(True)
+    return longest
 
 
 def label(figure: Figure) -> str:
@@ -255,17 +267,20 @@ def draw_requests(pyplot: Any, results: Sequence[Results], theme: Theme) -> Any:
         sharey=True,
         layout="constrained",
     )
+    tops: list[float] = []
     for result, axes in zip(results, line, strict=True):
-        draw_lines(axes, result, theme)
+        tops.append(draw_lines(axes, result, theme))
         axes.set_title("CPU us of a request, both ends")
         axes.set_xlabel("connections")
         axes.grid(axis="y", linewidth=0.5)
         axes.set_axisbelow(True)
+    line[0].set_ylim(0, max(tops) * 1.08)  # of all: they share their scale
     head_columns(line, results)
     return figure
 
 
-def draw_lines(axes: Any, results: Results, theme: Theme) -> None:
+def draw_lines(axes: Any, results: Results, theme: Theme) -> float:
+    """Draw a line for each contender; return the highest value."""
     lines = {name: points_of(results, name) for name in CONNECTIONS_DRAWN}
     lines = {name: points for name, points in lines.items() if points}
     top = max(value for points in lines.values() for _, value in points)
@@ -289,7 +304,7 @@ def draw_lines(axes: Any, results: Results, theme: Theme) -> None:
     axes.set_xticks(counts, [f"{count:,}" for count in counts])
     axes.minorticks_off()
     axes.set_xlim(counts[0] * 0.7, counts[-1] * ROOM_FOR_NAMES)
-    axes.set_ylim(0, top * 1.08)
+    return top
 
 
 def points_of(results: Results, name: str) -> list[tuple[int, float]]:
