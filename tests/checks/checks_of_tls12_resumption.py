@@ -62,7 +62,7 @@ REMOVALS_OF_TLS12_RESUMPTION = [
         "RFC 5077 4",
         "handshake/resumption_server12.py",
         'return b"TLS 1.2" + ticket_context(',
-        "none_of",
+        "never_opens",
         "return ticket_context(",
         RESUMPTION_TESTS,
     ),

@@ -11,6 +11,7 @@ import pytest
 from engine_pairs import (
     SERVER_NAME,
     authority,
+    carry,
     connections,
     credentials,
     established,
@@ -26,12 +27,13 @@ from openssl_pairs import (
     server_context,
     shake_hands_with,
 )
-from pairs12 import BOTH, CLIENT_12, SERVER_12, alert_of, changed_hello
+from pairs12 import BOTH, CLIENT_12, SERVER_12, changed_hello
 
 from trio_tlsx.config.client import ClientConfig
 from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import AlertDescription as A
+from trio_tlsx.handshake import resumption_server12, server12
 from trio_tlsx.messages.extensions import ExtensionType as E
 from trio_tlsx.pki.peer import Peer
 from trio_tlsx.sessions.client import MemorySessionStore, Session
@@ -93,8 +95,12 @@ def test_a_session_of_tls_1_3_is_none_of_tls_1_2() -> None:
     assert not client.negotiated.resumed
 
 
-def test_without_an_extended_master_secret_nothing_is_stored() -> None:
-    """RFC 7627 5.3."""
+def test_without_an_extended_master_secret_nothing_is_stored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """RFC 7627 5.3: not even if the server sends a ticket."""
+    for module in (server12, resumption_server12):
+        monkeypatch.setattr(module, "promises_ticket", lambda _: True)
     config, store = stored()
     with changed_hello({E.extended_master_secret: None}):
         client, _ = established(config, SERVER_12)
@@ -108,7 +114,24 @@ def test_a_hello_without_the_extended_master_secret_cannot_resume() -> None:
     established(config, SERVER_12)
     with changed_hello({E.extended_master_secret: None}):
         client, server = connections(config, SERVER_12)
-        assert alert_of(client, server) is A.handshake_failure
+        client.do_handshake()
+        carry(client, server)
+        assert failure_of(server.do_handshake).alert is A.handshake_failure
+
+
+def test_a_ticket_of_one_version_never_opens_the_other() -> None:
+    keys = TicketKeys([bytes(32)])
+    config, store = stored(versions=BOTH)
+    client, server = established(config, replace(SERVER_12, versions=BOTH, ticket_keys=keys))
+    server.send_session_tickets()
+    client.receive_data(server.data_to_send())
+    client.read()
+    session = store.take(SERVER_NAME, None, b"test")
+    assert session is not None
+    store.put(replace(session, cipher_suite="TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"))
+    client, _ = established(config, replace(SERVER_12, ticket_keys=keys))
+    assert client.negotiated.version == "TLSv1.2"
+    assert not client.negotiated.resumed
 
 
 def test_a_client_identity_is_resumed_and_authorized_again() -> None:
