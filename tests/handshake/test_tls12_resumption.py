@@ -53,6 +53,10 @@ def stored(**options: Any) -> tuple[ClientConfig, MemorySessionStore]:
     return config, store
 
 
+def always(_: object) -> bool:
+    return True
+
+
 def test_a_ticket_resumes_the_session() -> None:
     config = client_config()
     first, _ = established(config, SERVER_12)
@@ -100,7 +104,7 @@ def test_without_an_extended_master_secret_nothing_is_stored(
 ) -> None:
     """RFC 7627 5.3: not even if the server sends a ticket."""
     for module in (server12, resumption_server12):
-        monkeypatch.setattr(module, "promises_ticket", lambda _: True)
+        monkeypatch.setattr(module, "promises_ticket", always)
     config, store = stored()
     with changed_hello({E.extended_master_secret: None}):
         client, _ = established(config, SERVER_12)
