@@ -19,6 +19,7 @@ from engine_pairs import (
 
 from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.engine.connection import Connection
+from trio_tlsx.engine.post_handshake import PostHandshake
 from trio_tlsx.errors import AlertDescription, ConfigError
 from trio_tlsx.handshake.wants import Want
 from trio_tlsx.record.buffers import BATCH_RECORDS
@@ -98,7 +99,7 @@ def test_key_update_requests_are_answered_once_while_queued() -> None:
     answered = secret(server)
     for _ in range(3):
         # A peer that asks without waiting, which the RFC forbids it.
-        client._post_handshake.key_updates._request_open = False  # pyright: ignore[reportPrivateUsage]
+        forget_request(client)
         client.update_keys(request_peer=True)
     carry(client, server)
     assert server.read() is Want.READ
@@ -171,10 +172,17 @@ def test_flood_of_key_updates_is_rejected() -> None:
     assert failure_of(server.read).alert == AlertDescription.unexpected_message
 
 
+def forget_request(connection: Connection) -> None:
+    """Have a connection request new keys again, although the peer has not answered."""
+    messages = connection._post_handshake  # pyright: ignore[reportPrivateUsage]
+    assert isinstance(messages, PostHandshake)
+    messages.key_updates._request_open = False  # pyright: ignore[reportPrivateUsage]
+
+
 def flood(connection: Connection, count: int) -> None:
     """Queue so many KeyUpdates that all request an answer."""
     for _ in range(count):
-        connection._post_handshake.key_updates._request_open = False  # pyright: ignore[reportPrivateUsage]
+        forget_request(connection)
         connection.update_keys(request_peer=True)
 
 
