@@ -1,13 +1,14 @@
 """The trio side: everything that imports trio.
 
 From the system call to the application: ``transport`` (system calls on the descriptor of the
-stream below) -> ``ciphertext`` (one task moves ciphertext each way) -> the engine
+socket below, or the methods of another stream) -> ``ciphertext`` (one task moves ciphertext each way) -> the engine
 (``record/receive``, ``record/protection``, ``engine/connection``) -> ``driver`` (asks the engine
 and waits) -> ``stream`` (:class:`TLSStream`). The socket of the stream below owns
 the descriptor; ``TLSStream.aclose`` closes that stream.
 
 - ``data_phase``: after the handshake, the short way of ordinary data over a descriptor: system
-  call, ``record/receive`` or ``record/send``, ``stream``. It leaves everything else to the driver.
+  call, ``record/receive`` and ``protection``, ``stream``. It leaves everything else, and waiting,
+  to the driver.
 - ``listener``: servers and clients over TCP. ``handshake_timer``: the time of a handshake.
 - ``proxy_header``, ``proxy_protocol``: the client's address behind a proxy.
 - ``conflict``: one task at a time. ``raised``: which errors a stream raised itself.
