@@ -6,9 +6,9 @@
   (Encrypted Client Hello). ECH itself is not implemented. Its places: the client calls
   ``make_client_hello`` twice in ``client``, and again after a HelloRetryRequest in
   ``client13_hello``, which also finds out whether the server accepted; the server decrypts in
-  ``server``, before it selects a version and a configuration, decrypts a second hello and confirms
-  in ``server13_hello``; the configurations and keys of ECH would be a module of ``config``, the HPKE
-  one of ``crypto``.
+  ``server``, before it selects a version and a configuration; it decrypts a second hello and
+  confirms in ``server13_hello``; the configurations and keys of ECH would be a module of
+  ``config``, the HPKE one of ``crypto``.
 - ``client13_hello``, ``server13_hello``: the hellos of TLS 1.3 and the HelloRetryRequest.
 - ``authentication``, ``certificate_selection``, ``certificate_compression``: certificates.
 - ``resumption_client``, ``resumption_server``, ``early_data``, ``psk``, ``external_psk``: PSKs.

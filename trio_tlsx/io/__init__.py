@@ -1,9 +1,9 @@
 """The trio side: everything that imports trio.
 
 From the system call to the application: ``transport`` (system calls on the descriptor of the
-socket below, or the methods of another stream) -> ``ciphertext`` (one task moves ciphertext each way) -> the engine
-(``record/receive``, ``record/protection``, ``engine/connection``) -> ``driver`` (asks the engine
-and waits) -> ``stream`` (:class:`TLSStream`). The socket of the stream below owns
+socket below, or the methods of another stream) -> ``ciphertext`` (one task moves ciphertext each
+way) -> the engine (``record/receive``, ``record/protection``, ``engine/connection``) -> ``driver``
+(asks the engine and waits) -> ``stream`` (:class:`TLSStream`). The socket of the stream below owns
 the descriptor; ``TLSStream.aclose`` closes that stream.
 
 - ``data_phase``: after the handshake, the short way of ordinary data over a descriptor: system
