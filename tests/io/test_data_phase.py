@@ -192,10 +192,16 @@ async def test_record_in_pieces_in_the_data_phase(native: Engine) -> None:
         await ping_pong(client, server)
 
 
+@pytest.mark.parametrize("version", ["TLSv1.3", "TLSv1.2"])
 @pytest.mark.parametrize("size", [1, 99, 101, 2 * MAX_PLAINTEXT_LENGTH])
-async def test_max_bytes_in_the_data_phase(native: Engine, size: int) -> None:
+async def test_max_bytes_in_the_data_phase(native: Engine, size: int, version: str) -> None:
     data = bytes(range(100)) + bytes(3 * MAX_PLAINTEXT_LENGTH)
-    async with connected(native, UNIX) as (client, server):
+    assert isinstance(native.client_config, ClientConfig)
+    config = replace(native.client_config, versions=[version])
+    assert isinstance(native.server_config, ServerConfig)
+    server_config = replace(native.server_config, versions=[version])
+    of_version = replace(native, client_config=config, server_config=server_config)
+    async with connected(of_version, UNIX) as (client, server):
         await ping_pong(client, server)
         for piece in (data[:100], data):
             received = b""
@@ -267,8 +273,11 @@ async def test_key_limit_in_the_data_phase(
 async def test_data_leaves_behind_what_is_queued(native: Engine) -> None:
     async with connected(native, UNIX) as (client, server):
         await ping_pong(client, server)
+        before = secret(client)
         engine_of(client).update_keys()
-        await ping_pong(client, server)
+        assert engine_of(client).pending_output()
+        await ping_pong(client, server)  # the peer reads the data under the new keys
+        assert secret(client) != before
 
 
 async def test_nothing_is_sent_after_close_notify(native: Engine) -> None:

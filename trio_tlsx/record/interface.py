@@ -52,11 +52,13 @@ class RecordOpener(Protocol):
     Attributes:
         header_types: the types in the headers of protected records.
         max_ciphertext_length: the longest protected record without its header, in bytes.
+        type_length: the bytes of a plaintext that are its content type.
         sequence_number: the number of the next record.
     """
 
     header_types: frozenset[int]
     max_ciphertext_length: int
+    type_length: int
     sequence_number: int
 
     def open(self, header: memoryview, ciphertext: memoryview) -> bytes:

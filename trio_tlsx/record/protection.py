@@ -176,6 +176,7 @@ class Opener(_Protection):
     #: The types in the headers of protected records.
     header_types: frozenset[int] = frozenset({APPLICATION_DATA})
     max_ciphertext_length = MAX_CIPHERTEXT_LENGTH
+    type_length = 1
 
     def open(self, header: memoryview, ciphertext: memoryview) -> bytes:
         """Decrypt a record, and return its plaintext: a TLSInnerPlaintext with the padding.

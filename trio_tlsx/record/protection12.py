@@ -140,6 +140,7 @@ class Opener12(_Protection12):
         {ContentType.alert, ContentType.handshake, ContentType.application_data}
     )
     max_ciphertext_length = MAX_CIPHERTEXT_LENGTH_12
+    type_length = 0  # the type is in the header alone
 
     def __init__(self, suite: CipherSuite12, keys: DirectionKeys) -> None:
         super().__init__(suite, keys)

@@ -319,7 +319,7 @@ class Incoming:
         if opener is None:
             return b""
         if limit is not None and limit < plaintext_limit:
-            plaintext_limit = limit + 1  # the content type
+            plaintext_limit = limit + opener.type_length
         if data := opener.open_data(record, plaintext_limit):
             self.data_records += 1
             self.bytes_opened += len(data)
