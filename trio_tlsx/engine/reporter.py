@@ -103,8 +103,8 @@ class Reporter:
         """Report the end of a connection, once.
 
         Args:
-            error: the error that ended the connection; None if there was none. incoming, outgoing:
-                the record layer, which counts the bytes.
+            error: the error that ended the connection; None if there was none.
+            incoming, outgoing: the record layer, which counts the bytes.
             with_close_notify: whether one of the two sides has sent ``close_notify``.
         """
         if not self._handshake_over:

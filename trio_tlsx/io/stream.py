@@ -248,6 +248,7 @@ class TLSStream(ConnectionInfo, trio.abc.HalfCloseableStream, Generic[T_Stream])
                 await trio.lowlevel.checkpoint()
                 return b""
 
+    @trio.lowlevel.enable_ki_protection
     async def receive_some_or_replayable_early_data(
         self, max_bytes: int | None = None
     ) -> tuple[bytes, bool]:
