@@ -68,6 +68,8 @@ def test_hello_requests_in_the_handshake_are_ignored() -> None:
     server.do_handshake()
     client.receive_data(plain(HELLO_REQUEST) + server.data_to_send())
     shake_hands(client, server)
+    assert client.negotiated.version == "TLSv1.2"
+    exchange(client, server)
     exchange(client, server)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from engine_pairs import CLIENT, SERVER, SERVER_NAME, authority, credentials
 from openssl_pairs import (
     client_context,
@@ -23,7 +24,7 @@ from trio_tlsx.crypto.cipher_suites12 import CIPHER_SUITES_12
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.engine.openssl import OpenSSLConnection
 
-GROUPS = ["x25519", "P-256", "P-384", "P-521"]
+GROUPS = ["x25519", "secp256r1", "secp384r1", "secp521r1"]
 BOTH = ["TLSv1.3", "TLSv1.2"]
 CLIENT_12 = replace(CLIENT, versions=["TLSv1.2"], groups=GROUPS)
 SERVER_12 = replace(SERVER, versions=["TLSv1.2"], groups=GROUPS)
@@ -73,8 +74,13 @@ def test_each_suite_in_both_roles(suite: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key_type", KEY_TYPES)
 def test_each_kind_of_certificate_in_both_roles(key_type: str, tmp_path: Path) -> None:
-    exchange_with(*our_client(server_context(tmp_path, key_type)))
-    exchange_with(*our_server(client_context(), credentials=credentials(key_type)))
+    leaf = credentials(key_type).chain[0]
+    client, theirs = our_client(server_context(tmp_path, key_type))
+    assert client.negotiated.peer_certificates[0] == leaf
+    exchange_with(client, theirs)
+    server, theirs = our_server(client_context(), credentials=credentials(key_type))
+    assert theirs.ssl_object.getpeercert(True) == leaf.public_bytes(Encoding.DER)
+    exchange_with(server, theirs)
 
 
 @pytest.mark.parametrize("key_type", KEY_TYPES)
@@ -98,10 +104,12 @@ def test_each_kind_of_client_certificate(key_type: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("group", GROUPS)
 def test_each_group_in_both_roles(group: str, tmp_path: Path) -> None:
     rsa = credentials("RSA-2048")
-    client, server = our_client(server_context(tmp_path, "RSA-2048"), groups=[group])
-    exchange_with(client, server)
-    server, client = our_server(client_context(), groups=[group], credentials=rsa)
-    exchange_with(server, client)
+    client, theirs = our_client(server_context(tmp_path, "RSA-2048"), groups=[group])
+    assert client.negotiated.group == group
+    exchange_with(client, theirs)
+    server, theirs = our_server(client_context(), groups=[group], credentials=rsa)
+    assert server.negotiated.group == group
+    exchange_with(server, theirs)
 
 
 def test_alpn_in_both_roles(tmp_path: Path) -> None:
@@ -147,4 +155,5 @@ def test_a_signer_with_schemes_of_tls_1_3_only_signs(tmp_path: Path) -> None:
 
     ours = type(credentials())(credentials("RSA-2048").chain, Signer())
     server, client = our_server(client_context(), credentials=ours)
+    assert server.ssl_object.server_sigalg().startswith("rsa_p")
     exchange_with(server, client)

@@ -139,12 +139,12 @@ def test_faulty_header_is_rejected(name: str) -> None:
 
 @given(st.binary(max_size=300), st.sampled_from([b"", b"PROXY ", SIGNATURE, SIGNATURE + b"\x21"]))
 def test_any_octets_are_decoded_or_rejected(octets: bytes, prefix: bytes) -> None:
-    try:
-        length = header_length(prefix + octets)
-        if length is not None and length <= len(prefix + octets):
-            decode_header((prefix + octets)[:length])
-    except ProxyHeaderError:
-        pass
+    start = prefix + octets
+    with contextlib.suppress(ProxyHeaderError):
+        length = header_length(start)
+        assert length is None or 0 < length <= MAX_HEADER_LENGTH
+        if length is not None and length <= len(start):
+            assert decode_header(start[:length]).version in (1, 2)
 
 
 @asynccontextmanager
