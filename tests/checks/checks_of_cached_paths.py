@@ -64,9 +64,9 @@ REMOVALS_OF_CACHED_PATHS = [
             source="if len(der) <= MAX_STORED_CERTIFICATE_OCTETS:",
             without="if True:", matching="too_long"),
     of_handshakes("CertificateVerify is verified although the path is stored", "4.5.2",
-            source="signatures.verify(scheme, leaf, certificate_verify.signature, content)",
-            without='leaf in globals().setdefault("seen", set()) or signatures.verify(\n'
-            "            scheme, leaf, certificate_verify.signature, content)\n"
+            source="verify(scheme, leaf, signed.signature, content)",
+            without='leaf in globals().setdefault("seen", set()) or verify(\n'
+            "            scheme, leaf, signed.signature, content)\n"
             '        globals()["seen"].add(leaf)',
             matching="proof_of_the_key"),
     of_handshakes("verify is called although the path is stored", "4.5.1.3",

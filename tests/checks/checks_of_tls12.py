@@ -18,6 +18,8 @@ RULES_TESTS = "tests/record/test_message_rules12.py"
 PROTECTION = "record/protection12.py"
 EXTENSIONS = "messages/extensions12.py"
 RULES = "record/message_rules12.py"
+AUTHENTICATION = "handshake/authentication.py"
+RECORD_SIZES = "handshake/record_sizes.py"
 STEPS = "handshake/steps12.py"
 CLIENT = "handshake/client12.py"
 CLIENT_HELLO = "handshake/client12_hello.py"
@@ -260,29 +262,31 @@ REMOVALS_OF_TLS12 = [
     Removal(
         "TLS 1.2: the signature scheme was offered",
         "RFC 5246 7.4.3",
-        STEPS,
-        "scheme = next((s for s in config.tls12.scheme_table if s == algorithm), None)",
-        "scheme-not-offered",
-        "scheme = config.tls12.scheme_table[0]",
+        AUTHENTICATION,
+        "if scheme == signed.algorithm:",
+        "ServerPeer12 and scheme-not-offered",
+        "if True:",
     ),
     Removal(
         "TLS 1.2: the signature scheme fits the key",
         "RFC 5246 7.4.3",
         STEPS,
-        "if scheme not in possible:",
+        "content, schemes_for_12, verify_12",
         "scheme-of-another-key",
+        "content, lambda _: config.tls12.scheme_table, verify_12",
     ),
-    without_statement(
+    Removal(
         "TLS 1.2: signatures",
         "RFC 5246 7.4.3",
         STEPS,
-        "verify_12(scheme, leaf, signature, content)",
-        "signed or signature",
+        "content, schemes_for_12, verify_12",
+        "(signed or signature) and Peer12",
+        "content, schemes_for_12, lambda *_: None",
     ),
     Removal(
         "TLS 1.2: RSA exponent and modulus of the key that signs",
         "RFC 8017 3.1",
-        STEPS,
+        AUTHENTICATION,
         "    check_rsa_work(leaf)  # the signature is checked before the key is trusted\n",
         "costly",
         "",
@@ -350,16 +354,16 @@ REMOVALS_OF_TLS12 = [
     Removal(
         "TLS 1.2: Finished",
         "RFC 5246 7.4.9",
-        STEPS,
+        AUTHENTICATION,
         "if not hmac.compare_digest(finished.verify_data, expected):",
-        "octet-wrong",
+        "Peer12 and octet-wrong",
     ),
     Removal(
         "TLS 1.2: length of Finished",
         "RFC 5246 7.4.9",
-        STEPS,
+        AUTHENTICATION,
         "if len(finished.verify_data) != len(expected):",
-        "finished-",
+        "Peer12 and finished-",
     ),
     Removal(
         "TLS 1.2: number of HelloRequests",
@@ -424,8 +428,8 @@ REMOVALS_OF_TLS12 = [
     Removal(
         "TLS 1.2: our record_size_limit",
         "RFC 8449 4",
-        STEPS,
-        "hs.incoming.plaintext_limit = min(ours, MAX_PLAINTEXT_LENGTH)",
+        RECORD_SIZES,
+        "hs.incoming.plaintext_limit = ours if ours < largest else largest",
         "record_size_limit",
         "pass",
         TLS12_TESTS,
@@ -433,8 +437,8 @@ REMOVALS_OF_TLS12 = [
     Removal(
         "TLS 1.2: max_fragment_length",
         "RFC 6066 4",
-        STEPS,
-        "hs.incoming.plaintext_limit = length",
+        RECORD_SIZES,
+        "hs.incoming.plaintext_limit = length + type_length",
         "max_fragment_length",
         "pass",
         TLS12_TESTS,

@@ -31,7 +31,7 @@ from trio_tlsx.errors import AlertDescription as A
 from trio_tlsx.errors import (
     CertificateError,
 )
-from trio_tlsx.handshake import steps12
+from trio_tlsx.handshake import authentication
 from trio_tlsx.handshake.certificate_selection12 import kinds_of, schemes_of_12
 from trio_tlsx.messages.extensions import ExtensionType as E
 from trio_tlsx.messages.handshake import encode_message
@@ -200,7 +200,7 @@ def test_a_costly_key_is_rejected_before_its_signature_is_checked(
     def reject(certificate: x509.Certificate) -> None:
         raise CertificateError("too much work", certificate=certificate)
 
-    monkeypatch.setattr(steps12, "check_rsa_work", reject)
+    monkeypatch.setattr(authentication, "check_rsa_work", reject)
     client, server = connections(
         replace(CLIENT_12, credentials=credentials()),
         replace(SERVER_12, client_auth="required", client_trust=authority.trust),

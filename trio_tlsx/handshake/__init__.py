@@ -12,7 +12,8 @@
 - ``client13_hello``, ``server13_hello``: the hellos of TLS 1.3 and the HelloRetryRequest.
 - ``authentication``, ``certificate_selection``, ``certificate_compression``: certificates.
 - ``resumption_client``, ``resumption_server``, ``early_data``, ``psk``, ``external_psk``: PSKs.
-- ``steps``, ``steps12``: what both roles are written in; they install keys and limit records.
+- ``steps``, ``steps12``: what both roles are written in; they install keys.
+- ``record_sizes``: record_size_limit and max_fragment_length.
 - ``wants``, ``questions``: what they yield.
 - ``established``: what remains after the handshake.
 """

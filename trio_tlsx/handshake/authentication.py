@@ -6,7 +6,9 @@ import datetime
 import hmac
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
+from typing import Protocol
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -40,6 +42,7 @@ from .steps import Handshake, Steps
 
 __all__ = [
     "PeerIdentity",
+    "check_signature",
     "expect_certificate_verify",
     "expect_finished",
     "parse_chain",
@@ -89,6 +92,13 @@ def send_finished(hs: Handshake, suite: CipherSuite, base_key: bytes) -> None:
 # What the peer sends
 
 
+class SignedMessage(Protocol):
+    """A message with a signature: CertificateVerify; in TLS 1.2 also ServerKeyExchange."""
+
+    algorithm: int
+    signature: bytes
+
+
 @dataclass(slots=True, eq=False)
 class PeerIdentity:
     """The chain of a peer that proved to hold its key, and the scheme of that proof."""
@@ -131,34 +141,67 @@ def expect_certificate_verify(
 ) -> Steps[PeerIdentity]:
     """Read CertificateVerify, which proves that the peer holds the key of ``chain[0]`` (4.5.2)."""
     content = _signed_content(context, hs.transcript.digest())
-    leaf = chain[0]
+    schemes_for = partial(signatures.schemes_for, legacy=True)
     certificate_verify = yield from hs.expect(CertificateVerify)
-    scheme = next((s for s in accepted if s == certificate_verify.algorithm), None)
-    if scheme is None:
+    return check_signature(
+        chain, accepted, certificate_verify, content, schemes_for, signatures.verify
+    )
+
+
+def check_signature(
+    chain: tuple[x509.Certificate, ...],
+    accepted: Iterable[SignatureScheme],
+    signed: SignedMessage,
+    content: bytes,
+    schemes_for: Callable[[x509.Certificate], Collection[SignatureScheme]],
+    verify: Callable[[SignatureScheme, x509.Certificate, bytes, bytes], None],
+) -> PeerIdentity:
+    """Check the signature that proves that the peer holds the key of ``chain[0]``.
+
+    Args:
+        accepted: the schemes that were offered for it.
+        signed: the message with the signature.
+        content: the octets that are signed.
+        schemes_for: returns the schemes of a certificate's key, by the rules of the version.
+        verify: verifies a signature, by the same rules.
+
+    Raises:
+        ProtocolError: ``illegal_parameter``, the scheme was not offered or does not fit the key;
+            ``decrypt_error``, the signature is wrong.
+        CertificateError: the key is of an unsupported kind, or too costly.
+    """
+    leaf = chain[0]
+    for scheme in accepted:
+        if scheme == signed.algorithm:
+            break
+    else:
         raise ProtocolError(
-            "the peer signed its CertificateVerify with a scheme "
-            f"({certificate_verify.algorithm:#06x}) that was not offered for it"
+            f"the peer signed with a scheme ({signed.algorithm:#06x}) that was not offered for it"
         )
     try:
-        possible = signatures.schemes_for(leaf, legacy=True)
+        possible = schemes_for(leaf)
     except MALFORMED as error:
-        raise CertificateError(
-            "the key in the peer's certificate is of an unsupported kind",
-            AlertDescription.unsupported_certificate,
-            certificate=leaf,
-        ) from error
+        raise unsupported_key(leaf) from error
     check_rsa_work(leaf)  # the signature is checked before the key is trusted
     if scheme not in possible:
         raise ProtocolError(f"the key in the peer's certificate cannot sign {scheme.name}")
     try:
-        signatures.verify(scheme, leaf, certificate_verify.signature, content)
+        verify(scheme, leaf, signed.signature, content)
     except InvalidSignature:
         raise ProtocolError(
-            "the peer does not hold the key of its certificate: "
-            "the signature of its CertificateVerify is wrong",
+            "the peer does not hold the key of its certificate: its signature is wrong",
             AlertDescription.decrypt_error,
         ) from None
     return PeerIdentity(chain, scheme)
+
+
+def unsupported_key(leaf: x509.Certificate) -> CertificateError:
+    """Return the error for a key that the library cannot read."""
+    return CertificateError(
+        "the key in the peer's certificate is of an unsupported kind",
+        AlertDescription.unsupported_certificate,
+        certificate=leaf,
+    )
 
 
 def verify_peer(
@@ -205,9 +248,8 @@ def verify_peer(
         yield from hs.ask(VerificationWanted(peer, verifier))
 
 
-def expect_finished(hs: Handshake, suite: CipherSuite, base_key: bytes) -> Steps[None]:
-    """Read the Finished of the peer and verify it (RFC 9846 4.5.3)."""
-    expected = finished_verify_data(suite, base_key, hs.transcript.digest())
+def expect_finished(hs: Handshake, expected: bytes) -> Steps[None]:
+    """Read the Finished of the peer, and check its verify_data (RFC 9846 4.5.3)."""
     finished = yield from hs.expect(Finished)
     if len(finished.verify_data) != len(expected):
         raise wrong_finished_length(len(finished.verify_data))

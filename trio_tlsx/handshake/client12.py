@@ -12,7 +12,7 @@ from ..crypto.groups import EphemeralKey, Group
 from ..crypto.key_schedule12 import MasterSecret
 from ..crypto.signatures import SignatureScheme
 from ..crypto.signatures12 import authentication_of
-from ..errors import AlertDescription, CertificateError, ProtocolError
+from ..errors import AlertDescription, ProtocolError
 from ..messages import info
 from ..messages.extensions import ExtensionType, encode_certificate_status
 from ..messages.handshake import CertificateVerify, ServerHello
@@ -181,17 +181,13 @@ def check_key_exchange(
     try:
         authentication_of_leaf = authentication_of(leaf)
     except MALFORMED as error:
-        raise CertificateError(
-            "the key in the server's certificate is of an unsupported kind",
-            AlertDescription.unsupported_certificate,
-            certificate=leaf,
-        ) from error
+        raise authentication.unsupported_key(leaf) from error
     if authentication_of_leaf != selection.suite.authentication:
         raise ProtocolError(
             f"the key in the server's certificate does not go with {selection.suite.name}"
         )
     content = b"".join(selection.randoms) + encode_parameters(message.group, message.public)
-    return steps12.check_signature(config, chain, message.algorithm, message.signature, content)
+    return steps12.check_signature(config, chain, message, content)
 
 
 def exchange_keys(config: ClientParameters, message: ServerKeyExchange) -> KeyExchange:
@@ -293,7 +289,7 @@ def read_server_finished(
     """Read NewSessionTicket if it was promised, change_cipher_spec and Finished."""
     ticket = yield from read_ticket(hs, selection)
     steps12.expect_change_of_keys(hs, selection.suite, secret.traffic_keys()[1])
-    yield from steps12.expect_finished(hs, secret.server_finished(hs.transcript.digest()))
+    yield from authentication.expect_finished(hs, secret.server_finished(hs.transcript.digest()))
     return ticket
 
 

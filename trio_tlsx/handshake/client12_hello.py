@@ -9,10 +9,12 @@ from ..errors import AlertDescription, NegotiationError, ProtocolError
 from ..messages.extensions import Extensions, ExtensionType
 from ..messages.extensions12 import check_server_hello_extensions
 from ..messages.handshake import ServerHello
+from ..record.protection12 import Opener12
 from ..sessions.client import Session
 from . import steps12
 from .alpn import selected_protocol
 from .client13_hello import Offer
+from .record_sizes import apply_record_size_limit
 from .steps import Handshake
 
 __all__ = ["Selection12", "process_server_hello"]
@@ -71,7 +73,9 @@ def process_server_hello(hs: Handshake, offer: Offer, answer: ServerHello) -> Se
             "the peer resumes a session without its extended master secret",
         )
     if (limit := extensions.get(_E.record_size_limit)) is not None:
-        steps12.apply_record_size_limit(hs, config.record_size_limit, limit)
+        apply_record_size_limit(
+            hs, config.record_size_limit, limit, type_length=Opener12.type_length
+        )
     return Selection12(
         suite,
         (hello.random, answer.random),

@@ -11,6 +11,7 @@ from cryptography import x509
 
 from ..config.client import ClientParameters
 from ..crypto.exporter import Exporter13
+from ..crypto.key_schedule import finished_verify_data
 from ..errors import AlertDescription, ProtocolError
 from ..messages import extensions as ext
 from ..messages import info
@@ -37,6 +38,7 @@ from .early_data import EarlyDataOffer
 from .established import Completed, Established
 from .keys13 import ApplicationKeys, HandshakeKeys
 from .questions import ClientCredentialsWanted
+from .record_sizes import apply_record_size_limit
 from .resumption_client import TicketKeeper, server_of
 from .steps import Handshake, Steps
 
@@ -130,7 +132,9 @@ def apply_extensions(
 ) -> str | None:
     """Apply EncryptedExtensions; return the application protocol."""
     if (limit := extensions.get(_E.record_size_limit)) is not None:
-        hs.apply_record_size_limit(config.record_size_limit, limit)
+        apply_record_size_limit(
+            hs, config.record_size_limit, limit, type_length=Opener.type_length
+        )
     if extensions.get(_E.server_name):
         raise ProtocolError(
             "the peer's answer to server_name is not empty", AlertDescription.decode_error
@@ -250,7 +254,8 @@ def read_server_finished(
 
     A server that accepted early data was verified again before the early data left.
     """
-    yield from authentication.expect_finished(hs, keys.suite, keys.server_traffic)
+    expected = finished_verify_data(keys.suite, keys.server_traffic, hs.transcript.digest())
+    yield from authentication.expect_finished(hs, expected)
     session = selection.psk.session if selection.psk else None
     if session is not None and not selected.early_data_accepted:
         yield from reverify_on_resumption(hs, offer.config, offer.server_name, session)

@@ -8,7 +8,7 @@ from ..crypto.key_schedule12 import MasterSecret
 from ..messages.handshake12 import NewSessionTicket12
 from ..sessions.client import Session
 from ..sessions.ticket_keys import MAX_LIFETIME
-from . import steps12
+from . import authentication, steps12
 from .authentication import PeerIdentity
 from .client12_hello import Selection12
 from .client13 import reverify_on_resumption
@@ -51,7 +51,7 @@ def resume(
     client_keys, server_keys = secret.traffic_keys()
     steps12.expect_change_of_keys(hs, suite, server_keys)
     tls_unique = secret.server_finished(hs.transcript.digest())
-    yield from steps12.expect_finished(hs, tls_unique)
+    yield from authentication.expect_finished(hs, tls_unique)
     hs.check_end_of_flight()
     yield from reverify_on_resumption(hs, offer.config, offer.server_name, session)
     verify_data = secret.client_finished(hs.transcript.digest())

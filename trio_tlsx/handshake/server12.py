@@ -222,9 +222,7 @@ def authenticate_client(
     message = steps12.certificate_with(certificate, {})
     chain = authentication.parse_chain(message, (), config.max_chain_length, config.client_trust)
     certificate_verify = yield from hs.expect(CertificateVerify)
-    client = steps12.check_signature(
-        config, chain, certificate_verify.algorithm, certificate_verify.signature, content
-    )
+    client = steps12.check_signature(config, chain, certificate_verify, content)
     hs.transcript.start(terms.suite)
     yield from verify_client_certificate(hs, config, message, chain)
     return client
@@ -236,7 +234,7 @@ def read_client_finished(
     """Read change_cipher_spec and Finished; return its verify_data."""
     steps12.expect_change_of_keys(hs, suite, secret.traffic_keys()[0])
     verify_data = secret.client_finished(hs.transcript.digest())
-    yield from steps12.expect_finished(hs, verify_data)
+    yield from authentication.expect_finished(hs, verify_data)
     hs.check_end_of_flight()
     return verify_data
 

@@ -12,7 +12,6 @@ from ..crypto.groups import GROUPS, Group
 from ..crypto.signatures import SignatureScheme
 from ..errors import NegotiationError, ProtocolError
 from ..messages import extensions as ext
-from ..messages.codec import uint16
 from ..messages.extensions import Extensions, ExtensionType
 from ..messages.extensions12 import (
     INITIAL_CONNECTION,
@@ -23,11 +22,13 @@ from ..messages.handshake import RANDOM_LENGTH, ClientHello, ServerHello
 from ..messages.info import requested_name
 from ..messages.versions import TLS12, TLS13
 from ..pki.credentials import Credentials
+from ..record.protection12 import Opener12
 from . import certificate_selection, steps12
 from .alpn import choose_protocol
 from .certificate_selection import Selected
 from .certificate_selection12 import curve_of, schemes_of_12
 from .hello import NO_COMPRESSION
+from .record_sizes import answer_record_sizes
 from .steps import Handshake
 
 __all__ = ["Terms12", "check_client_hello_12", "choose_terms", "send_server_hello"]
@@ -213,14 +214,8 @@ def answered_extensions(hs: Handshake, terms: Terms12, stapled: Extensions) -> d
     if terms.alpn_protocol is not None:
         protocols = ext.encode_alpn([terms.alpn_protocol])
         extensions[_E.application_layer_protocol_negotiation] = protocols
-    if (limit := hello.extensions.get(_E.record_size_limit)) is not None:
-        ours = terms.config.record_size_limit
-        extensions[_E.record_size_limit] = uint16(ours)
-        steps12.apply_record_size_limit(hs, ours, limit)
-    elif (body := hello.extensions.get(_E.max_fragment_length)) is not None:
-        # RFC 8449 5: it counts only where record_size_limit is missing.
-        extensions[_E.max_fragment_length] = body
-        steps12.apply_max_fragment_length(hs, ext.decode_max_fragment_length(body))
+    ours = terms.config.record_size_limit
+    extensions |= answer_record_sizes(hs, ours, hello.extensions, type_length=Opener12.type_length)
     if _E.status_request in stapled:
         extensions[_E.status_request] = b""  # the response is in CertificateStatus
     if (timestamps := stapled.get(_E.signed_certificate_timestamp)) is not None:

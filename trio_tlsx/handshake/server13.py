@@ -10,11 +10,11 @@ from cryptography import x509
 
 from ..config.server import ServerParameters
 from ..crypto.exporter import Exporter13
+from ..crypto.key_schedule import finished_verify_data
 from ..crypto.signatures import CERTIFICATE_ONLY_SCHEMES
 from ..errors import AlertDescription, CertificateError
 from ..messages import extensions as ext
 from ..messages import grease
-from ..messages.codec import uint16
 from ..messages.extensions import Extensions, ExtensionType
 from ..messages.handshake import Certificate, CertificateRequest, ClientHello, EncryptedExtensions
 from ..messages.info import requested_name
@@ -29,6 +29,7 @@ from .established import Completed, Established
 from .keys13 import ApplicationKeys, HandshakeKeys
 from .psk import psk_modes
 from .questions import OCSPResponseWanted
+from .record_sizes import answer_record_sizes
 from .resumption_server import TicketIssuer, ticket_context
 from .server13_hello import Terms, process_client_hello, send_server_hello
 from .steps import Handshake, Steps
@@ -102,14 +103,8 @@ def encrypted_extensions(hs: Handshake, terms: Terms, hello: ClientHello) -> Enc
     if terms.alpn_protocol is not None:
         protocols = ext.encode_alpn([terms.alpn_protocol])
         extensions[_E.application_layer_protocol_negotiation] = protocols
-    if (limit := hello.extensions.get(_E.record_size_limit)) is not None:
-        ours = terms.config.record_size_limit
-        extensions[_E.record_size_limit] = uint16(ours)
-        hs.apply_record_size_limit(ours, limit)
-    elif (body := hello.extensions.get(_E.max_fragment_length)) is not None:
-        # RFC 8449 5: it counts only where record_size_limit is missing.
-        extensions[_E.max_fragment_length] = body
-        hs.apply_max_fragment_length(ext.decode_max_fragment_length(body))
+    ours = terms.config.record_size_limit
+    extensions |= answer_record_sizes(hs, ours, hello.extensions, type_length=Opener.type_length)
     resumes = terms.psk is not None and terms.psk.session is not None
     if _E.server_name in hello.extensions and not resumes:
         # RFC 6066 3: not where a session is resumed, which is of this name already.
@@ -261,7 +256,8 @@ def read_client_finished(
     hs: Handshake, terms: Terms, keys: HandshakeKeys, application: ApplicationKeys
 ) -> Steps[None]:
     """Read the client's Finished; authorize the client of a resumed session again."""
-    yield from authentication.expect_finished(hs, keys.suite, keys.client_traffic)
+    expected = finished_verify_data(keys.suite, keys.client_traffic, hs.transcript.digest())
+    yield from authentication.expect_finished(hs, expected)
     client = resumed_client(terms)
     if client is not None and terms.early_data is None:
         yield from verify_client_certificate(hs, terms.config, None, client.chain)

@@ -11,12 +11,10 @@ from ..crypto.signatures import SignatureScheme
 from ..crypto.transcript import Transcript
 from ..errors import AlertDescription, ProtocolError
 from ..messages.codec import take_bytes
-from ..messages.extensions import decode_uint16
 from ..messages.handshake import MESSAGE_HEADER_LENGTH, HandshakeType, Message, encode_message
 from ..record.buffers import BUFFER_LENGTH
 from ..record.interface import RecordOpener, RecordSealer
 from ..record.message_reader import MessageReader, MessageRules
-from ..record.protection import MIN_RECORD_SIZE_LIMIT
 from ..record.receive import Incoming
 from ..record.send import Outgoing
 from .wants import Question, Want
@@ -169,22 +167,6 @@ class Handshake:
             self.key_log = lambda label, secret: write(
                 f"{label} {client_random.hex()} {secret.hex()}"
             )
-
-    def apply_record_size_limit(self, ours: int, theirs: bytes) -> None:
-        """Limit the records of both directions as both sides requested (RFC 8449 4)."""
-        limit = decode_uint16(theirs, "record_size_limit")
-        if limit < MIN_RECORD_SIZE_LIMIT:
-            raise ProtocolError(
-                f"the peer sent a record_size_limit of {limit} bytes; "
-                f"the minimum is {MIN_RECORD_SIZE_LIMIT}"
-            )
-        self.outgoing.fragment_length = min(self.outgoing.fragment_length, limit - 1)
-        self.incoming.plaintext_limit = ours
-
-    def apply_max_fragment_length(self, length: int) -> None:
-        """Limit the records of both directions to ``length`` bytes of content (RFC 6066 4)."""
-        self.outgoing.fragment_length = min(length, self.outgoing.fragment_length)
-        self.incoming.plaintext_limit = length + 1  # the content type, RFC 9846 5.4
 
     def check_end_of_flight(self) -> None:
         """Check that the peer sent no further message before our next flight."""

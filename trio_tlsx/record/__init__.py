@@ -4,8 +4,8 @@
 - ``protection12``: the same for TLS 1.2. Both fulfil ``interface``; the handshake of a version
   installs its keys.
 - ``receive``: from ciphertext to content; the bounds of a received record.
-- ``send``: from content to ciphertext; the bounds of a sent record. ``handshake/steps`` lowers
-  the bounds of both directions to what record_size_limit negotiates.
+- ``send``: from content to ciphertext; the bounds of a sent record. ``handshake/record_sizes``
+  lowers the bounds of both directions to what the two sides negotiate.
 - ``message_reader``: joins and splits records into handshake messages, and bounds these.
   ``message_rules12``: the bounds and alerts of TLS 1.2.
 - ``alerts``: received alerts, ``user_canceled`` among them. ``engine/connection`` sends alerts.

@@ -1,0 +1,57 @@
+"""The sizes of records that the two sides negotiate (RFC 8449; RFC 6066 4).
+
+TLS 1.3 has the content type in the plaintext of a record, and record_size_limit counts it there.
+TLS 1.2 has it in the header alone. So every function here takes ``type_length``, which the opener
+of a version has.
+"""
+
+from __future__ import annotations
+
+from ..errors import ProtocolError
+from ..messages.codec import uint16
+from ..messages.extensions import (
+    Extensions,
+    ExtensionType,
+    decode_max_fragment_length,
+    decode_uint16,
+)
+from ..record.protection import MAX_PLAINTEXT_LENGTH, MIN_RECORD_SIZE_LIMIT
+from .steps import Handshake
+
+__all__ = ["answer_record_sizes", "apply_record_size_limit"]
+
+_E = ExtensionType
+
+
+def answer_record_sizes(
+    hs: Handshake, ours: int, offered: Extensions, *, type_length: int
+) -> dict[int, bytes]:
+    """Limit records as the client requests; return the extensions that tell it so.
+
+    Args:
+        ours: this server's ``record_size_limit``, in bytes.
+        offered: the extensions of the ClientHello.
+    """
+    if (limit := offered.get(_E.record_size_limit)) is not None:
+        apply_record_size_limit(hs, ours, limit, type_length=type_length)
+        return {_E.record_size_limit: uint16(ours)}
+    if (body := offered.get(_E.max_fragment_length)) is not None:
+        # RFC 8449 5: it counts only where record_size_limit is missing.
+        length = decode_max_fragment_length(body)
+        hs.outgoing.fragment_length = min(length, hs.outgoing.fragment_length)
+        hs.incoming.plaintext_limit = length + type_length
+        return {_E.max_fragment_length: body}
+    return {}
+
+
+def apply_record_size_limit(hs: Handshake, ours: int, theirs: bytes, *, type_length: int) -> None:
+    """Limit the records of both directions as both sides requested (RFC 8449 4)."""
+    limit = decode_uint16(theirs, "record_size_limit")
+    if limit < MIN_RECORD_SIZE_LIMIT:
+        raise ProtocolError(
+            f"the peer sent a record_size_limit of {limit} bytes; "
+            f"the minimum is {MIN_RECORD_SIZE_LIMIT}"
+        )
+    hs.outgoing.fragment_length = min(hs.outgoing.fragment_length, limit - type_length)
+    largest = MAX_PLAINTEXT_LENGTH + type_length
+    hs.incoming.plaintext_limit = ours if ours < largest else largest
