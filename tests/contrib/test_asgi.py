@@ -6,6 +6,7 @@ import ssl
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -121,6 +122,19 @@ async def test_the_extension_of_a_client_without_a_certificate() -> None:
         await get(port, "HTTP/1.1")
     tls = app.scopes[0]["extensions"]["tls"]
     assert (tls["client_cert_chain"], tls["client_cert_name"]) == ([], None)
+
+
+async def test_the_extension_of_a_connection_of_tls_1_2() -> None:
+    app = Recorder()
+    versions = {"versions": ["TLSv1.2"]}
+    config = replace(config_for("HTTP/1.1"), **versions)
+    async with (
+        serving(app, await listen(server_config(**versions))) as port,
+        httpx.AsyncClient(transport=http_transport(config)) as client,
+    ):
+        await client.get(f"https://localhost:{port}/")
+    tls = app.scopes[0]["extensions"]["tls"]
+    assert (tls["tls_version"], tls["cipher_suite"]) == (0x0303, 0xC02B)
 
 
 async def test_the_extension_of_a_client_that_resumes() -> None:

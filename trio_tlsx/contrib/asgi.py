@@ -10,15 +10,18 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ..config.server import ServerConfig
 from ..crypto.cipher_suites import CIPHER_SUITES
+from ..crypto.cipher_suites12 import CIPHER_SUITES_12
 from ..io.stream import TLSStream
+from ..messages.versions import PROTOCOL_NAMES
 from ..pki.reloading import ReloadingCredentials
 
 __all__ = ["TLSExtension", "server_certificate", "tls_extension"]
 
-#: The code points of the versions; OpenSSL also negotiates the older one.
-VERSION_CODES = {"TLSv1.3": 0x0304, "TLSv1.2": 0x0303}
+VERSION_CODES = {name: code for code, name in PROTOCOL_NAMES.items()}
 
-SUITE_CODES = {suite.name: suite.code for suite in CIPHER_SUITES.values()}
+SUITE_CODES = {
+    suite.name: suite.code for suite in (*CIPHER_SUITES.values(), *CIPHER_SUITES_12.values())
+}
 
 
 class TLSExtension(TypedDict):
