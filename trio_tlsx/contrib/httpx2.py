@@ -14,10 +14,9 @@ from __future__ import annotations
 from typing import Any
 
 import httpx2
-import httpx2._utils
 
 from .httpcore2 import Backend
-from .network import ConfigChoice, check_options
+from .network import ConfigChoice, make_mounts, make_transport
 
 __all__ = ["http_transport", "mounts"]
 
@@ -33,12 +32,7 @@ def http_transport(config: ConfigChoice = None, **options: Any) -> httpx2.AsyncH
     Raises:
         ConfigError: an option contradicts the configuration, or this is no configuration.
     """
-    check_options(config, {"http2": False, **options})
-    transport = httpx2.AsyncHTTPTransport(**options)
-    # httpx2 has no argument for the backend; its pool, which is httpcore2's, has one.
-    pool: Any = transport._pool  # pyright: ignore[reportPrivateUsage]
-    pool._network_backend = Backend(config)
-    return transport
+    return make_transport(httpx2, Backend, config, options)
 
 
 def mounts(
@@ -55,9 +49,4 @@ def mounts(
     Raises:
         ConfigError: as :func:`http_transport`.
     """
-    # The client's own rules for NO_PROXY; they have no public name.
-    proxies = httpx2._utils.get_environment_proxies()  # pyright: ignore[reportPrivateUsage]
-    return {
-        pattern: None if url is None else http_transport(config, proxy=url, **options)
-        for pattern, url in proxies.items()
-    }
+    return make_mounts(httpx2, Backend, config, options)

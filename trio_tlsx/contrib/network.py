@@ -1,4 +1,4 @@
-"""The network backend for httpcore and httpcore2, which differ in their classes only."""
+"""TLS of this library for httpcore, httpcore2, httpx and httpx2, which differ in their classes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,14 @@ from ..config.client import ClientConfig
 from ..errors import ConfigError
 from ..io.stream import TLSStream
 
-__all__ = ["ConfigChoice", "NetworkBackend", "NetworkErrors", "NetworkStream", "check_options"]
+__all__ = [
+    "ConfigChoice",
+    "NetworkBackend",
+    "NetworkErrors",
+    "NetworkStream",
+    "make_mounts",
+    "make_transport",
+]
 
 #: One configuration for all servers, one for each name, or the client's own ``ssl_context``.
 ConfigChoice: TypeAlias = "ClientConfig | Callable[[str], ClientConfig] | None"
@@ -23,7 +30,6 @@ ConfigChoice: TypeAlias = "ClientConfig | Callable[[str], ClientConfig] | None"
 SocketOption: TypeAlias = (
     "tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]"
 )
-
 
 MAX_PORT_DIGITS = 5
 
@@ -224,6 +230,41 @@ def _within(
         raise too_slow(f"the operation took longer than {timeout} seconds") from error
     except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
         raise broken(str(error)) from error
+
+
+def make_transport(
+    package: Any, backend: type[NetworkBackend], config: ConfigChoice, options: dict[str, Any]
+) -> Any:
+    """Return a transport of a package with the interface of httpx.
+
+    Args:
+        package: the module.
+        backend: the backend for its network.
+        config: see the backend.
+        options: the options of the package's ``AsyncHTTPTransport``.
+
+    Raises:
+        ConfigError: an option contradicts the configuration, or this is no configuration.
+    """
+    check_options(config, {"http2": False, **options})
+    transport = package.AsyncHTTPTransport(**options)
+    # The package has no argument for the backend; its pool has one.
+    transport._pool._network_backend = backend(config)
+    return transport
+
+
+def make_mounts(
+    package: Any, backend: type[NetworkBackend], config: ConfigChoice, options: dict[str, Any]
+) -> dict[str, Any]:
+    """Return a transport for each proxy of the environment; see :func:`make_transport`."""
+    # The client's own rules for NO_PROXY; they have no public name.
+    proxies: dict[str, str | None] = package._utils.get_environment_proxies()
+    return {
+        pattern: None
+        if url is None
+        else make_transport(package, backend, config, {**options, "proxy": url})
+        for pattern, url in proxies.items()
+    }
 
 
 def check_options(config: object, options: dict[str, Any]) -> None:
