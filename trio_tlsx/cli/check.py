@@ -56,7 +56,7 @@ async def check(
         else:
             click.echo(f"{Status.CRITICAL.name}: {reasons[0]}")
         return Status.CRITICAL
-    status, reasons = _judge(findings, limits)
+    status, reasons = _status_of(findings, limits)
     if as_json:
         click.echo(json.dumps(_as_json(target, findings, status, reasons)))
     else:
@@ -64,7 +64,7 @@ async def check(
     return status
 
 
-def _judge(findings: Findings, limits: Limits) -> tuple[Status, list[str]]:
+def _status_of(findings: Findings, limits: Limits) -> tuple[Status, list[str]]:
     """Return the status, and the reasons if it is not OK."""
     critical = [fault for fault in (findings.fault, findings.ocsp_fault) if fault]
     if critical:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import click
 
@@ -98,18 +98,11 @@ def _split_proxy(
     return Proxy(host, port, unquote(login) if at else None)
 
 
-def _split_url(value: str) -> _Url:
+def _split_url(value: str) -> SplitResult:
     try:
-        url = urlsplit(value)
+        return urlsplit(value)
     except ValueError as error:
         raise click.BadParameter(f"the URL cannot be read: {error}") from error
-    return _Url(url.scheme, url.netloc, url.path)
-
-
-class _Url(NamedTuple):
-    scheme: str
-    netloc: str
-    path: str
 
 
 def _split_host_and_port(text: str, shown: str) -> Target:
