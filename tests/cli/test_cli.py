@@ -13,37 +13,19 @@ from pathlib import Path
 import click
 import pytest
 import trio
-from processes import CLI, Result, Server, peer_program, run_program, running
+from processes import CLI, Result, Server, run_program, running
 from rich.console import Console
 
 from trio_tlsx.cli import demo, report
 from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.io.stream import TLSStream
 from trio_tlsx.pki.credentials import Credentials
-from trio_tlsx.testing import CA, write_pem_files
+from trio_tlsx.testing import CA
 
 SERVE = (*CLI, "serve", "--port", "0")
 CONNECT = (*CLI, "connect")
 SELF_SIGNED_ECHO = (*SERVE, "--self-signed", "--echo")
 SELF_SIGNED_HTTP = (*SERVE, "--self-signed", "--http")
-
-
-@pytest.fixture(scope="module")
-def ca() -> CA:
-    return CA()
-
-
-@pytest.fixture
-def ca_file(ca: CA, tmp_path: Path) -> Path:
-    path = tmp_path / "ca.pem"
-    path.write_bytes(ca.pem)
-    return path
-
-
-@pytest.fixture
-def files(ca: CA, tmp_path: Path) -> tuple[Path, Path]:
-    """A certificate for localhost, and its key."""
-    return write_pem_files(ca.issue("localhost", "127.0.0.1"), tmp_path)
 
 
 async def connect_to(server: Server, *options: str | Path, stdin: bytes = b"") -> Result:
@@ -297,11 +279,6 @@ async def test_serve_survives_garbage_and_ends_cleanly() -> None:
 
 
 # Other people's servers
-
-
-@pytest.fixture
-def openssl() -> str:
-    return peer_program("openssl")
 
 
 async def test_connect_to_openssl(openssl: str, files: tuple[Path, Path], ca_file: Path) -> None:

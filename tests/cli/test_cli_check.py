@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import trio
 from ocsp_responses import GOOD, REVOKED, response
-from processes import CLI, peer_program, run_program, running
+from processes import CLI, run_program, running
 
 from trio_tlsx.cli import probes
 from trio_tlsx.cli.check import Limits, Status, check
@@ -24,16 +24,6 @@ from trio_tlsx.pki.trust import TrustStore
 from trio_tlsx.testing import CA, write_pem_files
 
 LIMITS = Limits(warning=21, critical=7)
-
-
-@pytest.fixture(scope="module")
-def ca() -> CA:
-    return CA()
-
-
-@pytest.fixture
-def openssl() -> str:
-    return peer_program("openssl")
 
 
 async def wait_for_the_end(stream: TLSStream[trio.SocketStream]) -> None:

@@ -13,7 +13,7 @@ import click
 import pytest
 import trio
 from cryptography import x509
-from processes import CLI, peer_program, run_program, running
+from processes import CLI, run_program, running
 
 from trio_tlsx.cli.dialing import Destination, Proxy, connect_tls
 from trio_tlsx.config.client import ClientConfig
@@ -24,23 +24,6 @@ from trio_tlsx.testing import CA, write_pem_files
 
 CONNECT = (*CLI, "connect")
 SERVE = (*CLI, "serve", "--port", "0")
-
-
-@pytest.fixture(scope="module")
-def ca() -> CA:
-    return CA()
-
-
-@pytest.fixture
-def ca_file(ca: CA, tmp_path: Path) -> Path:
-    path = tmp_path / "ca.pem"
-    path.write_bytes(ca.pem)
-    return path
-
-
-@pytest.fixture
-def openssl() -> str:
-    return peer_program("openssl")
 
 
 async def echo(stream: TLSStream[trio.SocketStream]) -> None:

@@ -23,24 +23,6 @@ SELF_SIGNED_HTTP = (*SERVE, "--self-signed", "--http")
 GROUNDS = {"light": (0xF3, 0xF5, 0xF8), "dark": (0x0F, 0x14, 0x1B)}
 
 
-@pytest.fixture(scope="module")
-def ca() -> CA:
-    return CA()
-
-
-@pytest.fixture
-def ca_file(ca: CA, tmp_path: Path) -> Path:
-    path = tmp_path / "ca.pem"
-    path.write_bytes(ca.pem)
-    return path
-
-
-@pytest.fixture
-def files(ca: CA, tmp_path: Path) -> tuple[Path, Path]:
-    """A certificate for localhost, and its key."""
-    return write_pem_files(ca.issue("localhost", "127.0.0.1"), tmp_path)
-
-
 async def connect_to(server: Server, *options: str | Path, stdin: bytes = b"") -> Result:
     return await run_program([*CONNECT, f"127.0.0.1:{server.port}", *options], stdin)
 
@@ -68,11 +50,6 @@ async def test_serve_http_answers_one_request(request_head: bytes, status: bytes
 @pytest.fixture
 def curl() -> str:
     return peer_program("curl")
-
-
-@pytest.fixture
-def openssl() -> str:
-    return peer_program("openssl")
 
 
 @pytest.fixture

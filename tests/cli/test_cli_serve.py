@@ -24,25 +24,6 @@ SERVE = (*CLI, "serve", "--port", "0")
 CONNECT = (*CLI, "connect", "--json")
 
 
-@pytest.fixture(scope="module")
-def ca() -> CA:
-    return CA()
-
-
-@pytest.fixture
-def ca_file(ca: CA, tmp_path: Path) -> Path:
-    path = tmp_path / "ca.pem"
-    path.write_bytes(ca.pem)
-    return path
-
-
-@pytest.fixture
-def files(ca: CA, tmp_path: Path) -> tuple[str | Path, ...]:
-    """The options that name a server's certificate."""
-    cert, key = write_pem_files(ca.issue("localhost", "127.0.0.1"), tmp_path)
-    return "--cert", cert, "--key", key
-
-
 @asynccontextmanager
 async def connection(ca: CA, server: Server) -> AsyncGenerator[TLSStream[trio.SocketStream], None]:
     """A connection that is open at both ends."""
@@ -57,12 +38,12 @@ async def connection(ca: CA, server: Server) -> AsyncGenerator[TLSStream[trio.So
 
 
 async def test_client_certificates_are_required(
-    ca: CA, ca_file: Path, files: tuple[str | Path, ...], tmp_path: Path
+    ca: CA, ca_file: Path, identity: tuple[str | Path, ...], tmp_path: Path
 ) -> None:
     (tmp_path / "client").mkdir()
     own = write_pem_files(ca.issue("me.example"), tmp_path / "client")
     log = tmp_path / "log"
-    async with running(*SERVE, *files, "--client-ca", ca_file, "--log", log) as server:
+    async with running(*SERVE, *identity, "--client-ca", ca_file, "--log", log) as server:
         command = [*CONNECT, f"127.0.0.1:{server.port}", "--ca", ca_file]
         accepted = await run_program([*command, "--cert", own[0], "--key", own[1]])
         refused = await run_program(command)
@@ -73,8 +54,8 @@ async def test_client_certificates_are_required(
     assert "certificate_required" in refused_line
 
 
-async def test_alpn(ca_file: Path, files: tuple[str | Path, ...]) -> None:
-    async with running(*SERVE, *files, "--alpn", "one,two") as server:
+async def test_alpn(ca_file: Path, identity: tuple[str | Path, ...]) -> None:
+    async with running(*SERVE, *identity, "--alpn", "one,two") as server:
         command = [*CONNECT, f"127.0.0.1:{server.port}", "--ca", ca_file, "--alpn"]
         chosen = await run_program([*command, "three,two"])
         none = await run_program([*command, "three"])
@@ -104,9 +85,9 @@ def test_renewed_certificate_is_logged(
 
 
 async def test_serve_uses_renewed_files(
-    ca: CA, ca_file: Path, files: tuple[str | Path, ...], tmp_path: Path
+    ca: CA, ca_file: Path, identity: tuple[str | Path, ...], tmp_path: Path
 ) -> None:
-    async with running(*SERVE, *files) as server:
+    async with running(*SERVE, *identity) as server:
         command = [*CONNECT, f"127.0.0.1:{server.port}", "--ca", ca_file]
         before = json.loads((await run_program(command)).stdout)
         write_pem_files(ca.issue("localhost", "127.0.0.1"), tmp_path)
@@ -150,9 +131,9 @@ async def test_nothing_in_the_log_steers_a_terminal(tmp_path: Path) -> None:
     ],
 )
 async def test_clients_get_close_notify_at_the_end(
-    ca: CA, files: tuple[str | Path, ...], options: list[str], signals: list[signal.Signals]
+    ca: CA, identity: tuple[str | Path, ...], options: list[str], signals: list[signal.Signals]
 ) -> None:
-    async with running(*SERVE, *files, *options) as server:
+    async with running(*SERVE, *identity, *options) as server:
         async with connection(ca, server) as stream:
             first, *further = signals
             server.process.send_signal(first)
@@ -173,9 +154,9 @@ async def says(server: Server, text: bytes) -> None:
 
 
 async def test_connections_go_on_while_the_server_drains(
-    ca: CA, files: tuple[str | Path, ...]
+    ca: CA, identity: tuple[str | Path, ...]
 ) -> None:
-    async with running(*SERVE, *files, "--drain", "3600") as server:
+    async with running(*SERVE, *identity, "--drain", "3600") as server:
         async with connection(ca, server) as stream:
             server.process.send_signal(signal.SIGTERM)
             await says(server, b"stopping; 1 connections open")

@@ -10,40 +10,16 @@ from pathlib import Path
 
 import pytest
 import trio
-from processes import CLI, Result, Server, peer_program, run_program, running
+from processes import CLI, Result, Server, run_program, running
 
-from trio_tlsx.testing import CA, write_pem_files
+from trio_tlsx.testing import CA
 
 SERVE = (*CLI, "serve", "--port", "0")
-
-
-@pytest.fixture(scope="module")
-def ca() -> CA:
-    return CA()
-
-
-@pytest.fixture
-def ca_file(ca: CA, tmp_path: Path) -> Path:
-    path = tmp_path / "ca.pem"
-    path.write_bytes(ca.pem)
-    return path
-
-
-@pytest.fixture
-def files(ca: CA, tmp_path: Path) -> tuple[str | Path, ...]:
-    """Options that say who a server is."""
-    cert, key = write_pem_files(ca.issue("localhost", "127.0.0.1"), tmp_path)
-    return "--cert", cert, "--key", key
 
 
 @pytest.fixture
 def session_file(tmp_path: Path) -> Path:
     return tmp_path / "session"
-
-
-@pytest.fixture
-def openssl() -> str:
-    return peer_program("openssl")
 
 
 async def connect(server: Server, *options: str | Path) -> Result:
@@ -59,9 +35,9 @@ def resumed(result: Result) -> bool:
 
 
 async def test_connect_resumes_with_openssl(
-    openssl: str, files: tuple[str | Path, ...], ca_file: Path, session_file: Path
+    openssl: str, identity: tuple[str | Path, ...], ca_file: Path, session_file: Path
 ) -> None:
-    _, cert, _, key = files
+    _, cert, _, key = identity
     command = [openssl, "s_server", "-accept", "127.0.0.1:0", "-cert", cert, "-key", key]
     options = ["--ca", ca_file, "--session", session_file]
     async with running(*command, "-rev", "-naccept", "3", says=b"ACCEPT") as server:
@@ -76,7 +52,7 @@ async def test_connect_resumes_with_openssl(
 @pytest.mark.parametrize("tickets", [0, 1, 5])
 async def test_openssl_resumes_with_serve(
     openssl: str,
-    files: tuple[str | Path, ...],
+    identity: tuple[str | Path, ...],
     ca_file: Path,
     session_file: Path,
     tickets: int,
@@ -84,7 +60,7 @@ async def test_openssl_resumes_with_serve(
     command = [openssl, "s_client", "-CAfile", ca_file, "-verify_return_error", "-ign_eof"]
     command += ["-sess_out", session_file]
     request = b"GET / HTTP/1.0\r\n\r\n"
-    async with running(*SERVE, *files, "--http", "--tickets", str(tickets)) as server:
+    async with running(*SERVE, *identity, "--http", "--tickets", str(tickets)) as server:
         command += ["-connect", f"127.0.0.1:{server.port}"]
         first = await run_program(command, request)
         assert first.stdout.count(b"New Session Ticket arrived") == tickets
@@ -100,10 +76,10 @@ async def test_openssl_resumes_with_serve(
 
 
 async def test_connect_resumes_with_serve(
-    ca: CA, files: tuple[str | Path, ...], ca_file: Path, session_file: Path, tmp_path: Path
+    ca: CA, identity: tuple[str | Path, ...], ca_file: Path, session_file: Path, tmp_path: Path
 ) -> None:
     options = ["--ca", ca_file, "--session", session_file]
-    async with running(*SERVE, *files, "--tickets", "1") as server:
+    async with running(*SERVE, *identity, "--tickets", "1") as server:
         assert not resumed(await connect(server, *options))
         assert resumed(await connect(server, *options))
         # Trust that differs by no more than a line is another trust.
@@ -114,15 +90,15 @@ async def test_connect_resumes_with_serve(
         session_file.write_bytes(session_file.read_bytes()[:-1])
         assert not resumed(await connect(server, *options))
         assert resumed(await connect(server, *options))
-    async with running(*SERVE, *files, "--tickets", "0") as server:
+    async with running(*SERVE, *identity, "--tickets", "0") as server:
         assert not resumed(await connect(server, *options))
         assert not resumed(await connect(server, *options))
 
 
 async def test_connect_sends_early_data_to_openssl(
-    openssl: str, files: tuple[str | Path, ...], ca_file: Path, session_file: Path
+    openssl: str, identity: tuple[str | Path, ...], ca_file: Path, session_file: Path
 ) -> None:
-    _, cert, _, key = files
+    _, cert, _, key = identity
     command = [openssl, "s_server", "-accept", "127.0.0.1:0", "-cert", cert, "-key", key]
     command += ["-early_data", "-naccept", "3"]
     options = ["--ca", ca_file, "--session", session_file, "--early-data", "early words"]
@@ -159,13 +135,17 @@ async def opened(command: Sequence[str | Path]) -> trio.Process:
 
 
 async def test_openssl_sends_early_data_to_serve(
-    openssl: str, files: tuple[str | Path, ...], ca_file: Path, session_file: Path, tmp_path: Path
+    openssl: str,
+    identity: tuple[str | Path, ...],
+    ca_file: Path,
+    session_file: Path,
+    tmp_path: Path,
 ) -> None:
     early = tmp_path / "early"
     early.write_bytes(b"early words\n")
     command = [openssl, "s_client", "-CAfile", ca_file, "-verify_return_error"]
     command += ["-sess_out", session_file]
-    async with running(*SERVE, *files, "--early-data") as server:
+    async with running(*SERVE, *identity, "--early-data") as server:
         command += ["-connect", f"127.0.0.1:{server.port}"]
         first = await talk(command, b"hello\n")
         assert b"Max Early Data: 14336" in first
@@ -196,11 +176,11 @@ async def talk(command: Sequence[str | Path], data: bytes) -> bytes:
 
 
 async def test_connect_sends_early_data_to_serve(
-    files: tuple[str | Path, ...], ca_file: Path, session_file: Path
+    identity: tuple[str | Path, ...], ca_file: Path, session_file: Path
 ) -> None:
     options = ["--ca", ca_file, "--session", session_file, "--early-data", "early\n"]
     for taking in (True, False):
-        async with running(*SERVE, *files, *["--early-data"][: int(taking)]) as server:
+        async with running(*SERVE, *identity, *["--early-data"][: int(taking)]) as server:
             for accepted in (False, taking, taking):
                 result = await connect(server, *options)
                 assert result.status == 0

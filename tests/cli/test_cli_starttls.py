@@ -35,11 +35,6 @@ POSTGRES: Script = [(SSL_REQUEST, b"S")]
 SCRIPTS: dict[Protocol, Script] = {"smtp": SMTP, "imap": IMAP, "postgres": POSTGRES}
 
 
-@pytest.fixture(scope="module")
-def ca() -> CA:
-    return CA()
-
-
 async def converse(
     script: Script, credentials: ServerConfig | None, stream: trio.SocketStream
 ) -> None:
