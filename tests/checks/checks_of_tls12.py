@@ -168,7 +168,7 @@ REMOVALS_OF_TLS12 = [
     ),
     Removal(
         "TLS 1.2: no answer to early data",
-        "D.3",
+        "E.3",
         CLIENT_HELLO,
         "if offer.early_data is not None:",
         "early_data_for_tls_1_3",
@@ -409,7 +409,7 @@ REMOVALS_OF_TLS12 = [
     ),
     Removal(
         "TLS 1.2: exporter labels",
-        "RFC 5705 4",
+        "RFC 5705 6",
         "crypto/exporter12.py",
         "if not label.isascii() or label in RESERVED_LABELS:",
         "impossible",
@@ -429,7 +429,7 @@ REMOVALS_OF_TLS12 = [
         "TLS 1.2: our record_size_limit",
         "RFC 8449 4",
         RECORD_SIZES,
-        "hs.incoming.plaintext_limit = ours if ours < largest else largest",
+        "hs.incoming.plaintext_limit = own_limit(ours, type_length)",
         "record_size_limit",
         "pass",
         TLS12_TESTS,

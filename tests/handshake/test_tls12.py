@@ -162,7 +162,7 @@ def test_early_data_is_sent_after_the_handshake_if_asked_for() -> None:
 
 
 def test_a_server_of_tls_1_2_cannot_answer_early_data_for_tls_1_3() -> None:
-    """RFC 9846 D.3: the client sent early data under keys that this server does not have."""
+    """RFC 9846 E.3: the client sent early data under keys that this server does not have."""
     config = replace(CLIENT_12, versions=BOTH, resumption=True)
     client, server = established(config, replace(SERVER_12, versions=BOTH, max_early_data_size=99))
     send(server, client, b"with the tickets")

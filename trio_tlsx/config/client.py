@@ -19,6 +19,7 @@ from ..messages.info import CertificateRequest
 from ..messages.versions import TLS12, TLS13
 from ..pki.credentials import Credentials
 from ..pki.trust import TrustStore
+from ..record.protection import MAX_INNER_PLAINTEXT_LENGTH, MAX_PLAINTEXT_LENGTH
 from ..sessions.client import MemorySessionStore, SessionStore
 from ..sessions.external_psk import MAX_PSKS, ExternalPSK, list_psks
 from .common import CommonConfig, CommonParameters, Trust, check_fields, load_trust, resolve_common
@@ -161,7 +162,9 @@ class ClientParameters(CommonParameters):
             extensions[_E.compress_certificate] = ext.encode_compression_algorithms(
                 self.compressors
             )
-        extensions[_E.record_size_limit] = uint16(self.record_size_limit)
+        # RFC 8449 4: at most what the newest of the versions allows.
+        largest = MAX_INNER_PLAINTEXT_LENGTH if has_13 else MAX_PLAINTEXT_LENGTH
+        extensions[_E.record_size_limit] = uint16(min(self.record_size_limit, largest))
         if TLS12 in self.versions:
             extensions[_E.ec_point_formats] = POINT_FORMATS
             extensions[_E.extended_master_secret] = b""

@@ -14,7 +14,7 @@ __all__ = ["Exporter12"]
 MAX_EXPORTER_CONTEXT_LENGTH = 2**16 - 1  # RFC 5705 4: a two-byte length
 MAX_EXPORT_LENGTH = 2**14  # in bytes, a limit of our own
 
-#: RFC 5705 4: the labels of the protocol itself export nothing.
+#: The labels of the protocol itself export nothing (RFC 5705 6, RFC 7627 4).
 RESERVED_LABELS = frozenset(
     {
         "client finished",

@@ -52,7 +52,7 @@ class Selection12:
 def process_server_hello(hs: Handshake, offer: Offer, answer: ServerHello) -> Selection12:
     """Check the ServerHello, and apply its extensions."""
     if offer.early_data is not None:
-        # RFC 9846 D.3: it was sent under keys that this server does not have.
+        # RFC 9846 E.3: it was sent under keys that this server does not have.
         raise ProtocolError(
             "the peer selected TLS 1.2, but the client sent early data for TLS 1.3",
             AlertDescription.protocol_version,

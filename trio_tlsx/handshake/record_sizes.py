@@ -34,7 +34,7 @@ def answer_record_sizes(
     """
     if (limit := offered.get(_E.record_size_limit)) is not None:
         apply_record_size_limit(hs, ours, limit, type_length=type_length)
-        return {_E.record_size_limit: uint16(ours)}
+        return {_E.record_size_limit: uint16(own_limit(ours, type_length))}
     if (body := offered.get(_E.max_fragment_length)) is not None:
         # RFC 8449 5: it counts only where record_size_limit is missing.
         length = decode_max_fragment_length(body)
@@ -53,5 +53,9 @@ def apply_record_size_limit(hs: Handshake, ours: int, theirs: bytes, *, type_len
             f"the minimum is {MIN_RECORD_SIZE_LIMIT}"
         )
     hs.outgoing.fragment_length = min(hs.outgoing.fragment_length, limit - type_length)
-    largest = MAX_PLAINTEXT_LENGTH + type_length
-    hs.incoming.plaintext_limit = ours if ours < largest else largest
+    hs.incoming.plaintext_limit = own_limit(ours, type_length)
+
+
+def own_limit(ours: int, type_length: int) -> int:
+    """Return our limit, which is at most what the version itself allows (RFC 8449 4)."""
+    return min(ours, MAX_PLAINTEXT_LENGTH + type_length)

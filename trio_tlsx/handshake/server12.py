@@ -129,6 +129,7 @@ def resume(hs: Handshake, terms: Terms12, session: ServerSession) -> Steps[Compl
         {},
         ticket_promised=promises_ticket(terms),
         session_id=terms.hello.legacy_session_id,
+        resumes=True,
     )
     secret = MasterSecret(suite, session.secret, (terms.hello.random, random))
     secret.log(hs.key_log)

@@ -167,6 +167,7 @@ def send_server_hello(
     *,
     ticket_promised: bool,
     session_id: bytes = b"",
+    resumes: bool = False,
 ) -> bytes:
     """Send the ServerHello; return its random.
 
@@ -174,8 +175,12 @@ def send_server_hello(
         stapled: the extensions of the server's leaf, as TLS 1.3 has them.
         ticket_promised: whether a NewSessionTicket follows.
         session_id: the client's, if its session is resumed.
+        resumes: whether it is.
     """
     extensions = answered_extensions(hs, terms, stapled)
+    if _E.server_name in terms.hello.extensions and not resumes:
+        # RFC 6066 3: not where a session is resumed, which is of this name already.
+        extensions[_E.server_name] = b""
     if ticket_promised:
         extensions[_E.session_ticket] = b""
     random = server_random(terms.config)
@@ -209,8 +214,6 @@ def answered_extensions(hs: Handshake, terms: Terms12, stapled: Extensions) -> d
         extensions[_E.extended_master_secret] = b""
     if _E.ec_point_formats in hello.extensions:
         extensions[_E.ec_point_formats] = POINT_FORMATS
-    if _E.server_name in hello.extensions:
-        extensions[_E.server_name] = b""
     if terms.alpn_protocol is not None:
         protocols = ext.encode_alpn([terms.alpn_protocol])
         extensions[_E.application_layer_protocol_negotiation] = protocols
