@@ -11,13 +11,13 @@ from trio_tlsx.crypto.signatures import (
     PrivateKey,
     SignatureScheme,
     schemes_for,
+    sign,
+    verify,
 )
 from trio_tlsx.crypto.signatures12 import (
     authentication_of,
     schemes_for_12,
     schemes_of_12,
-    sign_12,
-    verify_12,
 )
 from trio_tlsx.pki.credentials import PrivateKeySigner
 
@@ -36,10 +36,10 @@ def key_of(key_type: str) -> PrivateKey:
 def test_each_scheme_of_a_key_signs_and_verifies(key_type: str) -> None:
     leaf = credentials(key_type).chain[0]
     for scheme in schemes_for_12(leaf):
-        signature = sign_12(scheme, key_of(key_type), b"message")
-        verify_12(scheme, leaf, signature, b"message")
+        signature = sign(scheme, key_of(key_type), b"message")
+        verify(scheme, leaf, signature, b"message")
         with pytest.raises(InvalidSignature):
-            verify_12(scheme, leaf, signature, b"another message")
+            verify(scheme, leaf, signature, b"another message")
 
 
 @pytest.mark.parametrize("key_type", ["P-256", "P-384", "P-521"])
@@ -76,6 +76,6 @@ def test_cipher_suites_of_a_key(key_type: str) -> None:
 
 def test_signature_scheme_of_another_kind_of_key() -> None:
     with pytest.raises(ValueError, match="cannot sign"):
-        sign_12(S.rsa_pkcs1_sha256, key_of("P-256"), b"message")
+        credentials("P-256").signer.sign(S.rsa_pkcs1_sha256, b"message")
     with pytest.raises(ValueError, match="cannot sign"):
-        sign_12(S.ecdsa_secp256r1_sha256, key_of("RSA-2048"), b"message")
+        credentials("RSA-2048").signer.sign(S.ecdsa_secp256r1_sha256, b"message")

@@ -22,8 +22,7 @@ from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.crypto.cipher_suites12 import CIPHER_SUITES_12
 from trio_tlsx.crypto.groups import GROUPS
 from trio_tlsx.crypto.key_schedule12 import MasterSecret
-from trio_tlsx.crypto.signatures import SignatureScheme
-from trio_tlsx.crypto.signatures12 import sign_12
+from trio_tlsx.crypto.signatures import SignatureScheme, sign
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.messages import extensions as ext
 from trio_tlsx.messages.extensions import ExtensionType as E
@@ -67,7 +66,7 @@ class Peer12(Peer):
     ) -> bytes:
         signer = (by or self.signer).signer
         assert isinstance(signer, PrivateKeySigner)
-        return sign_12(scheme, signer.private_key, content)
+        return sign(scheme, signer.private_key, content)
 
     def digest(self) -> bytes:
         return self.transcript.digest_by(SUITE_12)

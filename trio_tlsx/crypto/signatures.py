@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, padding, rsa
@@ -43,6 +43,7 @@ PurePublicKey: TypeAlias = (
     | mldsa.MLDSA87PublicKey
 )
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | PurePrivateKey
+PublicKey: TypeAlias = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | PurePublicKey
 
 
 class SignatureScheme(enum.IntEnum):
@@ -98,6 +99,9 @@ _RSA: dict[SignatureScheme, tuple[AsymmetricPadding, HashAlgorithm]] = {
     _Scheme.rsa_pkcs1_sha256_legacy: (padding.PKCS1v15(), SHA256()),
     _Scheme.rsa_pkcs1_sha384_legacy: (padding.PKCS1v15(), SHA384()),
     _Scheme.rsa_pkcs1_sha512_legacy: (padding.PKCS1v15(), SHA512()),
+    _Scheme.rsa_pkcs1_sha256: (padding.PKCS1v15(), SHA256()),
+    _Scheme.rsa_pkcs1_sha384: (padding.PKCS1v15(), SHA384()),
+    _Scheme.rsa_pkcs1_sha512: (padding.PKCS1v15(), SHA512()),
 }
 _RSAE = tuple(scheme for scheme in _RSA if "_rsae_" in scheme.name)
 _PSS = tuple(scheme for scheme in _RSA if "_pss_pss_" in scheme.name)
@@ -110,6 +114,13 @@ _PURE: tuple[tuple[SignatureScheme, type[PurePublicKey], type[PurePrivateKey]], 
     (_Scheme.mldsa87, mldsa.MLDSA87PublicKey, mldsa.MLDSA87PrivateKey),
 )
 
+
+#: What the ``sign`` and ``verify`` methods of a key take besides the message, by scheme.
+_PARAMETERS: dict[SignatureScheme, tuple[Any, ...]] = {
+    **{scheme: (algorithm,) for scheme, algorithm in _ECDSA.values()},
+    **_RSA,
+    **{scheme: () for scheme, _, _ in _PURE},
+}
 
 _MLDSA = (_Scheme.mldsa44, _Scheme.mldsa65, _Scheme.mldsa87)
 
@@ -149,11 +160,13 @@ def schemes_for(
     Args:
         legacy: name also, behind the others, what RFC 9963 allows for clients alone.
     """
-    if certificate.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS:
+    algorithm = certificate.public_key_algorithm_oid
+    if algorithm == PublicKeyAlgorithmOID.RSASSA_PSS:
         return _PSS
     key = certificate.public_key()
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        known = _ECDSA.get(key.curve.name)
+    # The classes of keys are abstract: isinstance would take three times as long.
+    if algorithm == PublicKeyAlgorithmOID.EC_PUBLIC_KEY:
+        known = _ECDSA.get(cast("ec.EllipticCurvePublicKey", key).curve.name)
         return (known[0],) if known else ()
     if isinstance(key, rsa.RSAPublicKey):
         # A PSS signature with SHA-512 needs 130 bytes of modulus (RFC 8017 9.1.1).
@@ -163,21 +176,8 @@ def schemes_for(
 
 
 def sign(scheme: SignatureScheme, key: PrivateKey, message: bytes) -> bytes:
-    """Sign ``message``.
-
-    Raises:
-        ValueError: ``key`` cannot sign in this scheme.
-    """
-    if isinstance(key, ec.EllipticCurvePrivateKey):
-        expected, algorithm = _ECDSA.get(key.curve.name, (None, None))
-        if scheme is expected and algorithm is not None:
-            return key.sign(message, algorithm)
-    elif isinstance(key, rsa.RSAPrivateKey):
-        if scheme in _RSA:
-            return key.sign(message, *_RSA[scheme])
-    elif any(scheme is pure and isinstance(key, private) for pure, _, private in _PURE):
-        return key.sign(message)
-    raise ValueError(f"this key cannot sign with {scheme.name}")
+    """Sign ``message``. The caller has checked that ``key`` can sign in this scheme."""
+    return key.sign(message, *_PARAMETERS[scheme])
 
 
 def verify(
@@ -185,17 +185,11 @@ def verify(
 ) -> None:
     """Check a signature made with the key of ``certificate``, which must fit the scheme.
 
-    The caller has checked that ``scheme`` is one of ``schemes_for(certificate, legacy=True)``.
+    The caller has checked that ``scheme`` is one of ``schemes_for(certificate, legacy=True)``, or
+    of ``schemes_for_12(certificate)``.
 
     Raises:
         InvalidSignature: it is not a signature of ``message`` by that key.
     """
-    key = certificate.public_key()
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        key.verify(signature, message, _ECDSA[key.curve.name][1])
-    elif isinstance(key, rsa.RSAPublicKey):
-        key.verify(signature, message, *_RSA[scheme])
-    elif isinstance(key, PurePublicKey):
-        key.verify(signature, message)
-    else:
-        raise ValueError(f"no signature scheme of TLS 1.3 fits a {type(key).__name__}")
+    key = cast("PublicKey", certificate.public_key())
+    key.verify(signature, message, *_PARAMETERS[scheme])

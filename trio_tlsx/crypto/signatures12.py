@@ -9,27 +9,16 @@ from __future__ import annotations
 from typing import Literal
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.padding import AsymmetricPadding
-from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
-from . import signatures
-from .signatures import CERTIFICATE_ONLY_SCHEMES, PrivateKey, SignatureScheme, schemes_for
+from .signatures import CERTIFICATE_ONLY_SCHEMES, SignatureScheme, schemes_for
 
-__all__ = ["authentication_of", "schemes_for_12", "schemes_of_12", "sign_12", "verify_12"]
+__all__ = ["authentication_of", "schemes_for_12", "schemes_of_12"]
 
 _S = SignatureScheme
 
-_ECDSA: dict[SignatureScheme, HashAlgorithm] = {
-    _S.ecdsa_secp256r1_sha256: SHA256(),
-    _S.ecdsa_secp384r1_sha384: SHA384(),
-    _S.ecdsa_secp521r1_sha512: SHA512(),
-}
-_PKCS1: dict[SignatureScheme, tuple[AsymmetricPadding, HashAlgorithm]] = {
-    _S.rsa_pkcs1_sha256: (padding.PKCS1v15(), SHA256()),
-    _S.rsa_pkcs1_sha384: (padding.PKCS1v15(), SHA384()),
-    _S.rsa_pkcs1_sha512: (padding.PKCS1v15(), SHA512()),
-}
+_ECDSA = (_S.ecdsa_secp256r1_sha256, _S.ecdsa_secp384r1_sha384, _S.ecdsa_secp521r1_sha512)
+_PKCS1 = CERTIFICATE_ONLY_SCHEMES
 _EDDSA = (_S.ed25519, _S.ed448)
 _RSAE = tuple(scheme for scheme in SignatureScheme if "_rsae_" in scheme.name)
 _PSS = tuple(scheme for scheme in SignatureScheme if "_pss_pss_" in scheme.name)
@@ -69,35 +58,3 @@ def authentication_of(certificate: x509.Certificate) -> Literal["ECDSA", "RSA"] 
         return "RSA"
     ecdsa = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | ed448.Ed448PublicKey
     return "ECDSA" if isinstance(key, ecdsa) else None
-
-
-def sign_12(scheme: SignatureScheme, key: PrivateKey, message: bytes) -> bytes:
-    """Sign ``message``.
-
-    Raises:
-        ValueError: ``key`` cannot sign in this scheme.
-    """
-    if isinstance(key, ec.EllipticCurvePrivateKey) and scheme in _ECDSA:
-        return key.sign(message, ec.ECDSA(_ECDSA[scheme]))
-    if isinstance(key, rsa.RSAPrivateKey) and scheme in _PKCS1:
-        return key.sign(message, *_PKCS1[scheme])
-    return signatures.sign(scheme, key, message)
-
-
-def verify_12(
-    scheme: SignatureScheme, certificate: x509.Certificate, signature: bytes, message: bytes
-) -> None:
-    """Check a signature made with the key of ``certificate``, which must fit the scheme.
-
-    The caller has checked that ``scheme`` is one of ``schemes_for_12(certificate)``.
-
-    Raises:
-        InvalidSignature: it is not a signature of ``message`` by that key.
-    """
-    key = certificate.public_key()
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        key.verify(signature, message, ec.ECDSA(_ECDSA[scheme]))
-    elif isinstance(key, rsa.RSAPublicKey) and scheme in _PKCS1:
-        key.verify(signature, message, *_PKCS1[scheme])
-    else:
-        signatures.verify(scheme, certificate, signature, message)

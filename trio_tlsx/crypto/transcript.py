@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ..messages.codec import opaque24, uint8
 from ..messages.handshake import HandshakeType
@@ -17,25 +17,25 @@ class Transcript:
     Until the cipher suite is known the messages themselves are kept.
 
     Attributes:
+        add: a function that adds a message.
+        digest: a function that returns the hash so far. Both are methods of the hash itself once
+            there is one: each message of a handshake passes them.
         retried: whether there was a HelloRetryRequest.
     """
 
-    __slots__ = ("_hash", "_messages", "retried")
+    __slots__ = ("_hash", "_messages", "add", "digest", "retried")
 
     def __init__(self) -> None:
         self._messages: list[bytes] = []
+        self.add: Callable[[bytes], None] = self._messages.append
+        self.digest: Callable[[], bytes] = _no_digest
         self._hash: HashState | None = None
         self.retried = False
-
-    def add(self, message: bytes) -> None:
-        if self._hash is None:
-            self._messages.append(message)
-        else:
-            self._hash.update(message)
 
     def start(self, suite: CipherSuite) -> None:
         """Hash with the suite's hash from here on; the messages so far count."""
         self._hash = suite.hash(b"".join(self._messages))
+        self.add, self.digest = self._hash.update, self._hash.digest
         self._messages.clear()
 
     def retry(self, suite: CipherSuite) -> None:
@@ -46,7 +46,7 @@ class Transcript:
         self.retried = True
         client_hello, *retry = self._messages
         digest = suite.hash(client_hello).digest()
-        self._messages = [uint8(HandshakeType.message_hash) + opaque24(digest), *retry]
+        self._messages[:] = [uint8(HandshakeType.message_hash) + opaque24(digest), *retry]
 
     @property
     def messages(self) -> Sequence[bytes]:
@@ -59,7 +59,6 @@ class Transcript:
             return suite.hash(b"".join(self._messages)).digest()
         return self._hash.digest()
 
-    def digest(self) -> bytes:
-        if self._hash is None:
-            raise RuntimeError("the cipher suite is not known yet")
-        return self._hash.digest()
+
+def _no_digest() -> bytes:
+    raise RuntimeError("the cipher suite is not known yet")

@@ -48,6 +48,8 @@ __all__ = ["Terms", "check_client_hello", "process_client_hello", "send_server_h
 
 COOKIE_LENGTH = 32
 
+SELECTED_VERSION = uint16(TLS13)  # as a supported_versions extension has it
+
 #: Identities of one ClientHello that a server looks at: a session's, and four external PSKs',
 #: imported for two hashes each.
 MAX_IDENTITIES = 9
@@ -353,7 +355,7 @@ def hello_retry_request(
         extensions[_E.key_share] = uint16(group.code)
     if config.require_cookie:
         extensions[_E.cookie] = ext.encode_cookie(urandom(COOKIE_LENGTH))
-    extensions[_E.supported_versions] = uint16(TLS13)
+    extensions[_E.supported_versions] = SELECTED_VERSION
     return ServerHello(
         legacy_version=TLS12,
         random=HELLO_RETRY_REQUEST_RANDOM,
@@ -430,7 +432,7 @@ def send_server_hello(hs: Handshake, terms: Terms) -> bytes | None:
     if terms.group is not None:
         share, shared_secret = answer_key_share(terms.group, terms.peer_share or b"")
         extensions[_E.key_share] = ext.encode_key_share_entry(terms.group.code, share)
-    extensions[_E.supported_versions] = uint16(TLS13)
+    extensions[_E.supported_versions] = SELECTED_VERSION
     hs.send(
         ServerHello(
             legacy_version=TLS12,

@@ -13,7 +13,7 @@ from ..errors import AlertDescription, ProtocolError
 from ..messages.codec import take_bytes
 from ..messages.handshake import MESSAGE_HEADER_LENGTH, HandshakeType, Message, encode_message
 from ..record.buffers import BUFFER_LENGTH
-from ..record.interface import RecordOpener, RecordSealer
+from ..record.interface import RecordOpener
 from ..record.message_reader import MessageReader, MessageRules
 from ..record.receive import Incoming
 from ..record.send import Outgoing
@@ -65,6 +65,8 @@ class Handshake:
     Attributes:
         incoming, outgoing: the record layer.
         transcript: all messages sent and received so far.
+        protect_incoming: decrypts records with the keys of an opener from now on.
+        protect_outgoing: encrypts records with the keys of a sealer from now on.
         early_data: the state of early data that outlives the handshake.
         key_log: the function that the key schedule calls to log secrets; None for no log.
         signed_with: the scheme of this side's own signature; None if it signed nothing.
@@ -81,6 +83,8 @@ class Handshake:
     ) -> None:
         self.incoming = incoming
         self.outgoing = outgoing
+        self.protect_incoming = reader.install
+        self.protect_outgoing = outgoing.install
         self.transcript = Transcript()
         self.early_data = EarlyData()
         self.key_log: LogSecret | None = None
@@ -180,14 +184,6 @@ class Handshake:
         """Expect a change_cipher_spec next, and decrypt the records after it with these keys."""
         self._reader.check_boundary()
         self.incoming.install_at_change_cipher_spec(opener)
-
-    def protect_incoming(self, opener: RecordOpener) -> None:
-        """Decrypt records with these keys from now on."""
-        self._reader.install(opener)
-
-    def protect_outgoing(self, sealer: RecordSealer) -> None:
-        """Encrypt records with these keys from now on."""
-        self.outgoing.install(sealer)
 
 
 def type_name(handshake_type: int) -> str:

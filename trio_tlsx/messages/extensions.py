@@ -202,22 +202,34 @@ def check_context(
 # The bodies. If no message is named, the body is the same in every message.
 
 
+#: The head of a server_name: the length of the list, the type of the name, its length.
+_SERVER_NAME_HEAD = struct.Struct(">HBH")
+HOST_NAME = 0
+
+
 def encode_server_name(host_name: bytes) -> bytes:
     """Encode a ClientHello's server_name (RFC 6066 3)."""
-    return opaque16(uint8(0) + opaque16(host_name))
+    length = len(host_name)
+    return _SERVER_NAME_HEAD.pack(length + 3, HOST_NAME, length) + host_name
 
 
 def decode_server_name(octets: bytes) -> bytes:
     """Decode a ClientHello's server_name: one DNS name (RFC 6066 3)."""
-    names = Reader(whole_vector(octets, "server_name", 2, minimum=1), "server_name")
-    # RFC 6066 3: one name of each type, and host_name is the only type.
-    if names.uint8() != 0:
-        raise names.error("contains a name that is not a host_name")
-    host_name = names.opaque16(minimum=1)
-    names.finish()
+    host_name = octets[_SERVER_NAME_HEAD.size :]
+    if not host_name or octets != encode_server_name(host_name):
+        raise _server_name_fault(octets)
     if b"\0" in host_name or not host_name.isascii():
         raise ProtocolError("the peer's server_name is not a DNS name")
     return host_name
+
+
+def _server_name_fault(octets: bytes) -> ProtocolError:
+    names = Reader(whole_vector(octets, "server_name", 2, minimum=1), "server_name")
+    # RFC 6066 3: one name of each type, and host_name is the only type.
+    if names.uint8() != HOST_NAME:
+        return names.error("contains a name that is not a host_name")
+    names.opaque16(minimum=1)
+    return names.error("has trailing octets")
 
 
 def encode_status_request() -> bytes:

@@ -32,7 +32,7 @@ from ..arguments import (
 )
 from ..clock import utc_now
 from ..crypto.signatures import PrivateKey, SignatureScheme, schemes_for, sign
-from ..crypto.signatures12 import schemes_for_12, sign_12
+from ..crypto.signatures12 import schemes_for_12
 from ..errors import ConfigError
 from ..messages.handshake import Certificate, CertificateEntry, encode_message
 from .certificates import MALFORMED, extension_of, read_file
@@ -135,7 +135,9 @@ class PrivateKeySigner:
         self.tls12_schemes = (
             of_12 if schemes is None else tuple(scheme for scheme in schemes if scheme in of_12)
         )
-        if unable := set(self.schemes) - set(schemes_for(certificate, legacy=True)):
+        able = schemes_for(certificate, legacy=True)
+        self._able = frozenset((*able, *of_12))
+        if unable := set(self.schemes).difference(able):
             raise ConfigError(
                 f"the key of {subject_of(certificate)} cannot sign with "
                 + ", ".join(scheme.name for scheme in sorted(unable))
@@ -143,8 +145,9 @@ class PrivateKeySigner:
 
     def sign(self, scheme: SignatureScheme, message: bytes) -> bytes:
         """Sign ``message``; ValueError if the key cannot sign in that scheme."""
-        only_12 = scheme in self.tls12_schemes and scheme not in self.schemes
-        return (sign_12 if only_12 else sign)(scheme, self.private_key, message)
+        if scheme not in self._able:
+            raise ValueError(f"this key cannot sign with {scheme.name}")
+        return sign(scheme, self.private_key, message)
 
     def __repr__(self) -> str:
         names = ", ".join(scheme.name for scheme in self.schemes)

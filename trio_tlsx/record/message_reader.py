@@ -74,7 +74,8 @@ class MessageReader:
 
     def install(self, opener: RecordOpener) -> None:
         """Expect the next record under new keys."""
-        self.check_boundary()
+        if self._buffer:
+            self.check_boundary()
         self._incoming.install(opener)
 
     def check_boundary(self) -> None:
@@ -141,14 +142,8 @@ class MessageReader:
             return None
         handshake_type = buffer[start]
         length = buffer[start + 1] << 16 | buffer[start + 2] << 8 | buffer[start + 3]
-        limit = self.rules.max_length(handshake_type, is_protected=self._incoming.is_protected)
-        if length > limit:
-            if handshake_type == HandshakeType.finished and self._incoming.is_protected:
-                raise wrong_finished_length(length)
-            raise ProtocolError(
-                f"the peer announced a handshake message of {length} bytes; "
-                f"at most {limit} are allowed"
-            )
+        if length > MAX_FINISHED_LENGTH:  # the least of all limits
+            self._check_length(handshake_type, length)
         if available < MESSAGE_HEADER_LENGTH + length:
             return None
         self._records = 0
@@ -158,6 +153,17 @@ class MessageReader:
             return bytes(buffer[start:])
         self._position = start + MESSAGE_HEADER_LENGTH + length
         return bytes(buffer[start : self._position])
+
+    def _check_length(self, handshake_type: int, length: int) -> None:
+        is_protected = self._incoming.is_protected
+        limit = self.rules.max_length(handshake_type, is_protected=is_protected)
+        if length > limit:
+            if handshake_type == HandshakeType.finished and is_protected:
+                raise wrong_finished_length(length)
+            raise ProtocolError(
+                f"the peer announced a handshake message of {length} bytes; "
+                f"at most {limit} are allowed"
+            )
 
     def _end_of_transport(self) -> Truncated | HandshakeShutdown:
         if not self._incoming.received_anything:

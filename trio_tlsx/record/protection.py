@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import enum
+import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -80,9 +81,12 @@ class RecordSlot(NamedTuple):
         )
 
 
+_RECORD_HEADER = struct.Struct(">BHH")  # content type, version, length
+
+
 def record_header(content_type: int, length: int, version: int = LEGACY_RECORD_VERSION) -> bytes:
     """Encode the header of a record with ``length`` bytes."""
-    return bytes((content_type,)) + uint16(version) + uint16(length)
+    return _RECORD_HEADER.pack(content_type, version, length)
 
 
 class _Protection:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from ..errors import AlertDescription, ProtocolError
 from ..messages.codec import Buffer
@@ -42,18 +42,16 @@ class Record(NamedTuple):
     content: bytes
 
 
-class Frame(NamedTuple):
-    """One received record: views of the input, which more input invalidates."""
-
-    content_type: int
-    header: memoryview
-    payload: memoryview
+#: One received record: its type, and views of its header and its payload in the input, which more
+#: input invalidates.
+Frame: TypeAlias = tuple[int, memoryview, memoryview]
 
 
 class Incoming:
     """The receiving half of the record layer.
 
     Attributes:
+        is_protected: whether the peer's records are encrypted.
         at_eof: whether the transport has ended.
         received_anything: whether any ciphertext was received.
         plaintext_limit: the largest TLSInnerPlaintext that the peer may send, in bytes: our
@@ -86,6 +84,7 @@ class Incoming:
         "bytes_opened",
         "data_records",
         "early_data_to_skip",
+        "is_protected",
         "partial_length",
         "plaintext_limit",
         "received_anything",
@@ -100,6 +99,7 @@ class Incoming:
         self._next_opener: RecordOpener | None = None  # from a change_cipher_spec on
         self._pending: Record | None = None  # decrypted already, and returned next
         self._empty_records = 0
+        self.is_protected = False
         self.at_eof = False
         self.received_anything = False
         self.plaintext_limit = MAX_INNER_PLAINTEXT_LENGTH
@@ -175,14 +175,10 @@ class Incoming:
 
     # Content out
 
-    @property
-    def is_protected(self) -> bool:
-        """Whether the peer's records are encrypted."""
-        return self._opener is not None
-
     def install(self, opener: RecordOpener) -> None:
         """Expect encrypted records from now on."""
         self._opener = opener
+        self.is_protected = True
 
     def install_at_change_cipher_spec(self, opener: RecordOpener) -> None:
         """Expect a change_cipher_spec, and encrypted records after it (RFC 5246 7.1)."""
@@ -231,7 +227,7 @@ class Incoming:
         if available < RECORD_HEADER_LENGTH + length:
             return None
         self._start = body + length
-        return Frame(content_type, view[start:body], view[body : body + length])
+        return content_type, view[start:body], view[body : body + length]
 
     def _open(self, frame: Frame) -> Record | None:
         """Decrypt a record; return None if the record is to be ignored."""
@@ -361,7 +357,8 @@ class Incoming:
 
     def _receive_change_cipher_spec(self, payload: memoryview) -> None:
         if self._next_opener is not None and bytes(payload) == b"\x01":
-            self._opener, self._next_opener = self._next_opener, None
+            self.install(self._next_opener)
+            self._next_opener = None
             return
         if not self.accept_change_cipher_spec or bytes(payload) != b"\x01":
             raise unexpected_record(ContentType.change_cipher_spec)

@@ -78,7 +78,8 @@ class Outgoing:
 
     def change_cipher_spec(self) -> None:
         """Queue a dummy change_cipher_spec, which is never encrypted (RFC 9846 E.4)."""
-        self.finish_flight()
+        if self._flight:
+            self.finish_flight()
         self._enqueue(record_header(ContentType.change_cipher_spec, 1) + b"\x01")
 
     def application_data(self, data: memoryview) -> int:
@@ -149,7 +150,8 @@ class Outgoing:
 
     def install(self, sealer: RecordSealer) -> None:
         """Encrypt with these keys from now on."""
-        self.finish_flight()
+        if self._flight:
+            self.finish_flight()
         self.sealer = sealer
 
     def unprotect(self) -> None:
