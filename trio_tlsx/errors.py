@@ -73,8 +73,15 @@ class TLSError(Exception):
             ``"peer"`` if the peer found the fault and sent ``alert``; None otherwise.
     """
 
-    alert: AlertDescription | None = None
-    refused_by: Literal["us", "peer"] | None = None
+    def __init__(
+        self,
+        *args: object,
+        alert: AlertDescription | None = None,
+        refused_by: Literal["us", "peer"] | None = None,
+    ) -> None:
+        super().__init__(*args)
+        self.alert: AlertDescription | None = alert
+        self.refused_by: Literal["us", "peer"] | None = refused_by
 
 
 class _Refusal(TLSError):
@@ -83,21 +90,20 @@ class _Refusal(TLSError):
     default_alert: AlertDescription
 
     def __init__(self, message: str, alert: AlertDescription | None = None) -> None:
-        super().__init__(message)
-        self.alert = self.default_alert if alert is None else alert
-        self.refused_by = "us"
+        alert = self.default_alert if alert is None else alert
+        super().__init__(message, alert=alert, refused_by="us")
 
 
 class ProtocolError(_Refusal):
     """The peer violated the protocol."""
 
-    default_alert = AlertDescription.illegal_parameter
+    default_alert: AlertDescription = AlertDescription.illegal_parameter
 
 
 class NegotiationError(_Refusal):
     """The two sides have no version, algorithm, protocol or credentials in common."""
 
-    default_alert = AlertDescription.handshake_failure
+    default_alert: AlertDescription = AlertDescription.handshake_failure
 
 
 class CertificateError(_Refusal):
@@ -108,7 +114,7 @@ class CertificateError(_Refusal):
             rejected or if the peer sent no certificate.
     """
 
-    default_alert = AlertDescription.bad_certificate
+    default_alert: AlertDescription = AlertDescription.bad_certificate
 
     def __init__(
         self,
@@ -118,22 +124,20 @@ class CertificateError(_Refusal):
         certificate: x509.Certificate | None = None,
     ) -> None:
         super().__init__(message, alert)
-        self.certificate = certificate
+        self.certificate: x509.Certificate | None = certificate
 
 
 class InternalError(_Refusal):
     """A hook, a signer or the library itself failed; the original error is the ``__cause__``."""
 
-    default_alert = AlertDescription.internal_error
+    default_alert: AlertDescription = AlertDescription.internal_error
 
 
 class AlertReceived(TLSError):
     """The peer ended the connection with a fatal alert."""
 
     def __init__(self, message: str, alert: AlertDescription | None) -> None:
-        super().__init__(message)
-        self.alert = alert
-        self.refused_by = "peer"
+        super().__init__(message, alert=alert, refused_by="peer")
 
 
 class Truncated(TLSError):
@@ -149,9 +153,7 @@ class HandshakeShutdown(TLSError):
     """
 
     def __init__(self, message: str, alert: AlertDescription | None = None) -> None:
-        super().__init__(message)
-        self.alert = alert
-        self.refused_by = "peer"
+        super().__init__(message, alert=alert, refused_by="peer")
 
 
 class ConfigError(ValueError):

@@ -113,8 +113,8 @@ class CA:
         without: Collection[type[x509.ExtensionType]] = (),
         _issuer: CA | None = None,
     ) -> None:
-        self.private_key = _key(key_type, "CA")
-        self.certificate = _certificate(
+        self.private_key: PrivateKey = _key(key_type, "CA")
+        self.certificate: x509.Certificate = _certificate(
             name,
             self.private_key,
             _issuer,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import click
@@ -189,34 +190,37 @@ def _read_password(source: str, key: Path) -> str:
     raise click.UsageError(f"--key-password takes {SOURCES}")
 
 
-# The options that several commands have
+#: What adds an argument or an option to a command.
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-target_argument = click.argument("target", callback=_split_target, metavar="HOST[:PORT]")
-ca_option = click.option(
+target_argument: Decorator = click.argument(
+    "target", callback=_split_target, metavar="HOST[:PORT]"
+)
+ca_option: Decorator = click.option(
     "--ca", type=FILE, help="Trust the CAs in this PEM file instead of the platform's."
 )
-server_name_option = click.option(
+server_name_option: Decorator = click.option(
     "--server-name", metavar="NAME", help="The name to request and to verify.  [default: HOST]"
 )
-alpn_option = click.option(
+alpn_option: Decorator = click.option(
     "--alpn", callback=split_names, metavar="A,B", help="Application protocols to offer."
 )
-versions_option = click.option(
+versions_option: Decorator = click.option(
     "--versions",
     callback=split_names,
     metavar="A,B",
     help="Versions to allow: TLSv1.3, TLSv1.2.  [default: TLSv1.3]",
 )
-starttls_option = click.option(
+starttls_option: Decorator = click.option(
     "--starttls", type=click.Choice(list(STARTTLS)), help="Start TLS in this protocol."
 )
-proxy_option = click.option(
+proxy_option: Decorator = click.option(
     "--proxy",
     callback=_split_proxy,
     metavar="URL",
     help="Connect through the HTTP proxy http://HOST:PORT.",
 )
-timeout_option = click.option(
+timeout_option: Decorator = click.option(
     "--timeout",
     default=CONNECT_TIMEOUT,
     show_default=True,
@@ -224,7 +228,7 @@ timeout_option = click.option(
     metavar="SECONDS",
     help="The time for the connection and the handshake.",
 )
-key_password_option = click.option(
+key_password_option: Decorator = click.option(
     "--key-password",
     metavar="SOURCE",
     help="The source of the key's password: prompt, env:NAME or file:FILE.",

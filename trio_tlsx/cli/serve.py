@@ -34,7 +34,7 @@ HANDSHAKE_SECONDS = 10
 DRAIN_SECONDS = 5
 CLOSE_SECONDS = 2
 
-logger = logging.getLogger("trio_tlsx.cli")
+logger: logging.Logger = logging.getLogger("trio_tlsx.cli")
 
 
 class Service(NamedTuple):

@@ -35,5 +35,5 @@ class Backend(NetworkBackend, httpcore2.AsyncNetworkBackend):
         ConfigError: this is neither a configuration nor a function.
     """
 
-    errors = NetworkErrors.of(httpcore2)
-    stream_class = _Stream
+    errors: NetworkErrors = NetworkErrors.of(httpcore2)
+    stream_class: type[NetworkStream] = _Stream

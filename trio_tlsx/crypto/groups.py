@@ -20,7 +20,7 @@ from .availability import is_available
 
 __all__ = ["DEFAULT_GROUPS", "GROUPS", "EphemeralKey", "Group", "generate_key_shares"]
 
-logger = logging.getLogger("trio_tlsx")
+logger: logging.Logger = logging.getLogger("trio_tlsx")
 
 
 class EphemeralKey(Protocol):
@@ -90,7 +90,7 @@ class X25519Key:
 
     def __init__(self, private_key: x25519.X25519PrivateKey | None = None) -> None:
         self._private_key = private_key or x25519.X25519PrivateKey.generate()
-        self.public = self._private_key.public_key().public_bytes_raw()
+        self.public: bytes = self._private_key.public_key().public_bytes_raw()
 
     def exchange(self, peer: bytes) -> bytes:
         return self._private_key.exchange(x25519.X25519PublicKey.from_public_bytes(peer))
@@ -104,7 +104,7 @@ class ECDHKey:
     ) -> None:
         self._curve = curve
         self._private_key = private_key or ec.generate_private_key(curve)
-        self.public = self._private_key.public_key().public_bytes(
+        self.public: bytes = self._private_key.public_key().public_bytes(
             Encoding.X962, PublicFormat.UncompressedPoint
         )
 
@@ -121,7 +121,7 @@ class MLKEMKey:
 
     def __init__(self, private_key: mlkem.MLKEM768PrivateKey | mlkem.MLKEM1024PrivateKey) -> None:
         self._private_key = private_key
-        self.public = private_key.public_key().public_bytes_raw()
+        self.public: bytes = private_key.public_key().public_bytes_raw()
 
     def exchange(self, peer: bytes) -> bytes:
         return self._private_key.decapsulate(peer)
@@ -136,7 +136,7 @@ class HybridKey:
 
     def __init__(self, first: EphemeralKey, second: EphemeralKey, split: int) -> None:
         self._first, self._second, self._split = first, second, split
-        self.public = first.public + second.public
+        self.public: bytes = first.public + second.public
 
     def exchange(self, peer: bytes) -> bytes:
         first, second = peer[: self._split], peer[self._split :]

@@ -67,8 +67,8 @@ class HmacKey:
 
     def __init__(self, digest: Hash, key: bytes) -> None:
         block = key.ljust(_block_size(digest), b"\0")
-        self.digest = digest
-        self.padded = block.translate(_INNER_PAD), block.translate(_OUTER_PAD)
+        self.digest: Hash = digest
+        self.padded: tuple[bytes, bytes] = block.translate(_INNER_PAD), block.translate(_OUTER_PAD)
 
     def hmac(self, message: bytes) -> bytes:
         digest, (inner, outer) = self.digest, self.padded
@@ -110,7 +110,7 @@ class _Stage:
     def __init__(self, suite: CipherSuite, key: HmacKey, key_log: LogSecret | None) -> None:
         self._suite = suite
         self._key = key
-        self.key_log = key_log
+        self.key_log: LogSecret | None = key_log
 
     def _derive(self, label: str, transcript_hash: bytes, log_name: str | None = None) -> bytes:
         """Compute Derive-Secret; log the result as ``log_name``.

@@ -55,7 +55,7 @@ class MasterSecret:
 
     def __init__(self, suite: CipherSuite12, secret: bytes, randoms: tuple[bytes, bytes]) -> None:
         self._suite = suite
-        self.secret = secret
+        self.secret: bytes = secret
         self._client_random, self._server_random = randoms
 
     @classmethod

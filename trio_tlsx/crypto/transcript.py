@@ -30,7 +30,7 @@ class Transcript:
         self.add: Callable[[bytes], None] = self._messages.append
         self.digest: Callable[[], bytes] = _no_digest
         self._hash: HashState | None = None
-        self.retried = False
+        self.retried: bool = False
 
     def start(self, suite: CipherSuite) -> None:
         """Hash with the suite's hash from here on; the messages so far count."""

@@ -48,7 +48,7 @@ __all__ = ["Connection"]
 
 NO_EARLY_DATA = EarlyData()  # of all connections that have none, after the handshake
 
-logger = logging.getLogger("trio_tlsx")
+logger: logging.Logger = logging.getLogger("trio_tlsx")
 
 
 class Connection(RecordLayer, Exports):
@@ -88,10 +88,10 @@ class Connection(RecordLayer, Exports):
         start: Callable[[Handshake], Steps[Completed]],
         observer: Observer | None,
     ) -> None:
-        self.server_side = server_side
+        self.server_side: bool = server_side
         self._incoming = Incoming()
         self._outgoing = Outgoing()
-        self.pauses = False
+        self.pauses: bool = False
         self._config = config
         self._server_hostname = server_hostname
         self.session: Session | None = None

@@ -70,7 +70,7 @@ class OpenSSLConnection:
             # The stdlib would encode it by IDNA 2003, with another result for some names.
             server_hostname = ServerName.parse(server_hostname).host
         self.server_side = server_side
-        self.bytes_sealed = 0
+        self.bytes_sealed: int = 0
         self._into_ssl = ssl.MemoryBIO()
         self._out_of_ssl = ssl.MemoryBIO()
         self._ssl = context.wrap_bio(

@@ -56,7 +56,7 @@ class PostHandshake:
         self._incoming = incoming
         self._outgoing = outgoing
         self._reporter = reporter
-        self.key_updates = KeyUpdates(
+        self.key_updates: KeyUpdates = KeyUpdates(
             incoming, outgoing, reader, None if reporter is None else reporter.keys_updated
         )
         self._new_tickets: Callable[[], Iterable[NewSessionTicket]] | None = None

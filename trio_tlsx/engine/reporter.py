@@ -23,7 +23,7 @@ from ..record.send import Outgoing
 
 __all__ = ["Reporter", "reporter_for"]
 
-logger = logging.getLogger("trio_tlsx")
+logger: logging.Logger = logging.getLogger("trio_tlsx")
 
 
 def reporter_for(

@@ -13,7 +13,7 @@ from ..errors import AlertDescription, ProtocolError
 from ..messages.codec import take_bytes
 from ..messages.handshake import MESSAGE_HEADER_LENGTH, HandshakeType, Message, encode_message
 from ..record.buffers import BUFFER_LENGTH
-from ..record.interface import RecordOpener
+from ..record.interface import RecordOpener, RecordSealer
 from ..record.message_reader import MessageReader, MessageRules
 from ..record.receive import Incoming
 from ..record.send import Outgoing
@@ -46,8 +46,8 @@ class EarlyData:
     __slots__ = ("_unread", "exporter", "may_be_answered", "wanted")
 
     def __init__(self) -> None:
-        self.wanted = False
-        self.may_be_answered = False
+        self.wanted: bool = False
+        self.may_be_answered: bool = False
         self.exporter: tuple[CipherSuite, bytes] | None = None
         self._unread = bytearray()
 
@@ -83,10 +83,10 @@ class Handshake:
     ) -> None:
         self.incoming = incoming
         self.outgoing = outgoing
-        self.protect_incoming = reader.install
-        self.protect_outgoing = outgoing.install
-        self.transcript = Transcript()
-        self.early_data = EarlyData()
+        self.protect_incoming: Callable[[RecordOpener], None] = reader.install
+        self.protect_outgoing: Callable[[RecordSealer], None] = outgoing.install
+        self.transcript: Transcript = Transcript()
+        self.early_data: EarlyData = EarlyData()
         self.key_log: LogSecret | None = None
         self.signed_with: SignatureScheme | None = None
         self.is_skipped: Callable[[bytes], bool] | None = None

@@ -52,7 +52,7 @@ class Pump:
 
     def __init__(self, engine: Engine, stream: trio.abc.Stream) -> None:
         self.send_failure: Exception | None = None
-        self.at_eof = False
+        self.at_eof: bool = False
         self.answering: ConflictDetector | None = None
         self.data_phase: DataPhase | None = None
         self._engine = engine

@@ -22,7 +22,7 @@ class ConflictDetector:
     __slots__ = ("_complaint", "_waiters", "taken")
 
     def __init__(self, complaint: str) -> None:
-        self.taken = False
+        self.taken: bool = False
         self._complaint = complaint
         self._waiters: trio.lowlevel.ParkingLot | None = None  # mostly there is never one
 

@@ -24,7 +24,8 @@ class HandshakeTimer:
     __slots__ = ("_deadline", "_is_over", "_left", "_scopes", "seconds")
 
     def __init__(self, seconds: float) -> None:
-        self.seconds = self._left = seconds
+        self.seconds: float = seconds
+        self._left = seconds
         self._deadline = math.inf
         self._scopes: set[trio.CancelScope] = set()
         self._is_over = False

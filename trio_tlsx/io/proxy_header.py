@@ -32,7 +32,7 @@ LOCAL, PROXY = 0x20, 0x21  # version 2, and the command
 
 #: The addresses of each family and transport: how many bytes a host has; None if the socket's
 #: address stays, since the header has none that could be one of TCP.
-HOST_LENGTHS = {0x00: None, 0x11: 4, 0x21: 16, 0x31: None}
+HOST_LENGTHS: dict[int, int | None] = {0x00: None, 0x11: 4, 0x21: 16, 0x31: None}
 UNIX_LENGTH = 216
 
 Address = tuple[str, int]

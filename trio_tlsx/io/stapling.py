@@ -16,7 +16,7 @@ from ..pki.revocation import good_until
 
 __all__ = ["RefreshingStaple"]
 
-logger = logging.getLogger("trio_tlsx")
+logger: logging.Logger = logging.getLogger("trio_tlsx")
 
 #: How long a fetch may take, in seconds. A handshake waits for it, and has ten seconds by default.
 FETCH_SECONDS = 5.0

@@ -54,7 +54,7 @@ class Transport(ABC):
     resumes: bool
 
     def __init__(self) -> None:
-        self.started = False
+        self.started: bool = False
 
     @abstractmethod
     async def receive(self, engine: Engine) -> int:
@@ -135,7 +135,7 @@ class SocketTransport(Transport):
 
     def __init__(self, sock: trio.socket.SocketType) -> None:
         super().__init__()
-        self.socket = sock
+        self.socket: trio.socket.SocketType = sock
 
     async def receive(self, engine: Engine) -> int:
         engine.release_buffers()
@@ -190,9 +190,11 @@ class DescriptorTransport(SocketTransport):
 
     __slots__ = ("expects_bulk", "read_error")
 
+    started: bool
+
     def __init__(self, sock: trio.socket.SocketType) -> None:
         super().__init__(sock)
-        self.expects_bulk = False
+        self.expects_bulk: bool = False
         self.read_error: OSError | None = None
 
     async def receive(self, engine: Engine) -> int:

@@ -103,7 +103,7 @@ def encode_message(message: Message) -> bytes:
 class ClientHello:
     """A ClientHello (RFC 9846 4.2.2)."""
 
-    handshake_type: ClassVar = HandshakeType.client_hello
+    handshake_type: ClassVar[HandshakeType] = HandshakeType.client_hello
 
     legacy_version: int
     random: bytes
@@ -146,7 +146,7 @@ class ClientHello:
 class ServerHello:
     """A ServerHello (RFC 9846 4.2.3), or a HelloRetryRequest (4.2.4), by its fixed ``random``."""
 
-    handshake_type: ClassVar = HandshakeType.server_hello
+    handshake_type: ClassVar[HandshakeType] = HandshakeType.server_hello
 
     legacy_version: int
     random: bytes
@@ -199,7 +199,7 @@ def _session_id(reader: Reader) -> bytes:
 class EncryptedExtensions:
     """An EncryptedExtensions message (RFC 9846 4.4.1)."""
 
-    handshake_type: ClassVar = HandshakeType.encrypted_extensions
+    handshake_type: ClassVar[HandshakeType] = HandshakeType.encrypted_extensions
 
     extensions: Extensions
 
@@ -216,7 +216,7 @@ class EncryptedExtensions:
 class CertificateRequest:
     """A CertificateRequest (RFC 9846 4.4.2)."""
 
-    handshake_type: ClassVar = HandshakeType.certificate_request
+    handshake_type: ClassVar[HandshakeType] = HandshakeType.certificate_request
 
     certificate_request_context: bytes
     extensions: Extensions
@@ -245,7 +245,7 @@ class CertificateEntry:
 class Certificate:
     """A Certificate message: a chain (RFC 9846 4.5.1)."""
 
-    handshake_type: ClassVar = HandshakeType.certificate
+    handshake_type: ClassVar[HandshakeType] = HandshakeType.certificate
 
     certificate_request_context: bytes
     certificate_list: tuple[CertificateEntry, ...]
@@ -280,7 +280,7 @@ class Certificate:
 class CompressedCertificate:
     """A compressed Certificate message (RFC 8879 4); ``uncompressed_length`` is in bytes."""
 
-    handshake_type: ClassVar = HandshakeType.compressed_certificate
+    handshake_type: ClassVar[HandshakeType] = HandshakeType.compressed_certificate
 
     algorithm: int
     uncompressed_length: int
@@ -307,7 +307,7 @@ class CompressedCertificate:
 class CertificateVerify:
     """A CertificateVerify (RFC 9846 4.5.2)."""
 
-    handshake_type: ClassVar = HandshakeType.certificate_verify
+    handshake_type: ClassVar[HandshakeType] = HandshakeType.certificate_verify
 
     algorithm: int
     signature: bytes
@@ -328,7 +328,7 @@ class CertificateVerify:
 class Finished:
     """A Finished message (RFC 9846 4.5.3)."""
 
-    handshake_type: ClassVar = HandshakeType.finished
+    handshake_type: ClassVar[HandshakeType] = HandshakeType.finished
 
     verify_data: bytes
 
@@ -344,7 +344,7 @@ class Finished:
 class EndOfEarlyData:
     """An EndOfEarlyData message (RFC 9846 4.6)."""
 
-    handshake_type: ClassVar = HandshakeType.end_of_early_data
+    handshake_type: ClassVar[HandshakeType] = HandshakeType.end_of_early_data
 
     @classmethod
     def decode(cls, body: bytes) -> Self:
@@ -359,7 +359,7 @@ class EndOfEarlyData:
 class NewSessionTicket:
     """A NewSessionTicket (RFC 9846 4.7.1); ``ticket_lifetime`` is in seconds."""
 
-    handshake_type: ClassVar = HandshakeType.new_session_ticket
+    handshake_type: ClassVar[HandshakeType] = HandshakeType.new_session_ticket
 
     ticket_lifetime: int
     ticket_age_add: int
@@ -394,7 +394,7 @@ class NewSessionTicket:
 class KeyUpdate:
     """A KeyUpdate (RFC 9846 4.7.3)."""
 
-    handshake_type: ClassVar = HandshakeType.key_update
+    handshake_type: ClassVar[HandshakeType] = HandshakeType.key_update
 
     request_update: bool
 

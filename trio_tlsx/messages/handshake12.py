@@ -45,7 +45,7 @@ ECDSA_SIGN = 64
 class HelloRequest:
     """A HelloRequest (RFC 5246 7.4.1.1)."""
 
-    handshake_type: ClassVar = HandshakeType.hello_request
+    handshake_type: ClassVar[HandshakeType] = HandshakeType.hello_request
 
     @classmethod
     def decode(cls, body: bytes) -> Self:
@@ -60,7 +60,7 @@ class HelloRequest:
 class Certificate12:
     """A Certificate message: a chain, each certificate in DER (RFC 5246 7.4.2)."""
 
-    handshake_type: ClassVar = HandshakeType.certificate
+    handshake_type: ClassVar[HandshakeType] = HandshakeType.certificate
 
     certificate_list: tuple[bytes, ...]
 
@@ -82,7 +82,7 @@ class Certificate12:
 class CertificateStatus:
     """A CertificateStatus: the stapled OCSP response (RFC 6066 8)."""
 
-    handshake_type: ClassVar = HandshakeType.certificate_status
+    handshake_type: ClassVar[HandshakeType] = HandshakeType.certificate_status
 
     ocsp_response: bytes
 
@@ -105,7 +105,7 @@ class ServerKeyExchange:
         signature: over :meth:`signed_content`.
     """
 
-    handshake_type: ClassVar = HandshakeType.server_key_exchange
+    handshake_type: ClassVar[HandshakeType] = HandshakeType.server_key_exchange
 
     group: int
     public: bytes
@@ -152,7 +152,7 @@ class CertificateRequest12:
         authorities: the names of acceptable CAs, in DER.
     """
 
-    handshake_type: ClassVar = HandshakeType.certificate_request
+    handshake_type: ClassVar[HandshakeType] = HandshakeType.certificate_request
 
     certificate_types: bytes
     signature_schemes: tuple[int, ...]
@@ -182,7 +182,7 @@ class CertificateRequest12:
 class ServerHelloDone:
     """A ServerHelloDone (RFC 5246 7.4.5)."""
 
-    handshake_type: ClassVar = HandshakeType.server_hello_done
+    handshake_type: ClassVar[HandshakeType] = HandshakeType.server_hello_done
 
     @classmethod
     def decode(cls, body: bytes) -> Self:
@@ -197,7 +197,7 @@ class ServerHelloDone:
 class ClientKeyExchange:
     """A ClientKeyExchange with the client's public key (RFC 8422 5.7)."""
 
-    handshake_type: ClassVar = HandshakeType.client_key_exchange
+    handshake_type: ClassVar[HandshakeType] = HandshakeType.client_key_exchange
 
     public: bytes
 
@@ -221,7 +221,7 @@ class NewSessionTicket12:
         ticket: empty if the server has none after all.
     """
 
-    handshake_type: ClassVar = HandshakeType.new_session_ticket
+    handshake_type: ClassVar[HandshakeType] = HandshakeType.new_session_ticket
 
     lifetime_hint: int
     ticket: bytes

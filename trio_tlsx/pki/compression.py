@@ -71,7 +71,10 @@ class Zstd:
 
     def __init__(self) -> None:
         self._zstd: Any = importlib.import_module("compression.zstd")
-        self.compress = functools.lru_cache(MAX_REMEMBERED)(self._zstd.compress)
+        self._compressed = functools.lru_cache(MAX_REMEMBERED)(self._zstd.compress)
+
+    def compress(self, data: bytes) -> bytes:
+        return self._compressed(data)
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
         options = {self._zstd.DecompressionParameter.window_log_max: ZSTD_WINDOW_LOG}

@@ -43,7 +43,7 @@ from .pem import find_private_key, load_certificates
 
 __all__ = ["Credentials", "PrivateKeySigner", "Signer"]
 
-logger = logging.getLogger("trio_tlsx")
+logger: logging.Logger = logging.getLogger("trio_tlsx")
 
 CHAIN = Expected(
     sequence_of(instance_of(x509.Certificate)),
@@ -130,9 +130,11 @@ class PrivateKeySigner:
                 "pass the key that the certificate was requested with"
             )
         self.private_key = private_key
-        self.schemes = schemes_for(certificate) if schemes is None else tuple(schemes)
+        self.schemes: tuple[SignatureScheme, ...] = (
+            schemes_for(certificate) if schemes is None else tuple(schemes)
+        )
         of_12 = schemes_for_12(certificate)
-        self.tls12_schemes = (
+        self.tls12_schemes: tuple[SignatureScheme, ...] = (
             of_12 if schemes is None else tuple(scheme for scheme in schemes if scheme in of_12)
         )
         able = schemes_for(certificate, legacy=True)
@@ -187,16 +189,16 @@ class Credentials:
         try:
             usable = schemes_for(leaf, legacy=True)
             usage = extension_of(leaf, x509.KeyUsage)
-            self.dns_names = _dns_names(leaf)
-            self.authorities = frozenset(
+            self.dns_names: frozenset[str] = _dns_names(leaf)
+            self.authorities: frozenset[bytes] = frozenset(
                 name.der for c in chain for name in (issuer_name(c), subject_name(c))
             )
         except MALFORMED as error:
             raise ConfigError(
                 f"the certificate of {subject_of(leaf)} or one of its chain is malformed: {error}"
             ) from error
-        self.chain = _in_order(leaf, chain[1:])
-        self.der_chain = tuple(c.public_bytes(Encoding.DER) for c in self.chain)
+        self.chain: tuple[x509.Certificate, ...] = _in_order(leaf, chain[1:])
+        self.der_chain: tuple[bytes, ...] = tuple(c.public_bytes(Encoding.DER) for c in self.chain)
         self.signer = signer
         self.ocsp: OCSPSource | None = None
         self.timestamps: tuple[bytes, ...] = ()

@@ -82,6 +82,7 @@ class OpenSSLStore:
 
     def __init__(self, certificates: Iterable[x509.Certificate]) -> None:
         self._crypto = _pyopenssl()
+        self.rejected: list[Rejected]
         self._trusted, self.rejected = self._admit(certificates)
 
     def find_path(

@@ -14,7 +14,7 @@ from .credentials import Credentials
 
 __all__ = ["ReloadingCredentials"]
 
-logger = logging.getLogger("trio_tlsx")
+logger: logging.Logger = logging.getLogger("trio_tlsx")
 
 LOAD = Expected(
     CALLABLE,
@@ -63,7 +63,7 @@ class ReloadingCredentials:
         self._paths = tuple(files)
         self._clock = clock
         self._state = self._look()  # before loading: a change during it is a change
-        self.current = load()
+        self.current: Credentials = load()
         self._checked_at = clock()
         self._fault: str | None = None
 

@@ -29,7 +29,7 @@ __all__ = ["TrustStore", "Verifier"]
 Verifier: TypeAlias = Literal["cryptography", "openssl"]
 VERIFIERS = ("cryptography", "openssl")
 
-logger = logging.getLogger("trio_tlsx")
+logger: logging.Logger = logging.getLogger("trio_tlsx")
 
 #: How OpenSSL names the files of a directory that it looks certificates up in: their subject's
 #: hash and a number (openssl-rehash(1)).
@@ -89,11 +89,11 @@ class TrustStore:
         check("cache_paths", cache_paths, CACHE_PATHS)
         self._verifier: Verifier = verifier
         #: What was verified with these certificates, and no others; None if nothing is kept.
-        self.verified_paths = VerifiedPaths() if cache_paths else None
+        self.verified_paths: VerifiedPaths | None = VerifiedPaths() if cache_paths else None
         #: For the verifier of ``cryptography``.
-        self.store = Store(list(self._certificates))
+        self.store: Store = Store(list(self._certificates))
         #: For OpenSSL's; None if the other one verifies.
-        self.openssl_store = None
+        self.openssl_store: OpenSSLStore | None = None
         if verifier == "openssl":
             from .openssl_store import OpenSSLStore  # only this verifier needs it
 

@@ -36,7 +36,7 @@ class Batch:
     __slots__ = ("_layout", "_slots", "octets")
 
     def __init__(self) -> None:
-        self.octets = new_buffer()
+        self.octets: memoryview = new_buffer()
         self._layout: tuple[object, int, int] | None = None
         self._slots: list[Any] = []
 
@@ -87,6 +87,6 @@ class Pool(Generic[T]):
 
 
 #: Separate pools: a driver's buffer of ciphertext never contains another connection's plaintext.
-incoming = Pool(new_buffer)
-outgoing = Pool(Batch)
-plaintext = Pool(new_buffer)
+incoming: Pool[memoryview] = Pool(new_buffer)
+outgoing: Pool[Batch] = Pool(Batch)
+plaintext: Pool[memoryview] = Pool(new_buffer)

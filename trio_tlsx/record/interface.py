@@ -29,7 +29,7 @@ class RecordSealer(Protocol):
         ...
 
     @staticmethod
-    def slot(octets: memoryview, start: int, length: int) -> Any:
+    def slot(octets: memoryview, start: int, length: int, /) -> Any:
         """Return the slot of a record with ``length`` bytes of content, at ``start``."""
         ...
 

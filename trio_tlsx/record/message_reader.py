@@ -35,7 +35,7 @@ class MessageRules:
     __slots__ = ("alerts",)
 
     def __init__(self) -> None:
-        self.alerts = ReceivedAlerts()
+        self.alerts: ReceivedAlerts = ReceivedAlerts()
 
     def max_length(self, handshake_type: int, *, is_protected: bool) -> int:
         """Return how long a message may be, in bytes without its header."""
@@ -66,7 +66,7 @@ class MessageReader:
         self._position = 0
         self._records = 0  # records of the incomplete message so far
         self._steps = 0  # records and messages since the last pause
-        self.rules = MessageRules()
+        self.rules: MessageRules = MessageRules()
 
     @property
     def is_within_message(self) -> bool:

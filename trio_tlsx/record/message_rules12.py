@@ -51,7 +51,7 @@ class MessageRules12(MessageRules):
 
     def __init__(self) -> None:
         super().__init__()
-        self.alerts = ReceivedAlerts12()
+        self.alerts: ReceivedAlerts = ReceivedAlerts12()
 
     def max_length(self, handshake_type: int, *, is_protected: bool) -> int:
         """Return how long a message may be, in bytes without its header."""

@@ -95,7 +95,7 @@ class _Protection:
     __slots__ = ("__weakref__", "_key_and_iv", "_ready", "_secret", "sequence_number", "suite")
 
     def __init__(self, suite: CipherSuite, secret: bytes) -> None:
-        self.suite = suite
+        self.suite: CipherSuite = suite
         self._install(secret)
 
     def _install(self, secret: bytes) -> None:
@@ -127,8 +127,10 @@ class Sealer(_Protection):
 
     __slots__ = ()
 
+    sequence_number: int
+
     overhead = RECORD_OVERHEAD
-    slot = staticmethod(RecordSlot.at)
+    slot: staticmethod[[memoryview, int, int], RecordSlot] = staticmethod(RecordSlot.at)
 
     @property
     def records_left(self) -> int:
@@ -176,6 +178,8 @@ class Opener(_Protection):
     """
 
     __slots__ = ()
+
+    sequence_number: int
 
     #: The types in the headers of protected records.
     header_types: frozenset[int] = frozenset({APPLICATION_DATA})

@@ -69,13 +69,13 @@ class _Protection12:
     __slots__ = ("_aead", "_explicit_nonce_length", "_iv", "sequence_number", "suite")
 
     def __init__(self, suite: CipherSuite12, keys: DirectionKeys) -> None:
-        self.suite = suite
+        self.suite: CipherSuite12 = suite
         self._aead = suite.aead(keys.key)
         self._explicit_nonce_length = suite.explicit_nonce_length
         # RFC 7905 2: the sequence number is XORed into the IV. With AES-GCM it fills the explicit
         # half, which is zero in the IV; so no nonce is used twice (RFC 5288 3).
         self._iv = int.from_bytes(keys.iv + bytes(suite.explicit_nonce_length))
-        self.sequence_number = 0
+        self.sequence_number: int = 0
 
     def update(self) -> NoReturn:
         """Raise an error: TLS 1.2 cannot update keys."""
@@ -87,10 +87,12 @@ class Sealer12(_Protection12):
 
     __slots__ = ("overhead", "slot")
 
+    sequence_number: int
+
     def __init__(self, suite: CipherSuite12, keys: DirectionKeys) -> None:
         super().__init__(suite, keys)
-        self.overhead = RECORD_HEADER_LENGTH + suite.explicit_nonce_length + TAG_LENGTH
-        self.slot = _SLOTS[suite.explicit_nonce_length]
+        self.overhead: int = RECORD_HEADER_LENGTH + suite.explicit_nonce_length + TAG_LENGTH
+        self.slot: partial[RecordSlot12] = _SLOTS[suite.explicit_nonce_length]
 
     @property
     def records_left(self) -> int:
@@ -135,8 +137,10 @@ class Opener12(_Protection12):
 
     __slots__ = ("_overhead",)
 
+    sequence_number: int
+
     #: The types in the headers of protected records.
-    header_types = frozenset[int](
+    header_types: frozenset[int] = frozenset[int](
         {ContentType.alert, ContentType.handshake, ContentType.application_data}
     )
     max_ciphertext_length = MAX_CIPHERTEXT_LENGTH_12

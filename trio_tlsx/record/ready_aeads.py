@@ -49,4 +49,4 @@ class ReadyAEADs:
                 oldest.drop_aead()
 
 
-ready_aeads = ReadyAEADs(MAX_READY_AEADS)
+ready_aeads: ReadyAEADs = ReadyAEADs(MAX_READY_AEADS)

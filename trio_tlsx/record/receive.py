@@ -99,15 +99,15 @@ class Incoming:
         self._next_opener: RecordOpener | None = None  # from a change_cipher_spec on
         self._pending: Record | None = None  # decrypted already, and returned next
         self._empty_records = 0
-        self.is_protected = False
-        self.at_eof = False
-        self.received_anything = False
-        self.plaintext_limit = MAX_INNER_PLAINTEXT_LENGTH
-        self.accept_change_cipher_spec = False
-        self.accept_plaintext_alert = False
-        self.early_data_to_skip = 0
-        self.data_records = 0
-        self.bytes_opened = 0
+        self.is_protected: bool = False
+        self.at_eof: bool = False
+        self.received_anything: bool = False
+        self.plaintext_limit: int = MAX_INNER_PLAINTEXT_LENGTH
+        self.accept_change_cipher_spec: bool = False
+        self.accept_plaintext_alert: bool = False
+        self.early_data_to_skip: int = 0
+        self.data_records: int = 0
+        self.bytes_opened: int = 0
         self.partial_length: int | None = None
 
     # Ciphertext in

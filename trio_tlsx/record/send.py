@@ -53,12 +53,12 @@ class Outgoing:
 
     def __init__(self) -> None:
         self.sealer: RecordSealer | None = None
-        self.finished = False
-        self.fragment_length = MAX_PLAINTEXT_LENGTH
-        self.record_version = LEGACY_RECORD_VERSION
-        self.data_records = 0
-        self.bytes_sealed = 0
-        self.direct_limit = 0
+        self.finished: bool = False
+        self.fragment_length: int = MAX_PLAINTEXT_LENGTH
+        self.record_version: int = LEGACY_RECORD_VERSION
+        self.data_records: int = 0
+        self.bytes_sealed: int = 0
+        self.direct_limit: int = 0
         self._flight = b""  # handshake messages that are not in records yet
         self._queue: list[bytes | memoryview] = []  # records, in order
         self._queued = 0  # bytes in it
