@@ -118,6 +118,8 @@ REMOVALS_OF_RECORDS = [
     Removal("length of a message", "6.2", READER, "if length > limit:", "announced-"),
     Removal("empty records in a row", "5.1", INCOMING,
             "if self._empty_records > MAX_EMPTY_RECORDS:", "", tests=EMPTY_RECORDS),
+    Removal("empty records with warnings between them", "5.1", INCOMING,
+            "if content_type != ContentType.alert:", "warnings", "if True:", EMPTY_RECORDS),
     Removal("limit of skipped early data", "4.3.10", INCOMING,
             "if content_length > self.early_data_to_skip:", "", tests=SKIPPED_EARLY_DATA),
     Removal("empty records count as skipped early data", "4.3.10", INCOMING,

@@ -252,6 +252,22 @@ REMOVALS_OF_TLS12 = [
         "another-key",
     ),
     Removal(
+        "TLS 1.2: the curve of the server's certificate was offered",
+        "RFC 8422 5.3",
+        CLIENT,
+        "if curve is not None and curve not in offered:",
+        "on-a-curve-not-offered",
+    ),
+    Removal(
+        "TLS 1.2: a client certificate is of a type that the server requests",
+        "RFC 5246 7.4.4",
+        "handshake/certificate_selection12.py",
+        "tuple(s for s in request.signature_schemes if AUTHENTICATION_BY.get(s) in allowed)",
+        "another_type",
+        "request.signature_schemes",
+        TLS12_TESTS,
+    ),
+    Removal(
         "TLS 1.2: the selected group was offered",
         "RFC 8422 5.4",
         CLIENT,

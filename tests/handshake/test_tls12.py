@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,16 +27,18 @@ from engine_pairs import (
 from hellos import exchange
 from pairs12 import BOTH, CLIENT_12, SERVER_12, alert_of, changed_hello
 
+from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import AlertDescription as A
 from trio_tlsx.errors import (
     CertificateError,
 )
-from trio_tlsx.handshake import authentication
-from trio_tlsx.handshake.certificate_selection12 import kinds_of, schemes_of_12
+from trio_tlsx.handshake import authentication, server12
 from trio_tlsx.messages.extensions import ExtensionType as E
 from trio_tlsx.messages.handshake import encode_message
 from trio_tlsx.messages.handshake12 import HelloRequest
+from trio_tlsx.messages.info import CertificateRequest
+from trio_tlsx.pki.credentials import Credentials
 from trio_tlsx.pki.peer import Peer
 from trio_tlsx.testing import CA
 
@@ -145,11 +148,31 @@ def test_a_client_without_a_certificate(client_auth: Any, alert: A | None) -> No
         assert alert_of(client, accepting) is alert
 
 
-def test_a_certificate_of_another_kind_than_requested_is_not_sent() -> None:
-    """RFC 5246 7.4.4: the types are those of the request."""
-    assert kinds_of(b"\x01\x02\x40") == {"RSA", "ECDSA"}
-    assert not schemes_of_12(credentials("P-256"), kinds_of(b"\x01"))
-    assert not schemes_of_12(credentials("RSA-2048"), kinds_of(b"\x40"))
+@pytest.mark.parametrize(
+    ("types", "sent"),
+    [(b"\x01", "RSA-2048"), (b"\x40", "P-256"), (b"\x02\x40\x01", "P-256"), (b"\x02", None)],
+)
+def test_a_certificate_of_another_type_than_requested_is_not_sent(
+    types: bytes, sent: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 5246 7.4.4. The hook sees only the schemes whose keys the types allow."""
+    monkeypatch.setattr(server12, "CERTIFICATE_TYPES", types)
+    requests: list[CertificateRequest] = []
+
+    def select(request: CertificateRequest) -> Sequence[Credentials]:
+        requests.append(request)
+        return [credentials("P-256"), credentials("RSA-2048")]
+
+    client, server = established(
+        replace(CLIENT_12, select_credentials=select),
+        replace(SERVER_12, client_auth="optional", client_trust=authority.trust),
+    )
+    assert server.negotiated.peer_certificates == (credentials(sent).chain if sent else ())
+    names = {
+        SignatureScheme(code).name.partition("_")[0] for code in requests[0].signature_schemes
+    }
+    assert ("rsa" in names, "ecdsa" in names) == (b"\x01" in types, b"\x40" in types)
+    exchange(client, server)
 
 
 def test_early_data_is_sent_after_the_handshake_if_asked_for() -> None:

@@ -27,7 +27,16 @@ from deviations import (
     without_extension,
     wrong_finished,
 )
-from scripted_peer import P384, AnyMessage, Deviation, Peer, header, strangers_credentials
+from scripted_peer import (
+    P384,
+    SERVER_NAME,
+    AnyMessage,
+    Deviation,
+    Peer,
+    authority,
+    header,
+    strangers_credentials,
+)
 from scripted_peers12 import (
     CLIENT_RANDOM,
     SERVER_RANDOM,
@@ -49,6 +58,7 @@ from trio_tlsx.messages.handshake12 import (
     HelloRequest,
     NewSessionTicket12,
 )
+from trio_tlsx.pki.credentials import Credentials
 from trio_tlsx.record.message_reader import (
     MAX_CERTIFICATE_LENGTH,
     MAX_CLIENT_HELLO_LENGTH,
@@ -148,6 +158,16 @@ def renamed(random: bytes) -> Deviation:
         server = cast("ServerPeer12", peer)
         server.randoms = server.randoms[0], random
         peer.send(replace(message, random=random))
+
+    return deviation
+
+
+def certified_by(credentials: Credentials) -> Deviation:
+    """Another chain, whose key then signs the key exchange."""
+
+    def deviation(peer: Peer, _: AnyMessage) -> None:
+        peer.signer = credentials
+        peer.send(Certificate12(credentials.der_chain))
 
     return deviation
 
@@ -257,6 +277,8 @@ ROWS = [
     # Certificate and ServerKeyExchange.
     *rows("7.4.2", SERVERS, ["certificate"], {"none": instead(Certificate12(()))},
           A.decode_error),
+    *rows("RFC 8422 5.3", SERVERS, ["certificate"], {"on-a-curve-not-offered":
+          certified_by(authority.issue(SERVER_NAME, key_type="P-384"))}, A.illegal_parameter),
     *rows("RFC 8422 5.4", SERVERS, ["server_key_exchange"], {
         "group-not-offered": key_exchange(group=P384),
         "group-of-tls-1.3-only": key_exchange(group=0x11EC),

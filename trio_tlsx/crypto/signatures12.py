@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from .signatures import CERTIFICATE_ONLY_SCHEMES, SignatureScheme, schemes_for
 
-__all__ = ["authentication_of", "schemes_for_12", "schemes_of_12"]
+__all__ = ["AUTHENTICATION_BY", "authentication_of", "schemes_for_12", "schemes_of_12"]
 
 _S = SignatureScheme
 
@@ -25,6 +25,11 @@ _PSS = tuple(scheme for scheme in SignatureScheme if "_pss_pss_" in scheme.name)
 
 #: All that can sign a handshake message of TLS 1.2, in order of preference.
 SCHEMES_12 = tuple(s for s in SignatureScheme if s in {*_ECDSA, *_EDDSA, *_RSAE, *_PSS, *_PKCS1})
+
+#: The kind of cipher suite, and of certificate, that each scheme goes with.
+AUTHENTICATION_BY: dict[int, Literal["ECDSA", "RSA"]] = {
+    scheme: "ECDSA" if scheme in {*_ECDSA, *_EDDSA} else "RSA" for scheme in SCHEMES_12
+}
 
 
 def schemes_of_12(schemes: tuple[SignatureScheme, ...]) -> tuple[SignatureScheme, ...]:

@@ -2,43 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ..config.names import GROUP_ALIASES
 from ..crypto.signatures import SignatureScheme
-from ..crypto.signatures12 import SCHEMES_12, authentication_of
-from ..messages.handshake12 import ECDSA_SIGN, RSA_SIGN
+from ..crypto.signatures12 import AUTHENTICATION_BY, SCHEMES_12
+from ..messages.handshake12 import ECDSA_SIGN, RSA_SIGN, CertificateRequest12
 from ..pki.credentials import Credentials
 
-__all__ = ["curve_of", "kinds_of", "schemes_of_12"]
+__all__ = ["curve_of", "schemes_of_12", "schemes_of_request"]
 
-_KINDS = {RSA_SIGN: "RSA", ECDSA_SIGN: "ECDSA"}
-
-
-def kinds_of(certificate_types: bytes) -> frozenset[str]:
-    """Return the kinds of keys that a CertificateRequest allows."""
-    return frozenset(_KINDS[code] for code in certificate_types if code in _KINDS)
+_AUTHENTICATION = {RSA_SIGN: "RSA", ECDSA_SIGN: "ECDSA"}
 
 
-def schemes_of_12(credentials: Credentials, kinds: Collection[str]) -> Sequence[SignatureScheme]:
-    """Return the schemes that the credentials can sign in; none if their key is of another kind.
+def schemes_of_request(request: CertificateRequest12) -> tuple[int, ...]:
+    """Return the schemes that a client may sign in (RFC 5246 7.4.4).
 
-    Args:
-        kinds: the kinds of keys that the peer's suites, or its request, allow.
+    They are those of the request whose keys the certificate types of the request allow.
     """
-    if authentication_of(credentials.chain[0]) not in kinds:
-        return ()
+    allowed = {_AUTHENTICATION.get(code, "") for code in request.certificate_types}
+    return tuple(s for s in request.signature_schemes if AUTHENTICATION_BY.get(s) in allowed)
+
+
+def schemes_of_12(credentials: Credentials) -> Sequence[SignatureScheme]:
+    """Return the schemes that the credentials can sign in."""
     schemes: Sequence[SignatureScheme] = getattr(
         credentials.signer, "tls12_schemes", credentials.signer.schemes
     )
     return [scheme for scheme in schemes if scheme in SCHEMES_12]
 
 
-def curve_of(credentials: Credentials) -> str | None:
+def curve_of(certificate: x509.Certificate) -> str | None:
     """Return the name of the group that the key of an ECDSA certificate is in; None for others."""
-    key = credentials.chain[0].public_key()
+    key = certificate.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey):
         return None
     return GROUP_ALIASES.get(key.curve.name, key.curve.name)

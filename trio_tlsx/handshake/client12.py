@@ -31,7 +31,7 @@ from ..pki.negotiated import Negotiated
 from . import authentication, certificate_selection, early_data, steps12
 from .authentication import PeerIdentity
 from .certificate_selection import Selected
-from .certificate_selection12 import kinds_of, schemes_of_12
+from .certificate_selection12 import curve_of, schemes_of_12, schemes_of_request
 from .client12_hello import Selection12, process_server_hello
 from .client13 import trust_of, verify_server_certificate
 from .client13_hello import Offer
@@ -54,14 +54,6 @@ class KeyExchange:
     group: Group
     key: EphemeralKey = field(repr=False)
     shared_secret: bytes = field(repr=False)
-
-
-@dataclass(slots=True, eq=False)
-class Requested:
-    """A server's request for a certificate, and the kinds of keys that it may have."""
-
-    request: info.CertificateRequest
-    kinds: frozenset[str]
 
 
 def run(hs: Handshake, offer: Offer, answer: ServerHello) -> Steps[Completed]:
@@ -186,8 +178,19 @@ def check_key_exchange(
         raise ProtocolError(
             f"the key in the server's certificate does not go with {selection.suite.name}"
         )
+    check_curve(config, leaf)
     content = b"".join(selection.randoms) + encode_parameters(message.group, message.public)
     return steps12.check_signature(config, chain, message, content)
+
+
+def check_curve(config: ClientParameters, leaf: x509.Certificate) -> None:
+    """Check that the key of an ECDSA certificate is on an offered curve (RFC 8422 5.3)."""
+    curve, offered = curve_of(leaf), [group.name for group in config.group_table.values()]
+    if curve is not None and curve not in offered:
+        raise ProtocolError(
+            f"the key in the server's certificate is on the curve {curve}, which was not offered; "
+            "add it to groups to accept it"
+        )
 
 
 def exchange_keys(config: ClientParameters, message: ServerKeyExchange) -> KeyExchange:
@@ -206,16 +209,16 @@ def exchange_keys(config: ClientParameters, message: ServerKeyExchange) -> KeyEx
 
 def read_server_hello_done(
     hs: Handshake, offer: Offer, selection: Selection12
-) -> Steps[Requested | None]:
+) -> Steps[info.CertificateRequest | None]:
     """Read CertificateRequest, if there is one, and ServerHelloDone."""
     message = yield from hs.expect(CertificateRequest12, ServerHelloDone)
     if isinstance(message, CertificateRequest12):
         request = info.CertificateRequest(
-            offer.server_name.host, message.authorities, message.signature_schemes, {}
+            offer.server_name.host, message.authorities, schemes_of_request(message), {}
         )
         yield from hs.expect(ServerHelloDone)
         hs.check_end_of_flight()
-        return Requested(request, kinds_of(message.certificate_types))
+        return request
     hs.check_end_of_flight()
     # A CertificateVerify would sign all messages so far; without one their hash is enough.
     hs.transcript.start(selection.suite)
@@ -223,26 +226,22 @@ def read_server_hello_done(
 
 
 def send_client_certificate(
-    hs: Handshake, config: ClientParameters, requested: Requested | None
+    hs: Handshake, config: ClientParameters, request: info.CertificateRequest | None
 ) -> Steps[Selected | None]:
     """Send Certificate if it was requested; it is empty if no certificate fits the request.
 
     Returns:
         The credentials to sign with; None if there are none.
     """
-    if requested is None:
+    if request is None:
         return None
-    request = requested.request
     candidates, authorities = config.candidates, request.authorities
     if config.select_credentials is not None:
         wanted = ClientCredentialsWanted(request, config.select_credentials)
         candidates = yield from hs.ask(wanted)
         authorities = ()  # the hook has taken them into account
     selected = certificate_selection.for_client(
-        candidates,
-        request.signature_schemes,
-        authorities,
-        lambda credentials: schemes_of_12(credentials, requested.kinds),
+        candidates, request.signature_schemes, authorities, schemes_of_12
     )
     hs.send(Certificate12(() if selected is None else selected[0].der_chain))
     return selected

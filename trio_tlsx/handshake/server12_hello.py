@@ -10,6 +10,7 @@ from ..config.server import ServerParameters
 from ..crypto.cipher_suites12 import CipherSuite12
 from ..crypto.groups import GROUPS, Group
 from ..crypto.signatures import SignatureScheme
+from ..crypto.signatures12 import authentication_of
 from ..errors import NegotiationError, ProtocolError
 from ..messages import extensions as ext
 from ..messages.extensions import Extensions, ExtensionType
@@ -81,8 +82,8 @@ def choose_terms(
     suites = common_suites(config, hello)
     groups = common_groups(config, hello)
     identity = select_credentials(candidates, hello, {suite.authentication for suite in suites})
-    kinds = schemes_of_12  # the selected credentials fit at least one suite
-    suite = next(s for s in suites if kinds(identity[0], {s.authentication}))
+    authentication = authentication_of(identity[0].chain[0])
+    suite = next(s for s in suites if s.authentication == authentication)
     return Terms12(
         config,
         hello,
@@ -135,11 +136,12 @@ def select_credentials(
     curves = supported_curves(hello)
 
     def schemes_of(credentials: Credentials) -> Sequence[SignatureScheme]:
+        leaf = credentials.chain[0]
         # RFC 8422 5.1.1: the curve of an ECDSA certificate is one that the client supports.
-        curve = curve_of(credentials)
+        curve = curve_of(leaf)
         if curve is not None and curves is not None and curve not in curves:
             return ()
-        return schemes_of_12(credentials, kinds)
+        return schemes_of_12(credentials) if authentication_of(leaf) in kinds else ()
 
     name = requested_name(hello.extensions)
     selected = certificate_selection.for_server(candidates, schemes, name, schemes_of)

@@ -109,8 +109,10 @@ class CertificateRequest:
         authorities: the names of the CAs that the server trusts, in DER, as
             ``certificate.issuer.public_bytes()`` returns them. Empty if the server sends none.
         signature_schemes: the schemes that the client may sign its CertificateVerify with, as
-            code points; they compare equal to a :class:`SignatureScheme`.
-        extensions: the body of each extension by its type, in the server's order.
+            code points; they compare equal to a :class:`SignatureScheme`. In TLS 1.2 they are
+            those whose keys the certificate types of the request allow (RFC 5246 7.4.4).
+        extensions: the body of each extension by its type, in the server's order; empty in
+            TLS 1.2.
     """
 
     server_name: str

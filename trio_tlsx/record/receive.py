@@ -279,7 +279,8 @@ class Incoming:
             raise unexpected_record(content_type)
         elif not content:
             raise unexpected("sent an empty record")
-        self._empty_records = 0
+        if content_type != ContentType.alert:  # a warning of TLS 1.2 is no progress
+            self._empty_records = 0
         return Record(content_type, content)
 
     def take_application_data(self, limit: int) -> bytes:
