@@ -10,6 +10,7 @@ from places import (
     DRIVER,
     EARLY_DATA,
     EMPTY_RECORDS,
+    ENDING,
     EXTERNAL_PSKS,
     INCOMING,
     OUTGOING,
@@ -105,11 +106,11 @@ REMOVALS_OF_RECORDS = [
             " or self.data_records >= self.direct_limit", "due or key_limit", "", DATA_PHASE),
     Removal("data is sent after the output that is queued", "4.7.3", OUTGOING,
             "if self._queue or self._flight or", "queued", "if", DATA_PHASE),
-    Removal("no data after a failure", "6.2", DRIVER,
-            """self.failure = self.failure or to_keep(error)
+    Removal("no data after a failure", "6.2", ENDING,
+            """self.failure = self.failure or to_keep(error, self.library)
         self.pump.data_phase = None
         self.receiving""", "same_alert",
-            """self.failure = self.failure or to_keep(error)
+            """self.failure = self.failure or to_keep(error, self.library)
         self.receiving""", DATA_PHASE),
     Removal("no data after close_notify", "6.1", DRIVER,
             """self.send_ended = True

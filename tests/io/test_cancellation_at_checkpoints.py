@@ -81,8 +81,8 @@ def test_every_method_has_a_cancellation_test() -> None:
     """None is added without being cancelled here."""
     public = {
         name
-        for name, method in vars(TLSStream).items()
-        if inspect.iscoroutinefunction(method) and not name.startswith("_")
+        for name in dir(TLSStream)
+        if not name.startswith("_") and inspect.iscoroutinefunction(getattr(TLSStream, name))
     }
     assert public == {
         "aclose",

@@ -1,10 +1,11 @@
-"""The data phase: ordinary application data, between one record and one system call.
+"""The data phase: ordinary application data, by one system call and without the engine.
 
 A :class:`DataPhase` exists while nothing but data is expected: from the end of the handshake to
 the first failure, the first ``close_notify`` of this side, or its close. So its existence is the
-check that the stream is usable. It handles one record that is sent or received by itself. It
-leaves everything else to the driver and the engine, and it decides no error: input that it cannot
-open goes to the engine, which opens it again and finds the fault.
+check that the stream is usable. It seals one record or a batch of records and writes them with one
+system call, and it opens the records that one system call has read. It leaves everything else to
+the driver and the engine, and it decides no error: input that it cannot open goes to the engine,
+which opens it again and finds the fault.
 
 A round trip of 100 octets takes two thirds of the time that it takes through driver and engine.
 """
@@ -15,17 +16,17 @@ import os
 
 import trio
 
+from ..driver.conflict import ConflictDetector
 from ..record.protection import MAX_RECORD_LENGTH
 from ..record.receive import Incoming
 from ..record.send import Outgoing
-from .conflict import ConflictDetector
 from .transport import BULK_BYTES, DescriptorTransport
 
 __all__ = ["DataPhase"]
 
 
 class DataPhase:
-    """Moves single records of application data.
+    """Moves records of application data, one or a batch by each system call.
 
     Args:
         transport: the transport, which is over a descriptor.

@@ -9,7 +9,14 @@ import trio
 
 from .proxy_protocol import ProxiedStream
 
-__all__ = ["SocketAddress", "local_address_of", "port_of", "remote_address_of", "socket_of"]
+__all__ = [
+    "Addresses",
+    "SocketAddress",
+    "local_address_of",
+    "port_of",
+    "remote_address_of",
+    "socket_of",
+]
 
 #: An address as the ``socket`` module has it: ``(host, port)`` for IPv4, ``(host, port, flowinfo,
 #: scope_id)`` for IPv6, and a path (or, in Linux's abstract namespace, bytes) for a Unix socket.
@@ -17,6 +24,29 @@ SocketAddress: TypeAlias = "tuple[str, int] | tuple[str, int, int, int] | str | 
 
 #: Layers between a stream and its socket; TLS in TLS through a proxy has two.
 MAX_LAYERS = 16
+
+
+class Addresses:
+    """The addresses of the two ends of a connection."""
+
+    transport_stream: Any
+
+    @property
+    def local_address(self) -> SocketAddress | None:
+        """This side's address in the form of :meth:`socket.socket.getsockname`.
+
+        None if the stream below is not over a socket, or the socket is closed.
+        """
+        return local_address_of(self.transport_stream)
+
+    @property
+    def remote_address(self) -> SocketAddress | None:
+        """The peer's address in the form of :meth:`socket.socket.getpeername`.
+
+        None if the stream below is not over a socket, the socket is closed, or the peer has reset
+        the connection: read it early if you log it later.
+        """
+        return remote_address_of(self.transport_stream)
 
 
 def local_address_of(layer: object) -> SocketAddress | None:

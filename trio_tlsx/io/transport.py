@@ -1,4 +1,4 @@
-"""Move ciphertext between an engine and its transport.
+"""The transports over the streams of trio.
 
 A transport moves data directly between the engine's buffers and the stream below. Over a
 :class:`trio.SocketStream` on POSIX that is one system call on the descriptor. The call is tried
@@ -13,16 +13,16 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from abc import ABC, abstractmethod
 from contextlib import suppress
 
 import trio
 
+from ..driver.transport import Transport
 from ..engine.interface import Engine
 from ..record.protection import MAX_PLAINTEXT_LENGTH, RECORD_OVERHEAD
 from .proxy_protocol import ProxiedStream
 
-__all__ = ["Transport", "transport_over"]
+__all__ = ["transport_over"]
 
 #: After an alert that ends the connection, input is discarded for so many seconds and bytes.
 #: Unread input would make the kernel answer with a reset, which can overtake the alert.
@@ -34,59 +34,6 @@ DISCARD_BYTES = 2**16  # at a time
 BULK_BYTES = MAX_PLAINTEXT_LENGTH + RECORD_OVERHEAD
 
 RECEIVE_BYTES = 2**16  # at a time, where the engine's own buffer cannot be received into
-
-
-class Transport(ABC):
-    """Moves ciphertext for one engine.
-
-    The caller tries :meth:`receive_nowait` and :meth:`send_nowait` first, and calls
-    :meth:`receive` and :meth:`send` only to wait. These let other tasks run, but a cancellation
-    reaches them only while they wait: the caller checks for one before it has done anything.
-
-    Attributes:
-        started: some output has left, or may have.
-        resumes: after a cancelled :meth:`send`, the rest is still in the engine's output, and the
-            next send continues there.
-    """
-
-    __slots__ = ("started",)
-
-    resumes: bool
-
-    def __init__(self) -> None:
-        self.started: bool = False
-
-    @abstractmethod
-    async def receive(self, engine: Engine) -> int:
-        """Wait for input, feed the engine once, and return the number of bytes.
-
-        At the end it returns 0 and feeds nothing. If cancelled, nothing is lost.
-        """
-
-    def receive_nowait(self, engine: Engine) -> int | None:
-        """Feed the engine once and return the number of bytes; None if it would have to wait.
-
-        It raises as :meth:`receive` does. The kernel reports a reset once, and afterwards reports
-        the end of the connection as if it were a clean one.
-        """
-        return None
-
-    @abstractmethod
-    async def send(self, engine: Engine) -> None:
-        """Send all the output.
-
-        If cancelled, the rest stays with the engine if ``resumes``; otherwise it is lost.
-        """
-
-    def send_nowait(self, engine: Engine) -> bool:
-        """Send what leaves without waiting, and return whether that was everything."""
-        return not engine.pending_output()
-
-    def discard_input(self) -> None:  # noqa: B027
-        """Discard the input that has come, so that closing does not answer it with a reset."""
-
-    async def linger(self) -> None:  # noqa: B027
-        """Wait until the alert may have arrived. Only close the transport after this."""
 
 
 def transport_over(stream: trio.abc.Stream) -> Transport:

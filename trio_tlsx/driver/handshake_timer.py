@@ -6,7 +6,7 @@ import math
 from collections.abc import Generator
 from contextlib import contextmanager
 
-import trio
+from .library import AsyncLibrary, CancelScope
 
 __all__ = ["HandshakeTimer"]
 
@@ -19,31 +19,34 @@ class HandshakeTimer:
 
     Args:
         seconds: the time for all methods together.
+        library: the async library whose clock counts.
     """
 
-    __slots__ = ("_deadline", "_is_over", "_left", "_scopes", "seconds")
+    __slots__ = ("_deadline", "_is_over", "_left", "_library", "_scopes", "seconds")
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, library: AsyncLibrary) -> None:
         self.seconds: float = seconds
         self._left = seconds
         self._deadline = math.inf
-        self._scopes: set[trio.CancelScope] = set()
+        self._library = library
+        self._scopes: set[CancelScope] = set()
         self._is_over = False
 
     @contextmanager
-    def running(self) -> Generator[trio.CancelScope]:
+    def running(self) -> Generator[CancelScope]:
         """Run the timer during the block; cancel the block when the time is over."""
-        scopes = self._scopes
+        library, scopes = self._library, self._scopes
         if not scopes:
-            self._deadline = trio.current_time() + self._left
-        with trio.CancelScope(deadline=math.inf if self._is_over else self._deadline) as scope:
+            self._deadline = library.current_time() + self._left
+        deadline = math.inf if self._is_over else self._deadline
+        with library.CancelScope(deadline=deadline) as scope:
             scopes.add(scope)
             try:
                 yield scope
             finally:
                 scopes.discard(scope)
                 if not scopes:
-                    self._left = self._deadline - trio.current_time()
+                    self._left = self._deadline - library.current_time()
 
     def stop(self) -> None:
         """Stop for good: the handshake is complete. What still runs has no deadline any more."""

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import trio
-
+from ..engine.interface import Engine
 from ..pki.negotiated import Negotiated
-from .endpoints import SocketAddress, local_address_of, remote_address_of
-from .ssl_compat import SSLNames
+from .driver import Driver
 
 __all__ = ["ConnectionInfo"]
 
 
-class ConnectionInfo(SSLNames):
-    """Facts about the connection, its two ends, and keying material for other protocols."""
+class ConnectionInfo:
+    """Facts about the connection, and keying material for other protocols.
 
-    transport_stream: Any
+    Before the handshake is complete, its results raise :exc:`trio.NeedHandshakeError`; in a
+    program over anyio they raise :exc:`RuntimeError`.
+    """
+
+    _engine: Engine
+    _driver: Driver
 
     @property
     def server_side(self) -> bool:
@@ -28,12 +29,14 @@ class ConnectionInfo(SSLNames):
         """What the two sides agreed on in the handshake.
 
         Raises:
-            trio.NeedHandshakeError: the handshake is not complete.
+            NeedHandshakeError: the handshake is not complete.
             CertificateError: over an ``ssl.SSLContext``, OpenSSL can read the peer's certificate,
                 and ``cryptography`` cannot.
         """
         if not self._engine.handshake_complete:
-            raise trio.NeedHandshakeError("call do_handshake() before reading 'negotiated'")
+            raise self._driver.library.NeedHandshakeError(
+                "call do_handshake() before reading 'negotiated'"
+            )
         return self._engine.negotiated
 
     @property
@@ -44,23 +47,6 @@ class ConnectionInfo(SSLNames):
         increase during that call is how much of its data belongs to the stream.
         """
         return self._engine.bytes_sealed
-
-    @property
-    def local_address(self) -> SocketAddress | None:
-        """This side's address in the form of :meth:`socket.socket.getsockname`.
-
-        None if the stream below is not over a socket, or the socket is closed.
-        """
-        return local_address_of(self.transport_stream)
-
-    @property
-    def remote_address(self) -> SocketAddress | None:
-        """The peer's address in the form of :meth:`socket.socket.getpeername`.
-
-        None if the stream below is not over a socket, the socket is closed, or the peer has reset
-        the connection: read it early if you log it later.
-        """
-        return remote_address_of(self.transport_stream)
 
     def export_keying_material(
         self, label: str, length: int, context: bytes | None = None
@@ -75,12 +61,14 @@ class ConnectionInfo(SSLNames):
                 the same as ``b""``.
 
         Raises:
-            trio.NeedHandshakeError: the handshake is not complete.
+            NeedHandshakeError: the handshake is not complete.
             ValueError: the label or the length is not allowed.
             NotImplementedError: with an :class:`ssl.SSLContext`; the stdlib cannot.
         """
         if not self._engine.handshake_complete:
-            raise trio.NeedHandshakeError("call do_handshake() before exporting keying material")
+            raise self._driver.library.NeedHandshakeError(
+                "call do_handshake() before exporting keying material"
+            )
         return self._engine.export_keying_material(label, length, context)
 
     def export_early_keying_material(self, label: str, length: int, context: bytes = b"") -> bytes:

@@ -9,16 +9,16 @@ from __future__ import annotations
 from types import TracebackType
 from weakref import WeakSet
 
-import trio
+from .library import AsyncLibrary
 
 __all__ = ["RaisedErrors", "drop_tracebacks", "to_keep"]
 
 
-def to_keep(error: Exception) -> Exception:
+def to_keep(error: Exception, library: AsyncLibrary) -> Exception:
     """Return what a stream keeps of an error that it raises: the same without a traceback."""
-    if type(error) is not trio.BrokenResourceError:
+    if type(error) is not library.BrokenResourceError:
         return error
-    kept = trio.BrokenResourceError(*error.args)
+    kept = library.BrokenResourceError(*error.args)
     kept.__cause__ = error.__cause__
     return kept
 
@@ -35,18 +35,22 @@ def drop_tracebacks(error: BaseException) -> None:
 
 
 class RaisedErrors:
-    """Remember which :exc:`trio.BrokenResourceError` one stream has raised.
+    """Remember which ``BrokenResourceError`` one stream has raised.
 
     ``with raised:`` adds the error that leaves the block. A server uses this to tell the end of
     one connection from any other error of its handler.
+
+    Args:
+        kind: the ``BrokenResourceError`` of the async library.
     """
 
-    __slots__ = ("_errors",)
+    __slots__ = ("_errors", "_kind")
 
-    def __init__(self) -> None:
-        self._errors: WeakSet[trio.BrokenResourceError] | None = None  # most streams raise none
+    def __init__(self, kind: type[Exception]) -> None:
+        self._kind = kind
+        self._errors: WeakSet[Exception] | None = None  # most streams raise none
 
-    def add(self, error: trio.BrokenResourceError) -> None:
+    def add(self, error: Exception) -> None:
         """Remember the error for as long as it exists."""
         if self._errors is None:
             self._errors = WeakSet()
@@ -64,5 +68,5 @@ class RaisedErrors:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if isinstance(exc, trio.BrokenResourceError):
+        if isinstance(exc, self._kind):
             self.add(exc)

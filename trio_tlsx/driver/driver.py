@@ -32,136 +32,53 @@ tasks run after each piece of input, and between many small messages, where the 
 from __future__ import annotations
 
 import math
+from collections.abc import Awaitable, Callable
 from typing import Any
-
-import trio
 
 from ..engine.interface import Engine
 from ..handshake.wants import Question, Want
 from ..sessions.client import Session
-from .ciphertext import Pump
 from .conflict import ConflictDetector
-from .data_phase import DataPhase
+from .ending import Ending
 from .handshake_timer import HandshakeTimer
-from .raised import drop_tracebacks, to_keep
+from .library import may_be_interrupted
+from .transport import DirectPath, Transport
 
 __all__ = ["Driver"]
 
 
-class Driver:
+class Driver(Ending):
     """Runs one engine through its connection.
+
+    A subclass is for one async library. It may override :meth:`start_data_phase`.
 
     Args:
         engine: the engine to run.
-        transport_stream: the stream below.
+        transport: moves ciphertext in and out of the stream below.
         handshake_timeout: how long methods may wait before the handshake is complete, in seconds.
 
     Attributes:
-        pump: moves the ciphertext. Once its ``send_failure`` is set, sending is over, but
-            receiving goes on.
-        receiving: taken by the task that receives data.
         handshake_done: the handshake is complete, and its last message has left. Nothing of
             what only the handshake needs is kept then.
-        closing: a task is closing the stream, so that nothing more can be sent.
-        closed: this side has closed the stream.
-        failure: what broke the connection in both directions: the protocol, the transport, or a
-            handshake that was given up.
-        send_ended: ``close_notify`` was queued; nothing can be sent behind it.
-        alerted: the last thing sent, or still queued, is the alert that explains the end.
     """
 
-    __slots__ = (
-        "_engine",
-        "_timer",
-        "_turn",
-        "alerted",
-        "closed",
-        "closing",
-        "failure",
-        "handshake_done",
-        "pump",
-        "receiving",
-        "send_ended",
-    )
+    __slots__ = ("_timer", "_turn", "handshake_done")
 
-    def __init__(
-        self, engine: Engine, transport_stream: trio.abc.Stream, handshake_timeout: float
-    ) -> None:
+    def __init__(self, engine: Engine, transport: Transport, handshake_timeout: float) -> None:
+        super().__init__(engine, transport)
+        library = self.library
         engine.pauses = True
-        self.pump = Pump(engine, transport_stream)
-        self.receiving = ConflictDetector(
-            "another task is currently receiving data on this TLSStream"
-        )
         self.handshake_done = False
-        self.closing = False
-        self.closed = False
-        self.failure: Exception | None = None
-        self.send_ended = False
-        self.alerted = False
-        self._engine = engine
-        self._turn: ConflictDetector | None = ConflictDetector("another task does the handshake")
+        self._turn: ConflictDetector | None = library.ConflictDetector(
+            "another task does the handshake"
+        )
         self._timer: HandshakeTimer | None = None
         if handshake_timeout != math.inf:  # a cancel scope costs more than all else here
-            self._timer = HandshakeTimer(handshake_timeout)
-
-    # The end
-
-    def check_usable(self) -> None:
-        """Raise the error that every method raises once the connection is closed or broken."""
-        if self.closed:
-            raise trio.ClosedResourceError("this TLSStream was closed")
-        if self.failure is not None:
-            raise _broken(self.failure) from self.failure
-
-    def check_sendable(self) -> None:
-        """Raise the error of a send that is not possible, or no longer possible."""
-        ended = self.closed or self.closing or self.send_ended
-        if ended or self.failure or self.pump.send_failure:
-            self.check_usable()
-            self.check_not_closing()
-            self.check_unbroken_sending()
-            raise trio.ClosedResourceError("can't send data after sending EOF")
-
-    def check_not_closing(self) -> None:
-        """Raise ``trio.ClosedResourceError`` while another task closes the stream."""
-        if self.closing:
-            raise trio.ClosedResourceError("another task is closing this TLSStream")
-
-    def check_unbroken_sending(self) -> None:
-        """Raise why nothing can be sent any more, if that is so."""
-        if (error := self.pump.send_failure) is not None:
-            raise _broken(error) from error
-
-    def note_failure(self, error: Exception) -> None:
-        """Make every later call raise this error: the connection failed in both directions."""
-        self.failure = self.failure or to_keep(error)
-        self.pump.data_phase = None
-        self.receiving.wake()
-
-    def note_closed(self) -> None:
-        """Make every later call raise that this side has closed the stream."""
-        if not self.closed:
-            self._engine.note_closed(self.failure or self.pump.send_failure)
-        self.closed = True
-        self.pump.data_phase = None
-        self.receiving.wake()
-
-    def note_closing(self) -> None:
-        """Make every later send raise that a task is closing the stream."""
-        self.closing = True
-        self.pump.data_phase = None
-
-    async def _fail(self, error: Exception) -> trio.BrokenResourceError:
-        """Record the failure, send the alert, and return the exception to raise."""
-        self.note_failure(error)
-        drop_tracebacks(error)
-        self.alerted = self.alerted or bool(self._engine.pending_output())
-        await self.pump.flush_alert()
-        return _broken(error)
+            self._timer = HandshakeTimer(handshake_timeout, library)
 
     # The handshake
 
-    @trio.lowlevel.disable_ki_protection  # hooks run in it, and Ctrl-C ends the handshake
+    @may_be_interrupted  # hooks run in it, and Ctrl-C ends the handshake
     async def do_handshake(
         self, *, until_early_data: bool = False, before_data: bool = False
     ) -> None:
@@ -193,7 +110,7 @@ class Driver:
                 # If it is no Exception: a cancellation, which may come in a group, or Ctrl-C.
                 if not (isinstance(error, Exception) or self._handshake_can_resume(turn)):
                     self._give_handshake_up(
-                        trio.BrokenResourceError("the handshake was cancelled half way")
+                        self.library.BrokenResourceError("the handshake was cancelled half way")
                     )
                 raise
 
@@ -211,7 +128,7 @@ class Driver:
         engine, pump = self._engine, self.pump
         waited = just_sent = False
         try:
-            await trio.lowlevel.checkpoint_if_cancelled()
+            await self.library.checkpoint_if_cancelled()
             while (want := engine.do_handshake()) is not Want.NOTHING:
                 if want is Want.WRITE:
                     if before_data and engine.handshake_complete:
@@ -224,20 +141,20 @@ class Driver:
                         await pump.move_input()
                     waited = True
                 elif want is Want.PAUSE:
-                    await trio.lowlevel.cancel_shielded_checkpoint()
+                    await self.library.cancel_shielded_checkpoint()
                 elif want is not Want.EARLY_DATA:
                     await self._answer(want)
                 elif until_early_data:
                     break
                 just_sent = want is Want.WRITE
                 # If the input never ends, nothing above waits: check for a cancellation.
-                await trio.lowlevel.checkpoint_if_cancelled()
+                await self.library.checkpoint_if_cancelled()
             else:
                 self._note_handshake_done()
             if not waited:
-                await trio.lowlevel.cancel_shielded_checkpoint()
+                await self.library.cancel_shielded_checkpoint()
         except engine.error_types as error:
-            raise await self._fail(error) from error
+            raise await self.fail(error) from error
         except Exception as error:
             self.note_failure(error)
             raise
@@ -249,9 +166,12 @@ class Driver:
         if self._timer is not None:
             self._timer.stop()
         self._timer = self._turn = None
-        self.pump.start_data_phase()
+        self.start_data_phase()
 
-    @trio.lowlevel.disable_ki_protection
+    def start_data_phase(self) -> None:
+        """Let ordinary data bypass the engine from here on, where the transport can do that."""
+
+    @may_be_interrupted
     async def _answer(self, question: Question[Any]) -> None:
         awaitable, question.awaitable = question.awaitable, None
         if awaitable is None:
@@ -259,10 +179,12 @@ class Driver:
         self._engine.release_buffers()  # a hook may take long
         timeout = math.inf if question.timeout is None else question.timeout
         if self.pump.answering is None:
-            self.pump.answering = ConflictDetector("another task is answering a question")
+            self.pump.answering = self.library.ConflictDetector(
+                "another task is answering a question"
+            )
         with self.pump.answering:
             try:
-                with trio.fail_after(timeout):
+                with self.library.fail_after(timeout):
                     answer = await awaitable
             except Exception as error:  # noqa: BLE001 - whatever a hook raises is its refusal
                 self._engine.refuse(error)
@@ -277,12 +199,12 @@ class Driver:
         engine = self._engine
         engine.accept_early_data()
         waited = False
-        await trio.lowlevel.checkpoint_if_cancelled()
+        await self.library.checkpoint_if_cancelled()
         while not (data := engine.read_early_data(max_bytes)) and not self.handshake_done:
             await self.do_handshake(until_early_data=True)
             waited = True
         if not waited:
-            await trio.lowlevel.cancel_shielded_checkpoint()
+            await self.library.cancel_shielded_checkpoint()
         return data
 
     def _handshake_can_resume(self, turn: ConflictDetector) -> bool:
@@ -298,14 +220,16 @@ class Driver:
         self.alerted = self.alerted or bool(self._engine.pending_output())
         self.pump.move_output_nowait()
 
-    def _timed_out(self, timer: HandshakeTimer) -> trio.BrokenResourceError:
+    def _timed_out(self, timer: HandshakeTimer) -> Exception:
         """Give the handshake up because its time is over, and return the exception to raise."""
-        error = trio.TooSlowError(f"the handshake was not complete within {timer.seconds} seconds")
+        error = self.library.TooSlowError(
+            f"the handshake was not complete within {timer.seconds} seconds"
+        )
         self._give_handshake_up(error)
         self.note_failure(error)
-        broken = _broken(error)
-        broken.__cause__ = error
-        return broken
+        raised = self.broken(error)
+        raised.__cause__ = error
+        return raised
 
     # Application data
 
@@ -313,7 +237,7 @@ class Driver:
         self,
         max_bytes: int | None = None,
         *,
-        idle_phase: DataPhase | None = None,
+        idle_phase: DirectPath | None = None,
         waited: bool = False,
     ) -> bytes:
         """Return what the peer has sent; ``b""`` after its ``close_notify``.
@@ -338,7 +262,7 @@ class Driver:
                         break
             return await self._receive_from_engine(max_bytes, waited)
         except self._engine.error_types as error:
-            raise await self._fail(error) from error
+            raise await self.fail(error) from error
         except Exception as error:
             self.note_failure(error)
             raise
@@ -346,7 +270,7 @@ class Driver:
     async def _receive_from_engine(self, max_bytes: int | None, waited: bool) -> bytes:
         engine, pump = self._engine, self.pump
         moved = False
-        await trio.lowlevel.checkpoint_if_cancelled()
+        await self.library.checkpoint_if_cancelled()
         while True:
             while (answering := pump.answering) is not None and answering.taken:
                 await answering.over()
@@ -359,7 +283,7 @@ class Driver:
             if data is Want.WRITE:
                 await pump.move_output()
             elif data is Want.PAUSE:
-                await trio.lowlevel.cancel_shielded_checkpoint()
+                await self.library.cancel_shielded_checkpoint()
             elif not pump.move_input_nowait():
                 pump.move_output_nowait()  # the answer to a KeyUpdate, if there is one
                 await pump.wait_for_input()
@@ -368,13 +292,13 @@ class Driver:
                 continue
             else:
                 # The peer sends much that is no data: let other tasks run.
-                await trio.lowlevel.cancel_shielded_checkpoint()
-            await trio.lowlevel.checkpoint_if_cancelled()
+                await self.library.cancel_shielded_checkpoint()
+            await self.library.checkpoint_if_cancelled()
             waited = True
         engine.release_buffers()  # it may be long until the next call
         pump.move_output_nowait()
         if not waited:
-            await trio.lowlevel.cancel_shielded_checkpoint()
+            await self.library.cancel_shielded_checkpoint()
         return data
 
     async def wait_session(self) -> Session:
@@ -383,17 +307,17 @@ class Driver:
         If cancelled, nothing is lost.
         """
         engine = self._engine
-        await trio.lowlevel.checkpoint_if_cancelled()
+        await self.library.checkpoint_if_cancelled()
         while (session := engine.session) is None:
             self.check_usable()
             if await self._process_messages():
                 continue
             if not engine.pending():
-                raise trio.EndOfChannel("the server has ended without a session ticket")
+                raise self.library.EndOfChannel("the server has ended without a session ticket")
             await self.receiving.over()  # data is before the ticket: another task has to take it
         engine.release_buffers()
         self.pump.move_output_nowait()
-        await trio.lowlevel.cancel_shielded_checkpoint()
+        await self.library.cancel_shielded_checkpoint()
         return session
 
     async def _process_messages(self) -> bool:
@@ -407,15 +331,15 @@ class Driver:
             if isinstance(step, Question):
                 await self._answer(step)
             elif step is Want.PAUSE:
-                await trio.lowlevel.cancel_shielded_checkpoint()
+                await self.library.cancel_shielded_checkpoint()
             elif engine.session is None:
                 if isinstance(step, bytes):
                     return False
                 pump.move_output_nowait()  # the answer to a KeyUpdate, if there is one
                 await pump.move_input()
-            await trio.lowlevel.checkpoint_if_cancelled()
+            await self.library.checkpoint_if_cancelled()
         except engine.error_types as error:
-            raise await self._fail(error) from error
+            raise await self.fail(error) from error
         except Exception as error:
             self.note_failure(error)
             raise
@@ -446,9 +370,9 @@ class Driver:
                     data = data[count:]
                 self.check_sendable()
                 if data:
-                    await trio.lowlevel.checkpoint_if_cancelled()
+                    await self.library.checkpoint_if_cancelled()
         except engine.error_types as error:
-            raise await self._fail(error) from error
+            raise await self.fail(error) from error
 
     async def send_in_handshake(self, data: memoryview, *, waited: bool = False) -> None:
         """Do the same before the handshake is done, within the handshake's time.
@@ -467,14 +391,18 @@ class Driver:
         if complete and self._engine.do_handshake() is Want.NOTHING:
             self._note_handshake_done()
 
-    async def wait_output_might_not_block(self) -> None:
-        """Wait until a send might not have to wait. Cancelling it changes nothing."""
+    async def wait_output_might_not_block(self, wait: Callable[[], Awaitable[object]]) -> None:
+        """Wait until a send might not have to wait. Cancelling it changes nothing.
+
+        Args:
+            wait: waits until the stream below might accept something.
+        """
         timer = self._timer
         if timer is None:
-            await self.pump.wait_output_might_not_block()
+            await self.pump.wait_output_might_not_block(wait)
             return
         with timer.running() as scope:
-            await self.pump.wait_output_might_not_block()
+            await self.pump.wait_output_might_not_block(wait)
         if scope.cancelled_caught:
             raise self._timed_out(timer)
 
@@ -497,8 +425,4 @@ class Driver:
         try:
             await self.pump.move_output(checkpoint=checkpoint)
         except self._engine.error_types as error:
-            raise await self._fail(error) from error
-
-
-def _broken(error: BaseException) -> trio.BrokenResourceError:
-    return trio.BrokenResourceError(str(error) or type(error).__name__)
+            raise await self.fail(error) from error

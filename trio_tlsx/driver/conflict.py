@@ -2,33 +2,54 @@
 
 from __future__ import annotations
 
+from abc import ABC
 from types import TracebackType
+from typing import ClassVar, Protocol
 
-import trio
-
-__all__ = ["ConflictDetector"]
+__all__ = ["ConflictDetector", "ParkingLot"]
 
 
-class ConflictDetector:
+class ParkingLot(Protocol):
+    """Where tasks wait until another task wakes all of them; true while a task waits."""
+
+    def __bool__(self) -> bool: ...
+
+    async def park(self) -> None:
+        """Wait for :meth:`unpark_all`."""
+        ...
+
+    def unpark_all(self) -> object:
+        """Wake all tasks that wait."""
+        ...
+
+
+class ConflictDetector(ABC):
     """Admit one task at a time, by ``with detector:``.
 
-    A second task gets ``trio.BusyResourceError``; or it waits with :meth:`over` and checks again.
-    This costs less than a ``trio.Lock``: taking and releasing a free detector is no checkpoint.
+    A second task gets a ``BusyResourceError``; or it waits with :meth:`over` and checks again.
+    This costs less than a lock: taking and releasing a free detector is no checkpoint.
 
     Args:
-        complaint: the message of the ``trio.BusyResourceError`` of a second task.
+        complaint: the message of the ``BusyResourceError`` of a second task.
+
+    Attributes:
+        busy_error: the ``BusyResourceError`` of the async library.
+        parking_lot: makes a :class:`ParkingLot`.
     """
 
     __slots__ = ("_complaint", "_waiters", "taken")
 
+    busy_error: ClassVar[type[Exception]]
+    parking_lot: ClassVar[type[ParkingLot]]
+
     def __init__(self, complaint: str) -> None:
         self.taken: bool = False
         self._complaint = complaint
-        self._waiters: trio.lowlevel.ParkingLot | None = None  # mostly there is never one
+        self._waiters: ParkingLot | None = None  # mostly there is never one
 
     def __enter__(self) -> None:
         if self.taken:
-            raise trio.BusyResourceError(self._complaint)
+            raise self.busy_error(self._complaint)
         self.taken = True
 
     def __exit__(
@@ -57,5 +78,5 @@ class ConflictDetector:
         Cancelling it changes nothing.
         """
         if self._waiters is None:
-            self._waiters = trio.lowlevel.ParkingLot()
+            self._waiters = self.parking_lot()
         await self._waiters.park()

@@ -6,15 +6,14 @@ until the other task has finished, and then asks the engine again what it wants.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-
-import trio
 
 from ..engine.interface import Engine
 from .conflict import ConflictDetector
-from .data_phase import DataPhase
+from .library import AsyncLibrary
 from .raised import to_keep
-from .transport import DescriptorTransport, transport_over
+from .transport import DirectPath, Transport
 
 __all__ = ["Pump"]
 
@@ -27,7 +26,8 @@ class Pump:
 
     Args:
         engine: the engine that makes and reads the ciphertext.
-        stream: the stream below.
+        transport: moves ciphertext in and out of the stream below.
+        library: the async library that the transport waits with.
 
     Attributes:
         send_failure: why nothing can be sent any more; None while sending is possible.
@@ -36,41 +36,37 @@ class Pump:
             before the first question. The engine must not be asked to go on meanwhile: it would
             ask the question again.
         data_phase: moves ordinary data without the engine; None while that is not possible.
+        receiving: taken by the task that moves ciphertext in.
+        transport: moves ciphertext in and out of the stream below.
     """
 
     __slots__ = (
         "_engine",
-        "_receiving",
+        "_library",
         "_sending",
-        "_stream",
-        "_transport",
         "answering",
         "at_eof",
         "data_phase",
+        "receiving",
         "send_failure",
+        "transport",
     )
 
-    def __init__(self, engine: Engine, stream: trio.abc.Stream) -> None:
+    def __init__(self, engine: Engine, transport: Transport, library: AsyncLibrary) -> None:
         self.send_failure: Exception | None = None
         self.at_eof: bool = False
         self.answering: ConflictDetector | None = None
-        self.data_phase: DataPhase | None = None
+        self.data_phase: DirectPath | None = None
         self._engine = engine
-        self._stream = stream
-        self._transport = transport_over(stream)
-        self._sending = ConflictDetector("another task is moving ciphertext out")
-        self._receiving = ConflictDetector("another task is moving ciphertext in")
+        self.transport = transport
+        self._library = library
+        self._sending = library.ConflictDetector("another task is moving ciphertext out")
+        self.receiving = library.ConflictDetector("another task is moving ciphertext in")
 
     @property
     def started(self) -> bool:
         """Whether some output has left, or may have."""
-        return self._transport.started
-
-    def start_data_phase(self) -> None:
-        """Move ordinary data directly from here on, if engine and transport allow it."""
-        record_layer = self._engine.record_layer
-        if record_layer is not None and isinstance(self._transport, DescriptorTransport):
-            self.data_phase = DataPhase(self._transport, self._receiving, *record_layer)
+        return self.transport.started
 
     async def move_output(self, *, checkpoint: bool = True) -> bool:
         """Send everything that the engine has queued, and wait only where that is necessary.
@@ -90,23 +86,23 @@ class Pump:
         """
         if self.move_output_nowait():
             if checkpoint:
-                await trio.lowlevel.cancel_shielded_checkpoint()
+                await self._library.cancel_shielded_checkpoint()
             return checkpoint
         while self._sending.taken:
             await self._sending.over()
         with self._sending:
             try:
-                await self._transport.send(self._engine)
+                await self.transport.send(self._engine)
             except Exception as error:
                 self._end_sending(error)
-                if isinstance(error, trio.BrokenResourceError):
+                if isinstance(error, self._library.BrokenResourceError):
                     self._read_pending_alert()
                 raise
             except BaseException:
                 # A cancellation, which may come in a group, or Ctrl-C.
-                if not self._transport.resumes:
+                if not self.transport.resumes:
                     self._end_sending(
-                        trio.BrokenResourceError(
+                        self._library.BrokenResourceError(
                             "a send was cancelled half way: nothing can be sent behind it"
                         )
                     )
@@ -114,7 +110,7 @@ class Pump:
         return True
 
     def _end_sending(self, error: Exception) -> None:
-        self.send_failure = to_keep(error)
+        self.send_failure = to_keep(error, self._library)
         self.data_phase = None
 
     def move_output_nowait(self) -> bool:
@@ -122,12 +118,12 @@ class Pump:
 
         Errors are left to :meth:`move_output`.
         """
-        return self._transport.send_nowait(self._engine)
+        return self.transport.send_nowait(self._engine)
 
     async def move_input(self) -> None:
         """Feed the engine once, or wait for the task that does. If cancelled, nothing is lost."""
         if self.move_input_nowait():
-            await trio.lowlevel.cancel_shielded_checkpoint()
+            await self._library.cancel_shielded_checkpoint()
         else:
             await self.wait_for_input()
 
@@ -136,17 +132,17 @@ class Pump:
 
         If cancelled, nothing is lost.
         """
-        if self._receiving.taken:
-            await self._receiving.over()
+        if self.receiving.taken:
+            await self.receiving.over()
             return
-        with self._receiving:
-            self._note_end(await self._transport.receive(self._engine))
+        with self.receiving:
+            self._note_end(await self.transport.receive(self._engine))
 
     def move_input_nowait(self) -> bool:
         """Feed the engine once if that needs no waiting, and return whether it was fed."""
-        if self._receiving.taken:
+        if self.receiving.taken:
             return False
-        count = self._transport.receive_nowait(self._engine)
+        count = self.transport.receive_nowait(self._engine)
         if count is None:
             return False
         self._note_end(count)
@@ -168,20 +164,23 @@ class Pump:
             Exception: what the engine raises for the alert.
         """
         # The stream below is broken; the caller raises that.
-        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+        with suppress(self._library.BrokenResourceError, self._library.ClosedResourceError):
             while self._engine.read_alert():
-                if self._receiving.taken or not self._transport.receive_nowait(self._engine):
+                if self.receiving.taken or not self.transport.receive_nowait(self._engine):
                     return
 
-    async def wait_output_might_not_block(self) -> None:
+    async def wait_output_might_not_block(self, wait: Callable[[], Awaitable[object]]) -> None:
         """Wait until the stream below might accept something without waiting.
 
         Cancelling it changes nothing.
+
+        Args:
+            wait: waits for that, if no other task is sending.
         """
         while self._sending.taken:
             await self._sending.over()
         with self._sending:
-            await self._stream.wait_send_all_might_not_block()
+            await wait()
 
     async def flush_alert(self) -> None:
         """Send the alert that is queued, for a second at most.
@@ -190,13 +189,13 @@ class Pump:
         """
         possible = self._engine.pending_output() and self.send_failure is None
         if possible and not self._sending.taken:
-            with trio.move_on_after(ALERT_SECONDS), suppress(Exception):
+            with self._library.move_on_after(ALERT_SECONDS), suppress(Exception):
                 await self.move_output()
 
     async def linger(self) -> None:
         """Wait until the alert may have arrived. Only close the stream below after this."""
-        await self._transport.linger()
+        await self.transport.linger()
 
     def discard_input(self) -> None:
         """Discard the input that has come, so that closing does not answer it with a reset."""
-        self._transport.discard_input()
+        self.transport.discard_input()
