@@ -58,10 +58,12 @@ class Pump:
         self.answering: ConflictDetector | None = None
         self.data_phase: DirectPath | None = None
         self._engine = engine
-        self.transport = transport
+        self.transport: Transport = transport
         self._library = library
         self._sending = library.ConflictDetector("another task is moving ciphertext out")
-        self.receiving = library.ConflictDetector("another task is moving ciphertext in")
+        self.receiving: ConflictDetector = library.ConflictDetector(
+            "another task is moving ciphertext in"
+        )
 
     @property
     def started(self) -> bool:

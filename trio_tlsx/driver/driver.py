@@ -68,7 +68,7 @@ class Driver(Ending):
         super().__init__(engine, transport)
         library = self.library
         engine.pauses = True
-        self.handshake_done = False
+        self.handshake_done: bool = False
         self._turn: ConflictDetector | None = library.ConflictDetector(
             "another task does the handshake"
         )

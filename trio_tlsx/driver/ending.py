@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from ..engine.interface import Engine
 from .ciphertext import Pump
+from .conflict import ConflictDetector
 from .library import AsyncLibrary
 from .raised import drop_tracebacks, to_keep
 from .transport import Transport
@@ -48,15 +49,15 @@ class Ending:
 
     def __init__(self, engine: Engine, transport: Transport) -> None:
         library = self.library
-        self.pump = Pump(engine, transport, library)
-        self.receiving = library.ConflictDetector(
+        self.pump: Pump = Pump(engine, transport, library)
+        self.receiving: ConflictDetector = library.ConflictDetector(
             "another task is currently receiving data on this TLSStream"
         )
-        self.closing = False
-        self.closed = False
+        self.closing: bool = False
+        self.closed: bool = False
         self.failure: Exception | None = None
-        self.send_ended = False
-        self.alerted = False
+        self.send_ended: bool = False
+        self.alerted: bool = False
         self._engine = engine
 
     def check_usable(self) -> None:

@@ -35,7 +35,7 @@ class StreamMethods(Generic[T_Stream]):
     def __init__(
         self, engine: Engine, driver: Driver, transport_stream: T_Stream, https_compatible: bool
     ) -> None:
-        self.transport_stream = transport_stream
+        self.transport_stream: T_Stream = transport_stream
         self._engine = engine
         self._driver = driver
         self._https_compatible = https_compatible
