@@ -19,7 +19,7 @@ from engine_pairs import (
     send,
     shake_hands,
 )
-from hellos import exchange, first_hello
+from hellos import exchange, first_hello, flight
 from pairs12 import BOTH, CLIENT_12, SERVER_12, alert_of, changed_hello
 
 from trio_tlsx.errors import AlertDescription as A
@@ -37,6 +37,19 @@ from trio_tlsx.record.protection import ContentType
 
 LABEL = "EXPERIMENTAL trio-tlsx test"
 HELLO_REQUEST = encode_message(HelloRequest())
+
+
+@pytest.mark.parametrize("length", [1, 2**15])
+def test_data_of_the_server_follows_its_finished(length: int) -> None:
+    """Even if the Finished has not left yet when the first data is written."""
+    client, server = connections(CLIENT_12, SERVER_12)
+    flight(client, server)
+    flight(server, client)
+    flight(client, server)
+    server.do_handshake()
+    send(server, client, bytes(length))
+    client.do_handshake()
+    assert read_all(client) == bytes(length)
 
 
 # Renegotiation

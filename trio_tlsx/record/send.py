@@ -90,13 +90,14 @@ class Outgoing:
         sealer = self._sealer()
         if self._queued >= MAX_QUEUED:
             return 0
+        if self._flight:
+            self.finish_flight()  # such as the Finished of a server of TLS 1.2
         fragment_length = self.fragment_length
         if len(data) <= fragment_length or self._batch is not None:
             head = data[:fragment_length]
             self._append(ContentType.application_data, head)
             self.data_records += 1
             return len(head)
-        self.finish_flight()
         data = data[: BATCH_RECORDS * fragment_length]
         self._enqueue(self._seal_batch(sealer, data))
         return len(data)
