@@ -17,6 +17,7 @@ LAYERS = [
         "trio",
     ),
     ([("testing.py", "a test CA, connected streams in memory")], "trio"),
+    ([("processes/", "the supervisor, its workers, and what they share")], "trio"),
     ([("io/", "TLSStream, listeners, transports over sockets and streams")], "trio"),
     ([("driver/", "runs an engine, with any async library")], "sans-IO"),
     ([("engine/", "the contract, the native engine, the engine over ssl")], "sans-IO"),

@@ -73,6 +73,10 @@ if TYPE_CHECKING:
     from .pki.reloading import ReloadingCredentials
     from .pki.revocation import check_crl, check_stapled_ocsp
     from .pki.trust import TrustStore
+    from .processes.pool import WorkerError
+    from .processes.serving import serve_in_processes
+    from .processes.supervisor import Supervisor
+    from .processes.worker import Worker
     from .sessions.anti_replay import AntiReplayCache, MemoryAntiReplayCache
     from .sessions.client import MemorySessionStore, Session, SessionStore
     from .sessions.external_psk import ExternalPSK
@@ -128,6 +132,7 @@ __all__ = [
     "SignatureScheme",
     "SignatureWanted",
     "Signer",
+    "Supervisor",
     "TLSError",
     "TLSListener",
     "TLSStream",
@@ -141,6 +146,8 @@ __all__ = [
     "TrustStore",
     "VerificationWanted",
     "Want",
+    "Worker",
+    "WorkerError",
     "__version__",
     "check_crl",
     "check_stapled_ocsp",
@@ -150,6 +157,7 @@ __all__ = [
     "open_tls_over_tcp_stream",
     "pin_spki",
     "schemes_for",
+    "serve_in_processes",
     "serve_tls_over_tcp",
     "spki_pin",
 ]
@@ -194,6 +202,10 @@ _NAMES = {
     ".pki.reloading": "ReloadingCredentials",
     ".pki.revocation": "check_crl check_stapled_ocsp",
     ".pki.trust": "TrustStore",
+    ".processes.pool": "WorkerError",
+    ".processes.serving": "serve_in_processes",
+    ".processes.supervisor": "Supervisor",
+    ".processes.worker": "Worker",
     ".sessions.anti_replay": "AntiReplayCache MemoryAntiReplayCache",
     ".sessions.client": "MemorySessionStore Session SessionStore",
     ".sessions.external_psk": "ExternalPSK",

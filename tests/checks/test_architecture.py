@@ -34,6 +34,7 @@ LAYERS = [
     {"engine"},
     {"driver"},
     {"io"},
+    {"processes"},
     {"testing"},
     {"cli", "contrib"},
     {"__init__", "__main__"},

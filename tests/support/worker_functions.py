@@ -1,0 +1,127 @@
+"""The functions that the workers of tests call; each worker imports this module."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import trio
+
+from trio_tlsx import (
+    ConnectionEvent,
+    Credentials,
+    HandshakeFailed,
+    MemoryAntiReplayCache,
+    ServerConfig,
+    TicketKeys,
+    TLSStream,
+    Worker,
+)
+
+
+def configuration(worker: Worker, certificate: str, key: str) -> ServerConfig:
+    return ServerConfig(
+        credentials=Credentials.from_pem_files(certificate, key),
+        ticket_keys=worker.ticket_keys,
+        anti_replay_cache=worker.anti_replay_cache,
+        max_early_data_size=1000,
+    )
+
+
+def report(pipe: str, line: str) -> None:
+    """Write a line to a named pipe; the kernel keeps the lines of several processes apart."""
+    with Path(pipe).open("a") as stream:
+        stream.write(f"{line}\n")
+
+
+async def echo(worker: Worker, certificate: str, key: str) -> None:
+    """Answer everything with the process's number and the data."""
+
+    async def handle(stream: TLSStream[trio.SocketStream]) -> None:
+        async for data in stream:
+            await stream.send_all(b"%d %s" % (os.getpid(), data))
+
+    await worker.serve(handle, configuration(worker, certificate, key))
+
+
+async def early(worker: Worker, certificate: str, key: str, pipe: str) -> None:
+    """Report the early data that was accepted, and each handshake that failed."""
+
+    async def handle(stream: TLSStream[trio.SocketStream]) -> None:
+        while data := await stream.receive_replayable_early_data():
+            report(pipe, f"taken {data.decode()}")
+        await stream.send_all(b"%d" % os.getpid())
+        await stream.receive_some()
+
+    def on_event(event: ConnectionEvent) -> None:
+        if isinstance(event, HandshakeFailed):
+            report(pipe, f"failed {os.getpid()}")
+
+    config = replace(configuration(worker, certificate, key), on_event=on_event)
+    await worker.serve(handle, config, replayable_early_data=True)
+
+
+async def stubborn(worker: Worker, certificate: str, key: str) -> None:
+    """Do not end when the worker drains."""
+    with trio.CancelScope(shield=True):
+        await worker.serve(trio.aclose_forcefully, configuration(worker, certificate, key))
+        await trio.sleep_forever()
+
+
+async def own_acceptor(worker: Worker) -> None:
+    """Accept connections without TLS, and answer each with what the worker is."""
+    [listener] = worker.listeners
+    worker.started()
+    async with trio.open_nursery() as nursery:
+
+        async def handle(stream: trio.SocketStream) -> None:
+            await stream.send_all(f"{worker!r} {os.getpid()}".encode())
+            await worker.wait_draining()
+            await stream.send_all(f"{worker!r}".encode())
+            await stream.aclose()
+
+        nursery.start_soon(trio.serve_listeners, handle, [listener])
+        await worker.wait_draining()
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+
+
+# Those that cannot start
+
+
+async def never_starts(worker: Worker) -> None:
+    await trio.sleep_forever()
+
+
+async def returns(worker: Worker) -> None:
+    pass
+
+
+async def raises(worker: Worker, word: str) -> None:
+    raise LookupError(f"no {word}")
+
+
+def not_async(worker: Worker) -> int:
+    return 1
+
+
+async def dies(worker: Worker) -> None:
+    worker.started()
+    await trio.lowlevel.checkpoint()
+    os.kill(os.getpid(), 9)
+
+
+async def own_ticket_keys(worker: Worker, certificate: str, key: str) -> None:
+    credentials = Credentials.from_pem_files(certificate, key)
+    await worker.serve(trio.aclose_forcefully, ServerConfig(credentials=credentials))
+
+
+async def own_cache(worker: Worker, certificate: str, key: str) -> None:
+    config = ServerConfig(
+        credentials=Credentials.from_pem_files(certificate, key),
+        ticket_keys=TicketKeys([bytes(32)]),
+        max_early_data_size=1000,
+        anti_replay_cache=MemoryAntiReplayCache(),
+    )
+    await worker.serve(trio.aclose_forcefully, config)

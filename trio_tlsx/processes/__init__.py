@@ -1,0 +1,15 @@
+"""One server in several processes: a supervisor, and workers that it starts and replaces.
+
+The supervisor (``supervisor``) opens the listening sockets, creates the ticket keys, keeps the
+anti-replay cache, and starts each worker as a new process of Python (``process``). A worker
+(``__main__``, ``worker_main``) calls the application's function with a :class:`Worker`
+(``worker``). The two talk over a socket pair that the worker inherits (``channel``), in the
+messages of ``control_messages``. No secret is in an argument or in the environment of a process.
+
+- ``listening``: the listening sockets, and their way into the workers.
+- ``key_rotation``: the ticket keys, with the next one known to all before it is used.
+- ``claims``: the worker's side of the anti-replay cache.
+- ``draining``: the end of a worker.
+- ``back_off``: the wait before a dead worker is started again.
+- ``serving``: :func:`serve_in_processes`, with the signals of the operator.
+"""

@@ -1,0 +1,54 @@
+"""The ticket keys of all workers, in the supervisor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import urandom
+
+from ..sessions.sealing import KEY_LENGTH
+from ..sessions.ticket_keys import TicketKeys
+
+__all__ = ["SharedTicketKeys"]
+
+
+class SharedTicketKeys:
+    """Ticket keys that rotate in all workers together.
+
+    The workers learn of a change at slightly different times. So each knows the next key before
+    any encrypts with it: a ticket of one worker opens in every other.
+
+    Args:
+        keys: 32 random bytes each: the first encrypts, all decrypt. Without keys the object
+            creates its own, which :meth:`rotate` replaces.
+
+    Attributes:
+        keys: the keys, in the order that :meth:`TicketKeys.use` expects.
+        rotates: whether the keys are the object's own.
+    """
+
+    keys: tuple[bytes, ...]
+    rotates: bool
+
+    def __init__(self, keys: Sequence[bytes] = ()) -> None:
+        self.use(keys)
+
+    def use(self, keys: Sequence[bytes] = ()) -> None:
+        """Replace all keys; without keys by new ones.
+
+        Raises:
+            ConfigError: a key has the wrong type or length.
+        """
+        TicketKeys(keys)  # checks them
+        self.rotates = not keys
+        self.keys = tuple(keys) or (urandom(KEY_LENGTH), urandom(KEY_LENGTH))
+
+    def rotate(self) -> None:
+        """Encrypt with the next key, and create the one after it.
+
+        The key before still decrypts: its last tickets expire one lifetime after it was last used.
+        """
+        current, following = self.keys[0], self.keys[-1]
+        self.keys = (following, current, urandom(KEY_LENGTH))
+
+    def __repr__(self) -> str:
+        return f"<SharedTicketKeys, {len(self.keys)} keys>"

@@ -1,0 +1,147 @@
+"""The life of a worker, from its first message to its end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable
+from contextlib import suppress
+from importlib import import_module
+from typing import Any
+
+import trio
+
+from ..pki.describe import one_line
+from ..sessions.ticket_keys import TicketKeys
+from .channel import Channel, channel_to_supervisor
+from .claims import SharedAntiReplayCache
+from .control_messages import (
+    ClaimAnswer,
+    DrainRequest,
+    Failed,
+    ReplaceRequest,
+    Start,
+    Started,
+    ToSupervisor,
+    ToWorker,
+    UseTicketKeys,
+)
+from .draining import Draining
+from .listening import inherited_listeners
+from .worker import Worker
+
+__all__ = ["run_worker"]
+
+#: The time to send the last messages, in seconds.
+LAST_MESSAGES_SECONDS = 1
+
+
+class _Link:
+    """A worker's link to its supervisor: does what it says, and reports to it."""
+
+    def __init__(self, channel: Channel[ToSupervisor, ToWorker], start: Start) -> None:
+        self.channel = channel
+        self.ticket_keys = TicketKeys(start.ticket_keys, lifetime=start.ticket_lifetime)
+        self.cache = SharedAntiReplayCache(channel.send_nowait)
+        self.draining = Draining()
+        self.started = False
+        self._drain_timeout = start.drain_timeout
+
+    def report(self, message: ToSupervisor) -> None:
+        """Send a message; if the supervisor is gone, it gets none."""
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            self.channel.send_nowait(message)
+
+    def report_started(self) -> None:
+        self.started = True
+        self.report(Started())
+
+    async def obey(self) -> None:
+        """Do what the supervisor says. Without a supervisor, drain: nobody rotates the keys."""
+        while (message := await self.channel.receive()) is not None:
+            match message:
+                case UseTicketKeys():
+                    self.ticket_keys.use(message.keys)
+                case ClaimAnswer():
+                    self.cache.answer(message.question, message.first)
+                case DrainRequest():
+                    self.draining.begin(message.seconds, last=message.last)
+                case Start():
+                    pass  # it has started
+        self.cache.close()
+        self.draining.begin(self._drain_timeout, last=True)
+
+    async def ask_for_a_successor(self) -> None:
+        """On SIGTERM, ask the supervisor for a successor. It then says to drain."""
+        with trio.open_signal_receiver(signal.SIGTERM) as signals:
+            async for _ in signals:
+                self.report(ReplaceRequest())
+
+
+async def run_worker(descriptor: int) -> None:
+    """Run a worker to its end.
+
+    Args:
+        descriptor: the inherited end of the channel to the supervisor.
+    """
+    os.set_inheritable(descriptor, False)
+    channel = channel_to_supervisor(socket.socket(fileno=descriptor))
+    start = await channel.receive()
+    if not isinstance(start, Start):
+        return  # the supervisor is gone already
+    sys.path[:] = start.path
+    link = _Link(channel, start)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(link.obey)
+        nursery.start_soon(link.ask_for_a_successor)
+        sending = trio.Event()
+
+        async def send() -> None:
+            await channel.run_sending()
+            sending.set()
+
+        nursery.start_soon(send)
+        try:
+            await _call_function(start, link)
+        except Exception as error:
+            # Whatever the application raises: the supervisor reports it, and it ends the worker.
+            link.report(Failed(one_line(f"{type(error).__name__}: {error}")))
+            raise
+        finally:
+            channel.finish_sending()
+            with trio.move_on_after(LAST_MESSAGES_SECONDS, shield=True):
+                await sending.wait()
+            nursery.cancel_scope.cancel()
+
+
+async def _call_function(start: Start, link: _Link) -> None:
+    function = _load(start.function)
+    worker = Worker(
+        start.number,
+        inherited_listeners(start.listeners),
+        link.ticket_keys,
+        link.cache,
+        link.draining,
+        link.report_started,
+    )
+    with link.draining.scope:
+        result = function(worker, *start.arguments)
+        if not isinstance(result, Awaitable):
+            raise TypeError(
+                f"{start.function} returned a {type(result).__name__}: pass an async function"
+            )
+        await result
+    if not link.started and not link.draining.begun:
+        raise RuntimeError(
+            f"{start.function} returned without a call of worker.started() or worker.serve()"
+        )
+
+
+def _load(name: str) -> Any:
+    module, _, attributes = name.partition(":")
+    value: Any = import_module(module)
+    for attribute in attributes.split("."):
+        value = getattr(value, attribute)
+    return value
