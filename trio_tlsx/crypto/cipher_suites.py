@@ -67,6 +67,11 @@ class CipherSuite:
         """The name of the version, such as ``"TLSv1.3"``."""
         return PROTOCOL_NAMES[self.version]
 
+    @property
+    def openssl_name(self) -> str:
+        """OpenSSL's name of the suite, which the stdlib uses too: in TLS 1.3 the same name."""
+        return self.name
+
 
 # RFC 9846 5.5: AES-GCM may protect 2^24.5 full-size records under a key; for ChaCha20-Poly1305
 # the sequence number would wrap first.

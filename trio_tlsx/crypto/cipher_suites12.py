@@ -42,6 +42,12 @@ class CipherSuite12(CipherSuite):
     explicit_nonce_length: int = 8
     version: int = TLS12
 
+    @property
+    def openssl_name(self) -> str:
+        """OpenSSL's name of the suite, which the stdlib uses too."""
+        name = self.name.removeprefix("TLS_").replace("_WITH", "").replace("AES_", "AES")
+        return name.replace("POLY1305_SHA256", "POLY1305").replace("_", "-")
+
 
 def _gcm(
     code: int, name: str, authentication: Literal["ECDSA", "RSA"], digest: Hash, key_length: int

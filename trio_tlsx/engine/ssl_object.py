@@ -113,4 +113,4 @@ class ConnectionNames:
 
 
 def cipher_tuple(suite: CipherSuite) -> tuple[str, str, int]:
-    return suite.name, suite.protocol, 8 * suite.key_length
+    return suite.openssl_name, suite.protocol, 8 * suite.key_length
