@@ -240,6 +240,8 @@ class Connection(RecordLayer, Exports):
                 self._established = completed.established
                 if self._reporter is not None:
                     self._reporter.handshake_completed(self._established.negotiated)
+                    if completed.tickets_sent:
+                        self._reporter.tickets_sent(completed.tickets_sent)
                 if completed.established.suite.version == TLS12:
                     self._post_handshake = PostHandshake12(self._outgoing, self.server_side)
                 self._post_handshake.start(completed)

@@ -54,6 +54,7 @@ class Completed:
             resumption secret, so drop it after use.
         tickets_at_once: whether to send them now, without waiting for the first data.
         keep_ticket: returns the question that stores a received ticket; None on a server.
+        tickets_sent: how many tickets a server has sent in the handshake, as in TLS 1.2.
     """
 
     established: Established
@@ -61,3 +62,4 @@ class Completed:
     new_tickets: Callable[[], Iterable[NewSessionTicket]] | None = None
     keep_ticket: Callable[[NewSessionTicket], SessionReceived | None] | None = None
     tickets_at_once: bool = False
+    tickets_sent: int = 0

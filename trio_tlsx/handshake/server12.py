@@ -283,4 +283,6 @@ def complete(
         shared_suites=tuple(table[c] for c in terms.hello.cipher_suites if c in table),
         own_signature_scheme=hs.signed_with,
     )
-    return Completed(established, key_update_bytes=None)
+    return Completed(
+        established, key_update_bytes=None, tickets_sent=1 if promises_ticket(terms) else 0
+    )
