@@ -147,7 +147,7 @@ REMOVALS_OF_SESSIONS = [
     Removal("a server answers early only if it accepted early data", "2.3", CONNECTION,
             "if not self.can_write:", "write_after_early or write_before_early",
             tests="tests/handshake/test_early_data_answers.py"),
-    Removal("a server that cancels after its Finished sends a fatal alert", "6.1", CONNECTION,
-            "if self.server_side and self._outgoing.finished:", "fatal_alert",
+    Removal("a side that cancels after its Finished sends a fatal alert", "6.1", CONNECTION,
+            "if self._outgoing.finished:", "fatal_alert",
             tests="tests/engine/test_closing.py"),
 ]  # fmt: skip

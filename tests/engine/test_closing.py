@@ -8,6 +8,7 @@ from engine_pairs import (
     connections,
     established,
     failure_of,
+    next_want,
     plain,
     read_all,
     send,
@@ -19,7 +20,6 @@ from trio_tlsx.errors import (
     AlertReceived,
     HandshakeShutdown,
     InternalError,
-    TLSError,
     Truncated,
 )
 from trio_tlsx.handshake.wants import Want
@@ -113,15 +113,6 @@ def test_cancel_handshake_sends_user_canceled_and_close_notify(count: int, side:
     assert isinstance(want, HandshakeShutdown)
     one.cancel_handshake()
     assert not one.data_to_send()
-
-
-def next_want(connection: Connection) -> object:
-    """What it wants of its driver; a client that has finished wants to read."""
-    try:
-        want = connection.do_handshake()
-        return connection.read() if want is Want.NOTHING else want
-    except TLSError as error:
-        return error
 
 
 def test_cancel_handshake_after_the_servers_finished_sends_a_fatal_alert() -> None:

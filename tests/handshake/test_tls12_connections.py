@@ -8,10 +8,12 @@ import pytest
 from engine_pairs import (
     CLIENT,
     SERVER,
+    advance,
     carry,
     connections,
     established,
     failure_of,
+    next_want,
     outgoing,
     plain,
     read_all,
@@ -22,10 +24,12 @@ from engine_pairs import (
 from hellos import exchange, first_hello, flight
 from pairs12 import BOTH, CLIENT_12, SERVER_12, alert_of, changed_hello
 
+from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import AlertDescription as A
 from trio_tlsx.errors import (
     AlertReceived,
     HandshakeShutdown,
+    InternalError,
     NegotiationError,
 )
 from trio_tlsx.handshake.wants import Want
@@ -137,17 +141,53 @@ def test_a_connection_ends_in_an_orderly_way_before_the_limit_of_its_keys() -> N
     assert "make a new connection" in str(failure_of(client.read))
 
 
-@pytest.mark.parametrize("role", ["client", "server"])
-def test_a_cancelled_handshake_ends_with_user_canceled(role: str) -> None:
-    client, server = connections(CLIENT_12, SERVER_12)
-    client.do_handshake()
-    carry(client, server)
-    server.do_handshake()
-    carry(server, client)
-    ours, theirs = (client, server) if role == "client" else (server, client)
+def after_flights(count: int) -> tuple[Connection, Connection]:
+    """Return a client and a server after so many flights of a full handshake, which has four."""
+    pair = connections(CLIENT_12, SERVER_12)
+    for number in range(count):
+        advance(pair[number % 2], pair[1 - number % 2])
+    return pair
+
+
+@pytest.mark.parametrize(("count", "side"), [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1)])
+def test_cancel_handshake_sends_user_canceled_and_close_notify(count: int, side: int) -> None:
+    pair = after_flights(count)
+    ours, theirs = pair[side], pair[1 - side]
     ours.cancel_handshake()
+    assert failure_of(ours.do_handshake).alert is A.user_canceled
     carry(ours, theirs)
-    assert isinstance(failure_of(theirs.do_handshake), HandshakeShutdown)
+    while (want := next_want(theirs)) is Want.WRITE:
+        theirs.data_to_send()
+    assert isinstance(want, HandshakeShutdown)
+
+
+@pytest.mark.parametrize("has_left", [False, True])
+def test_cancel_handshake_after_the_clients_finished_sends_a_fatal_alert(has_left: bool) -> None:
+    """The server's handshake may be complete: close_notify would end an empty request."""
+    client, server = after_flights(2)
+    assert client.do_handshake() is Want.WRITE
+    if has_left:
+        carry(client, server)
+    client.cancel_handshake()
+    assert isinstance(failure_of(client.do_handshake), InternalError)
+    carry(client, server)
+    assert server.do_handshake() is Want.WRITE
+    assert server.handshake_complete
+    assert failure_of(server.read).alert is A.internal_error
+
+
+def test_cancel_handshake_after_the_finished_of_a_resumption_sends_a_fatal_alert() -> None:
+    """The server's Finished is the first then."""
+    config = replace(CLIENT_12, resumption=True)
+    established(config, SERVER_12)
+    client, server = connections(config, SERVER_12)
+    advance(client, server)
+    advance(server, client)
+    server.cancel_handshake()
+    carry(server, client)
+    assert client.do_handshake() is Want.WRITE
+    assert client.negotiated.resumed
+    assert failure_of(client.read).alert is A.internal_error
 
 
 def test_half_close_in_both_directions() -> None:

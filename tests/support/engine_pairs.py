@@ -69,6 +69,15 @@ def carry(one: Connection, other: Connection) -> None:
         other.receive_data(output)
 
 
+def next_want(connection: Connection) -> object:
+    """Return what it wants of its driver, or its error; if it has finished, what it reads."""
+    try:
+        want = connection.do_handshake()
+        return connection.read() if want is Want.NOTHING else want
+    except TLSError as error:
+        return error
+
+
 def established(
     client: ClientConfig = CLIENT, server: ServerConfig = SERVER
 ) -> tuple[Connection, Connection]:

@@ -61,7 +61,7 @@ class StreamMethods(Generic[T_Stream]):
         If cancelled, another task that waits for the handshake continues it. If there is none and
         nothing was sent yet, the handshake can be started again. Otherwise the stream is broken,
         and the peer gets alerts as far as the transport takes them without waiting:
-        ``user_canceled`` and ``close_notify`` (RFC 9846 6.1), or ``internal_error`` from a server
+        ``user_canceled`` and ``close_notify`` (RFC 9846 6.1), or ``internal_error`` from a side
         whose Finished has left.
 
         Args:

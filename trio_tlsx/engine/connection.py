@@ -333,7 +333,7 @@ class Connection(RecordLayer, Exports):
     def cancel_handshake(self, reason: str = "the handshake was cancelled on our side") -> None:
         """Cancel an unfinished handshake; see :meth:`Engine.cancel_handshake`."""
         if self._failure is None and self._established is None:
-            if self.server_side and self._outgoing.finished:
+            if self._outgoing.finished:
                 self._fail(InternalError(reason))
                 return
             self._outgoing.alert(WARNING, AlertDescription.user_canceled)

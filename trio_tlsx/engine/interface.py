@@ -270,9 +270,9 @@ class Engine(Protocol):
     def cancel_handshake(self, reason: str = ...) -> None:
         """Cancel an unfinished handshake, and queue the alerts that inform the peer.
 
-        The alerts are ``user_canceled`` and ``close_notify`` (RFC 9846 6.1). A server that has
-        already queued its Finished queues a fatal ``internal_error`` instead: its client's
-        handshake may be complete, and the client would interpret ``close_notify`` as an empty
+        The alerts are ``user_canceled`` and ``close_notify`` (RFC 9846 6.1). A side that has
+        already queued its Finished queues a fatal ``internal_error`` instead: the peer's
+        handshake may be complete, and the peer would interpret ``close_notify`` as an empty
         answer.
 
         Args:
