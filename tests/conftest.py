@@ -37,6 +37,11 @@ def engines(ca: CA, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Engin
             ClientConfig(trust=ca.trust),
             ServerConfig(credentials=ca.issue(SERVER_NAME)),
         ),
+        "native-tls12": Engine(
+            "native-tls12",
+            ClientConfig(trust=ca.trust, versions=["TLSv1.2"]),
+            ServerConfig(credentials=ca.issue(SERVER_NAME), versions=["TLSv1.2"]),
+        ),
         "openssl": Engine(
             "openssl", *openssl_contexts(ca, directory, ssl.TLSVersion.MAXIMUM_SUPPORTED)
         ),
@@ -46,15 +51,34 @@ def engines(ca: CA, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Engin
     }
 
 
-@pytest.fixture(params=["native", "openssl"])
+@pytest.fixture(params=["native", "native-tls12", "openssl"])
 def engine(request: pytest.FixtureRequest, engines: dict[str, Engine]) -> Engine:
-    """Each engine, at TLS 1.3."""
+    """The native engine at each version, and OpenSSL."""
+    return engines[request.param]
+
+
+@pytest.fixture(params=["native", "native-tls12"])
+def native(request: pytest.FixtureRequest, engines: dict[str, Engine]) -> Engine:
+    """The native engine at each version."""
     return engines[request.param]
 
 
 @pytest.fixture
-def native(engines: dict[str, Engine]) -> Engine:
+def native13(engines: dict[str, Engine]) -> Engine:
+    """The native engine at TLS 1.3, for what only that version has."""
     return engines["native"]
+
+
+@pytest.fixture
+def native12(engines: dict[str, Engine]) -> Engine:
+    """The native engine at TLS 1.2, for what only that version has."""
+    return engines["native-tls12"]
+
+
+@pytest.fixture(params=["TLSv1.3", "TLSv1.2"])
+def version(request: pytest.FixtureRequest) -> str:
+    """Each version, for the configurations of a test of its own."""
+    return request.param
 
 
 @pytest.fixture

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 import trio
 import trio.testing
-from engine_pairs import sealed, sealer
+from engine_pairs import outgoing, sealed, sealer
 from tls_pairs import UNIX, AnyStream, Engine, connected, socket_of, stays_blocked
 
-from trio_tlsx.config.client import ClientConfig
-from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import AlertDescription as A
 from trio_tlsx.errors import TLSError
 from trio_tlsx.messages.handshake import KeyUpdate, NewSessionTicket, encode_message
 from trio_tlsx.record.protection import (
     MAX_PLAINTEXT_LENGTH,
+    RECORD_HEADER_LENGTH,
     RECORD_OVERHEAD,
     TAG_LENGTH,
     ContentType,
     Sealer,
     record_header,
 )
+from trio_tlsx.record.protection12 import Sealer12
 from trio_tlsx.record.receive import MAX_EMPTY_RECORDS
 
 LIMIT = 200  # our record_size_limit in some tests
@@ -86,7 +85,13 @@ def altered(engine: Connection) -> bytes:
 
 
 def with_header(engine: Connection, content_type: int, surplus: int) -> bytes:
-    """A record whose header is authentic, and is not that of its ciphertext."""
+    """A record whose header is not that of its ciphertext; in TLS 1.3 it is authentic."""
+    if not isinstance(outgoing(engine).sealer, Sealer):
+        record = sealed(engine, b"data")
+        return (
+            record_header(content_type, len(record) - RECORD_HEADER_LENGTH + surplus)
+            + record[RECORD_HEADER_LENGTH:]
+        )
     inner = b"data" + bytes((ContentType.application_data,))
     ours = sealer(engine)
     header = record_header(content_type, len(inner) + TAG_LENGTH + surplus)
@@ -100,7 +105,7 @@ def key_update_in_pieces(engine: Connection) -> bytes:
     return first + sealed(engine, b"data-inside-of-a-message")
 
 
-#: What the peer sends, and the alert for it.
+#: What the peer sends, and the alert for it in TLS 1.3.
 DEVIATIONS: dict[str, tuple[Callable[[Connection], bytes], A]] = {
     "altered": (altered, A.bad_record_mac),
     "of-another-type-in-its-header": (
@@ -115,13 +120,13 @@ DEVIATIONS: dict[str, tuple[Callable[[Connection], bytes], A]] = {
         lambda engine: with_header(engine, ContentType.application_data, -1),
         A.bad_record_mac,
     ),
-    "too-large": (lambda engine: sealed(engine, bytes(LIMIT)), A.record_overflow),
+    "too-large": (lambda engine: sealed(engine, bytes(LIMIT + 1)), A.record_overflow),
     "of-a-handshake-message": (
-        lambda engine: sealed(engine, b"\x01\0\0\0", ContentType.handshake),
+        lambda engine: sealed(engine, b"\x02\0\0\0", ContentType.handshake),
         A.unexpected_message,
     ),
     "of-an-unknown-type": (lambda engine: sealed(engine, b"data", 99), A.unexpected_message),
-    "only-padding": (lambda engine: sealer(engine).seal(0, bytes(10)), A.unexpected_message),
+    "only-padding": (lambda engine: sealed(engine, bytes(10), 0), A.unexpected_message),
     "too-short-for-a-tag": (
         lambda _: record_header(ContentType.application_data, TAG_LENGTH) + bytes(TAG_LENGTH),
         A.bad_record_mac,
@@ -133,6 +138,9 @@ DEVIATIONS: dict[str, tuple[Callable[[Connection], bytes], A]] = {
     "data-inside-of-a-message": (key_update_in_pieces, A.unexpected_message),
 }
 
+#: In TLS 1.2 the type in the header is the only one, and it is authenticated.
+ALERTS_12 = {"of-another-type-in-its-header": A.bad_record_mac}
+
 
 @pytest.mark.parametrize("by_engine", [False, True], ids=["data-phase", "engine"])
 @pytest.mark.parametrize("deviation", DEVIATIONS)
@@ -140,13 +148,14 @@ async def test_faults_have_the_same_alert_in_the_data_phase(
     native: Engine, deviation: str, by_engine: bool
 ) -> None:
     """The engine alone decides what is wrong, and it sends the alert."""
-    assert isinstance(native.server_config, ServerConfig)
-    limited = replace(native, server_config=replace(native.server_config, record_size_limit=LIMIT))
+    limited = native.with_server(record_size_limit=LIMIT)
     async with connected(limited, UNIX) as (client, server):
         await ping_pong(client, server)
         if by_engine:
             end_data_phase(server)
         make, alert = DEVIATIONS[deviation]
+        if native.version == "TLSv1.2":
+            alert = ALERTS_12.get(deviation, alert)
         await socket_of(client).send(make(engine_of(client)))
         with pytest.raises(trio.BrokenResourceError) as caught:
             await server.receive_some()
@@ -166,11 +175,19 @@ async def test_what_is_not_ordinary_uses_no_sequence_number(native: Engine) -> N
     """The engine opens the record again, with the same sequence number."""
     async with connected(native, UNIX) as (client, server):
         await ping_pong(client, server)
+        await socket_of(client).send(sealed(engine_of(client), b""))
+        assert await stays_blocked(server.receive_some)
+        await ping_pong(client, server)
+
+
+async def test_padded_records_use_no_sequence_number(native13: Engine) -> None:
+    """And nor does a KeyUpdate."""
+    async with connected(native13, UNIX) as (client, server):
+        await ping_pong(client, server)
         await socket_of(client).send(sealed(engine_of(client), b"padded", padding=7))
         assert await server.receive_some() == b"padded"
-        for padding in (0, 7):
-            await socket_of(client).send(sealed(engine_of(client), b"", padding=padding))
-            assert await stays_blocked(server.receive_some)
+        await socket_of(client).send(sealed(engine_of(client), b"", padding=7))
+        assert await stays_blocked(server.receive_some)
         await ping_pong(client, server)
         await client.update_keys(request_peer=True)
         await ping_pong(client, server)
@@ -192,16 +209,10 @@ async def test_record_in_pieces_in_the_data_phase(native: Engine) -> None:
         await ping_pong(client, server)
 
 
-@pytest.mark.parametrize("version", ["TLSv1.3", "TLSv1.2"])
 @pytest.mark.parametrize("size", [1, 99, 101, 2 * MAX_PLAINTEXT_LENGTH])
-async def test_max_bytes_in_the_data_phase(native: Engine, size: int, version: str) -> None:
+async def test_max_bytes_in_the_data_phase(native: Engine, size: int) -> None:
     data = bytes(range(100)) + bytes(3 * MAX_PLAINTEXT_LENGTH)
-    assert isinstance(native.client_config, ClientConfig)
-    config = replace(native.client_config, versions=[version])
-    assert isinstance(native.server_config, ServerConfig)
-    server_config = replace(native.server_config, versions=[version])
-    of_version = replace(native, client_config=config, server_config=server_config)
-    async with connected(of_version, UNIX) as (client, server):
+    async with connected(native, UNIX) as (client, server):
         await ping_pong(client, server)
         for piece in (data[:100], data):
             received = b""
@@ -214,11 +225,9 @@ async def test_max_bytes_in_the_data_phase(native: Engine, size: int, version: s
             assert received == piece
 
 
-async def test_ticket_received_beside_a_task_that_waits_for_it(native: Engine) -> None:
+async def test_ticket_received_beside_a_task_that_waits_for_it(native13: Engine) -> None:
     """A task that reads for itself gets what it waits for, whoever receives meanwhile."""
-    assert isinstance(native.server_config, ServerConfig)
-    config = replace(native.server_config, tickets=0)
-    async with connected(replace(native, server_config=config), UNIX) as (client, server):
+    async with connected(native13.with_server(tickets=0), UNIX) as (client, server):
         await ping_pong(client, server)
         ticket = NewSessionTicket(60, 0, b"nonce", b"ticket", {})
         async with trio.open_nursery() as nursery:
@@ -234,12 +243,11 @@ async def test_ticket_received_beside_a_task_that_waits_for_it(native: Engine) -
 
 
 @pytest.mark.parametrize("by_engine", [False, True], ids=["data-phase", "engine"])
-async def test_messages_that_are_due_leave_before_data(native: Engine, by_engine: bool) -> None:
+async def test_messages_that_are_due_leave_before_data(native13: Engine, by_engine: bool) -> None:
     """The tickets of a server, and a KeyUpdate each time that many bytes were sent."""
-    assert isinstance(native.client_config, ClientConfig)
     interval = 3 * MAX_PLAINTEXT_LENGTH
-    config = replace(native.client_config, key_update_bytes=interval)
-    async with connected(replace(native, client_config=config), UNIX) as (client, server):
+    updating = native13.with_client(key_update_bytes=interval)
+    async with connected(updating, UNIX) as (client, server):
         assert client.session is None
         await ping_pong(client, server)
         assert client.session is not None
@@ -256,9 +264,9 @@ async def test_messages_that_are_due_leave_before_data(native: Engine, by_engine
 
 
 async def test_key_limit_in_the_data_phase(
-    native: Engine, monkeypatch: pytest.MonkeyPatch
+    native13: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with connected(native, UNIX) as (client, server):
+    async with connected(native13, UNIX) as (client, server):
         monkeypatch.setattr(Sealer, "records_left", property(lambda _: 2))
         await ping_pong(client, server)
         await client.send_all(b"the second record")
@@ -270,8 +278,24 @@ async def test_key_limit_in_the_data_phase(
         assert await server.receive_some() == b"under the next keys"
 
 
-async def test_data_leaves_behind_what_is_queued(native: Engine) -> None:
-    async with connected(native, UNIX) as (client, server):
+async def test_key_limit_of_tls_1_2_in_the_data_phase(
+    native12: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TLS 1.2 cannot update keys: the connection ends in an orderly way before the limit."""
+    async with connected(native12, UNIX) as (client, server):
+        monkeypatch.setattr(Sealer12, "records_left", property(lambda _: 2))
+        await ping_pong(client, server)
+        monkeypatch.setattr(Sealer12, "records_left", property(lambda _: 0))
+        await client.send_all(b"the second record")
+        assert await server.receive_some() == b"the second record"
+        for _ in range(2):
+            with pytest.raises(trio.BrokenResourceError, match="make a new connection"):
+                await client.send_all(b"under the next keys")
+        assert await server.receive_some() == b""
+
+
+async def test_data_leaves_behind_what_is_queued(native13: Engine) -> None:
+    async with connected(native13, UNIX) as (client, server):
         await ping_pong(client, server)
         before = secret(client)
         engine_of(client).update_keys()

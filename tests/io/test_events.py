@@ -40,15 +40,24 @@ Config = ClientConfig | ServerConfig
 class Events:
     """Both sides of connections over memory streams, and their events."""
 
-    def __init__(self, client: dict[str, Any] | None = None, **server: Any) -> None:
+    def __init__(
+        self, version: str = "TLSv1.3", client: dict[str, Any] | None = None, **server: Any
+    ) -> None:
         self.of_client: list[ConnectionEvent] = []
         self.of_server: list[ConnectionEvent] = []
-        options: dict[str, Any] = {"groups": ["x25519"], **(client or {})}
+        options: dict[str, Any] = {
+            "groups": ["x25519", "P-256"],
+            "versions": [version],
+            **(client or {}),
+        }
         self.client_config = ClientConfig(
             trust=AUTHORITY.trust, on_event=self.of_client.append, **options
         )
         self.server_config = ServerConfig(
-            credentials=AUTHORITY.issue(NAME), on_event=self.of_server.append, **server
+            credentials=AUTHORITY.issue(NAME),
+            on_event=self.of_server.append,
+            versions=[version],
+            **server,
         )
 
     def streams(self) -> tuple[Stream, Stream]:
@@ -127,9 +136,25 @@ async def test_events_of_a_connection_from_handshake_to_end() -> None:
     assert isinstance(events.of_client[1], TicketReceived)
 
 
+async def test_events_of_a_connection_of_tls_1_2() -> None:
+    """The ticket is a part of the handshake."""
+    events = Events("TLSv1.2")
+    for _ in range(2):
+        client, server = events.streams()
+        await at_once(client.do_handshake, server.do_handshake)
+        await server.send_all(b"the answer")
+        assert await client.receive_some() == b"the answer"
+        await at_once(client.aclose, server.aclose)
+    kinds = events.kinds
+    assert kinds[0] == ["TicketReceived", "HandshakeCompleted", "ConnectionClosed"] * 2
+    assert kinds[1] == ["HandshakeCompleted", "TicketsSent", "ConnectionClosed"] * 2
+    results = [e.negotiated for e in events.of_client if isinstance(e, HandshakeCompleted)]
+    assert [(n.version, n.resumed) for n in results] == [("TLSv1.2", False), ("TLSv1.2", True)]
+
+
 @pytest.mark.parametrize("size", [1, 100, 2**14, 100_000])
-async def test_bytes_are_counted_over_sockets(size: int) -> None:
-    events = Events()
+async def test_bytes_are_counted_over_sockets(size: int, version: str) -> None:
+    events = Events(version)
     below = [trio.SocketStream(trio.socket.from_stdlib_socket(s)) for s in socket.socketpair()]
     client = TLSStream(below[0], events.client_config, server_hostname=NAME)
     server = TLSStream(below[1], events.server_config)
@@ -155,7 +180,9 @@ async def test_bytes_are_counted_over_sockets(size: int) -> None:
 
 
 async def test_resumption_and_retry_are_in_the_result() -> None:
-    events = Events({"key_shares": ["x25519"], "groups": ["x25519", "P-256"]}, groups=["P-256"])
+    events = Events(
+        client={"key_shares": ["x25519"], "groups": ["x25519", "P-256"]}, groups=["P-256"]
+    )
     for _ in range(2):
         client, server = events.streams()
         await at_once(client.do_handshake, server.do_handshake)
@@ -169,8 +196,8 @@ async def test_resumption_and_retry_are_in_the_result() -> None:
     assert not Events().of_client
 
 
-async def test_refused_certificate_is_a_failure_on_both_sides() -> None:
-    events = Events()
+async def test_refused_certificate_is_a_failure_on_both_sides(version: str) -> None:
+    events = Events(version)
     events.client_config = replace(events.client_config, trust=CA().trust)
     client, server = events.streams()
     await at_once(client.do_handshake, server.do_handshake)
@@ -183,8 +210,10 @@ async def test_refused_certificate_is_a_failure_on_both_sides() -> None:
     assert refused.duration > 0
 
 
-async def test_timeout_is_told_from_a_cancellation(autojump_clock: trio.testing.MockClock) -> None:
-    events = Events()
+async def test_timeout_is_told_from_a_cancellation(
+    autojump_clock: trio.testing.MockClock, version: str
+) -> None:
+    events = Events(version)
     below = trio.testing.memory_stream_pair()[0]
     stream = TLSStream(below, events.server_config, handshake_timeout=5)
     await at_once(stream.do_handshake)
@@ -195,8 +224,8 @@ async def test_timeout_is_told_from_a_cancellation(autojump_clock: trio.testing.
     assert event.refused_by == "us"
 
 
-async def test_stream_closed_before_its_handshake() -> None:
-    events = Events()
+async def test_stream_closed_before_its_handshake(version: str) -> None:
+    events = Events(version)
     client, server = events.streams()
     await trio.aclose_forcefully(client)
     await trio.aclose_forcefully(server)
@@ -207,8 +236,8 @@ async def test_stream_closed_before_its_handshake() -> None:
 
 
 @pytest.mark.parametrize("reason", ["truncated", "abandoned", "reset", "failed"])
-async def test_reasons_of_the_end(reason: str) -> None:
-    events = Events()
+async def test_reasons_of_the_end(reason: str, version: str) -> None:
+    events = Events(version)
     client, server = events.streams()
     await at_once(client.do_handshake, server.do_handshake)
     if reason == "truncated":
@@ -235,12 +264,12 @@ async def test_reasons_of_the_end(reason: str) -> None:
 
 
 async def test_exception_of_on_event_reaches_the_log_and_not_the_connection(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, version: str
 ) -> None:
     def fail(event: ConnectionEvent) -> None:
         raise ZeroDivisionError
 
-    events = Events()
+    events = Events(version)
     events.client_config = replace(events.client_config, on_event=fail)
     client, server = events.streams()
     await at_once(client.do_handshake, server.do_handshake)
@@ -251,16 +280,22 @@ async def test_exception_of_on_event_reaches_the_log_and_not_the_connection(
     assert "ZeroDivisionError" in caplog.text
 
 
-async def test_successful_handshake_is_one_line_at_debug(caplog: pytest.LogCaptureFixture) -> None:
+async def test_successful_handshake_is_one_line_at_debug(
+    caplog: pytest.LogCaptureFixture, version: str
+) -> None:
     caplog.set_level(logging.DEBUG, logger="trio_tlsx")
-    events = Events()
+    events = Events(version)
     events.client_config = replace(events.client_config, on_event=None)
     client, server = events.streams()
     await at_once(client.do_handshake, server.do_handshake)
     lines = sorted(record.getMessage() for record in caplog.records)
     assert len(lines) == 2
     assert lines[0].startswith(f"TLS handshake as client of {NAME} completed in ")
-    assert lines[0].endswith(" ms: TLSv1.3, TLS_AES_128_GCM_SHA256, x25519")
+    suite = {
+        "TLSv1.3": "TLS_AES_128_GCM_SHA256",
+        "TLSv1.2": "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    }[version]
+    assert lines[0].endswith(f" ms: {version}, {suite}, x25519")
     assert lines[1].startswith("TLS handshake as server completed in ")
 
 

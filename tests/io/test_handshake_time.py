@@ -11,7 +11,7 @@ import trio.testing
 from early_data_streams import EARLY, EarlyDataStreams
 from tls_pairs import MEMORY, SERVER_NAME, UNIX, Engine, Transports
 
-from trio_tlsx import ServerConfig, TLSStream
+from trio_tlsx import TLSStream
 from trio_tlsx.testing import CA
 
 TIMEOUT = 10  # seconds
@@ -167,16 +167,15 @@ async def test_handshake_timeout_ends_with_the_handshake(
 
 
 async def test_handshake_timeout_includes_hooks(
-    ca: CA, native: Engine, autojump_clock: trio.testing.MockClock
+    native: Engine, autojump_clock: trio.testing.MockClock
 ) -> None:
     async def select(hello: object) -> None:
         await trio.sleep_forever()
 
     raw, transport = await UNIX.connect()
-    server = TLSStream(
-        transport, ServerConfig(select_credentials=select), handshake_timeout=TIMEOUT
-    )
-    client = native.client(raw)
+    selecting = native.with_server(credentials=None, select_credentials=select)
+    server = selecting.server(transport, handshake_timeout=TIMEOUT)
+    client = selecting.client(raw)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(expect_failure, client.do_handshake)
         assert await times_out(server.do_handshake) == TIMEOUT

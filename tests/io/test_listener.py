@@ -16,8 +16,6 @@ import trio
 import trio.testing
 from tls_pairs import SERVER_NAME, Engine, stays_blocked
 
-from trio_tlsx.config.client import ClientConfig
-from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.errors import CertificateError, ConfigError
 from trio_tlsx.io.listener import (
     TLSListener,
@@ -98,13 +96,11 @@ async def test_peer_without_tls_is_logged_in_one_line(
     assert record.exc_info is None
 
 
-async def test_logged_input_of_a_peer_is_bounded(ca: CA, caplog: pytest.LogCaptureFixture) -> None:
+async def test_logged_input_of_a_peer_is_bounded(
+    native: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
     protocols = [f"\x01\x02 protocol {number}" for number in range(1000)]
-    engine = Engine(
-        "native",
-        ClientConfig(trust=ca.trust, alpn_protocols=protocols),
-        ServerConfig(credentials=ca.issue(SERVER_NAME), alpn_protocols=["h2"]),
-    )
+    engine = native.with_client(alpn_protocols=protocols).with_server(alpn_protocols=["h2"])
     async with serving(engine) as port:
         client = await connect(engine, port)
         with pytest.raises(trio.BrokenResourceError):
@@ -132,8 +128,7 @@ async def test_client_that_rejects_the_certificate_is_logged(
 ) -> None:
     async with serving(native) as port:
         transport = await trio.open_tcp_stream("127.0.0.1", port)
-        config = ClientConfig(trust=CA().trust)
-        async with TLSStream(transport, config, server_hostname=SERVER_NAME) as stream:
+        async with native.with_client(trust=CA().trust).client(transport) as stream:
             with pytest.raises(trio.BrokenResourceError) as caught:
                 await stream.do_handshake()
             assert isinstance(caught.value.__cause__, CertificateError)
@@ -268,9 +263,8 @@ async def test_open_tls_over_tcp_stream(engine: Engine, openssl: Engine) -> None
             )
 
 
-async def test_connecting_by_name(ca: CA) -> None:
-    credentials = ca.issue("localhost")
-    by_name = Engine("native", ClientConfig(trust=ca.trust), ServerConfig(credentials=credentials))
+async def test_connecting_by_name(native: Engine, ca: CA) -> None:
+    by_name = native.with_server(credentials=ca.issue("localhost"))
     async with serving(by_name) as port:
         for host in ("localhost", b"localhost"):
             async with await open_tls_over_tcp_stream(

@@ -14,9 +14,8 @@ import struct
 import sys
 import threading
 import tracemalloc
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -25,11 +24,11 @@ import trio
 import trio.testing
 from tls_pairs import SERVER_NAME, Engine
 
-from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.io.listener import HANDSHAKE_TIMEOUT, serve_tls_over_tcp
 from trio_tlsx.io.stream import TLSStream
 from trio_tlsx.io.transport import LINGER_SECONDS
+from trio_tlsx.messages.info import ClientHello
 from trio_tlsx.pki.credentials import Credentials
 from trio_tlsx.testing import CA
 
@@ -239,17 +238,17 @@ class SlowHook:
         assert isinstance(signature, bytes)
         return signature
 
-    def selecting(self, others: Credentials) -> ServerConfig:
+    def selecting(self, others: Credentials) -> dict[str, Any]:
         """It selects, for its name only."""
-        return ServerConfig(
-            select_credentials=lambda hello: (
-                self._select() if hello.server_name == SLOW_NAME else others
-            )
-        )
 
-    def signing(self, others: Credentials) -> ServerConfig:
+        def select(hello: ClientHello) -> Credentials | Awaitable[Credentials]:
+            return self._select() if hello.server_name == SLOW_NAME else others
+
+        return {"credentials": None, "select_credentials": select}
+
+    def signing(self, others: Credentials) -> dict[str, Any]:
         """It signs, for its name only."""
-        return ServerConfig(credentials=[others, Credentials(self._credentials.chain, self)])
+        return {"credentials": [others, Credentials(self._credentials.chain, self)]}
 
 
 @pytest.mark.usefixtures("many_descriptors")
@@ -257,13 +256,13 @@ class SlowHook:
 async def test_thousand_handshakes_that_wait_for_a_hook(
     native: Engine,
     ca: CA,
-    configure: Callable[[SlowHook, Credentials], ServerConfig],
+    configure: Callable[[SlowHook, Credentials], dict[str, Any]],
     mock_clock: trio.testing.MockClock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """They are so many small objects, not threads, and handshakes without a hook pass them."""
     hook = SlowHook(ca.issue(SLOW_NAME))
-    engine = replace(native, server_config=configure(hook, ca.issue(SERVER_NAME)))
+    engine = native.with_server(**configure(hook, ca.issue(SERVER_NAME)))
     hello = client_hello(engine, SLOW_NAME)
     async with serving(engine) as port:
         await assert_echoes(engine, port)

@@ -14,7 +14,7 @@ import trio.testing
 from early_data_streams import EarlyDataStreams
 from tls_pairs import SERVER_NAME, UNIX, AnyStream, Engine, connected
 
-from trio_tlsx import ClientConfig, Connection, MemoryTicketStore, Peer, ServerConfig, TLSStream
+from trio_tlsx import Connection, MemoryTicketStore, Peer, ServerConfig, TLSStream
 from trio_tlsx.handshake.wants import Want
 from trio_tlsx.testing import CA
 
@@ -94,14 +94,13 @@ def records_of_data(stream: AnyStream, count: int) -> bytes:
 
 
 @asynccontextmanager
-async def client_whose_server_closes(
-    client_config: ClientConfig, server_config: ServerConfig
-) -> AsyncGenerator[AnyStream]:
+async def client_whose_server_closes(engine: Engine) -> AsyncGenerator[AnyStream]:
     """A client that has sent its ClientHello; at the end the server answers, and is gone."""
     client_transport, server_transport = await UNIX.connect()
-    client = TLSStream(client_transport, client_config, server_hostname=SERVER_NAME)
+    client = engine.client(client_transport)
+    assert isinstance(engine.server_config, ServerConfig)
     async with client_transport, server_transport, trio.open_nursery() as nursery:
-        server = Connection.server(server_config)
+        server = Connection.server(engine.server_config)
 
         @nursery.start_soon
         async def _() -> None:
@@ -114,7 +113,7 @@ async def client_whose_server_closes(
         yield client
 
 
-async def test_pending_alert_leaves_no_hook_unawaited(ca: CA) -> None:
+async def test_pending_alert_leaves_no_hook_unawaited(native: Engine) -> None:
     """A send that fails while the question is open must not leave a coroutine behind."""
     calls = 0
 
@@ -123,9 +122,7 @@ async def test_pending_alert_leaves_no_hook_unawaited(ca: CA) -> None:
         calls += 1
         await trio.lowlevel.checkpoint()
 
-    client_config = ClientConfig(trust=ca.trust, verify=verify)
-    server_config = ServerConfig(credentials=ca.issue(SERVER_NAME))
-    async with client_whose_server_closes(client_config, server_config) as client:
+    async with client_whose_server_closes(native.with_client(verify=verify)) as client:
         with pytest.raises(trio.BrokenResourceError):
             await client.do_handshake()
     gc.collect()  # a coroutine that was never awaited would warn here, and fail the test

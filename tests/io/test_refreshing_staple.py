@@ -82,10 +82,17 @@ async def given(staple: RefreshingStaple) -> bytes | None:
 
 
 async def test_refreshing_staple_is_stapled(
-    ca: CA, leaf: Credentials, responder: Responder, staple: RefreshingStaple, connect: Connect
+    ca: CA,
+    leaf: Credentials,
+    responder: Responder,
+    staple: RefreshingStaple,
+    connect: Connect,
+    version: str,
 ) -> None:
-    server_config = ServerConfig(credentials=leaf.stapling(staple))
-    client_config = ClientConfig(trust=ca.trust, verify=check_stapled_ocsp(must=True))
+    server_config = ServerConfig(credentials=leaf.stapling(staple), versions=[version])
+    client_config = ClientConfig(
+        trust=ca.trust, verify=check_stapled_ocsp(must=True), versions=[version]
+    )
     for _ in range(2):
         client, server = await run_handshake(client_config, server_config, await connect())
         client.settled()

@@ -18,7 +18,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 from tls_pairs import MEMORY, SERVER_NAME, AnyStream, Engine, connected, handshake, paired
 
-from trio_tlsx import ClientConfig, Credentials, PrivateKeySigner, ServerConfig, TrustStore
+from trio_tlsx import (
+    ClientConfig,
+    Credentials,
+    MemorySessionStore,
+    PrivateKeySigner,
+    ServerConfig,
+    TrustStore,
+)
 from trio_tlsx.engine.certificate_dict import ATTRIBUTE_NAMES
 from trio_tlsx.io.stream import TLSStream
 from trio_tlsx.testing import CA, write_pem_files
@@ -88,38 +95,32 @@ async def test_ssl_names_after_the_handshake(engine: Engine) -> None:
     async with connected(engine, MEMORY) as (client, server):
         name, version, bits = client.cipher() or ("", "", 0)
         assert client.cipher() == server.cipher()
-        assert (name, version) == (client.negotiated.cipher_suite, "TLSv1.3")
+        assert name in {cipher["name"] for cipher in ssl.create_default_context().get_ciphers()}
+        assert name == client.negotiated.cipher_suite or engine.name == "native-tls12"
+        assert version == engine.version
         assert bits == (128 if "128" in name else 256)
         for stream in (client, server):
-            assert stream.version() == "TLSv1.3"
+            assert stream.version() == engine.version
             assert stream.compression() is None
             assert stream.selected_alpn_protocol() is None
             assert stream.selected_npn_protocol() is None
             assert stream.session_reused is stream.negotiated.resumed
-        if engine.name == "native" or sys.version_info >= (3, 11, 3):
+        if not engine.is_openssl or sys.version_info >= (3, 11, 3):
             assert client.shared_ciphers() is None  # an older ssl knows them at a client too
         assert client.cipher() in (server.shared_ciphers() or [])
 
 
-def without_sessions(engine: Engine, ca: CA) -> Engine:
+def without_sessions(engine: Engine) -> Engine:
     """The same engine, whose client does not resume the session of an earlier test."""
-    if engine.is_openssl:
-        return engine
-    client = ClientConfig(trust=ca.trust, resumption=False)
-    return Engine(engine.name, client, engine.server_config)
+    return engine if engine.is_openssl else engine.with_client(resumption=False)
 
 
 def with_client_certificate(engine: Engine, ca: CA, directory: Path) -> Engine:
     """The same engine, whose server requires the client's certificate."""
     own = ca.issue("client.example", key_type="P-384")
     if not engine.is_openssl:
-        return Engine(
-            engine.name,
-            ClientConfig(trust=ca.trust, credentials=own),
-            ServerConfig(
-                credentials=ca.issue(SERVER_NAME), client_auth="required", client_trust=ca.trust
-            ),
-        )
+        asking = engine.with_server(client_auth="required", client_trust=ca.trust)
+        return asking.with_client(credentials=own)
     client = ssl.create_default_context(cadata=ca.pem.decode())
     client.load_cert_chain(*write_pem_files(own, directory))
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cadata=ca.pem.decode())
@@ -135,7 +136,7 @@ async def test_group_and_signature_schemes_as_of_python_3_15(
     if with_certificate:
         engine = with_client_certificate(engine, ca, tmp_path)
     else:
-        engine = without_sessions(engine, ca)
+        engine = without_sessions(engine)
     async with connected(engine, MEMORY) as pair:
         for stream in pair:
             if engine.is_openssl and sys.version_info < (3, 15):
@@ -149,33 +150,49 @@ async def test_group_and_signature_schemes_as_of_python_3_15(
             assert stream.server_sigalg() == "ecdsa_secp256r1_sha256"
 
 
-def suites(stream: AnyStream) -> set[tuple[str, str, int]]:
-    return {suite for suite in stream.shared_ciphers() or [] if suite[1] == "TLSv1.3"}
+#: By version: the suites that a client names, the stdlib's names of them, and how many of them the
+#: default configurations of both engines share.
+SUITES = {
+    "TLSv1.3": (
+        ["TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_GCM_SHA256"],
+        ["TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_GCM_SHA256"],
+        3,
+    ),
+    "TLSv1.2": (
+        [
+            "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+            "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+        ],
+        ["ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-ECDSA-AES128-GCM-SHA256"],
+        6,
+    ),
+}
 
 
+@pytest.mark.parametrize("client_engine", ["native", "openssl"])
 async def test_shared_ciphers_are_equal_on_both_engines(
-    native: Engine, openssl: Engine, engine: Engine
+    engines: dict[str, Engine], client_engine: str, version: str
 ) -> None:
+    suffix = "-tls12" if version == "TLSv1.2" else ""
     shared: list[set[tuple[str, str, int]]] = []
-    for server_engine in (native, openssl):
+    for server_engine in ("native", "openssl"):
         ends = await MEMORY.connect()
-        client, server = engine.client(ends[0]), server_engine.server(ends[1])
+        client = engines[client_engine + suffix].client(ends[0])
+        server = engines[server_engine + suffix].server(ends[1])
         await handshake(client, server)
-        shared.append(suites(server))
-    assert len(shared[0]) == 3
+        named = {suite for suite in server.shared_ciphers() or [] if suite[1] == version}
+        # OpenSSL has other suites of TLS 1.2 too.
+        shared.append(named & shared[0] if shared else named)
+    assert len(shared[0]) == SUITES[version][2]
     assert shared[0] == shared[1]
 
 
 async def test_shared_ciphers_come_in_the_clients_order(native: Engine) -> None:
-    names = ["TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_GCM_SHA256"]
-    assert isinstance(native.client_config, ClientConfig)
-    ends = await MEMORY.connect()
-    config = ClientConfig(trust=native.client_config.trust, cipher_suites=names)
-    client = TLSStream(ends[0], config, server_hostname=SERVER_NAME)
-    server = native.server(ends[1])
-    await handshake(client, server)
-    assert [name for name, _, _ in server.shared_ciphers() or []] == names
-    assert server.cipher() == ("TLS_AES_128_GCM_SHA256", "TLSv1.3", 128)
+    names, stdlibs_names, _ = SUITES[native.version]
+    choosy = native.with_client(cipher_suites=names)
+    async with connected(choosy, MEMORY) as (_, server):
+        assert [name for name, _, _ in server.shared_ciphers() or []] == stdlibs_names
+        assert server.cipher() == (stdlibs_names[1], native.version, 128)
 
 
 async def test_pending(engine: Engine) -> None:
@@ -197,8 +214,12 @@ async def test_channel_bindings_of_the_native_engine(native: Engine) -> None:
             assert binding is not None
             assert len(binding) == 32
             assert binding == server.get_channel_binding(kind)
-        with pytest.raises(ValueError, match="tls-unique is not defined for"):
-            client.get_channel_binding()
+        if native.version == "TLSv1.2":
+            assert client.get_channel_binding() == server.get_channel_binding("tls-unique")
+            assert client.get_channel_binding()
+        else:
+            with pytest.raises(ValueError, match="tls-unique is not defined for"):
+                client.get_channel_binding()
         with pytest.raises(ValueError, match="unknown channel binding 'tls-nothing'"):
             client.get_channel_binding("tls-nothing")
 
@@ -211,9 +232,8 @@ async def test_channel_bindings_of_the_stdlib(openssl: Engine) -> None:
             client.get_channel_binding("tls-exporter")
 
 
-async def test_session_reused_natively(ca: CA) -> None:
-    config = ClientConfig(trust=ca.trust)
-    resuming = Engine("native", config, ServerConfig(credentials=ca.issue(SERVER_NAME)))
+async def test_session_reused_natively(native: Engine) -> None:
+    resuming = native.with_client(session_store=MemorySessionStore(), session_context=b"test")
     certificates: list[object] = []
     for reused in (False, True):
         async with connected(resuming, MEMORY) as (client, server):
@@ -230,11 +250,11 @@ async def test_session_reused_natively(ca: CA) -> None:
 
 
 async def test_post_handshake_auth_that_was_not_offered_raises(
-    native: Engine, openssl: Engine
+    native13: Engine, openssl: Engine
 ) -> None:
     """So a server cannot ask for its certificate after the handshake (RFC 9846 4.7.2)."""
     transports = await MEMORY.connect()
-    client, server = native.client(transports[0]), openssl.server(transports[1])
+    client, server = native13.client(transports[0]), openssl.server(transports[1])
     await handshake(client, server)
     with pytest.raises(ssl.SSLError, match=r"(?i)extension.not.received"):
         server.verify_client_post_handshake()
@@ -320,7 +340,8 @@ async def seen_by(config: ClientConfig | ssl.SSLContext, credentials: Credential
     """A client of the server with these credentials."""
     ends = await MEMORY.connect()
     client = TLSStream(ends[0], config, server_hostname=SERVER_NAME)
-    await handshake(client, TLSStream(ends[1], ServerConfig(credentials=credentials)))
+    server_config = ServerConfig(credentials=credentials, versions=["TLSv1.3", "TLSv1.2"])
+    await handshake(client, TLSStream(ends[1], server_config))
     return client
 
 
@@ -415,25 +436,25 @@ CERTIFICATES = {
 
 
 @pytest.mark.parametrize("credentials", CERTIFICATES.values(), ids=CERTIFICATES)
-async def test_getpeercert_equals_the_stdlibs(credentials: Credentials) -> None:
+async def test_getpeercert_equals_the_stdlibs(credentials: Credentials, version: str) -> None:
     [certificate] = credentials.chain
     der = certificate.public_bytes(Encoding.DER)
     context = ssl.create_default_context(cadata=der)
-    native = await seen_by(
-        ClientConfig(trust=TrustStore.from_certificates([certificate])), credentials
-    )
+    trust = TrustStore.from_certificates([certificate])
+    native = await seen_by(ClientConfig(trust=trust, versions=[version]), credentials)
     openssl = await seen_by(context, credentials)
     assert native.getpeercert() == openssl.getpeercert()
     assert native.getpeercert(binary_form=True) == openssl.getpeercert(binary_form=True) == der
     assert native.getpeercert(True) == der
 
 
-async def test_getpeercert_of_an_unverified_peer_is_empty() -> None:
+async def test_getpeercert_of_an_unverified_peer_is_empty(version: str) -> None:
     credentials = CERTIFICATES["the least"]
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    native = await seen_by(ClientConfig(insecure_skip_verification=True), credentials)
+    config = ClientConfig(insecure_skip_verification=True, versions=[version])
+    native = await seen_by(config, credentials)
     openssl = await seen_by(context, credentials)
     assert native.getpeercert() == openssl.getpeercert() == {}
     assert native.getpeercert(True) == openssl.getpeercert(True) is not None
@@ -445,16 +466,10 @@ async def test_getpeercert_of_a_client_that_has_none(engine: Engine) -> None:
         assert server.getpeercert(True) is None
 
 
-async def test_getpeercert_of_a_client_that_has_one(ca: CA) -> None:
+async def test_getpeercert_of_a_client_that_has_one(native: Engine, ca: CA) -> None:
     mine = ca.issue("client.example", extended_key_usage=[ExtendedKeyUsageOID.CLIENT_AUTH])
-    asking = ServerConfig(
-        credentials=ca.issue(SERVER_NAME), client_auth="required", client_trust=ca.trust
-    )
-    ends = await MEMORY.connect()
-    config = ClientConfig(trust=ca.trust, credentials=mine)
-    client = TLSStream(ends[0], config, server_hostname=SERVER_NAME)
-    server = TLSStream(ends[1], asking)
-    await handshake(client, server)
-    seen = server.getpeercert() or {}
-    assert seen["subjectAltName"] == (("DNS", "client.example"),)
-    assert server.getpeercert(True) == mine.der_chain[0]
+    asking = native.with_server(client_auth="required", client_trust=ca.trust)
+    async with connected(asking.with_client(credentials=mine), MEMORY) as (_, server):
+        seen = server.getpeercert() or {}
+        assert seen["subjectAltName"] == (("DNS", "client.example"),)
+        assert server.getpeercert(True) == mine.der_chain[0]

@@ -17,7 +17,7 @@ from tls_pairs import (
 )
 
 
-@pytest.mark.parametrize("engine_name", ["native", "openssl", "openssl-tls12"])
+@pytest.mark.parametrize("engine_name", ["native", "native-tls12", "openssl", "openssl-tls12"])
 @pytest.mark.parametrize("https_compatible", [False, True])
 @pytest.mark.parametrize("transports", [MEMORY, SOCKET], ids=lambda transports: transports.name)
 async def test_half_closeable_stream(

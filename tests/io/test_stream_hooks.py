@@ -69,8 +69,7 @@ def signer(credentials: Credentials) -> SlowSigner:
 
 @pytest.fixture
 def slow(native: Engine, credentials: Credentials, signer: SlowSigner) -> Engine:
-    config = ServerConfig(credentials=Credentials(credentials.chain, signer))
-    return Engine("native", native.client_config, config)
+    return native.with_server(credentials=Credentials(credentials.chain, signer))
 
 
 async def test_async_signer_of_a_stream(
@@ -152,7 +151,7 @@ async def test_hook_is_cancelled_with_its_handshake(slow: Engine, signer: SlowSi
 async def test_cancelled_client_verification_is_no_empty_answer(
     ca: CA, timed_out: bool, autojump_clock: trio.testing.MockClock
 ) -> None:
-    """The client's handshake is complete by then, so close_notify would look like an end."""
+    """In TLS 1.3 the client's handshake is complete by then: close_notify would be its end."""
 
     async def verify(peer: Peer) -> None:
         await trio.sleep_forever()

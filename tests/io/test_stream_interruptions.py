@@ -283,6 +283,10 @@ async def test_broken_handshake_raises_the_peers_alert(native: Engine) -> None:
     client_transport = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
     client = native.client(client_transport)
     assert isinstance(native.server_config, ServerConfig)
+    # In TLS 1.2 the server has no keys yet.
+    alert = AlertDescription.bad_record_mac
+    if native.version == "TLSv1.2":
+        alert = AlertDescription.unexpected_message
     refusing = Connection.server(native.server_config)
     async with client_transport, trio.open_nursery() as nursery:
 
@@ -290,7 +294,7 @@ async def test_broken_handshake_raises_the_peers_alert(native: Engine) -> None:
             with pytest.raises(trio.BrokenResourceError) as caught:
                 await client.do_handshake()
             assert isinstance(caught.value.__cause__, AlertReceived)
-            assert caught.value.__cause__.alert is AlertDescription.bad_record_mac
+            assert caught.value.__cause__.alert is alert
 
         nursery.start_soon(expect_alert)
         await trio.testing.wait_all_tasks_blocked()

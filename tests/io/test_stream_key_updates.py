@@ -16,8 +16,8 @@ CHUNK = bytes(range(256)) * 64
 ROUNDS = 20
 
 
-async def test_key_updates_while_both_directions_transfer(native: Engine) -> None:
-    async with connected(native, SOCKET) as (client, server):
+async def test_key_updates_while_both_directions_transfer(native13: Engine) -> None:
+    async with connected(native13, SOCKET) as (client, server):
 
         async def send(stream: trio.abc.SendStream) -> None:
             for _ in range(ROUNDS):
@@ -38,8 +38,8 @@ async def test_key_updates_while_both_directions_transfer(native: Engine) -> Non
                 await server.update_keys()
 
 
-async def test_update_keys_does_the_handshake_first(native: Engine) -> None:
-    client, server = native.pair(await MEMORY.connect())
+async def test_update_keys_does_the_handshake_first(native13: Engine) -> None:
+    client, server = native13.pair(await MEMORY.connect())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server.do_handshake)
         await client.update_keys()
@@ -47,8 +47,8 @@ async def test_update_keys_does_the_handshake_first(native: Engine) -> None:
     assert await server.receive_some() == b"x"
 
 
-async def test_receiver_is_not_blocked_by_a_peer_that_does_not_read(native: Engine) -> None:
-    async with connected(native, SOCKET) as (client, server):
+async def test_receiver_is_not_blocked_by_a_peer_that_does_not_read(native13: Engine) -> None:
+    async with connected(native13, SOCKET) as (client, server):
         await clog(client)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(client.update_keys)
@@ -58,9 +58,9 @@ async def test_receiver_is_not_blocked_by_a_peer_that_does_not_read(native: Engi
             nursery.cancel_scope.cancel()
 
 
-async def test_key_update_answer_to_a_peer_that_does_not_read(native: Engine) -> None:
+async def test_key_update_answer_to_a_peer_that_does_not_read(native13: Engine) -> None:
     """It waits behind the data that is stuck, and there is one for all that is asked meanwhile."""
-    async with connected(native, UNIX) as (client, server):
+    async with connected(native13, UNIX) as (client, server):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(client.send_all, bytes(2**21))
             await trio.testing.wait_all_tasks_blocked()
@@ -75,8 +75,8 @@ async def test_key_update_answer_to_a_peer_that_does_not_read(native: Engine) ->
         assert await server.receive_some() == b"under new keys"
 
 
-async def test_update_keys_after_send_eof_raises(native: Engine) -> None:
-    async with connected(native, MEMORY) as (client, _):
+async def test_update_keys_after_send_eof_raises(native13: Engine) -> None:
+    async with connected(native13, MEMORY) as (client, _):
         await client.send_eof()
         with pytest.raises(trio.ClosedResourceError):
             await client.update_keys()
@@ -85,8 +85,8 @@ async def test_update_keys_after_send_eof_raises(native: Engine) -> None:
             await client.update_keys()
 
 
-async def test_update_keys_is_a_checkpoint(native: Engine) -> None:
-    async with connected(native, SOCKET) as (client, server):
+async def test_update_keys_is_a_checkpoint(native13: Engine) -> None:
+    async with connected(native13, SOCKET) as (client, server):
         with trio.testing.assert_checkpoints():
             await client.update_keys()
         with trio.CancelScope() as scope:
@@ -99,13 +99,13 @@ async def test_update_keys_is_a_checkpoint(native: Engine) -> None:
 
 @pytest.mark.parametrize("native_side", ["client", "server"])
 async def test_update_keys_with_openssl_as_peer(
-    native: Engine, openssl: Engine, native_side: str
+    native13: Engine, openssl: Engine, native_side: str
 ) -> None:
     transports = await SOCKET.connect()
     if native_side == "client":
-        ours, peer = native.client(transports[0]), openssl.server(transports[1])
+        ours, peer = native13.client(transports[0]), openssl.server(transports[1])
     else:
-        peer, ours = openssl.client(transports[0]), native.server(transports[1])
+        peer, ours = openssl.client(transports[0]), native13.server(transports[1])
     async with ours, peer:
         await handshake(ours, peer)
         for _ in range(3):
@@ -139,10 +139,10 @@ def queue_requests(stream: AnyStream, count: int) -> None:
 @pytest.mark.parametrize("method", ["receive_some", "wait_session_ticket"])
 @pytest.mark.parametrize("requests", [1, 5])
 async def test_key_update_answer_is_sent_while_the_receiver_waits(
-    native: Engine, method: str, requests: int
+    native13: Engine, method: str, requests: int
 ) -> None:
     """One answer for all requests that were read together, and it needs no send."""
-    async with connected(native, UNIX) as (client, server), trio.open_nursery() as nursery:
+    async with connected(native13, UNIX) as (client, server), trio.open_nursery() as nursery:
         nursery.start_soon(getattr(client, method))
         await trio.testing.wait_all_tasks_blocked()
         queue_requests(server, requests)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import trio
@@ -39,9 +39,24 @@ class Engine:
     def pair(self, transports: TransportPair, **options: Any) -> tuple[AnyStream, AnyStream]:
         return self.client(transports[0], **options), self.server(transports[1], **options)
 
+    def with_client(self, **options: Any) -> Engine:
+        """Return the same engine, whose client's configuration has these options."""
+        assert isinstance(self.client_config, ClientConfig)
+        return replace(self, client_config=replace(self.client_config, **options))
+
+    def with_server(self, **options: Any) -> Engine:
+        """Return the same engine, whose server's configuration has these options."""
+        assert isinstance(self.server_config, ServerConfig)
+        return replace(self, server_config=replace(self.server_config, **options))
+
     @property
     def is_openssl(self) -> bool:
         return self.name.startswith("openssl")
+
+    @property
+    def version(self) -> str:
+        """The version of TLS that it negotiates."""
+        return "TLSv1.2" if self.name.endswith("tls12") else "TLSv1.3"
 
 
 @dataclass(frozen=True)
