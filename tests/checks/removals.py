@@ -8,6 +8,7 @@ from checks_of_configuration import REMOVALS_OF_CONFIGURATION
 from checks_of_hellos import REMOVALS_OF_HELLOS
 from checks_of_hooks import REMOVALS_OF_HOOKS
 from checks_of_records import REMOVALS_OF_RECORDS
+from checks_of_redis import REMOVALS_OF_REDIS
 from checks_of_sessions import REMOVALS_OF_SESSIONS
 from checks_of_streams import REMOVALS_OF_STREAMS
 from checks_of_tls12 import REMOVALS_OF_TLS12
@@ -20,6 +21,7 @@ REMOVALS = [
     *REMOVALS_OF_CACHED_PATHS,
     *REMOVALS_OF_HELLOS,
     *REMOVALS_OF_SESSIONS,
+    *REMOVALS_OF_REDIS,
     *REMOVALS_OF_HOOKS,
     *REMOVALS_OF_CONFIGURATION,
     *REMOVALS_OF_RECORDS,
