@@ -398,6 +398,14 @@ REMOVALS_OF_TLS12 = [
         tests=CONNECTION_TESTS,
     ),
     Removal(
+        "TLS 1.2: no request to renegotiate after close_notify",
+        "RFC 5746 4",
+        POST_HANDSHAKE,
+        "if not may_answer:",
+        "after_close_notify",
+        tests=CONNECTION_TESTS,
+    ),
+    Removal(
         "TLS 1.2: no message after the handshake but requests to renegotiate",
         "RFC 5246 7.4",
         POST_HANDSHAKE,

@@ -103,6 +103,21 @@ def test_a_request_to_renegotiate_is_refused_once(role: str) -> None:
     assert failure_of(ours.read).alert is A.unexpected_message
 
 
+@pytest.mark.parametrize("role", ["client", "server"])
+def test_a_request_to_renegotiate_after_close_notify_ends_the_connection(role: str) -> None:
+    """It can no longer be refused; the peer would wait for an answer."""
+    client, server = established(CLIENT_12, SERVER_12)
+    ours, theirs = (client, server) if role == "client" else (server, client)
+    request = HELLO_REQUEST if role == "client" else encode_message(first_hello(CLIENT_12))
+    ours.shutdown()
+    ours.data_to_send()
+    send(theirs, ours, b"data")
+    assert ours.read() == b"data"
+    ours.receive_data(sealed(theirs, request, ContentType.handshake))
+    assert "renegotiate after" in str(failure_of(ours.read))
+    assert ours.data_to_send() == b""
+
+
 def test_the_answer_to_a_request_is_the_warning() -> None:
     client, server = established(CLIENT_12, SERVER_12)
     client.receive_data(sealed(server, HELLO_REQUEST, ContentType.handshake))

@@ -20,7 +20,8 @@ class PostHandshake12:
     """Receive the messages that may come between application data.
 
     A peer may ask once to renegotiate: a server with a HelloRequest, a client with a ClientHello.
-    The answer is the warning ``no_renegotiation``.
+    The answer is the warning ``no_renegotiation``. After our ``close_notify`` there is no answer,
+    and the request ends the connection.
     """
 
     __slots__ = ("_outgoing", "_refused", "_request_type")
@@ -60,14 +61,16 @@ class PostHandshake12:
             may_answer: whether this side may still send.
 
         Raises:
-            ProtocolError: it is no such request, or the second one.
+            ProtocolError: it is no such request, it is the second one, or it cannot be answered.
         """
         if message[0] != self._request_type.handshake_type:
             raise unexpected("sent a handshake message after the handshake")
         self._request_type.decode(message[MESSAGE_HEADER_LENGTH:])
         if self._refused:
             raise unexpected("asked again to renegotiate, which was refused")
+        if not may_answer:
+            # Nothing can follow our close_notify, so the peer would wait for an answer in vain.
+            raise unexpected("asked to renegotiate after this side sent close_notify")
         self._refused = True
-        if may_answer:
-            self._outgoing.alert(WARNING, AlertDescription.no_renegotiation_RESERVED)
+        self._outgoing.alert(WARNING, AlertDescription.no_renegotiation_RESERVED)
         return None
