@@ -139,7 +139,7 @@ class Exchange:
         if "-shim-shuts-down" not in flags:
             ended_cleanly = self._echo(transport)
         if "-server" not in flags and connection.negotiated.psk_identity is None:
-            check_session(flags, self._memory)
+            check_session(flags, self._memory, connection)
         if "-check-close-notify" not in flags:
             return
         connection.shutdown()
@@ -157,6 +157,10 @@ class Exchange:
             given = "-use-export-context" in flags
             context = flags.octets("-export-context") if given else None
             transport.write(self._connection.export_keying_material(label, length, context))
+        if "-tls-unique" in flags:
+            if (binding := self._connection.channel_binding("tls-unique")) is None:
+                raise Disappointed("failed to get tls-unique")
+            transport.write(binding)
         if "-export-traffic-secrets" in flags:
             sides = ("CLIENT", "SERVER") if "-server" in flags else ("SERVER", "CLIENT")
             secrets = [self._secrets[f"{side}_TRAFFIC_SECRET_0"] for side in sides]

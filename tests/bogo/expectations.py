@@ -39,6 +39,8 @@ def check_handshake(
     if settled.resumed != (resuming and "-expect-session-miss" not in flags):
         raise Disappointed(f"resumed: {settled.resumed}")
     check_early_data(flags, settled)
+    if "-expect-extended-master-secret" in flags and not exports_keys(connection):
+        raise Disappointed("no extended master secret")
     retried = messages.count("server_hello") == 2
     if ("-expect-no-hrr" if retried else "-expect-hrr") in flags:
         raise Disappointed(f"HelloRetryRequest: {retried}")
@@ -103,9 +105,19 @@ def check_authentication(flags: Flags, identity: Identity, verification: Verific
         raise Disappointed(f"signed certificate timestamps: {timestamps!r}")
 
 
-def check_session(flags: Flags, memory: Memory) -> None:
-    """Check whether a client was given a session."""
-    expected = "-expect-no-session" not in flags and "-shim-shuts-down" not in flags
+def exports_keys(connection: Connection) -> bool:
+    """Whether there is an exporter: not in TLS 1.2 without the extended master secret."""
+    return connection.channel_binding("tls-exporter") is not None
+
+
+def check_session(flags: Flags, memory: Memory, connection: Connection) -> None:
+    """Check whether a client was given a session.
+
+    A server of TLS 1.3 has sent none if the shim shuts down at once. A session of TLS 1.2 without
+    the extended master secret is never resumed, and so not kept (RFC 7627 5.3).
+    """
+    too_early = "-shim-shuts-down" in flags and connection.negotiated.version == "TLSv1.3"
+    expected = "-expect-no-session" not in flags and not too_early and exports_keys(connection)
     session = memory.session
     if (session is not None) != expected:
         raise Disappointed(f"session: {session}")

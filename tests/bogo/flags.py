@@ -29,7 +29,8 @@ _SWITCHES = """
     -fail-ocsp-callback -enable-signed-cert-timestamps -key-update -export-traffic-secrets
     -enable-early-data -expect-accept-early-data -expect-reject-early-data
     -expect-ticket-supports-early-data -expect-no-offer-early-data -no-legacy-server-connect
-    -enable-grease -no-key-shares -expect-not-resumable-across-names
+    -enable-grease -no-key-shares -expect-not-resumable-across-names -tls-unique
+    -renegotiate-freely
     -new-psk-credential -psk-importer-sha256 -psk-importer-sha384
 """
 
@@ -46,7 +47,8 @@ _VALUED = """
     -expect-ticket-age-skew -expect-early-data-reason -key-shares -use-client-ca-list
     -max-send-fragment -server-supported-groups-hint -expect-peer-verify-pref
     -expect-client-ca-list -psk-importer-key -psk-importer-identity -psk-importer-context
-    -install-one-cert-compression-alg
+    -install-one-cert-compression-alg -cipher -advertise-npn -expect-certificate-types
+    -expect-total-renegotiations
 """
 
 # Those that belong to the credential that the last "-new-...-credential" began, if one did.

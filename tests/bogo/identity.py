@@ -9,6 +9,7 @@ from flags import Flags, Unimplemented
 from later import later
 
 from trio_tlsx.crypto.signatures import SignatureScheme, schemes_for
+from trio_tlsx.crypto.signatures12 import AUTHENTICATION_BY
 from trio_tlsx.errors import ConfigError, NegotiationError
 from trio_tlsx.messages import extensions as ext
 from trio_tlsx.messages.info import CertificateRequest, ClientHello
@@ -18,6 +19,9 @@ from trio_tlsx.sessions.external_psk import ExternalPSK
 __all__ = ["Disappointed", "Identity"]
 
 DEFAULT = -1
+
+#: The types of certificates in a CertificateRequest (RFC 5246 7.4.4, RFC 8422 5.5).
+TYPES = {"RSA": 1, "ECDSA": 64}
 
 
 class Disappointed(Exception):
@@ -129,10 +133,25 @@ class Identity:
             if not candidate.must_match_issuer
             or not candidate.credentials.authorities.isdisjoint(request.authorities)
         ]
-        known = {scheme for each in matching for scheme in each.signer.schemes}
+        known = {scheme for each in matching for scheme in schemes_for_request(each, request)}
         if known.isdisjoint(request.signature_schemes) and not self._psks:
             raise NegotiationError("nothing here that this peer could verify")
         return later(matching) if self.is_asynchronous else matching
+
+
+def schemes_for_request(
+    credentials: Credentials, request: ClientHello | CertificateRequest
+) -> Sequence[SignatureScheme]:
+    """The schemes that credentials can sign in, in the version of the request.
+
+    A CertificateRequest of TLS 1.2 has no extensions. A ClientHello may be for either version.
+    """
+    signer = credentials.signer
+    if not isinstance(signer, Signer):
+        raise TypeError("the credentials of the shim have its own signer")
+    if isinstance(request, CertificateRequest):
+        return signer.schemes if request.extensions else signer.tls12_schemes
+    return [*signer.schemes, *signer.tls12_schemes]
 
 
 class Signer:
@@ -172,6 +191,8 @@ def check_request(flags: Flags, request: ClientHello | CertificateRequest) -> No
     schemes = flags.numbers("-expect-peer-verify-pref")
     if schemes and list(request.signature_schemes) != schemes:
         raise Disappointed(f"signature_algorithms: {request.signature_schemes}")
+    if "-expect-certificate-types" in flags:
+        check_types(flags.base64("-expect-certificate-types"), request.signature_schemes)
     names = flags.text("-expect-client-ca-list")
     if names is not None:
         expected = () if names == "<EMPTY>" else tuple(map(bytes.fromhex, names.split(",")))
@@ -182,3 +203,11 @@ def check_request(flags: Flags, request: ClientHello | CertificateRequest) -> No
         offered = [protocol.encode("latin-1") for protocol in request.alpn_protocols]
         if b"".join(bytes((len(each),)) + each for each in offered) != protocols:
             raise Disappointed(f"ALPN: {offered}")
+
+
+def check_types(certificate_types: bytes, schemes: Sequence[int]) -> None:
+    """Check that a request has schemes of the keys that its types allow, and no others."""
+    expected = {name for name, code in TYPES.items() if code in certificate_types}
+    actual = {AUTHENTICATION_BY[code] for code in schemes}
+    if actual != expected:
+        raise Disappointed(f"keys of the types {actual}, not {expected}")

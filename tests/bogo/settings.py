@@ -14,6 +14,8 @@ from later import later
 
 from trio_tlsx.config.client import ClientConfig
 from trio_tlsx.config.server import ServerConfig
+from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
+from trio_tlsx.crypto.cipher_suites12 import CIPHER_SUITES_12
 from trio_tlsx.crypto.groups import DEFAULT_GROUPS, GROUPS
 from trio_tlsx.crypto.signatures import (
     CERTIFICATE_VERIFY_SCHEMES,
@@ -21,6 +23,7 @@ from trio_tlsx.crypto.signatures import (
     DEFAULT_SCHEMES,
     SignatureScheme,
 )
+from trio_tlsx.crypto.signatures12 import schemes_of_12
 from trio_tlsx.errors import AlertDescription, CertificateError
 from trio_tlsx.pki.peer import Peer
 from trio_tlsx.pki.trust import TrustStore
@@ -197,6 +200,7 @@ def for_either_role(
         "verify": verify,
         "verify_replaces_builtin": True,
         "clock": memory.clock,
+        "cipher_suites": cipher_suites(flags),
         "groups": groups(flags),
         "signature_schemes": schemes(flags),
         "certificate_compression": certificate_compression(flags),
@@ -210,6 +214,22 @@ def trust(flags: Flags) -> TrustStore:
     if path is None:
         raise Unimplemented("a client without -trust-cert")
     return TrustStore.from_pem_file(path)
+
+
+def cipher_suites(flags: Flags) -> list[str]:
+    """The suites of TLS 1.3, and those of TLS 1.2 that ``-cipher`` names.
+
+    Of the syntax of OpenSSL's lists this knows names, groups of equal preference, which our
+    servers do not have, ``DEFAULT`` and ``!AES``.
+    """
+    of_12 = [suite.name for suite in CIPHER_SUITES_12.values()]
+    if (wanted := flags.text("-cipher")) is not None:
+        words = wanted.translate({ord("["): None, ord("]"): None, ord("|"): ":"}).split(":")
+        if "DEFAULT" not in words:
+            of_12 = [word for word in words if word in of_12]
+        if "!AES" in words:
+            of_12 = [name for name in of_12 if "_AES_" not in name]
+    return [suite.name for suite in CIPHER_SUITES.values()] + of_12
 
 
 def groups(flags: Flags) -> list[str]:
@@ -236,11 +256,14 @@ def schemes(flags: Flags) -> list[str]:
     """What the peer may sign with.
 
     Schemes that we would never offer are left out; a peer that uses one is refused all the same.
+    TLS 1.2 is offered in any case, with the default schemes if it has none of the wanted ones.
     """
     known = set(CERTIFICATE_VERIFY_SCHEMES)
     if "-server" not in flags:
         known -= set(CLIENT_ONLY_SCHEMES)
     wanted = [SignatureScheme(c) for c in flags.numbers("-verify-prefs") if c in known]
+    if "TLSv1.2" in versions(flags) and not schemes_of_12(tuple(wanted)):
+        wanted += DEFAULT_SCHEMES
     return [scheme.name for scheme in wanted or DEFAULT_SCHEMES]
 
 

@@ -25,6 +25,10 @@ UNIMPLEMENTED = 89
 TIMEOUT = 30  # seconds; never reached
 INVERTED = bytes(octet ^ 0xFF for octet in range(256))
 
+#: The number of each version in the flags.
+VERSIONS = {"TLSv1.3": "772", "TLSv1.2": "771"}
+MORE = [[], ["-async", "-key-update"]]
+
 authority = CA()
 
 
@@ -121,12 +125,19 @@ def listener() -> Iterator[socket.socket]:
         yield listener
 
 
-@pytest.mark.parametrize("more", [[], ["-async", "-key-update"]], ids=str)
-def test_as_a_client_that_resumes(listener: socket.socket, files: Files, more: list[str]) -> None:
+@pytest.mark.parametrize("more", MORE, ids=str)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_as_a_client_that_resumes(
+    listener: socket.socket, files: Files, version: str, more: list[str]
+) -> None:
     config = ServerConfig(
-        credentials=files.credentials, client_auth="required", client_trust=authority.trust
+        versions=[version],
+        credentials=files.credentials,
+        client_auth="required",
+        client_trust=authority.trust,
     )
-    flags = ["-resume-count", "1", "-host-name", NAME, "-expect-version", "772"]
+    flags = ["-resume-count", "1", "-host-name", NAME, "-expect-version", VERSIONS[version]]
+    more = [flag for flag in more if version == "TLSv1.3" or flag != "-key-update"]
     runner = Runner(listener, [*files.flags, *flags, *more])
     engines = [Connection.server(config) for _ in range(2)]
     for engine in engines:
@@ -135,11 +146,18 @@ def test_as_a_client_that_resumes(listener: socket.socket, files: Files, more: l
     assert [engine.negotiated.resumed for engine in engines] == [False, True]
 
 
-@pytest.mark.parametrize("more", [[], ["-async", "-key-update"]], ids=str)
-def test_as_a_server_that_resumes(listener: socket.socket, files: Files, more: list[str]) -> None:
+@pytest.mark.parametrize("more", MORE, ids=str)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_as_a_server_that_resumes(
+    listener: socket.socket, files: Files, version: str, more: list[str]
+) -> None:
     config = ClientConfig(
-        trust=authority.trust, alpn_protocols=["h2"], credentials=files.credentials
+        versions=[version],
+        trust=authority.trust,
+        alpn_protocols=["h2"],
+        credentials=files.credentials,
     )
+    more = [flag for flag in more if version == "TLSv1.3" or flag != "-key-update"]
     flags = ["-server", "-resume-count", "1", "-require-any-client-certificate"]
     alpn = ["-select-alpn", "h2", "-expect-advertised-alpn", "\x02h2"]
     runner = Runner(listener, [*files.flags, *flags, *alpn, *more])
