@@ -43,7 +43,7 @@ Predicate: TypeAlias = Callable[[object], bool]
 MAX_TYPES_NAMED = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Expected:
     """The values that an argument accepts, and the advice of the error for all others."""
 

@@ -62,7 +62,14 @@ LATE_IMPORTS = {
         "trio_tlsx.handshake.client",  # for clients, which import it before they connect
         "trio_tlsx.handshake.early_data",  # for clients
         "trio_tlsx.handshake.server",  # for servers, whose listeners import it at creation
+        "trio_tlsx.engine.post_handshake12",  # for TLS 1.2
     },
+    "trio_tlsx.handshake.client": {"trio_tlsx.handshake.client12"},  # for TLS 1.2
+    "trio_tlsx.handshake.server": {
+        "trio_tlsx.handshake.server12",  # for TLS 1.2
+        "trio_tlsx.handshake.server12_hello",  # for TLS 1.2
+    },
+    "trio_tlsx.record.message_rules12": {"trio_tlsx.messages.handshake12"},  # for a HelloRequest
     "trio_tlsx.engine.select": {"trio_tlsx.engine.openssl"},  # for an ssl.SSLContext
     "trio_tlsx.engine.ssl_object": {"trio_tlsx.engine.certificate_dict"},  # for getpeercert()
     "trio_tlsx.pki.trust": {"trio_tlsx.pki.openssl_store"},  # for verifier="openssl"

@@ -190,7 +190,7 @@ def fixed_group(code: int, generate: Callable[[], EphemeralKey]) -> Group:
         own = generate()
         return own.public, own.exchange(peer)
 
-    return replace(GROUPS[code], generate=generate, respond=respond)
+    return GROUPS[code]._replace(generate=generate, respond=respond)
 
 
 def with_groups(config: AnyConfig, *groups: Group) -> AnyConfig:

@@ -112,7 +112,7 @@ class ClientConfig(CommonConfig):
         return _resolve(self)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ClientParameters(CommonParameters):
     """A :class:`ClientConfig` as the handshake uses it, with its own session store."""
 

@@ -138,7 +138,7 @@ def check_fields(config: CommonConfig, expected: Mapping[str, Expected]) -> None
         check(one.name, getattr(config, one.name), expected[one.name])
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class CommonParameters:
     """The options of a configuration as the handshake of either role uses them.
 

@@ -138,7 +138,7 @@ class ServerConfig(CommonConfig):
         return _resolve(self)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ServerParameters(CommonParameters):
     """A :class:`ServerConfig` as the handshake uses it, with its own ticket keys and cache."""
 

@@ -16,7 +16,7 @@ from ..messages.versions import PROTOCOL_NAMES, TLS12, TLS13
 __all__ = ["Parameters12", "check_psks_have_tls13", "look_up_versions", "resolve_12"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Parameters12:
     """The parameters of TLS 1.2, resolved once when a configuration is created.
 

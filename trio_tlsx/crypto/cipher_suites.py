@@ -43,7 +43,7 @@ class AEAD(Protocol):
     ) -> int: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class CipherSuite:
     """An AEAD with a hash for HKDF.
 

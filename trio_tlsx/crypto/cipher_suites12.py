@@ -26,7 +26,7 @@ from .cipher_suites import (
 __all__ = ["CIPHER_SUITES_12", "CipherSuite12"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class CipherSuite12(CipherSuite):
     """A cipher suite of TLS 1.2; its hash is that of the PRF (RFC 5246 5).
 

@@ -38,8 +38,7 @@ from ..record.receive import EMPTY, Incoming
 from ..record.send import Outgoing
 from ..sessions.client import Session
 from .exports import Exports
-from .post_handshake import PostHandshake, handshake_shutdown
-from .post_handshake12 import PostHandshake12
+from .post_handshake import PostHandshake, PostHandshakeMessages, handshake_shutdown
 from .record_layer import RecordLayer
 from .reporter import reporter_for
 from .ssl_object import ConnectionNames
@@ -99,7 +98,7 @@ class Connection(RecordLayer, Exports):
         handshake = Handshake(self._incoming, self._outgoing, self._reader, observer)
         self._early_data = handshake.early_data
         self._reporter = reporter_for(config.on_event, server_side, server_hostname)
-        self._post_handshake: PostHandshake | PostHandshake12 = PostHandshake(
+        self._post_handshake: PostHandshakeMessages = PostHandshake(
             self._incoming, self._outgoing, self._reader, self._reporter
         )
         self._steps: Steps[Completed] | None = start(handshake)
@@ -243,6 +242,8 @@ class Connection(RecordLayer, Exports):
                     if completed.tickets_sent:
                         self._reporter.tickets_sent(completed.tickets_sent)
                 if completed.established.suite.version == TLS12:
+                    from .post_handshake12 import PostHandshake12
+
                     self._post_handshake = PostHandshake12(self._outgoing, self.server_side)
                 self._post_handshake.start(completed)
                 self._steps = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from ..errors import AlertDescription, HandshakeShutdown, TLSError
 from ..handshake.established import Completed
@@ -22,7 +22,7 @@ from ..record.receive import Incoming, unexpected
 from ..record.send import Outgoing
 from .reporter import Reporter
 
-__all__ = ["PostHandshake", "handshake_shutdown"]
+__all__ = ["PostHandshake", "PostHandshakeMessages", "handshake_shutdown"]
 
 #: The number of session tickets of one connection that a client processes. It ignores the others.
 MAX_TICKETS_RECEIVED = 64
@@ -31,8 +31,18 @@ MAX_TICKETS_RECEIVED = 64
 MAX_DROPPED_TICKETS = 32
 
 
+class PostHandshakeMessages(Protocol):
+    """The messages that may come between application data, in a version of TLS."""
+
+    def start(self, completed: Completed) -> None: ...
+    def send_before_data(self) -> TLSError | None: ...
+    def update_keys(self, *, request_peer: bool) -> None: ...
+    def send_tickets(self) -> None: ...
+    def receive(self, message: bytes, *, may_answer: bool) -> Question[Any] | None: ...
+
+
 class PostHandshake:
-    """Send and receive the messages that may come between application data."""
+    """Send and receive the messages that may come between application data in TLS 1.3."""
 
     __slots__ = (
         "_incoming",

@@ -12,7 +12,7 @@ from ..pki.server_name import ServerName
 from ..record.message_reader import MessageRules
 from ..record.message_rules12 import MessageRules12, hello_request_filter
 from ..record.protection import INITIAL_RECORD_VERSION, LEGACY_RECORD_VERSION
-from . import client12, client13, client_hello, early_data
+from . import client13, client_hello, early_data
 from .client13_hello import Offer
 from .client_hello import HelloParameters, make_client_hello
 from .established import Completed
@@ -23,9 +23,6 @@ __all__ = ["client_handshake"]
 
 #: RFC 9846 4.2.3: the end of the random of a server that could have done better.
 DOWNGRADE_SENTINELS = (b"DOWNGRD\x01", b"DOWNGRD\x00")
-
-#: The rest of the handshake, by version.
-CONTINUATIONS = {TLS13: client13.run, TLS12: client12.run}
 
 
 def client_handshake(
@@ -48,11 +45,14 @@ def client_handshake(
     offer = yield from make_offer(hs, config, server_name, port, data, resend=resend)
     send_client_hello(hs, offer)
     answer = yield from hs.expect(ServerHello)
-    version = selected_version(config, answer)
-    if version == TLS13 and TLS12 in config.versions:
+    if selected_version(config, answer) == TLS12:
+        from .client12 import run as run_12  # most servers select TLS 1.3
+
+        return (yield from run_12(hs, offer, answer))
+    if TLS12 in config.versions:
         hs.follow(MessageRules())
         hs.is_skipped = None
-    return (yield from CONTINUATIONS[version](hs, offer, answer))
+    return (yield from client13.run(hs, offer, answer))
 
 
 def make_offer(

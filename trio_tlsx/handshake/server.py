@@ -12,21 +12,14 @@ from ..messages.versions import TLS12, TLS13, VERSION_NAMES
 from ..pki.credentials import Credentials
 from ..record.message_reader import MessageRules
 from ..record.message_rules12 import MessageRules12
-from . import server12, server13
+from . import server13
 from .established import Completed
 from .hello import select_version
 from .questions import CredentialsWanted
-from .server12_hello import check_client_hello_12
 from .server13_hello import check_client_hello
 from .steps import Handshake, Steps
 
 __all__ = ["server_handshake"]
-
-#: What checks a ClientHello, and the rest of the handshake, by version.
-VERSIONS = {
-    TLS13: (check_client_hello, server13.run),
-    TLS12: (check_client_hello_12, server12.run),
-}
 
 FALLBACK_SCSV = 0x5600  # RFC 7507 2
 
@@ -40,10 +33,13 @@ def server_handshake(hs: Handshake, config: ServerParameters) -> Steps[Completed
     if config.versions != versions:
         hs.follow(MessageRules())
         version = checked_version(hs, hello, config)
-    continuation = VERSIONS[version][1]
     hs.outgoing.fragment_length = config.max_fragment_size
     hs.log_keys(config.write_key_log, hello.random)
-    return (yield from continuation(hs, config, candidates, hello))
+    if version == TLS12:
+        from .server12 import run as run_12  # most clients support TLS 1.3
+
+        return (yield from run_12(hs, config, candidates, hello))
+    return (yield from server13.run(hs, config, candidates, hello))
 
 
 def checked_version(hs: Handshake, hello: ClientHello, config: ServerParameters) -> int:
@@ -61,8 +57,12 @@ def checked_version(hs: Handshake, hello: ClientHello, config: ServerParameters)
             AlertDescription.inappropriate_fallback,
         )
     if version == TLS12:
+        from .server12_hello import check_client_hello_12
+
         hs.follow(MessageRules12())
-    VERSIONS[version][0](hello)
+        check_client_hello_12(hello)
+    else:
+        check_client_hello(hello)
     hs.incoming.accept_change_cipher_spec = version == TLS13
     return version
 

@@ -8,8 +8,7 @@ them, since it compares names octet by octet.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from cryptography import x509
 from cryptography.hazmat import asn1
@@ -53,8 +52,7 @@ SHORT_NAMES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class DistinguishedName:
+class DistinguishedName(NamedTuple):
     """A name, as far as it can be decoded.
 
     Attributes:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from cryptography import x509
 
@@ -30,8 +30,7 @@ DNS_LABEL = re.compile(r"[a-z0-9_-]+", re.ASCII)
 DOTS = re.compile("[.\u3002\uff0e\uff61]")
 
 
-@dataclass(frozen=True, slots=True)
-class ServerName:
+class ServerName(NamedTuple):
     """A name in the one form in which it is sent and compared.
 
     Attributes:

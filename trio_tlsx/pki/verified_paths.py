@@ -18,8 +18,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from cryptography import x509
 
@@ -71,8 +70,7 @@ class LastUsed(Generic[V]):
         return len(self._values)
 
 
-@dataclass(frozen=True, slots=True)
-class VerifiedPath:
+class VerifiedPath(NamedTuple):
     """A path, and the time in which all its certificates are valid."""
 
     certificates: tuple[x509.Certificate, ...]

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from ..errors import AlertDescription, ProtocolError
 from ..messages.alerts import FATAL, WARNING, decode_alert
 from ..messages.handshake import MESSAGE_HEADER_LENGTH, HandshakeType
-from ..messages.handshake12 import HelloRequest
 from .alerts import ReceivedAlerts
 from .message_reader import MAX_CERTIFICATE_LENGTH, MessageRules
 from .receive import unexpected
@@ -71,6 +70,8 @@ def hello_request_filter() -> Callable[[bytes], bool]:
         nonlocal count
         if message[0] != HandshakeType.hello_request:
             return False
+        from ..messages.handshake12 import HelloRequest  # most servers send none
+
         HelloRequest.decode(message[MESSAGE_HEADER_LENGTH:])
         count += 1
         if count > MAX_HELLO_REQUESTS:

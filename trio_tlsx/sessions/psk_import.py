@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..crypto.cipher_suites import CipherSuite, Hash
 from ..crypto.key_schedule import imported_psk
@@ -18,8 +18,7 @@ __all__ = ["ImportedIdentity", "import_key"]
 TARGET_KDFS: Mapping[Hash, int] = {hashlib.sha256: 0x0001, hashlib.sha384: 0x0002}
 
 
-@dataclass(frozen=True, slots=True)
-class ImportedIdentity:
+class ImportedIdentity(NamedTuple):
     """The identity of an imported key in a ClientHello (RFC 9258 5.1)."""
 
     external_identity: bytes

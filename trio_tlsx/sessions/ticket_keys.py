@@ -23,7 +23,7 @@ DEFAULT_LIFETIME = 2 * 3600
 MAX_LIFETIME = 7 * 24 * 3600  # RFC 9846 4.7.1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _TicketKey:
     """One key. Its name is on each ticket that it sealed, and reveals nothing about the key."""
 
