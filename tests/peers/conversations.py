@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -95,12 +95,20 @@ class PreparedPeer:
         self._part = part
 
     @asynccontextmanager
-    async def connect(self, tap: Tap | None = None) -> AsyncGenerator[Conversation, None]:
-        """Connect once."""
+    async def connect(
+        self, tap: Tap | None = None, **changed: Any
+    ) -> AsyncGenerator[Conversation, None]:
+        """Connect once.
+
+        Args:
+            tap: what is to listen in.
+            changed: what is different in our configuration this time.
+        """
         transport = await self._connect()
         if tap is not None:
             transport = tap.over(transport)
-        stream = TLSStream(transport, self._config, server_hostname=self._server_hostname)
+        config = replace(self._config, **changed) if changed else self._config
+        stream = TLSStream(transport, config, server_hostname=self._server_hostname)
         try:
             yield Conversation(stream, self._part)
         finally:

@@ -48,6 +48,8 @@ def without_rsa_pss_keys() -> Inabilities:
         scheme = f"rsa_pss_pss_{digest}"
         inabilities["client", scheme] = Inability(why, trio.BrokenResourceError)
         inabilities["server", scheme] = Inability(why, AssertionError)
+    inabilities["client", "RSA-PSS in TLS 1.2"] = Inability(why, trio.BrokenResourceError)
+    inabilities["server", "RSA-PSS in TLS 1.2"] = Inability(why, AssertionError)
     return inabilities
 
 
@@ -62,6 +64,8 @@ class GoPeer(ProgramPeer):
         ("client", "wrong CA"): Inability("its alert is bad_certificate", AssertionError),
         ("client", "ed448"): Inability("it has no Ed448", trio.BrokenResourceError),
         ("server", "ed448"): Inability("it has no Ed448", AssertionError),
+        ("client", "ed448 in TLS 1.2"): Inability("it has no Ed448", trio.BrokenResourceError),
+        ("server", "ed448 in TLS 1.2"): Inability("it has no Ed448", AssertionError),
         **without_rsa_pss_keys(),
         **without_groups("it has no ML-KEM without a curve", "MLKEM768", "MLKEM1024"),
     }

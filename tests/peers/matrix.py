@@ -44,15 +44,21 @@ def peer_role(*roles: Role, needs: str = "") -> pytest.MarkDecorator:
     return pytest.mark.parametrize("peer_role", cells)
 
 
-def peer_role_and(feature: str, values: Iterable[str]) -> pytest.MarkDecorator:
-    """Run a test against each peer in both roles, with each value of a feature."""
+def peer_role_and(
+    feature: str, values: Iterable[str], *, needs: str = "{}"
+) -> pytest.MarkDecorator:
+    """Run a test against each peer in both roles, with each value of a feature.
+
+    Args:
+        needs: what the peer must be able to do for a value, which ``{}`` stands for.
+    """
     roles: tuple[Role, ...] = ("client", "server")
     cells = [
         pytest.param(
             PeerRole(peer, role),
             value,
             id=f"{peer.name}-{role}-{value}",
-            marks=_marks(peer, role, value),
+            marks=_marks(peer, role, needs.format(value)),
         )
         for peer in PEERS
         for role in roles

@@ -42,7 +42,7 @@ ALERT = re.compile(rb"^<<< [^\n]*\bAlert\b[^\n]*\n +[0-9a-f]{2} ([0-9a-f]{2})", 
 #: What ``-msg`` prints of a KeyUpdate that has left.
 KEY_UPDATE = re.compile(rb"^>>> [^\n]*\bKeyUpdate\b", re.MULTILINE)
 
-REUSED = re.compile(rb"^Reused(?:, TLSv1.3| session-id)", re.MULTILINE)
+REUSED = re.compile(rb"^Reused(?:, TLSv1\.[23]| session-id)", re.MULTILINE)
 
 EXPORTED = re.compile(rb"^ +Keying material: ([0-9A-F]+)$", re.MULTILINE)
 

@@ -37,6 +37,8 @@ def without_rsa_pss_keys() -> Inabilities:
     for digest in ("sha256", "sha384", "sha512"):
         scheme = f"rsa_pss_pss_{digest}"
         inabilities["client", scheme] = inabilities["server", scheme] = inability
+    for role in ("client", "server"):
+        inabilities[role, "RSA-PSS in TLS 1.2"] = inability
     return inabilities
 
 

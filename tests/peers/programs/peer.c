@@ -122,6 +122,9 @@ static WOLFSSL *make_connection(WOLFSSL_CTX *context, int socket, WOLFSSL_SESSIO
              == WOLFSSL_SUCCESS, "UseSNI");
         must(wolfSSL_check_domain_name(connection, name) == WOLFSSL_SUCCESS, "check_domain_name");
     }
+    if (is_client()) {
+        must(wolfSSL_UseSessionTicket(connection) == WOLFSSL_SUCCESS, "UseSessionTicket");
+    }
     if (session && wolfSSL_SESSION_has_ticket(session)) {
         must(wolfSSL_set_session(connection, session) == WOLFSSL_SUCCESS, "set_session");
     }
