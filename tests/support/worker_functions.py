@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import trio
@@ -18,6 +20,7 @@ from trio_tlsx import (
     TLSStream,
     Worker,
 )
+from trio_tlsx.clock import utc_now
 
 
 def configuration(worker: Worker, certificate: str, key: str) -> ServerConfig:
@@ -102,14 +105,38 @@ async def raises(worker: Worker, word: str) -> None:
     raise LookupError(f"no {word}")
 
 
+async def raises_group(worker: Worker) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(raises, worker, "luck")
+
+
 def not_async(worker: Worker) -> int:
     return 1
 
 
-async def dies(worker: Worker) -> None:
+async def fails_later(worker: Worker, pipe: str) -> None:
+    """Start, wait until the supervisor has noticed, and fail."""
     worker.started()
-    await trio.lowlevel.checkpoint()
-    os.kill(os.getpid(), 9)
+    await round_trip(worker)
+    report(pipe, "life")
+    raise LookupError("no luck")
+
+
+async def disturbs(worker: Worker, pipe: str) -> None:
+    """Start, and send what is no message."""
+    worker.started()
+    await round_trip(worker)
+    report(pipe, "life")
+    os.write(int(sys.argv[1]), bytes([255] * 100))
+    await trio.sleep_forever()
+
+
+async def round_trip(worker: Worker) -> None:
+    """Wait until the supervisor has read all messages: it answers them in order."""
+    now = utc_now()
+    claim = worker.anti_replay_cache.claim(b"identifier", now, now + timedelta(seconds=10))
+    assert not isinstance(claim, bool)
+    await claim
 
 
 async def own_ticket_keys(worker: Worker, certificate: str, key: str) -> None:

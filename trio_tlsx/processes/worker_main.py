@@ -9,7 +9,7 @@ import sys
 from collections.abc import Awaitable
 from contextlib import suppress
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 import trio
 
@@ -107,7 +107,7 @@ async def run_worker(descriptor: int) -> None:
             await _call_function(start, link)
         except Exception as error:
             # Whatever the application raises: the supervisor reports it, and it ends the worker.
-            link.report(Failed(one_line(f"{type(error).__name__}: {error}")))
+            link.report(Failed(_describe(error)))
             raise
         finally:
             channel.finish_sending()
@@ -137,6 +137,14 @@ async def _call_function(start: Start, link: _Link) -> None:
         raise RuntimeError(
             f"{start.function} returned without a call of worker.started() or worker.serve()"
         )
+
+
+def _describe(error: BaseException) -> str:
+    """Return one line about an exception; of a group, about its first one."""
+    while isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        error = group.exceptions[0]
+    return one_line(f"{type(error).__name__}: {error}")
 
 
 def _load(name: str) -> Any:
