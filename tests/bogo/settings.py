@@ -180,7 +180,9 @@ def server_config(
         client_auth=client_auth,
         alpn_protocols=protocols,
         ticket_keys=memory.no_ticket_keys if "-no-ticket" in flags else memory.ticket_keys,
-        max_early_data_size=MAX_EARLY_DATA_SIZE if "-enable-early-data" in flags else 0,
+        max_early_data_size=MAX_EARLY_DATA_SIZE
+        if "-enable-early-data" in flags and "TLSv1.3" in versions(flags)
+        else 0,
         anti_replay_cache=memory.anti_replay_cache,
         tickets=0 if "-no-ticket" in flags or "-skip-ticket" in flags else 2,
     )
@@ -203,7 +205,9 @@ def for_either_role(
         "cipher_suites": cipher_suites(flags),
         "groups": groups(flags),
         "signature_schemes": schemes(flags),
-        "certificate_compression": certificate_compression(flags),
+        "certificate_compression": certificate_compression(flags)
+        if "TLSv1.3" in versions(flags)
+        else (),
         "max_fragment_size": fragment_size(flags),
     }
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 import trio
@@ -17,13 +17,17 @@ from processes import CLI, run_program, running
 from trio_tlsx.cli import probes
 from trio_tlsx.cli.check import Limits, Status, check
 from trio_tlsx.cli.dialing import Destination
+from trio_tlsx.cli.probes import ProbeOffer
 from trio_tlsx.config.server import MAX_EARLY_DATA_ACCEPTED, ServerConfig
 from trio_tlsx.io.listener import serve_tls_over_tcp
 from trio_tlsx.io.stream import TLSStream
 from trio_tlsx.pki.trust import TrustStore
 from trio_tlsx.testing import CA, write_pem_files
 
+Files: TypeAlias = tuple[Path, Path]
+
 LIMITS = Limits(warning=21, critical=7)
+BOTH = ("TLSv1.3", "TLSv1.2")
 
 
 async def wait_for_the_end(stream: TLSStream[trio.SocketStream]) -> None:
@@ -48,7 +52,8 @@ async def report_of(
     trust: TrustStore,
     limits: Limits = LIMITS,
 ) -> tuple[Status, dict[str, Any]]:
-    status = await check(target, "127.0.0.1", trust, ("h2",), limits, as_json=True)
+    offer = ProbeOffer(trust, ("h2",), BOTH)
+    status = await check(target, "127.0.0.1", offer, limits, as_json=True)
     return status, json.loads(capsys.readouterr().out)
 
 
@@ -71,7 +76,7 @@ async def test_all_that_a_server_has(ca: CA, capsys: pytest.CaptureFixture[str])
         "status": "OK",
         "reasons": [],
         "server_name": "127.0.0.1",
-        "versions": ["TLSv1.3"],
+        "versions": ["TLSv1.3", "TLSv1.2"],
         "cipher_suite": "TLS_AES_128_GCM_SHA256",
         "group": "x25519",
         "groups": ["X25519MLKEM768", "x25519"],
@@ -126,7 +131,9 @@ async def test_stapled_ocsp(
     credentials = ca.issue("127.0.0.1")
     credentials = credentials.stapling(response(ca, credentials.chain[0], answer))
     async with server(ServerConfig(credentials=credentials)) as target:
-        found = await check(target, "127.0.0.1", ca.trust, (), LIMITS, as_json=False)
+        found = await check(
+            target, "127.0.0.1", ProbeOffer(ca.trust, (), BOTH), LIMITS, as_json=False
+        )
     text = capsys.readouterr().out
     assert found is status
     if status is Status.OK:
@@ -141,7 +148,9 @@ async def test_rejected_certificate_is_critical_and_described(
 ) -> None:
     monkeypatch.setattr(probes, "TICKET_SECONDS", 0)
     async with server(ServerConfig(credentials=ca.issue("127.0.0.1"))) as target:
-        status = await check(target, "127.0.0.1", CA().trust, (), LIMITS, as_json=False)
+        status = await check(
+            target, "127.0.0.1", ProbeOffer(CA().trust, (), BOTH), LIMITS, as_json=False
+        )
     first, *lines = capsys.readouterr().out.splitlines()
     assert status is Status.CRITICAL
     assert first.startswith(f"CRITICAL: {target}: ")
@@ -176,15 +185,39 @@ async def test_check_of_openssl(openssl: str, ca: CA, tmp_path: Path) -> None:
     assert max(map(len, lines)) <= 80
 
 
-async def test_check_of_a_server_without_tls_1_3(openssl: str, ca: CA, tmp_path: Path) -> None:
-    cert, key = write_pem_files(ca.issue("localhost"), tmp_path)
+@pytest.mark.parametrize("key_type", ["P-256", "RSA-2048"])
+async def test_check_of_a_server_without_tls_1_3(
+    openssl: str, ca: CA, ca_file: Path, tmp_path: Path, key_type: str
+) -> None:
+    cert, key = write_pem_files(ca.issue("localhost", key_type=key_type), tmp_path)
     command = [openssl, "s_server", "-accept", "127.0.0.1:0", "-cert", cert, "-key", key, "-www"]
     async with running(*command, "-tls1_2", says=b"ACCEPT") as s_server:
-        result = await run_program([*CLI, "check", f"localhost:{s_server.port}"])
-    assert result.status == 2
-    (line,) = result.stdout.decode().splitlines()
+        check = [*CLI, "check", f"localhost:{s_server.port}", "--ca", ca_file]
+        result = await run_program(check)
+        refused = await run_program([*check, "--tls-min", "1.3"])
+    first, *lines = result.stdout.decode().splitlines()
+    assert result.status == 0
+    assert first.startswith("OK: localhost:")
+    assert "TLSv1.2 with x25519, certificate valid for" in first
+    assert "  versions      TLSv1.2" in lines
+    assert "  key exchange  x25519, secp256r1, secp384r1, secp521r1" in lines
+    assert "  post-quantum  no" in lines
+    assert "  resumption    yes" in lines
+    assert refused.status == 2
+    (line,) = refused.stdout.decode().splitlines()
     assert line.startswith("CRITICAL: handshake with localhost:")
     assert line.endswith("; it accepts TLSv1.2")
+
+
+async def test_check_with_the_older_version(openssl: str, ca_file: Path, files: Files) -> None:
+    cert, key = files
+    command = [openssl, "s_server", "-accept", "127.0.0.1:0", "-cert", cert, "-key", key, "-www"]
+    async with running(*command, says=b"ACCEPT") as s_server:
+        target = f"localhost:{s_server.port}"
+        result = await run_program([*CLI, "check", target, "--ca", ca_file, "--tls-max", "1.2"])
+    first, *lines = result.stdout.decode().splitlines()
+    assert "TLSv1.2 with x25519" in first
+    assert "  versions      TLSv1.3, TLSv1.2" in lines
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])

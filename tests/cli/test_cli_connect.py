@@ -123,27 +123,27 @@ async def test_no_advice_where_no_option_helps(ca: CA) -> None:
     assert "--" not in expired
 
 
-async def test_tls_1_2_if_it_is_allowed(
+async def test_connect_to_a_server_of_tls_1_2_alone(
     openssl: str, ca: CA, ca_file: Path, tmp_path: Path
 ) -> None:
     cert, key = write_pem_files(ca.issue("localhost"), tmp_path)
     command = [openssl, "s_server", "-accept", "127.0.0.1:0", "-cert", cert, "-key", key, "-rev"]
     async with running(*command, "-tls1_2", says=b"ACCEPT") as server:
         connect = [*CONNECT, f"localhost:{server.port}", "--ca", ca_file]
-        refused = await run_program(connect)
-        accepted = await run_program([*connect, "--versions", "TLSv1.3,TLSv1.2"], b"hello\n")
-    assert refused.error_lines[0].endswith("give --versions TLSv1.3,TLSv1.2")
-    assert b"TLSv1.2" in accepted.stdout
+        refused = await run_program([*connect, "--tls-min", "1.3"])
+        accepted = await run_program(connect, b"hello\n")
+    assert refused.error_lines[0].endswith("give --tls-min 1.2")
+    assert b"version       TLSv1.2" in accepted.stdout
     assert accepted.stdout.endswith(b"olleh\n")
 
 
 async def test_serve_and_connect_with_tls_1_2() -> None:
-    async with running(*SERVE, "--self-signed", "--versions", "TLSv1.2") as server:
-        connect = [*CONNECT, f"localhost:{server.port}", "--insecure", "--versions"]
-        accepted = await run_program([*connect, "TLSv1.2"], b"hello\n")
-        refused = await run_program([*connect, "TLSv1.3"])
+    async with running(*SERVE, "--self-signed", "--tls-max", "1.2") as server:
+        connect = [*CONNECT, f"localhost:{server.port}", "--insecure"]
+        accepted = await run_program([*connect, "--tls-max", "1.2"], b"hello\n")
+        refused = await run_program([*connect, "--tls-min", "1.3"])
     assert accepted.stdout.endswith(b"hello\n")
-    assert "give --versions TLSv1.3,TLSv1.2" in refused.error_lines[0]
+    assert "give --tls-min 1.2" in refused.error_lines[0]
 
 
 # Time

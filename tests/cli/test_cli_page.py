@@ -47,6 +47,14 @@ async def test_serve_http_answers_one_request(request_head: bytes, status: bytes
     assert f"Content-Length: {len(body)}\r\n".encode() in head
 
 
+async def test_page_names_the_version() -> None:
+    for version in ("1.2", "1.3"):
+        async with running(*SELF_SIGNED_HTTP, "--tls-max", version) as server:
+            request = b"GET / HTTP/1.0\r\n\r\n"
+            result = await connect_to(server, "--insecure", "--quiet", stdin=request)
+        assert rows_of(result.stdout.decode())["Version"] == f"TLSv{version}"
+
+
 @pytest.fixture
 def curl() -> str:
     return peer_program("curl")

@@ -84,6 +84,8 @@ async def _(subject: Subject) -> Outcome:
     config = subject.server_config()
     if isinstance(config, ssl.SSLContext):
         config.minimum_version = ssl.TLSVersion.TLSv1_3
+    else:
+        config = dataclasses.replace(config, versions=["TLSv1.3"])
     old = ssl.create_default_context(cadata=CA_OF_ALL.pem.decode())
     old.maximum_version = ssl.TLSVersion.TLSv1_2
     into, out = ssl.MemoryBIO(), ssl.MemoryBIO()

@@ -228,5 +228,5 @@ def test_a_connection_of_both_versions_reads_alerts_by_the_rules_of_its_own() ->
             assert isinstance(failure_of(client.read), AlertReceived)
 
 
-def test_the_default_is_tls_1_3_alone() -> None:
-    assert CLIENT.versions == SERVER.versions == ("TLSv1.3",)
+def test_both_versions_are_the_default() -> None:
+    assert CLIENT.versions == SERVER.versions == BOTH

@@ -26,6 +26,7 @@ from trio_tlsx.messages.extensions import ExtensionType as E
 from trio_tlsx.messages.handshake import encode_message
 from trio_tlsx.messages.handshake12 import HelloRequest
 from trio_tlsx.messages.info import ClientHello
+from trio_tlsx.sessions.external_psk import ExternalPSK
 
 LABEL = "EXPERIMENTAL trio-tlsx test"
 HELLO_REQUEST = encode_message(HelloRequest())
@@ -154,11 +155,30 @@ def test_another_configuration_may_have_a_newer_version() -> None:
         ),
         ({"versions": ["TLSv1.2"], "groups": ["X25519MLKEM768"]}, "leave nothing for"),
         ({"versions": ["TLSv1.2"], "signature_schemes": ["mldsa44"]}, "leave nothing for"),
+        (
+            {"versions": ["TLSv1.2"], "certificate_compression": ["zlib"]},
+            "certificate_compression has no effect in TLS 1.2: add 'TLSv1.3' to versions",
+        ),
+        ({"versions": ["TLSv1.2"], "key_update_bytes": 2**20}, "key_update_bytes has no effect"),
+        ({"versions": ["TLSv1.2"], "psks": [ExternalPSK(b"id", bytes(32))]}, "psks has no effect"),
     ],
 )
 def test_versions_that_cannot_work_are_rejected(options: dict[str, Any], why: str) -> None:
     with pytest.raises(ConfigError, match=why):
         ClientConfig(trust=authority.trust, **options)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"max_early_data_size": 100},
+        {"require_cookie": True},
+        {"psks": [ExternalPSK(b"id", bytes(32))]},
+    ],
+)
+def test_options_of_a_server_that_need_tls_1_3_are_rejected(option: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=f"{next(iter(option))} has no effect in TLS 1.2"):
+        replace(SERVER_12, **option)
 
 
 def test_a_version_without_a_suite_is_not_offered() -> None:

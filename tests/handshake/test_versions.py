@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from engine_pairs import (
+    SERVER,
     carry,
     connections,
     failure_of,
@@ -26,7 +27,7 @@ def test_client_hello_without_supported_versions_is_rejected(legacy_version: int
     hello = hello_with_early_data()
     extensions = dict(hello.extensions)
     del extensions[ExtensionType.supported_versions]
-    server = connections()[1]
+    server = connections(server=replace(SERVER, versions=["TLSv1.3"]))[1]
     changed = replace(hello, legacy_version=legacy_version, extensions=extensions)
     server.receive_data(plain(encode_message(changed)))
     assert failure_of(server.do_handshake).alert is AlertDescription.protocol_version

@@ -12,8 +12,13 @@ from deviations import (
     rows,
     without_extension,
 )
-from scripted_clients import CertifiedClientPeer, RetriedClientPeer
-from scripted_servers import AskingServerPeer, RetryingServerPeer, StaplingServerPeer
+from scripted_clients import CertifiedClientPeer, NewestClientPeer, RetriedClientPeer
+from scripted_servers import (
+    AskingServerPeer,
+    NewestServerPeer,
+    RetryingServerPeer,
+    StaplingServerPeer,
+)
 
 from trio_tlsx.errors import AlertDescription as A
 from trio_tlsx.messages.extensions import ExtensionType as E
@@ -232,10 +237,25 @@ ROWS = [
     ),
     *rows(
         "4.3.1",
-        PEERS,
+        [NewestServerPeer, NewestClientPeer],
         ["client_hello", "server_hello"],
         {"without-supported_versions": without_extension(E.supported_versions)},
         A.protocol_version,
+    ),
+    # These are hellos of TLS 1.2, with a cipher suite or an extension of TLS 1.3.
+    *rows(
+        "4.3.1",
+        [CertifiedClientPeer],
+        ["client_hello"],
+        {"without-supported_versions": without_extension(E.supported_versions)},
+        A.handshake_failure,
+    ),
+    *rows(
+        "4.3.1",
+        [AskingServerPeer],
+        ["server_hello"],
+        {"without-supported_versions": without_extension(E.supported_versions)},
+        A.unsupported_extension,
     ),
     *rows(
         "9.2",

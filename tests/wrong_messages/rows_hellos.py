@@ -20,9 +20,14 @@ from deviations import (
     with_extensions,
     without_extension,
 )
-from scripted_clients import CertifiedClientPeer, RetriedClientPeer, UncookiedClientPeer
+from scripted_clients import (
+    CertifiedClientPeer,
+    NewestClientPeer,
+    RetriedClientPeer,
+    UncookiedClientPeer,
+)
 from scripted_peer import P256, P384, X25519
-from scripted_servers import AskingServerPeer, RetryingServerPeer
+from scripted_servers import AskingServerPeer, NewestServerPeer, RetryingServerPeer
 
 from trio_tlsx.crypto.groups import GROUPS
 from trio_tlsx.errors import AlertDescription as A
@@ -37,7 +42,8 @@ X25519MLKEM768 = 0x11EC
 Change: TypeAlias = Callable[[bytes], bytes]
 
 LEGACY_VERSIONS = (0x0000, 0x0002, 0x0300, 0x0301, 0x0302, 0x0304, 0x0400, GREASE, 0xFEFD)
-SELECTED_VERSIONS = (0x0000, 0x0300, 0x0302, 0x0303, 0x0305, 0x0400, 0x7F1C, GREASE)
+UNKNOWN_VERSIONS = (0x0000, 0x0300, 0x0302, 0x0305, 0x0400, 0x7F1C, GREASE)
+TLS12 = 0x0303
 #: TLS 1.3 ones that we do not offer, of TLS 1.2, not any suite, SCSVs, GREASE, reserved.
 SUITES = (0x1304, 0x1305, 0x1300, 0xC02F, 0x009C, 0x0000, 0x00FF, 0x5600, GREASE, 0xFFFF)
 
@@ -59,7 +65,7 @@ def server_hellos() -> Iterator[Row]:
             section="4.3.1",
             deviations={
                 f"selects-version-{v:#06x}": extension(E.supported_versions, v.to_bytes(2))
-                for v in SELECTED_VERSIONS
+                for v in (*UNKNOWN_VERSIONS, TLS12)
             },
             alert=A.illegal_parameter,
         )
@@ -269,12 +275,20 @@ CLIENT_HELLO: Mapping[str, Mapping[str, Any]] = {
         **{f"legacy_version-{v:#06x}": but(legacy_version=v) for v in LEGACY_VERSIONS},
         **{
             f"offers-version-{v:#06x}": extension(E.supported_versions, b"\2" + v.to_bytes(2))
-            for v in SELECTED_VERSIONS
+            for v in UNKNOWN_VERSIONS
         },
-        "offers-only-old-versions": extension(E.supported_versions, b"\6\3\3\3\2\3\1"),
+        "offers-only-old-versions": extension(E.supported_versions, b"\4\3\2\3\1"),
         "offers-nothing-but-grease": extension(E.supported_versions, b"\4\x0a\x0a\xfa\xfa"),
-        "of-tls-1.2": but(extensions={}),
+        "of-tls-1.1": but(legacy_version=0x0302, extensions={}),
     },
+}
+
+#: Whether a ClientHello of a cipher suite of TLS 1.3 alone has no version or no suite in common
+#: with the server depends on the server's versions.
+CLIENT_HELLO_OF_TLS_12: Mapping[str, Any] = {
+    "offers-version-0x0303": extension(E.supported_versions, b"\2\3\3"),
+    "offers-version-0x0303-and-older": extension(E.supported_versions, b"\6\3\3\3\2\3\1"),
+    "of-tls-1.2": but(extensions={}),
 }
 
 
@@ -299,9 +313,23 @@ ROWS = [
         ["server_hello"],
         {
             f"of-version-{version:#06x}": downgraded(b"", version)
-            for version in (0x0300, 0x0301, 0x0302, 0x0303)
+            for version in (0x0300, 0x0301, 0x0302)
         },
         A.protocol_version,
+    ),
+    *rows(
+        "4.2.3",
+        [NewestServerPeer],
+        ["server_hello"],
+        {"of-version-0x0303": downgraded(b"", TLS12)},
+        A.protocol_version,
+    ),
+    *rows(
+        "4.2.3",
+        [AskingServerPeer],
+        ["server_hello"],
+        {"of-version-0x0303-with-a-suite-of-tls-1.3": downgraded(b"", TLS12)},
+        A.illegal_parameter,
     ),
     *rows(
         "4.2.4",
@@ -355,5 +383,13 @@ ROWS = [
         row
         for alert, deviations in CLIENT_HELLO.items()
         for row in rows("4.2.2", [CertifiedClientPeer], ["client_hello"], deviations, A[alert])
+    ),
+    *(
+        row
+        for peer, alert in (
+            (NewestClientPeer, A.protocol_version),
+            (CertifiedClientPeer, A.handshake_failure),
+        )
+        for row in rows("4.2.2", [peer], ["client_hello"], CLIENT_HELLO_OF_TLS_12, alert)
     ),
 ]

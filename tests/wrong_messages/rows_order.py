@@ -14,7 +14,7 @@ from deviations import (
 )
 from scripted_clients import CertifiedClientPeer, ClientPeer, RetriedClientPeer
 from scripted_peer import TYPE_AT, header
-from scripted_servers import AskingServerPeer, RetryingServerPeer, ServerPeer
+from scripted_servers import AskingServerPeer, NewestServerPeer, RetryingServerPeer, ServerPeer
 
 from trio_tlsx.errors import AlertDescription as A
 from trio_tlsx.messages.handshake import (
@@ -23,6 +23,7 @@ from trio_tlsx.messages.handshake import (
     KeyUpdate,
     NewSessionTicket,
 )
+from trio_tlsx.messages.handshake12 import HelloRequest
 
 PEERS = (
     ServerPeer,
@@ -70,11 +71,16 @@ def other_types() -> list[Row]:
             allowed = ALSO_ALLOWED.get(place, ())
             if peer.role == "client":
                 allowed += ALSO_ALLOWED_TO_A_SERVER.get(place, ())
+            if peer.role == "client" and place == peer.places[0]:
+                # A server of TLS 1.2 may send it first (RFC 5246 7.4.1.1).
+                allowed += (HandshakeType.hello_request,)
             section = "4.7" if place in ("new_session_ticket", "key_update") else "4"
             if place == "certificate":  # in place of an optional request it is just early
                 allowed += (HandshakeType.certificate_request,) if peer.role == "client" else ()
             wrong = {t.name: int(t) for t in names_of_types(place, allowed)}
-            wrong |= {f"type-{code}": code for code in UNKNOWN_TYPES if code != 254}
+            wrong |= {
+                f"type-{code}": code for code in UNKNOWN_TYPES if code not in (*allowed, 254)
+            }
             deviations = {
                 f"{name}-instead": instead(header(code, 1) + b"\0") for name, code in wrong.items()
             }
@@ -162,4 +168,12 @@ ROWS = [
         A.unexpected_message,
     ),
     *other_types(),
+    # A client of TLS 1.3 alone ignores none.
+    *rows(
+        "4",
+        [NewestServerPeer],
+        ["server_hello"],
+        {"after-a-hello_request": before(HelloRequest())},
+        A.unexpected_message,
+    ),
 ]

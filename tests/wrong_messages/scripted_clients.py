@@ -167,6 +167,12 @@ class CompressingClientPeer(CertifiedClientPeer):
     certificate_step = Peer.compressed_certificate_step
 
 
+class NewestClientPeer(CertifiedClientPeer):
+    """One whose server accepts TLS 1.3 alone."""
+
+    engine_config: ClassVar = replace(CertifiedClientPeer.engine_config, versions=["TLSv1.3"])
+
+
 class RetriedClientPeer(ClientPeer):
     """One that has no key share for the server's group, and is given a cookie."""
 

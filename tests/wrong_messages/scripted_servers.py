@@ -138,6 +138,12 @@ class AskingServerPeer(ServerPeer):
     asks_for_certificate: ClassVar = True
 
 
+class NewestServerPeer(AskingServerPeer):
+    """One whose client offers TLS 1.3 alone."""
+
+    engine_config: ClassVar = replace(ServerPeer.engine_config, versions=["TLSv1.3"])
+
+
 class StaplingServerPeer(ServerPeer):
     """One whose client asks for all that there may be beside a certificate."""
 

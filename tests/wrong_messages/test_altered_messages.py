@@ -122,7 +122,12 @@ FROM_SERVER: dict[str, tuple[type[Message], Change, AlertDescription]] = {
     "other session id": (ServerHello, having(legacy_session_id_echo=b"x"), A.illegal_parameter),
     "compression": (ServerHello, having(legacy_compression_method=1), A.illegal_parameter),
     "suite not offered": (ServerHello, having(cipher_suite=0x1399), A.illegal_parameter),
-    "older version": (ServerHello, lacking(E.supported_versions), A.protocol_version),
+    "TLS 1.2 with a key share": (
+        ServerHello,
+        lacking(E.supported_versions),
+        A.unsupported_extension,
+    ),
+    "TLS 1.2 with a suite of TLS 1.3": (ServerHello, having(extensions={}), A.illegal_parameter),
     "version not offered": (
         ServerHello,
         given(E.supported_versions, b"\x03\x03"),
@@ -209,7 +214,7 @@ FROM_SERVER: dict[str, tuple[type[Message], Change, AlertDescription]] = {
 FROM_CLIENT: dict[str, tuple[type[Message], Change, AlertDescription]] = {
     "older version": (
         ClientHello,
-        given(E.supported_versions, ext.encode_supported_versions([0x0303, 0x0302])),
+        given(E.supported_versions, ext.encode_supported_versions([0x0302, 0x0301])),
         A.protocol_version,
     ),
     "compression": (

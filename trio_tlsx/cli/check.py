@@ -9,11 +9,10 @@ from typing import NamedTuple
 import click
 from rich.console import Console
 
-from ..config.common import Trust
 from ..pki.describe import date
 from .dialing import Destination
 from .failures import FAILURES, describe, single
-from .probes import Findings, probe
+from .probes import Findings, ProbeOffer, probe
 from .report import Facts, certificate_facts, print_facts, print_heading
 
 __all__ = ["Limits", "Status", "check"]
@@ -37,14 +36,13 @@ class Limits(NamedTuple):
 async def check(
     target: Destination,
     server_name: str,
-    trust: Trust | None,
-    alpn: tuple[str, ...],
+    offer: ProbeOffer,
     limits: Limits,
     as_json: bool,
 ) -> Status:
     """Probe a server and print the report. The first line has the status."""
     try:
-        findings = await probe(target, server_name, trust, alpn)
+        findings = await probe(target, server_name, offer)
     except (*FAILURES, BaseExceptionGroup) as error:
         cause = single(error)
         if not isinstance(cause, FAILURES):

@@ -33,8 +33,11 @@ from .options import (
     starttls_option,
     target_argument,
     timeout_option,
-    versions_option,
+    tls_max_option,
+    tls_min_option,
+    versions_between,
 )
+from .probes import ProbeOffer
 from .self_signed import self_signed
 from .session_file import SessionFile, trust_context
 from .starttls import Protocol
@@ -67,7 +70,7 @@ def run() -> int:
 @click.version_option(__version__)
 @click.pass_context
 def trio_tlsx(context: click.Context) -> None:
-    """Connect to TLS 1.3 servers, check them, run one, or show a demo."""
+    """Connect to TLS servers, check them, run one, or show a demo."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
@@ -99,7 +102,8 @@ def demo(mebibytes: int) -> None:
 @click.option(
     "--groups", callback=split_names, metavar="A,B", help="Key exchange groups to offer."
 )
-@versions_option
+@tls_min_option
+@tls_max_option
 @click.option(
     "--insecure",
     is_flag=True,
@@ -138,7 +142,8 @@ def connect(
     key_password: str | None,
     alpn: tuple[str, ...] | None,
     groups: tuple[str, ...] | None,
-    versions: tuple[str, ...] | None,
+    tls_min: str,
+    tls_max: str,
     insecure: bool,
     starttls: Protocol | None,
     proxy: Proxy | None,
@@ -163,7 +168,6 @@ def connect(
         raise click.UsageError("--early-data needs a session to resume; add --session FILE")
     if as_json + as_pem + quiet > 1:
         raise click.UsageError("--json, --pem and --quiet exclude each other; give only one")
-    style = "json" if as_json else "pem" if as_pem else "none" if quiet else "prose"
     files = key_files(cert, key, key_password)
     config = ClientConfig(
         trust=None if ca is None else load_trust("--ca", ca),
@@ -171,7 +175,7 @@ def connect(
         alpn_protocols=alpn or (),
         insecure_skip_verification=insecure,
         groups=groups or ClientConfig.groups,
-        versions=versions or ClientConfig.versions,
+        versions=versions_between(tls_min, tls_max),
         session_store=None if session is None else SessionFile(session),
         session_context=b"" if session is None else trust_context(ca),
         key_log=keylog or key_log_from_environment(),
@@ -181,7 +185,7 @@ def connect(
         Destination.of(target.host, target.port, starttls, proxy, timeout),
         server_name or target.host,
         config,
-        style,
+        "json" if as_json else "pem" if as_pem else "none" if quiet else "prose",
         early_data.encode(),
     )
 
@@ -191,6 +195,8 @@ def connect(
 @ca_option
 @server_name_option
 @alpn_option
+@tls_min_option
+@tls_max_option
 @starttls_option
 @proxy_option
 @timeout_option
@@ -216,6 +222,8 @@ def check(
     ca: Path | None,
     server_name: str | None,
     alpn: tuple[str, ...] | None,
+    tls_min: str,
+    tls_max: str,
     starttls: Protocol | None,
     proxy: Proxy | None,
     timeout: float,
@@ -231,8 +239,11 @@ def check(
         checking.check,
         Destination.of(target.host, target.port, starttls, proxy, timeout),
         server_name or target.host,
-        None if ca is None else load_trust("--ca", ca),
-        alpn or (),
+        ProbeOffer(
+            None if ca is None else load_trust("--ca", ca),
+            alpn or (),
+            versions_between(tls_min, tls_max),
+        ),
         checking.Limits(warning, critical),
         as_json,
     )
@@ -262,7 +273,8 @@ def check(
     metavar="A,B",
     help="Application protocols to accept.  [default: http/1.1 with --http]",
 )
-@versions_option
+@tls_min_option
+@tls_max_option
 @click.option(
     "--echo", "mode", flag_value="echo", default="echo", help="Echo the received data. (default)"
 )
@@ -301,7 +313,8 @@ def serve(
     make: bool,
     client_ca: Path | None,
     alpn: tuple[str, ...] | None,
-    versions: tuple[str, ...] | None,
+    tls_min: str,
+    tls_max: str,
     mode: str,
     tickets: int | None,
     early_data: bool,
@@ -333,7 +346,7 @@ def serve(
         client_auth="none" if client_ca is None else "required",
         client_trust=None if client_ca is None else load_trust("--client-ca", client_ca),
         alpn_protocols=service.alpn_protocols if alpn is None else alpn,
-        versions=versions or ServerConfig.versions,
+        versions=versions_between(tls_min, tls_max),
         tickets=tickets,
         max_early_data_size=MAX_EARLY_DATA_ACCEPTED if early_data else 0,
     )

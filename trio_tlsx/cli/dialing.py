@@ -162,4 +162,4 @@ async def connect_tls(
 def _useless(config: ClientConfig | ssl.SSLContext) -> tuple[str, ...]:
     """Return the options that cannot help a connection with this configuration."""
     has_tls12 = not isinstance(config, ClientConfig) or "TLSv1.2" in config.versions
-    return ("--versions",) if has_tls12 else ()
+    return ("--tls-min",) if has_tls12 else ()

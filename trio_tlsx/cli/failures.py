@@ -83,8 +83,8 @@ def _advice(cause: BaseException | None, server_name: str, without: Collection[s
     if isinstance(cause, AlertReceived | NegotiationError):
         if cause.alert is AlertDescription.certificate_required:
             return "give a client certificate with --cert FILE --key FILE"
-        if cause.alert is AlertDescription.protocol_version and "--versions" not in without:
-            return "to offer TLS 1.2 too, give --versions TLSv1.3,TLSv1.2"
+        if cause.alert is AlertDescription.protocol_version and "--tls-min" not in without:
+            return "to offer TLS 1.2 too, give --tls-min 1.2"
         return None
     if not isinstance(cause, CertificateError):
         return None

@@ -32,7 +32,9 @@ __all__ = [
     "starttls_option",
     "target_argument",
     "timeout_option",
-    "versions_option",
+    "tls_max_option",
+    "tls_min_option",
+    "versions_between",
 ]
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -41,6 +43,9 @@ NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 #: The line of an encrypted PEM key: PKCS#8 and OpenSSL's own encryption.
 ENCRYPTED = b"ENCRYPTED"
 SOURCES = "prompt, env:NAME or file:FILE"
+
+#: The values of --tls-min and --tls-max, the oldest version first.
+TLS_VERSIONS = ("1.2", "1.3")
 
 
 class Target(NamedTuple):
@@ -190,6 +195,20 @@ def _read_password(source: str, key: Path) -> str:
     raise click.UsageError(f"--key-password takes {SOURCES}")
 
 
+def versions_between(oldest: str, newest: str) -> tuple[str, ...]:
+    """Return the versions from ``--tls-min`` to ``--tls-max``, the newest first.
+
+    Raises:
+        click.UsageError: there is none.
+    """
+    versions = TLS_VERSIONS[TLS_VERSIONS.index(oldest) : TLS_VERSIONS.index(newest) + 1]
+    if not versions:
+        raise click.UsageError(f"--tls-min {oldest} is newer than --tls-max {newest}")
+    return tuple(f"TLSv{version}" for version in reversed(versions))
+
+
+# The options that several commands have
+
 #: What adds an argument or an option to a command.
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -205,11 +224,19 @@ server_name_option: Decorator = click.option(
 alpn_option: Decorator = click.option(
     "--alpn", callback=split_names, metavar="A,B", help="Application protocols to offer."
 )
-versions_option: Decorator = click.option(
-    "--versions",
-    callback=split_names,
-    metavar="A,B",
-    help="Versions to allow: TLSv1.3, TLSv1.2.  [default: TLSv1.3]",
+tls_min_option: Decorator = click.option(
+    "--tls-min",
+    type=click.Choice(TLS_VERSIONS),
+    default=TLS_VERSIONS[0],
+    show_default=True,
+    help="The oldest version of TLS to allow.",
+)
+tls_max_option: Decorator = click.option(
+    "--tls-max",
+    type=click.Choice(TLS_VERSIONS),
+    default=TLS_VERSIONS[-1],
+    show_default=True,
+    help="The newest version of TLS to allow.",
 )
 starttls_option: Decorator = click.option(
     "--starttls", type=click.Choice(list(STARTTLS)), help="Start TLS in this protocol."

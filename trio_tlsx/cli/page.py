@@ -59,7 +59,7 @@ footer {{ margin-top: 1.5rem; color: var(--dim); font-size: .9rem; }}
 <main>
 <h1>{title}</h1>
 {content}
-<footer>Served by trio-tlsx: TLS 1.3 in Python, on trio.</footer>
+<footer>Served by trio-tlsx: TLS in Python, on trio.</footer>
 </main>
 </body>
 </html>

@@ -6,18 +6,20 @@ import datetime
 import ssl
 import time
 import warnings
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias
 
 import click
 import trio
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from ..clock import utc_now
 from ..config.client import ClientConfig
 from ..config.common import Trust
-from ..crypto.groups import GROUPS
+from ..crypto.groups import GROUPS, Group
 from ..errors import CertificateError
 from ..io.stream import TLSStream
 from ..pki.negotiated import Negotiated
@@ -27,13 +29,13 @@ from ..sessions.client import Session
 from .dialing import Destination, connect_tls
 from .failures import with_advice
 
-__all__ = ["Findings", "probe"]
+__all__ = ["Findings", "ProbeOffer", "probe"]
 
 #: How long to wait for session tickets, in seconds.
 TICKET_SECONDS = 2
 PROBE_CLOSE_SECONDS = 1
 
-#: The versions before TLS 1.3, which OpenSSL probes.
+#: The versions before TLS 1.3, which OpenSSL probes with more cipher suites than ours.
 OLDER_VERSIONS = {
     "TLSv1.2": ssl.TLSVersion.TLSv1_2,
     "TLSv1.1": ssl.TLSVersion.TLSv1_1,
@@ -48,7 +50,7 @@ class Findings:
     """What a server accepts.
 
     Attributes:
-        negotiated: the result of a handshake with the default offer.
+        negotiated: the result of a handshake with the whole offer.
         milliseconds: the time of the connection and that handshake.
         fault: why the certificate is rejected; None if it is accepted.
         certificates: those whose dates count: the verified path without its root, or the server's
@@ -86,28 +88,39 @@ class Findings:
         return (self.expires_at - utc_now()).days
 
 
-async def probe(
-    target: Destination, server_name: str, trust: Trust | None, alpn: tuple[str, ...]
-) -> Findings:
+class ProbeOffer(NamedTuple):
+    """What to offer to the server.
+
+    Attributes:
+        trust: the trusted CAs; by default the platform's.
+        alpn: the application protocols.
+        versions: the versions of TLS, the newest first.
+    """
+
+    trust: Trust | None
+    alpn: tuple[str, ...]
+    versions: Sequence[str]
+
+
+async def probe(target: Destination, server_name: str, offer: ProbeOffer) -> Findings:
     """Connect several times.
 
     Args:
         target: where to connect to.
         server_name: the name that the certificate must have.
-        trust: the trusted CAs; by default the platform's.
-        alpn: the application protocols to offer.
+        offer: what to offer in the handshake that is described.
 
     Raises:
-        click.ClickException: there is no server, or it does not speak TLS 1.3.
+        click.ClickException: there is no server, or it accepts none of the versions.
     """
-    first = await _connect_first(target, server_name, trust, alpn)
+    first = await _connect_first(target, server_name, offer)
     negotiated, peer = first.stream.negotiated, first.peer
     path = negotiated.peer_certificates[:1] if peer is None else peer.path
     session = await _wait_session(first.stream)
     groups = [
         group
         for group in GROUPS.values()
-        if await _connects(target, server_name, _only_with(group.name))
+        if await _accepts_group(target, server_name, group, negotiated)
     ]
     return Findings(
         negotiated=negotiated,
@@ -116,7 +129,7 @@ async def probe(
         certificates=path[:-1] or path,
         ocsp_stapled=peer is not None and peer.ocsp_response is not None,
         ocsp_fault=None if peer is None else _ocsp_fault(peer),
-        versions=[negotiated.version, *await _older_versions(target, server_name)],
+        versions=await _accepted_versions(target, server_name),
         groups=[group.name for group in groups],
         post_quantum=[group.name for group in groups if group.is_post_quantum],
         resumption=None if session is None else await _resumes(target, server_name, first.config),
@@ -134,13 +147,15 @@ class _First(NamedTuple):
     fault: str | None
 
 
-async def _connect_first(
-    target: Destination, server_name: str, trust: Trust | None, alpn: tuple[str, ...]
-) -> _First:
-    """Connect with the default offer; without verification if that rejects the certificate."""
+async def _connect_first(target: Destination, server_name: str, offer: ProbeOffer) -> _First:
+    """Connect; without verification if that rejects the certificate."""
     peers: list[Peer] = []
     config = ClientConfig(
-        trust=trust, verify=peers.append, ocsp_stapling=True, alpn_protocols=alpn
+        trust=offer.trust,
+        verify=peers.append,
+        ocsp_stapling=True,
+        alpn_protocols=offer.alpn,
+        versions=offer.versions,
     )
     fault: str | None = None
     started = time.perf_counter()
@@ -151,9 +166,11 @@ async def _connect_first(
         if not isinstance(broken, trio.BrokenResourceError):
             raise
         if not isinstance(broken.__cause__, CertificateError):
-            raise await _with_older_versions(broken, target, server_name) from error
+            raise await _with_versions(broken, target, server_name) from error
         fault = with_advice(broken, server_name, without=("--insecure",))
-        config = ClientConfig(insecure_skip_verification=True, alpn_protocols=alpn)
+        config = ClientConfig(
+            insecure_skip_verification=True, alpn_protocols=offer.alpn, versions=offer.versions
+        )
         started = time.perf_counter()
         stream = await connect_tls(target, server_name, config)
     milliseconds = (time.perf_counter() - started) * 1000
@@ -195,16 +212,31 @@ async def _resumes(target: Destination, server_name: str, config: ClientConfig) 
     return stream.negotiated.resumed
 
 
-def _only_with(group: str) -> ClientConfig:
-    return ClientConfig(groups=[group], insecure_skip_verification=True, resumption=False)
+async def _accepts_group(
+    target: Destination, server_name: str, group: Group, first: Negotiated
+) -> bool:
+    """Return whether the server accepts the group in the version of the first connection."""
+    config = _any_server(first.version)
+    if first.version == "TLSv1.3":
+        return await _connects(target, server_name, replace(config, groups=[group.name]))
+    if group.is_post_quantum:
+        return False
+    # In TLS 1.2 the curve of an ECDSA certificate must be offered too (RFC 8422 5.1.1).
+    key = first.peer_certificates[0].public_key()
+    curve = key.curve.name if isinstance(key, ec.EllipticCurvePublicKey) else group.name
+    config = replace(config, groups=list(dict.fromkeys([group.name, curve])))
+    return await _connects(target, server_name, config, with_group=group.name)
 
 
-async def _older_versions(target: Destination, server_name: str) -> list[str]:
-    accepted: list[str] = []
-    for name, version in OLDER_VERSIONS.items():
-        if await _connects(target, server_name, _context_of(version)):
-            accepted.append(name)
-    return accepted
+def _any_server(version: str) -> ClientConfig:
+    """Return a configuration of exactly this version, which accepts any certificate."""
+    return ClientConfig(versions=[version], insecure_skip_verification=True, resumption=False)
+
+
+async def _accepted_versions(target: Destination, server_name: str) -> list[str]:
+    offers: dict[str, ClientConfig | ssl.SSLContext] = {"TLSv1.3": _any_server("TLSv1.3")}
+    offers |= {name: _context_of(version) for name, version in OLDER_VERSIONS.items()}
+    return [name for name, offer in offers.items() if await _connects(target, server_name, offer)]
 
 
 def _context_of(version: ssl.TLSVersion) -> ssl.SSLContext:
@@ -220,9 +252,13 @@ def _context_of(version: ssl.TLSVersion) -> ssl.SSLContext:
 
 
 async def _connects(
-    target: Destination, server_name: str, config: ClientConfig | ssl.SSLContext
+    target: Destination,
+    server_name: str,
+    config: ClientConfig | ssl.SSLContext,
+    *,
+    with_group: str | None = None,
 ) -> bool:
-    """Return whether the handshake succeeds; raise if there was none."""
+    """Return whether the handshake succeeds, with this group if any; raise if there was none."""
     try:
         stream = await connect_tls(target, server_name, config)
     except click.ClickException as error:
@@ -230,13 +266,13 @@ async def _connects(
             return False
         raise
     await _close(stream)
-    return True
+    return with_group in (None, stream.negotiated.group)
 
 
-async def _with_older_versions(
+async def _with_versions(
     error: trio.BrokenResourceError, target: Destination, server_name: str
 ) -> click.ClickException:
-    """Return the failure, with the versions that the server speaks instead of TLS 1.3."""
-    versions = await _older_versions(target, server_name)
+    """Return the failure, with the versions that the server speaks."""
+    versions = await _accepted_versions(target, server_name)
     only = f"; it accepts {', '.join(versions)}" if versions else ""
     return click.ClickException(f"handshake with {target} failed: {error}{only}")

@@ -25,7 +25,7 @@ from ..sessions.external_psk import MAX_PSKS, ExternalPSK, list_psks
 from .common import CommonConfig, CommonParameters, Trust, check_fields, load_trust, resolve_common
 from .fields import CLIENT_FIELDS
 from .names import GROUP_ALIASES, look_up
-from .tls12 import Parameters12, check_psks_have_tls13
+from .tls12 import Parameters12, check_needs_of_tls13
 
 __all__ = ["ClientConfig", "ClientParameters"]
 
@@ -180,8 +180,7 @@ def _resolve(config: ClientConfig) -> ClientParameters:
     _check_options(config, common)
     psks = _list_psks(config.psks)
     verified = not (config.insecure_skip_verification or config.verify_replaces_builtin)
-    if psks:
-        check_psks_have_tls13(common.versions)
+    check_needs_of_tls13(common.versions, psks=psks)
     psk_required = bool(psks) and config.trust is None and verified
     if psk_required:
         common = _with_psks_alone(config, common, psks)

@@ -27,7 +27,7 @@ from ..record.protection import (
 from .events import OnEvent
 from .key_log import KeyLog, key_log_writer
 from .names import GROUP_ALIASES, encode_protocol_names, look_up
-from .tls12 import Parameters12, look_up_versions, resolve_12
+from .tls12 import Parameters12, check_needs_of_tls13, look_up_versions, resolve_12
 
 __all__ = [
     "MIN_KEY_UPDATE_BYTES",
@@ -64,9 +64,12 @@ class CommonConfig:
     """The options that clients and servers share. All are keyword arguments.
 
     Args:
-        versions: the versions of TLS that may be negotiated: ``"TLSv1.3"``, which is the default,
-            and ``"TLSv1.2"``, which is experimental. A version that ``cipher_suites``, ``groups``
-            or ``signature_schemes`` leave nothing for is not negotiated.
+        versions: the versions of TLS that may be negotiated: ``"TLSv1.3"`` and ``"TLSv1.2"``, by
+            default both. The newest version that both sides have is negotiated. A version that
+            ``cipher_suites``, ``groups`` or ``signature_schemes`` leave nothing for is not
+            negotiated. Options that only TLS 1.3 has do nothing in a connection of TLS 1.2:
+            post-quantum ``groups``, ``psks``, early data, ``key_update_bytes`` and
+            ``certificate_compression``.
         alpn_protocols: application protocols (RFC 7301), most preferred first. A server rejects a
             client that offers ALPN and none of these with ``no_application_protocol``.
         cipher_suites: names of the IANA registry, most preferred first.
@@ -108,7 +111,7 @@ class CommonConfig:
 
     _: KW_ONLY
     credentials: Credentials | Sequence[Credentials] | None = None
-    versions: Sequence[str] = ("TLSv1.3",)
+    versions: Sequence[str] = ("TLSv1.3", "TLSv1.2")
     alpn_protocols: Sequence[str | bytes] = ()
     cipher_suites: Sequence[str] = tuple(suite.name for suite in ALL_CIPHER_SUITES)
     groups: Sequence[str] = tuple(group.name for group in DEFAULT_GROUPS)
@@ -182,6 +185,11 @@ def resolve_common(config: CommonConfig) -> CommonParameters:
     groups = look_up("group", config.groups, GROUPS.values(), GROUP_ALIASES)
     schemes = look_up("signature scheme", config.signature_schemes, CERTIFICATE_VERIFY_SCHEMES)
     versions = look_up_versions(config.versions)
+    check_needs_of_tls13(
+        versions,
+        certificate_compression=config.certificate_compression,
+        key_update_bytes=config.key_update_bytes,
+    )
     tls12 = resolve_12(
         versions,
         suites,

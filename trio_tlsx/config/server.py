@@ -28,7 +28,7 @@ from ..sessions.ticket_store import (
 )
 from .common import CommonConfig, CommonParameters, Trust, check_fields, load_trust, resolve_common
 from .fields import SERVER_FIELDS
-from .tls12 import Parameters12, check_psks_have_tls13
+from .tls12 import Parameters12, check_needs_of_tls13
 
 __all__ = ["MAX_EARLY_DATA_ACCEPTED", "MAX_TICKETS_ISSUED", "ServerConfig", "ServerParameters"]
 
@@ -76,10 +76,10 @@ class ServerConfig(CommonConfig):
             :class:`TrustStore`, or the path of a PEM file, which is read once, when the
             configuration is created. The server sends the CAs' names to its clients, unless they
             exceed 8 KiB.
-        require_cookie: require each client to repeat a cookie (RFC 9846 4.3.2) before the server
-            computes a key exchange and a signature for it. This costs a round trip. GnuTLS 3.7,
-            mbedTLS 3.6 and s2n cannot do that. The server calls ``select_credentials``,
-            ``ticket_store`` and ``psks`` before it.
+        require_cookie: require each client of TLS 1.3 to repeat a cookie (RFC 9846 4.3.2) before
+            the server computes a key exchange and a signature for it. This costs a round trip.
+            GnuTLS 3.7, mbedTLS 3.6 and s2n cannot do that. The server calls
+            ``select_credentials``, ``ticket_store`` and ``psks`` before it.
         tickets: how many session tickets to send to each client that can use them, 0 to 16. By
             default two, and one in a connection that resumes a session, which has used up one.
             They are sent with the first data, or with ``close_notify`` if the client has not
@@ -162,8 +162,12 @@ class ServerParameters(CommonParameters):
 def _resolve(config: ServerConfig) -> ServerParameters:
     common = resolve_common(config)
     find_psk = psk_finder(config.psks)
-    if find_psk is not None:
-        check_psks_have_tls13(common.versions)
+    check_needs_of_tls13(
+        common.versions,
+        psks=find_psk is not None,
+        max_early_data_size=config.max_early_data_size,
+        require_cookie=config.require_cookie,
+    )
     _check_client_auth(config)
     _check_identity(config, common, find_psk)
     _check_limits(config)

@@ -13,7 +13,7 @@ from ..crypto.signatures12 import schemes_of_12
 from ..errors import ConfigError
 from ..messages.versions import PROTOCOL_NAMES, TLS12, TLS13
 
-__all__ = ["Parameters12", "check_psks_have_tls13", "look_up_versions", "resolve_12"]
+__all__ = ["Parameters12", "check_needs_of_tls13", "look_up_versions", "resolve_12"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -74,11 +74,14 @@ def resolve_12(
     )
 
 
-def check_psks_have_tls13(versions: Collection[int]) -> None:
-    """Check that a configuration with external PSKs has the version that has them.
+def check_needs_of_tls13(versions: Collection[int], **options: object) -> None:
+    """Check that a configuration that has one of ``options`` also has TLS 1.3.
 
     Raises:
-        ConfigError: it has only TLS 1.2.
+        ConfigError: an option is set, and there is only TLS 1.2.
     """
-    if TLS13 not in versions:
-        raise ConfigError("psks need TLS 1.3: add 'TLSv1.3' to versions, or leave out psks")
+    for name, value in options.items():
+        if value and TLS13 not in versions:
+            raise ConfigError(
+                f"{name} has no effect in TLS 1.2: add 'TLSv1.3' to versions, or leave out {name}"
+            )

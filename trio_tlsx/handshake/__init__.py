@@ -1,7 +1,7 @@
 """The handshake: both roles, each top to bottom as in the RFC, as generators that yield wants.
 
 - ``client``, ``server``: the version. ``client13``, ``server13``: TLS 1.3. ``client12``,
-  ``server12``: TLS 1.2, which is experimental; ``steps12`` has what both roles share.
+  ``server12``: TLS 1.2; ``steps12`` has what both roles share.
 - ``client_hello``: makes a ClientHello from parameters, also an inner or outer one of ECH
   (Encrypted Client Hello). ECH itself is not implemented. Its places: the client calls
   ``make_client_hello`` twice in ``client``, and again after a HelloRetryRequest in
