@@ -15,7 +15,7 @@ from ..errors import AlertDescription, ProtocolError
 from ..messages import extensions as ext
 from ..messages.codec import Reader, opaque8, opaque16, uint32
 from ..messages.extensions import ExtensionType
-from ..messages.handshake import ClientHello, encode_message
+from ..messages.handshake import MESSAGE_HEADER_LENGTH, ClientHello, encode_message
 from ..sessions.external_psk import ExternalPSK
 
 __all__ = [
@@ -169,11 +169,14 @@ def with_psks(
     unbound = OfferedPsks(identities, tuple(bytes(psk.suite.hash_length) for psk in psks))
     # RFC 9846 4.3.11: pre_shared_key must be the last extension.
     extensions = dict(without_psks(hello).extensions)
-    extensions[_E.pre_shared_key] = unbound.encode()
+    extensions[_E.pre_shared_key] = offer = unbound.encode()
     extended = replace(hello, extensions=extensions)
-    partial = b"".join((*messages, encode_message(extended)[: -unbound.binders_length]))
-    binders = tuple([binder(psk, partial) for psk in psks])
-    extensions[_E.pre_shared_key] = OfferedPsks(identities, binders).encode()
+    end = -unbound.binders_length
+    message = encode_message(extended)[:end]
+    partial = b"".join((*messages, message))
+    binders = OfferedPsks((), tuple([binder(psk, partial) for psk in psks])).encode_binders()
+    extensions[_E.pre_shared_key] = offer[:end] + binders
+    extended.encoded = message[MESSAGE_HEADER_LENGTH:] + binders
     return extended
 
 

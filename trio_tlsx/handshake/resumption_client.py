@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ..clock import MILLISECOND
 from ..config.client import ClientParameters
-from ..crypto.cipher_suites import CIPHER_SUITES, CipherSuite
+from ..crypto.cipher_suites import CipherSuite
 from ..crypto.key_schedule import ticket_psk
 from ..crypto.signatures import SignatureScheme
 from ..messages import extensions as ext
@@ -52,10 +52,6 @@ def is_usable(
     )
 
 
-def suite_of(session: Session) -> CipherSuite:
-    return next(suite for suite in CIPHER_SUITES.values() if suite.name == session.cipher_suite)
-
-
 def server_of(session: Session) -> PeerIdentity:
     """Return the identity of the server that the session was made with."""
     return PeerIdentity(session.peer_certificates, SignatureScheme[session.signature_scheme])
@@ -66,7 +62,7 @@ def psk_of(session: Session, now: datetime.datetime) -> Psk[Session]:
     age = (now - session.received_at) // MILLISECOND
     # RFC 9846 4.3.11.1
     obfuscated_age = (age + session.ticket_age_add) % 2**32
-    return Psk(session.ticket, obfuscated_age, suite_of(session), session.secret, session)
+    return Psk(session.ticket, obfuscated_age, session.suite, session.secret, session)
 
 
 @dataclass(slots=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os import urandom
@@ -16,7 +17,7 @@ from ..crypto.cipher_suites import CIPHER_SUITES, CipherSuite
 from ..crypto.key_schedule import ticket_psk
 from ..crypto.signatures import SignatureScheme
 from ..messages import grease
-from ..messages.codec import Reader, opaque8, opaque24, uint8, uint16, uint32, uint64
+from ..messages.codec import Reader, opaque8, opaque24, uint8, uint32
 from ..messages.extensions import ExtensionType
 from ..messages.handshake import ClientHello, NewSessionTicket
 from ..pki.credentials import Credentials
@@ -32,6 +33,11 @@ __all__ = ["ServerSession", "TicketIssuer", "known_sessions", "ticket_context"]
 
 #: Of what a ticket is called in a store, in bytes.
 TICKET_NAME_LENGTH = 32
+
+#: Parts of an encoded session: the cipher suite, two times in milliseconds, the scheme of the
+#: client's signature; what is added to the age, and the limit of early data.
+_HEAD = struct.Struct(">HQQH")
+_NUMBERS = struct.Struct(">II")
 
 _E = ExtensionType
 
@@ -66,15 +72,16 @@ class ServerSession:
         certificates = (opaque24(c.public_bytes(Encoding.DER)) for c in chain)
         return b"".join(
             (
-                uint16(self.suite.code),
-                uint64((self.issued_at - EPOCH) // MILLISECOND),
-                uint64((self.authenticated_at - EPOCH) // MILLISECOND),
-                uint16(scheme),
+                _HEAD.pack(
+                    self.suite.code,
+                    (self.issued_at - EPOCH) // MILLISECOND,
+                    (self.authenticated_at - EPOCH) // MILLISECOND,
+                    scheme,
+                ),
                 opaque24(b"".join(certificates)),
                 opaque8(self.secret),
                 opaque8(self.alpn_protocol or b""),
-                uint32(self.ticket_age_add),
-                uint32(self.max_early_data_size),
+                _NUMBERS.pack(self.ticket_age_add, self.max_early_data_size),
                 opaque8(self.application_data),
             )
         )
@@ -85,24 +92,20 @@ class ServerSession:
     ) -> ServerSession:
         """Decode a session that a server with the same ticket keys encoded."""
         reader = Reader(octets, "ticket")
-        suite = suites[reader.uint16()]
-        issued_at = EPOCH + reader.uint64() * MILLISECOND
-        authenticated_at = EPOCH + reader.uint64() * MILLISECOND
-        scheme = reader.uint16()
+        code, issued_at, authenticated_at, scheme = _HEAD.unpack(reader.take(_HEAD.size))
         entries = Reader(reader.opaque24(), "ticket")
         chain: list[x509.Certificate] = []
         while entries:
             chain.append(x509.load_der_x509_certificate(entries.opaque24()))
         client = PeerIdentity(tuple(chain), SignatureScheme(scheme)) if chain else None
         return cls(
-            suite,
-            issued_at,
-            authenticated_at,
+            suites[code],
+            EPOCH + issued_at * MILLISECOND,
+            EPOCH + authenticated_at * MILLISECOND,
             client,
             reader.opaque8(),
             reader.opaque8() or None,
-            reader.uint32(),
-            reader.uint32(),
+            *_NUMBERS.unpack(reader.take(_NUMBERS.size)),
             reader.opaque8(),
         )
 

@@ -150,11 +150,12 @@ def select(
     identity = select_credentials(candidates, hello)
     suites = common_suites(config, hello)
     psks: Sequence[Psk[ServerSession]] = ()
-    if offered is not None and psk_modes(config, hello):
+    modes = () if offered is None else psk_modes(config, hello)
+    if offered is not None and modes:
         psks = yield from known_psks(
             hs, config, hello, offered, suites, identity, needed=not candidates
         )
-    choice = choose(config, hello, suites, psks, identity)
+    choice = choose(config, hello, suites, psks, modes, identity)
     if choice.psk is None and identity is None:
         refuse(candidates, hello)
     return choice
@@ -286,11 +287,15 @@ def choose(
     hello: ClientHello,
     suites: Sequence[CipherSuite],
     psks: Sequence[Psk[ServerSession]],
+    modes: Collection[int],
     identity: Selected | None,
 ) -> Choice:
     """Select a suite and a group, both in the server's order of preference.
 
     Suites that match a PSK, and groups that have a key share, are preferred.
+
+    Args:
+        modes: the key exchange modes of a PSK that both sides allow.
     """
     # RFC 9846 4.3.11: a key goes with a hash, not with the rest of the suite.
     pairs = ((suite, psk) for suite in suites for psk in psks if psk.suite.hash is suite.hash)
@@ -300,10 +305,8 @@ def choose(
     if not shares.keys() <= set(offered):
         raise ProtocolError("the peer sent a key share for a group that it does not offer")
     common = [group for group in config.group_table.values() if group.code in offered]
-    if psk is not None:
-        modes = psk_modes(config, hello)
-        if PSK_DHE_KE not in modes or (PSK_KE in modes and not common):
-            return Choice(suite, identity, psk, None, None)
+    if psk is not None and (PSK_DHE_KE not in modes or (PSK_KE in modes and not common)):
+        return Choice(suite, identity, psk, None, None)
     require(hello, _E.supported_groups, _E.key_share)
     if not common:
         raise NegotiationError("the peer offers no key exchange group that is allowed here")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, Self
 
 from ..errors import ProtocolError
@@ -101,7 +101,11 @@ def encode_message(message: Message) -> bytes:
 
 @dataclass(slots=True)
 class ClientHello:
-    """A ClientHello (RFC 9846 4.2.2)."""
+    """A ClientHello (RFC 9846 4.2.2).
+
+    Attributes:
+        encoded: the encoded body, if it is known already: making the binders of PSKs takes it.
+    """
 
     handshake_type: ClassVar[HandshakeType] = HandshakeType.client_hello
 
@@ -111,6 +115,7 @@ class ClientHello:
     cipher_suites: tuple[int, ...]
     legacy_compression_methods: bytes
     extensions: Extensions
+    encoded: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     @classmethod
     def decode(cls, body: bytes) -> Self:
@@ -133,7 +138,7 @@ class ClientHello:
         )
 
     def encode(self) -> bytes:
-        return (
+        return self.encoded or (
             _HELLO_HEAD.pack(self.legacy_version, self.random, len(self.legacy_session_id))
             + self.legacy_session_id
             + opaque16(uint16s(self.cipher_suites))
