@@ -223,8 +223,15 @@ REMOVALS_OF_TLS12 = [
         "TLS 1.2: the curve of a certificate is one of the client's",
         "RFC 8422 5.1.1",
         SERVER_HELLO,
-        "if curve is not None and curves is not None and curve not in curves:",
+        "if curve is not None and curve not in curves:",
         "not-the-curve",
+    ),
+    without_statement(
+        "TLS 1.2: supported_groups",
+        "RFC 8422 4",
+        SERVER_HELLO,
+        """        raise NegotiationError("the peer's ClientHello lacks supported_groups")""",
+        "no-supported-groups",
     ),
     without_statement(
         "TLS 1.2: no signatures with SHA-1",

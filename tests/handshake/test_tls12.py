@@ -83,13 +83,6 @@ def test_the_curve_of_a_certificate_is_one_of_the_client() -> None:
     assert client.negotiated.peer_certificates == credentials("RSA-2048").chain
 
 
-def test_a_client_without_supported_groups_leaves_the_choice_to_the_server() -> None:
-    """RFC 8422 4. The scripted group of the answer is one that our client has."""
-    with changed_hello({E.supported_groups: None}):
-        client, _ = established(CLIENT_12, SERVER_12)
-    assert client.negotiated.group == "x25519"
-
-
 @pytest.mark.parametrize("limit", [64, 1000, 16_384, 16_385])
 def test_record_size_limit_counts_no_content_type(limit: int) -> None:
     """RFC 8449 4; 2^14 + 1 is for TLS 1.3, and no error here."""

@@ -302,6 +302,7 @@ ROWS = [
         "suite-of-another-key": but(cipher_suites=(0xC02F,)),
         "suites-of-tls-1.3": but(cipher_suites=(0x1301,)),
         "no-common-group": extension(E.supported_groups, b"\0\x02\0\x18"),
+        "no-supported-groups": without_extension(E.supported_groups),
         "not-the-curve-of-the-certificate": extension(E.supported_groups, b"\0\x02\0\x1d"),
         "no-signature-algorithms": without_extension(E.signature_algorithms),
         "no-common-scheme": extension(E.signature_algorithms, b"\0\x02\x02\x03"),

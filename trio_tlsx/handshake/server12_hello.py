@@ -107,12 +107,12 @@ def common_suites(config: ServerParameters, hello: ClientHello) -> Sequence[Ciph
 
 def common_groups(config: ServerParameters, hello: ClientHello) -> Sequence[Group]:
     """Return the groups that both sides allow, in the server's order of preference."""
-    ours = list(config.tls12.group_table.values())
     body = hello.extensions.get(_E.supported_groups)
     if body is None:
-        return ours  # RFC 8422 4: the server is then free to choose
+        # RFC 8422 4 lets the server choose any curve, but nothing says which the client has.
+        raise NegotiationError("the peer's ClientHello lacks supported_groups")
     offered = ext.decode_uint16_list(body, "supported_groups")
-    if common := [group for group in ours if group.code in offered]:
+    if common := [g for g in config.tls12.group_table.values() if g.code in offered]:
         return common
     raise NegotiationError("the peer offers no key exchange group that is allowed here")
 
@@ -139,7 +139,7 @@ def select_credentials(
         leaf = credentials.chain[0]
         # RFC 8422 5.1.1: the curve of an ECDSA certificate is one that the client supports.
         curve = curve_of(leaf)
-        if curve is not None and curves is not None and curve not in curves:
+        if curve is not None and curve not in curves:
             return ()
         return schemes_of_12(credentials) if authentication_of(leaf) in kinds else ()
 
@@ -153,12 +153,9 @@ def select_credentials(
     return selected
 
 
-def supported_curves(hello: ClientHello) -> Collection[str] | None:
-    """Return the names of the groups that the client supports; None if it does not say."""
-    body = hello.extensions.get(_E.supported_groups)
-    if body is None:
-        return None
-    codes = ext.decode_uint16_list(body, "supported_groups")
+def supported_curves(hello: ClientHello) -> Collection[str]:
+    """Return the names of the groups that the client supports."""
+    codes = ext.decode_uint16_list(hello.extensions[_E.supported_groups], "supported_groups")
     return {GROUPS[code].name for code in codes if code in GROUPS}
 
 
