@@ -101,6 +101,8 @@ class OpenSSLPeer(Peer):
         if part.leaves:
             raise CannotDoThat
         arguments: list[str | Path] = ["s_client", "-connect", f"127.0.0.1:{port}", *common(part)]
+        if part.falls_back:
+            arguments += ["-fallback_scsv"]
         if part.server_name:
             arguments += ["-servername", part.server_name, "-verify_hostname", part.server_name]
         saw: list[Saw] = []

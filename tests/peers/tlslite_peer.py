@@ -41,6 +41,7 @@ class TLSLiteSession:
             self._settings.dhGroups = []
         if part.tls12_only:
             self._settings.maxVersion = TLS12
+        self._settings.sendFallbackSCSV = part.falls_back
         self._settings.ticketKeys = [TICKET_KEY]
         if part.tickets is not None:
             self._settings.ticket_count = part.tickets
