@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -22,6 +23,9 @@ from trio_tlsx.io.stream import TLSStream
 from trio_tlsx.messages.handshake import HELLO_RETRY_REQUEST_RANDOM
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+#: A length that no length of records or buffers divides, in bytes.
+BLOCK = 2**16 - 1
 
 
 class Conversation:
@@ -53,6 +57,28 @@ class Conversation:
             assert more, "the end came before the data"
             echo += more
         assert echo == data
+
+    async def talk_at_once(self) -> None:
+        """Have data sent back while more is sent."""
+        block = payload(BLOCK)
+        echo = hashlib.sha256()
+
+        async def send() -> None:
+            for _ in range(self._part.echo // BLOCK):
+                await self.stream.send_all(block)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send)
+            left = self._part.echo
+            while left:
+                more = await self.stream.receive_some()
+                assert more, "the end came before the data"
+                echo.update(more)
+                left -= len(more)
+        expected = hashlib.sha256()
+        for _ in range(self._part.echo // BLOCK):
+            expected.update(block)
+        assert echo.digest() == expected.digest()
 
     async def close(self) -> None:
         """Close in the order that the peer's part says."""

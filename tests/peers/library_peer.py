@@ -61,15 +61,20 @@ def play(session: Session, part: Part) -> Saw:
         resumed = session.resumed
         if part.exports:
             exported = session.export(part.exports, EXPORTED_LENGTH)
-        data = b""
-        while len(data) < part.echo:
-            more = session.receive(part.echo - len(data))
+        data = bytearray()
+        left = part.echo
+        while left:
+            more = session.receive(left)
             if not more:
-                return Saw(AlertDescription.close_notify, f"after {len(data)} bytes")
-            data += more
+                return Saw(AlertDescription.close_notify, f"with {left} bytes to come")
+            left -= len(more)
+            if part.streams:
+                session.send(more)
+            else:
+                data += more
         if part.updates_keys:
             session.update_keys()
-        session.send(data)
+        session.send(bytes(data))
         if part.leaves:
             return Saw(None, "it leaves")
         if not part.closes_first and session.receive(1):

@@ -6,6 +6,7 @@ only bytes of 128 and more, to distinguish data from other output of the program
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import subprocess
@@ -118,7 +119,8 @@ class OpenSSLPeer(Peer):
 
 def common(part: Part) -> list[str | Path]:
     """The arguments that both programs understand."""
-    arguments: list[str | Path] = ["-msg"]
+    # Of much data -msg would print too much; the alerts are then missing.
+    arguments: list[str | Path] = [] if part.streams else ["-msg"]
     if part.credentials:
         chain, key = part.credentials
         arguments += ["-cert", chain, "-key", key]
@@ -176,16 +178,27 @@ async def run(
         if part.closes_first:
             await stdin.aclose()
 
+    async def send_back(pieces: trio.MemoryReceiveChannel[bytes]) -> None:
+        async for piece in pieces:
+            await stdin.send_all(piece)
+
     async with started(arguments) as (stdin, stdout), trio.open_nursery() as nursery:
+        # Without a limit: the program may not read on while its output is not read.
+        streamed, pieces = trio.open_memory_channel[bytes](math.inf)
+        nursery.start_soon(send_back, pieces)
         async for chunk in stdout:
             printed += chunk.translate(None, DATA)
-            received += chunk.translate(None, TEXT)
+            data = chunk.translate(None, TEXT)
+            if part.streams:
+                streamed.send_nowait(data)
+            else:
+                received += data
             if not is_listening and (match := LISTENING.search(printed)):
                 is_listening = True
                 task_status.started(int(match[1]))
             if KEY_UPDATE.search(printed):
                 keys_updated.set()
-            while answered < connections and len(received) >= part.echo:
+            while not part.streams and answered < connections and len(received) >= part.echo:
                 answered += 1
                 nursery.start_soon(answer, bytes(received[: part.echo]))
                 del received[: part.echo]

@@ -37,6 +37,7 @@ class Part:
         refuses: what it gets to see is not to its liking.
         cookie: a server has its client repeat a cookie.
         echo: how many bytes it waits for, and sends back.
+        streams: it sends back what has come at once, and does not wait for the rest.
         closes_first: it sends ``close_notify`` first, and not in answer to ours.
         leaves: it closes its socket without ``close_notify``.
         cancels: a JDK closes without reading on, so that it sends ``user_canceled`` first.
@@ -62,6 +63,7 @@ class Part:
     refuses: bool = False
     cookie: bool = False
     echo: int = 0
+    streams: bool = False
     closes_first: bool = False
     leaves: bool = False
     cancels: bool = False

@@ -113,6 +113,7 @@ def arguments_of(part: Part) -> Sequence[str]:
         "alpn": ",".join(part.alpn_protocols),
         "tls12_only": part.tls12_only,
         "echo": part.echo,
+        "streams": part.streams,
         "closes_first": part.closes_first,
         "leaves": part.leaves,
         "cancels": part.cancels,

@@ -33,6 +33,7 @@ import javax.net.ssl.TrustManagerFactory;
 
 public class Peer {
     static final int TIMEOUT = 60_000; // milliseconds
+    static final int PIECE = 1 << 14; // bytes
     static final char[] NO_PASSWORD = {};
     static final Pattern ALERT = Pattern.compile("Received fatal alert: (\\w+)");
 
@@ -175,11 +176,15 @@ public class Peer {
 
     void converse(SSLSocket socket, Socket transport) throws IOException {
         InputStream input = socket.getInputStream();
-        byte[] data = input.readNBytes(number("echo", 0));
-        if (data.length < number("echo", 0)) {
-            throw new SSLException("the end came before the data");
+        int size = part.containsKey("streams") ? PIECE : number("echo", 0);
+        for (int left = number("echo", 0); left > 0; ) {
+            byte[] data = input.readNBytes(Math.min(left, size));
+            if (data.length < Math.min(left, size)) {
+                throw new SSLException("the end came before the data");
+            }
+            left -= data.length;
+            socket.getOutputStream().write(data);
         }
-        socket.getOutputStream().write(data);
         if (part.containsKey("leaves")) {
             transport.close(); // without close_notify
         } else if (part.containsKey("cancels")) {

@@ -15,6 +15,7 @@
 
 #define TIMEOUT 60 /* seconds */
 #define MAX_EXPORTED 256
+#define PIECE 16384 /* bytes */
 
 static const struct {
     const char *name;
@@ -144,9 +145,26 @@ static int read_all(WOLFSSL *connection, char *data, int length)
     return 1;
 }
 
+/* Send back each piece at once. */
+static int stream(WOLFSSL *connection, int length)
+{
+    char data[PIECE];
+    while (length > 0) {
+        int received = wolfSSL_read(connection, data, length < PIECE ? length : PIECE);
+        if (received <= 0 || wolfSSL_write(connection, data, received) != received) {
+            return 0;
+        }
+        length -= received;
+    }
+    return 1;
+}
+
 static int echo(WOLFSSL *connection)
 {
     int length = number("echo", 0);
+    if (part("streams")) {
+        return stream(connection, length);
+    }
     char *data = malloc(length + 1);
     int ok = read_all(connection, data, length);
     if (ok && part("update_keys")) {

@@ -99,7 +99,14 @@ func play(connection *tls.Conn, part map[string]string) outcome {
 		must(err)
 		saw.exported = fmt.Sprintf("%x", exported)
 	}
-	data := make([]byte, number(part, "echo", 0))
+	length := number(part, "echo", 0)
+	if part["streams"] != "" {
+		if _, err := io.CopyN(connection, connection, int64(length)); err != nil {
+			return failure(err)
+		}
+		length = 0
+	}
+	data := make([]byte, length)
 	if _, err := io.ReadFull(connection, data); err != nil {
 		return failure(err)
 	}

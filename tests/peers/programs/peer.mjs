@@ -57,8 +57,12 @@ async function converse(socket) {
     if (done) {
       throw new Error("the end came before the data");
     }
-    chunks.push(value);
     length += value.length;
+    if (part.streams) {
+      await new Promise((resolve) => socket.write(value, resolve));
+    } else {
+      chunks.push(value);
+    }
   }
   await new Promise((resolve) => socket.write(Buffer.concat(chunks), resolve));
   if (part.leaves) {
