@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,6 +21,7 @@ from ..messages.handshake import (
     CertificateRequest,
     EncryptedExtensions,
     EndOfEarlyData,
+    NewSessionTicket,
     ServerHello,
 )
 from ..pki.negotiated import Negotiated
@@ -37,9 +38,9 @@ from .client13_hello import Offer, Selection, process_hello_retry_request, proce
 from .early_data import EarlyDataOffer
 from .established import Completed, Established
 from .keys13 import ApplicationKeys, HandshakeKeys
-from .questions import ClientCredentialsWanted
+from .questions import ClientCredentialsWanted, SessionReceived
 from .record_sizes import apply_record_size_limit
-from .resumption_client import TicketKeeper, server_of
+from .resumption_client import TicketKeeper, ignore_ticket, server_of
 from .steps import Handshake, Steps
 
 __all__ = ["reverify_on_resumption", "run"]
@@ -322,17 +323,19 @@ def complete(
     config, suite, psk = offer.config, selection.suite, selection.psk
     session = psk.session if psk else None
     resumption_secret = application.secret.resumption(hs.transcript.digest())
-    stores_sessions = config.session_store is not None and server is not None
-    keeper = TicketKeeper(
-        config,
-        offer.server_name,
-        offer.port,
-        suite,
-        server,
-        verified_at=session.verified_at if session else config.clock(),
-        resumption_secret=resumption_secret if stores_sessions else None,
-        alpn_protocol=selected.alpn_protocol,
-    )
+    keep_ticket: Callable[[NewSessionTicket], SessionReceived | None] = ignore_ticket
+    if config.session_store is not None and server is not None:
+        keep_ticket = TicketKeeper(
+            config,
+            config.session_store,
+            offer.server_name,
+            offer.port,
+            suite,
+            server,
+            verified_at=session.verified_at if session else config.clock(),
+            resumption_secret=resumption_secret,
+            alpn_protocol=selected.alpn_protocol,
+        ).keep
     negotiated = Negotiated(
         version=suite.protocol,
         cipher_suite=suite.name,
@@ -354,4 +357,4 @@ def complete(
         shared_suites=None,
         own_signature_scheme=hs.signed_with,
     )
-    return Completed(established, config.key_update_bytes, keep_ticket=keeper.keep)
+    return Completed(established, config.key_update_bytes, keep_ticket=keep_ticket)

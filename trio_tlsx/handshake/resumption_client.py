@@ -14,14 +14,14 @@ from ..messages import extensions as ext
 from ..messages.extensions import Context, ExtensionType, check_context
 from ..messages.handshake import NewSessionTicket
 from ..pki.server_name import ServerName
-from ..sessions.client import Session
+from ..sessions.client import Session, SessionStore
 from ..sessions.ticket_keys import MAX_LIFETIME
 from .authentication import PeerIdentity
 from .psk import MAX_TICKET_LENGTH, Psk
 from .questions import SessionReceived, SessionWanted
 from .steps import Handshake, Steps
 
-__all__ = ["TicketKeeper", "find_session", "psk_of", "server_of"]
+__all__ = ["TicketKeeper", "find_session", "ignore_ticket", "psk_of", "server_of"]
 
 _E = ExtensionType
 
@@ -65,37 +65,37 @@ def psk_of(session: Session, now: datetime.datetime) -> Psk[Session]:
     return Psk(session.ticket, obfuscated_age, session.suite, session.secret, session)
 
 
+def ignore_ticket(ticket: NewSessionTicket) -> None:
+    """Check a ticket that is not stored."""
+    check_context(ticket.extensions, Context.NST)
+
+
 @dataclass(slots=True, eq=False)
 class TicketKeeper:
     """Make sessions of the tickets that a client receives.
 
+    A client has none if it stores no sessions, or if an external PSK authenticated the server: the
+    PSK costs no more than a ticket, and no ticket outlives it.
+
     Attributes:
-        resumption_secret: the secret that the PSKs of the tickets are derived from; None if this
-            client stores no sessions, so that nothing holds the secret.
-        server: None where there were no certificates, and so no tickets worth keeping: the key
-            from outside costs no more, and a key that is withdrawn should be so at once.
         verified_at: when the server's chain was verified, in this connection or an earlier one.
+        resumption_secret: the secret that the PSKs of the tickets are derived from.
     """
 
     config: ClientParameters
+    store: SessionStore
     server_name: ServerName
     port: int | None
     suite: CipherSuite
-    server: PeerIdentity | None
+    server: PeerIdentity
     verified_at: datetime.datetime
-    resumption_secret: bytes | None = field(repr=False)
+    resumption_secret: bytes = field(repr=False)
     alpn_protocol: str | None
 
     def keep(self, ticket: NewSessionTicket) -> SessionReceived | None:
         """Return the question that stores the ticket; None if it is not stored."""
         check_context(ticket.extensions, Context.NST)
         early_data = ticket.extensions.get(_E.early_data)
-        if (
-            self.config.session_store is None
-            or self.server is None
-            or self.resumption_secret is None
-        ):
-            return None
         if not ticket.ticket_lifetime:
             return None
         if len(ticket.ticket) > MAX_TICKET_LENGTH:
@@ -118,4 +118,4 @@ class TicketKeeper:
                 0 if early_data is None else ext.decode_max_early_data_size(early_data)
             ),
         )
-        return SessionReceived(self.config.session_store, session)
+        return SessionReceived(self.store, session)

@@ -60,7 +60,8 @@ class Outgoing:
         self.bytes_sealed: int = 0
         self.direct_limit: int = 0
         self._flight = b""  # handshake messages that are not in records yet
-        self._queue: list[bytes | memoryview] = []  # records, in order
+        # Records, in order; None if there are none. An empty list would take 88 octets.
+        self._queue: list[bytes | memoryview] | None = None
         self._queued = 0  # bytes in it
         self._key_update_left = 0  # bytes to send until the last KeyUpdate has left; 0 for none
         self._batch: Batch | None = None  # a borrowed buffer with a part of the queue
@@ -191,7 +192,10 @@ class Outgoing:
             self._enqueue(self.sealer.seal(content_type, content))
 
     def _enqueue(self, records: bytes | memoryview) -> None:
-        self._queue.append(records)
+        if self._queue is None:
+            self._queue = [records]
+        else:
+            self._queue.append(records)
         self._queued += len(records)
 
     # Ciphertext out
@@ -201,7 +205,7 @@ class Outgoing:
         if self._flight:
             self.finish_flight()
         queue = self._queue
-        if not queue:
+        if queue is None:
             return NOTHING
         if len(queue) > 1:
             joined = b"".join(queue)
@@ -212,23 +216,25 @@ class Outgoing:
 
     def sent(self, count: int) -> None:
         """Remove the first ``count`` bytes of the ciphertext that :meth:`pending` returned."""
-        if not count:
+        queue = self._queue
+        if not count or queue is None:
             return
         self._queued -= count
         if self._key_update_left:
             self._key_update_left = max(0, self._key_update_left - count)
-        first = self._queue[0]
+        first = queue[0]
         if count < len(first):
-            self._queue[0] = memoryview(first)[count:]
+            queue[0] = memoryview(first)[count:]
+        elif len(queue) > 1:
+            del queue[0]
         else:
-            del self._queue[0]
-            if not self._queue:
-                self._give_batch_back()
+            self._queue = None
+            self._give_batch_back()
 
     def drop(self) -> None:
         """Discard everything that has not left: the peer does not read it any more."""
         self._flight = b""
-        self._queue.clear()
+        self._queue = None
         self._queued = 0
         self._give_batch_back()
 
