@@ -105,7 +105,7 @@ REMOVALS_OF_RECORDS = [
     Removal("messages that are due are sent before data", "4.7, 5.5", OUTGOING,
             " or self.data_records >= self.direct_limit", "due or key_limit", "", DATA_PHASE),
     Removal("data is sent after the output that is queued", "4.7.3", OUTGOING,
-            "if self._queue or self._flight or", "queued", "if", DATA_PHASE),
+            "if self._queue or self.flight or", "queued", "if", DATA_PHASE),
     Removal("no data after a failure", "6.2", ENDING,
             """self.failure = self.failure or to_keep(error, self.library)
         self.pump.data_phase = None

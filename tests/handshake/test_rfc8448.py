@@ -91,7 +91,7 @@ def make_record(engine: Connection, replay: Replay, step: Step, signature: bytes
         engine.shutdown()
     else:  # NewSessionTicket
         replay.messages.append(step.fields["payload"])
-        outgoing(engine).handshake(step.fields["payload"])
+        outgoing(engine).flight += step.fields["payload"]
     # One record at a time: the rest of the flight is asked for by the next step.
     record = bytes(engine.pending_output())[: len(step.fields["complete record"])]
     engine.bytes_sent(len(record))

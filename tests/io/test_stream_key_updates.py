@@ -132,7 +132,7 @@ def queue_requests(stream: AnyStream, count: int) -> None:
     connection = cast(Connection, stream._engine)  # pyright: ignore[reportPrivateUsage]
     for _ in range(count):
         message = encode_message(KeyUpdate(request_update=True))
-        connection._outgoing.handshake(message)  # pyright: ignore[reportPrivateUsage]
+        connection._outgoing.flight += message  # pyright: ignore[reportPrivateUsage]
         connection._outgoing.update_keys()  # pyright: ignore[reportPrivateUsage]
 
 

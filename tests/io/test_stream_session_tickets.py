@@ -60,7 +60,7 @@ async def send_ticket(server: AnyStream, ticket: bytes = b"the ticket") -> None:
     """Send one at any time."""
     message = NewSessionTicket(3600, 0, b"", ticket, {})
     engine = cast("Connection", server._engine)  # pyright: ignore[reportPrivateUsage]
-    engine._outgoing.handshake(encode_message(message))  # pyright: ignore[reportPrivateUsage]
+    engine._outgoing.flight += encode_message(message)  # pyright: ignore[reportPrivateUsage]
     await server.send_all(b"")
 
 

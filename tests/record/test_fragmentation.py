@@ -99,7 +99,7 @@ def perform(sender: Connection, script: Iterable[Action], limit: int) -> tuple[b
                 plaintext += data
                 ciphertext += sealed(sender, data, padding=min(padding, limit - 1 - len(data)))
             case Update(request_update):
-                outgoing(sender).handshake(encode_message(KeyUpdate(request_update)))
+                outgoing(sender).flight += encode_message(KeyUpdate(request_update))
                 outgoing(sender).update_keys()
                 ciphertext += sender.data_to_send()
             case Ticket(length, fragment):

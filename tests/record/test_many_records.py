@@ -85,7 +85,7 @@ def test_messages_after_the_handshake() -> None:
     client, server = established()
     server.pauses = True
     for _ in range(40):
-        outgoing(client).handshake(encode_message(KeyUpdate(False)))
+        outgoing(client).flight += encode_message(KeyUpdate(False))
         outgoing(client).update_keys()
         client.write(memoryview(b"x"))
     carry(client, server)

@@ -82,7 +82,7 @@ def test_oversized_ticket_is_not_stored_by_the_client(
     scenario.server = replace(scenario.server, tickets=0)
     client, server = scenario.connect()
     ticket = NewSessionTicket(3600, 0, b"", bytes(length), {})
-    outgoing(server).handshake(encode_message(ticket))
+    outgoing(server).flight += encode_message(ticket)
     carry(server, client)
     assert client.read() is Want.READ
     assert len(scenario.session_store.sessions) == kept

@@ -106,7 +106,7 @@ class PostHandshake:
             new_tickets, self._new_tickets = self._new_tickets, None
             tickets = tuple(new_tickets())
             for ticket in tickets:
-                self._outgoing.handshake(encode_message(ticket))
+                self._outgoing.flight += encode_message(ticket)
             if self._reporter is not None and tickets:
                 self._reporter.tickets_sent(len(tickets))
             self._outgoing.finish_flight()

@@ -98,14 +98,17 @@ class ServerSession:
         while entries:
             chain.append(x509.load_der_x509_certificate(entries.opaque24()))
         client = PeerIdentity(tuple(chain), SignatureScheme(scheme)) if chain else None
+        secret, alpn_protocol = reader.opaque8(), reader.opaque8() or None
+        age_add, max_early_data_size = _NUMBERS.unpack(reader.take(_NUMBERS.size))
         return cls(
             suites[code],
             EPOCH + issued_at * MILLISECOND,
             EPOCH + authenticated_at * MILLISECOND,
             client,
-            reader.opaque8(),
-            reader.opaque8() or None,
-            *_NUMBERS.unpack(reader.take(_NUMBERS.size)),
+            secret,
+            alpn_protocol,
+            age_add,
+            max_early_data_size,
             reader.opaque8(),
         )
 

@@ -146,7 +146,7 @@ class Handshake:
     def send_encoded(self, octets: bytes) -> None:
         """Send a message that is encoded already, with its header."""
         self.transcript.add(octets)
-        self.outgoing.handshake(octets)
+        self.outgoing.flight += octets
         if self._observer is not None:
             self._observer("sent", type_name(octets[0]), len(octets))
 

@@ -83,7 +83,7 @@ class KeyUpdates:
     def send(self, *, request_peer: bool = False) -> None:
         """Update the sending keys; request the same of the peer unless a request is open."""
         request_peer = request_peer and not self._request_open
-        self._outgoing.handshake(encode_message(KeyUpdate(request_peer)))
+        self._outgoing.flight += encode_message(KeyUpdate(request_peer))
         self._outgoing.update_keys()
         self._request_open = self._request_open or request_peer
         if self._on_update is not None:

@@ -27,6 +27,7 @@ class Outgoing:
     Attributes:
         sealer: encrypts the records; None before there are keys.
         finished: whether our Finished was queued, so that the peer's handshake may be complete.
+        flight: handshake messages that are not in records yet; those of one flight share records.
         fragment_length: the most bytes of content in one record, by our configuration and the
             peer's ``record_size_limit`` (RFC 8449).
         record_version: the version in the headers of unencrypted records.
@@ -38,7 +39,6 @@ class Outgoing:
 
     __slots__ = (
         "_batch",
-        "_flight",
         "_key_update_left",
         "_queue",
         "_queued",
@@ -46,6 +46,7 @@ class Outgoing:
         "data_records",
         "direct_limit",
         "finished",
+        "flight",
         "fragment_length",
         "record_version",
         "sealer",
@@ -59,7 +60,7 @@ class Outgoing:
         self.data_records: int = 0
         self.bytes_sealed: int = 0
         self.direct_limit: int = 0
-        self._flight = b""  # handshake messages that are not in records yet
+        self.flight: bytes = b""
         # Records, in order; None if there are none. An empty list would take 88 octets.
         self._queue: list[bytes | memoryview] | None = None
         self._queued = 0  # bytes in it
@@ -68,10 +69,6 @@ class Outgoing:
 
     # Content in
 
-    def handshake(self, message: bytes) -> None:
-        """Queue a handshake message; the messages of one flight share records."""
-        self._flight += message
-
     def alert(self, level: int, description: int) -> None:
         """Queue an alert."""
         self.finish_flight()
@@ -79,7 +76,7 @@ class Outgoing:
 
     def change_cipher_spec(self) -> None:
         """Queue a dummy change_cipher_spec, which is never encrypted (RFC 9846 E.4)."""
-        if self._flight:
+        if self.flight:
             self.finish_flight()
         self._enqueue(record_header(ContentType.change_cipher_spec, 1) + b"\x01")
 
@@ -91,7 +88,7 @@ class Outgoing:
         sealer = self._sealer()
         if self._queued >= MAX_QUEUED:
             return 0
-        if self._flight:
+        if self.flight:
             self.finish_flight()  # such as the Finished of a server of TLS 1.2
         fragment_length = self.fragment_length
         if len(data) <= fragment_length or self._batch is not None:
@@ -132,7 +129,7 @@ class Outgoing:
 
     def _direct_sealer(self) -> RecordSealer | None:
         """Return the sealer; None if something is queued before more data, or may be due."""
-        if self._queue or self._flight or self.data_records >= self.direct_limit:
+        if self._queue or self.flight or self.data_records >= self.direct_limit:
             return None
         return self.sealer
 
@@ -152,7 +149,7 @@ class Outgoing:
 
     def install(self, sealer: RecordSealer) -> None:
         """Encrypt with these keys from now on."""
-        if self._flight:
+        if self.flight:
             self.finish_flight()
         self.sealer = sealer
 
@@ -179,8 +176,8 @@ class Outgoing:
 
     def finish_flight(self) -> None:
         """Put the handshake messages so far into records, and queue them."""
-        if self._flight:
-            flight, self._flight = self._flight, b""
+        if self.flight:
+            flight, self.flight = self.flight, b""
             for start in range(0, len(flight), self.fragment_length):
                 self._append(ContentType.handshake, flight[start : start + self.fragment_length])
 
@@ -202,7 +199,7 @@ class Outgoing:
 
     def pending(self) -> memoryview:
         """Return the ciphertext to send next; empty if there is none."""
-        if self._flight:
+        if self.flight:
             self.finish_flight()
         queue = self._queue
         if queue is None:
@@ -222,24 +219,26 @@ class Outgoing:
         self._queued -= count
         if self._key_update_left:
             self._key_update_left = max(0, self._key_update_left - count)
+        if not self._queued:
+            self._queue = None
+            if self._batch is not None:
+                self._give_batch_back()
+            return
         first = queue[0]
         if count < len(first):
             queue[0] = memoryview(first)[count:]
-        elif len(queue) > 1:
-            del queue[0]
         else:
-            self._queue = None
-            self._give_batch_back()
+            del queue[0]
 
     def drop(self) -> None:
         """Discard everything that has not left: the peer does not read it any more."""
-        self._flight = b""
+        self.flight = b""
         self._queue = None
         self._queued = 0
         self._give_batch_back()
 
     def __bool__(self) -> bool:
-        return bool(self._queue or self._flight)
+        return bool(self._queue or self.flight)
 
     def _give_batch_back(self) -> None:
         if self._batch is not None:
