@@ -5,6 +5,7 @@ While one works, ``nox -s quick -p 3.13`` is enough.
 
 from __future__ import annotations
 
+import shutil
 import sys
 
 import nox
@@ -35,6 +36,9 @@ QUICK = [
     "--ignore=tests/io/test_many_peers.py",
     "--ignore=tests/record/test_alterations_and_truncations.py",
 ]
+
+# What several servers share, in processes of their own.
+FLEET = ["tests/fleet", "tests/contrib", "-k", "fleet or redis"]
 
 # A process for each core, up to four. "-n0" among a session's own arguments is for a debugger.
 PROCESSES = ["-n", "auto", "--maxprocesses", "4", "--dist", "worksteal"]
@@ -79,6 +83,17 @@ def bench(session: nox.Session) -> None:
     for package in extras["bench"]:  # the report names those that this Python cannot install
         session.run_install("python", "-m", "pip", "install", "-q", package, success_codes=[0, 1])
     session.run("python", "-m", "tests.benchmarks", *session.posargs)
+
+
+@nox.session
+def fleet(session: nox.Session) -> None:
+    """Run several servers with Redis behind haproxy, and let Redis fail in every way."""
+    session.install("-q", ".[test]")
+    missing = [package for package in ("redis-server", "haproxy") if not shutil.which(package)]
+    if missing:
+        as_root = ["sudo"] if shutil.which("sudo") else []
+        session.run(*as_root, "apt-get", "install", "-q", "-y", *missing, external=True)
+    session.run("pytest", *PROCESSES, *FLEET, *session.posargs)
 
 
 @nox.session

@@ -36,7 +36,7 @@ class RedisServer:
         self.options = options
         self.sentinel = sentinel
         self.process: subprocess.Popen[bytes] | None = None
-        directory.mkdir(exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
 
     def start(self, *options: str) -> None:
         """Start it with these options too, and wait until it answers."""

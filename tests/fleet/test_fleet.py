@@ -1,0 +1,69 @@
+"""Several servers with one Redis server, behind haproxy."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+from fleets import Fleet, behind_haproxy, fleet_of, replay_often
+from redis_servers import age_marker, redis_server
+
+pytestmark = pytest.mark.timeout(240)
+
+NODES = ("north", "south", "west")
+
+
+@asynccontextmanager
+async def proxied_fleet(directory: Path, lifetime: int = 7200) -> AsyncGenerator[Fleet, None]:
+    """Three nodes behind haproxy, with a Redis server that has run for long."""
+    with redis_server(directory / "redis") as redis:
+        options = {"redis": redis.port, "proxied": True, "lifetime": lifetime}
+        async with fleet_of(directory / "fleet", dict.fromkeys(NODES, options)) as fleet:
+            age_marker(redis)
+            async with behind_haproxy(fleet, directory):
+                yield fleet
+
+
+async def test_resumption_on_other_nodes(tmp_path: Path) -> None:
+    async with proxied_fleet(tmp_path) as fleet:
+        previous = (await fleet.connect(fleet.front)).node
+        resumed = elsewhere = 0
+        for _ in range(100):
+            answer = await fleet.connect(fleet.front)
+            elsewhere += answer.node != previous
+            resumed += answer.resumed
+            previous = answer.node
+        assert elsewhere == 100
+        assert resumed >= 99
+
+
+async def test_recorded_flight_is_accepted_once_by_all_nodes(tmp_path: Path) -> None:
+    async with proxied_fleet(tmp_path) as fleet:
+        await fleet.connect(fleet.front)
+        early, flight = fleet.recorded()
+        await replay_often([fleet.front], flight, 100)
+        reports = [await node.report() for node in fleet.nodes.values()]
+        assert [report.accepted for report in reports if report.accepted] == [[early]]
+        assert sum(report.refusals.get("replay", 0) for report in reports) == 99
+        assert all(sum(report.refusals.values()) in (32, 33, 34) for report in reports)
+        await replay_often([fleet.front], flight, 10)
+        assert (await fleet.accepted()).total() == 1
+
+
+async def test_rotation_under_load_loses_no_resumption(tmp_path: Path) -> None:
+    """A key encrypts for four seconds here."""
+    async with proxied_fleet(tmp_path, lifetime=8) as fleet:
+        await fleet.connect(fleet.front)
+        lost = count = 0
+        keys: set[bytes] = set()
+        with trio.fail_after(120):
+            while len(keys) < 4:
+                keys.add(fleet.sessions.sessions[-1].ticket[:8])
+                answer = await fleet.connect(fleet.front)
+                count += 1
+                lost += not answer.resumed
+        assert count > 10
+        assert lost == 0
