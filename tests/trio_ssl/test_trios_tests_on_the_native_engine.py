@@ -6,6 +6,7 @@ configurations.
 
 from __future__ import annotations
 
+import functools
 import ssl
 from typing import Any
 
@@ -20,19 +21,23 @@ from trio_tlsx.io import stream
 MODULES = trios_tests()
 TEST_SSL: Any = MODULES[0]
 
-RENEGOTIATION = "renegotiation, which only TLS 1.2 has"
+RENEGOTIATION = "renegotiation, which we refuse in TLS 1.2, and which TLS 1.3 does not have"
 CAUSE = "a cause of the stdlib's type: ours is a TLSError"
 CONTEXT = "the .context setter: a configuration cannot be replaced, and is no SSLContext"
 TLS_UNIQUE = "tls-unique, which TLS 1.3 does not define"
-TLS12 = "TLS 1.2"
 
-#: What cannot pass with TLS 1.3, and why. With TLS 1.2 nothing can, until there is one.
+#: What cannot pass, and why.
 CANNOT_PASS = {
+    "test_attributes[tls12]": CONTEXT,
     "test_attributes[tls13]": CONTEXT,
     "test_get_channel_binding_after_handshake[tls13]": TLS_UNIQUE,
+    "test_renegotiation_randomized[tls12]": RENEGOTIATION,
     "test_renegotiation_randomized[tls13]": RENEGOTIATION,
+    "test_renegotiation_simple[tls12]": RENEGOTIATION,
     "test_renegotiation_simple[tls13]": RENEGOTIATION,
+    "test_ssl_client_basics[tls12]": CAUSE,
     "test_ssl_client_basics[tls13]": CAUSE,
+    "test_ssl_https_compatibility_disagreement[tls12]": CAUSE,
     "test_ssl_https_compatibility_disagreement[tls13]": CAUSE,
 }
 
@@ -41,23 +46,27 @@ SERVER = ServerConfig(
     credentials=Credentials.from_pem(
         b"".join(pem.bytes() for pem in TEST_SSL.TRIO_TEST_1_CERT.cert_chain_pems),
         TEST_SSL.TRIO_TEST_1_CERT.private_key_pem.bytes(),
-    )
+    ),
+    versions=["TLSv1.3", "TLSv1.2"],
 )
-TRUSTING_CLIENT = ClientConfig(trust=TrustStore.from_pem(CA_PEM))
-ANY_CLIENT = ClientConfig()
+VERSIONS = {
+    ssl.TLSVersion.TLSv1_2: ["TLSv1.2"],
+    ssl.TLSVersion.TLSv1_3: ["TLSv1.3", "TLSv1.2"],
+    ssl.TLSVersion.MAXIMUM_SUPPORTED: ["TLSv1.3", "TLSv1.2"],
+}
 
 
-class NoSuchConfiguration(Exception):
-    """None of ours stands for this context."""
+@functools.cache
+def client_config(maximum: ssl.TLSVersion, *, trusts_test_ca: bool) -> ClientConfig:
+    trust = TrustStore.from_pem(CA_PEM) if trusts_test_ca else None
+    return ClientConfig(trust=trust, versions=VERSIONS[maximum])
 
 
 def native_config(context: ssl.SSLContext) -> ClientConfig | ServerConfig:
     if context is TEST_SSL.SERVER_CTX:
         return SERVER
-    if context.maximum_version == ssl.TLSVersion.TLSv1_2:
-        raise NoSuchConfiguration
     trusts_test_ca = ssl.PEM_cert_to_DER_cert(CA_PEM.decode()) in context.get_ca_certs(True)
-    return TRUSTING_CLIENT if trusts_test_ca else ANY_CLIENT
+    return client_config(context.maximum_version, trusts_test_ca=trusts_test_ca)
 
 
 def engine_for(
@@ -79,25 +88,6 @@ def native_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
 
 
 globals().update(collectable(MODULES))
-
-
-@pytest.fixture(
-    params=[
-        ssl.TLSVersion.TLSv1_3,
-        pytest.param(
-            ssl.TLSVersion.TLSv1_2,
-            marks=pytest.mark.xfail(strict=True, reason=TLS12, raises=NoSuchConfiguration),
-        ),
-    ],
-    ids=["tls13", "tls12"],
-)
-def client_ctx(request: pytest.FixtureRequest) -> ssl.SSLContext:
-    """In the place of trio's, so that what needs TLS 1.2 is over before it starts threads."""
-    context = ssl.create_default_context()
-    context.maximum_version = request.param
-    TEST_SSL.TRIO_TEST_CA.configure_trust(context)
-    native_config(context)
-    return context
 
 
 def test_the_list_names_tests_that_are_there() -> None:
