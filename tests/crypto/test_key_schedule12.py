@@ -55,7 +55,9 @@ VECTORS: list[tuple[Hash, str, str, str]] = [
 def test_the_prf_returns_the_published_output(vector: tuple[Hash, str, str, str]) -> None:
     digest, secret, seed, output = vector
     expected = bytes.fromhex(output)
-    computed = prf(digest, bytes.fromhex(secret), "test label", bytes.fromhex(seed), len(expected))
+    computed = prf(
+        digest, bytes.fromhex(secret), b"test label", bytes.fromhex(seed), len(expected)
+    )
     assert computed == expected
 
 
@@ -64,13 +66,13 @@ def test_prf_hashes_a_secret_longer_than_a_block() -> None:
     secret, seed = bytes(range(66)), b"label" + b"seed"
     first = hmac.digest(secret, seed, "sha256")
     expected = hmac.digest(secret, first + seed, "sha256")
-    assert prf(hashlib.sha256, secret, "label", b"seed", 32) == expected
+    assert prf(hashlib.sha256, secret, b"label", b"seed", 32) == expected
 
 
 def test_each_label_is_in_the_key_schedule_once() -> None:
     tree = ast.parse(Path(key_schedule12.__file__).read_text())
     found = Counter(node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
-    assert {label: found[label] for label in LABELS} == dict.fromkeys(LABELS, 1)
+    assert {label: found[label.encode()] for label in LABELS} == dict.fromkeys(LABELS, 1)
 
 
 def test_the_session_hash_makes_another_master_secret() -> None:
@@ -87,7 +89,7 @@ def test_the_key_block_is_cut_in_the_order_of_the_rfc(suite: key_schedule12.Ciph
     secret = MasterSecret(suite, bytes(48), RANDOMS)
     k, i = suite.key_length, suite.implicit_iv_length
     seed = RANDOMS[1] + RANDOMS[0]
-    block = prf(suite.hash, bytes(48), "key expansion", seed, 2 * (k + i))
+    block = prf(suite.hash, bytes(48), b"key expansion", seed, 2 * (k + i))
     client, server = secret.traffic_keys()
     assert client.key + server.key + client.iv + server.iv == block
     assert (len(client.key), len(client.iv), len(server.key), len(server.iv)) == (k, i, k, i)
@@ -104,8 +106,8 @@ def test_exporter_with_an_empty_context_differs_from_none() -> None:
     secret = MasterSecret(AES_128, bytes(48), RANDOMS)
     seed = RANDOMS[0] + RANDOMS[1]
     none, empty = secret.export("LABEL", None, 20), secret.export("LABEL", b"", 20)
-    assert none == prf(hashlib.sha256, bytes(48), "LABEL", seed, 20)
-    assert empty == prf(hashlib.sha256, bytes(48), "LABEL", seed + bytes(2), 20)
+    assert none == prf(hashlib.sha256, bytes(48), b"LABEL", seed, 20)
+    assert empty == prf(hashlib.sha256, bytes(48), b"LABEL", seed + bytes(2), 20)
 
 
 def test_the_key_log_gets_the_master_secret() -> None:

@@ -15,21 +15,23 @@ from .key_schedule import HmacKey, LogSecret
 __all__ = ["VERIFY_DATA_LENGTH", "DirectionKeys", "MasterSecret", "prf"]
 
 MASTER_SECRET_LENGTH = 48  # RFC 5246 8.1
+MIN_BLOCK_LENGTH = 64  # of the hash functions of all suites, in bytes
 VERIFY_DATA_LENGTH = 12  # RFC 5246 7.4.9, of all suites here
 
 LOG_NAME = "CLIENT_RANDOM"  # RFC 9850 2.2
 
 
-def prf(digest: Hash, secret: bytes, label: str, seed: bytes, length: int) -> bytes:
+def prf(digest: Hash, secret: bytes, label: bytes, seed: bytes, length: int) -> bytes:
     """Compute the PRF (RFC 5246 5); ``length`` is in bytes."""
-    if len(secret) > digest().block_size:
+    if len(secret) > MIN_BLOCK_LENGTH and len(secret) > digest().block_size:
         secret = digest(secret).digest()  # RFC 2104 2, for the 66 bytes of P-521
-    key = HmacKey(digest, secret)
-    seed = label.encode("ascii") + seed
-    block, output = seed, b""
+    hmac = HmacKey(digest, secret).hmac
+    seed = label + seed
+    block = hmac(seed)
+    output = hmac(block + seed)
     while len(output) < length:
-        block = key.hmac(block)
-        output += key.hmac(block + seed)
+        block = hmac(block)
+        output += hmac(block + seed)
     return output[:length]
 
 
@@ -74,13 +76,13 @@ class MasterSecret:
                 master secret (RFC 7627 4); None for one that depends on the randoms only.
         """
         if session_hash is None:
-            label, seed = "master secret", b"".join(randoms)
+            label, seed = b"master secret", b"".join(randoms)
         else:
-            label, seed = "extended master secret", session_hash
+            label, seed = b"extended master secret", session_hash
         secret = prf(suite.hash, premaster_secret, label, seed, MASTER_SECRET_LENGTH)
         return cls(suite, secret, randoms)
 
-    def _expand(self, label: str, seed: bytes, length: int) -> bytes:
+    def _expand(self, label: bytes, seed: bytes, length: int) -> bytes:
         return prf(self._suite.hash, self.secret, label, seed, length)
 
     def log(self, key_log: LogSecret | None) -> None:
@@ -92,7 +94,7 @@ class MasterSecret:
         """Derive the keys of the client's direction and those of the server's."""
         key_length, iv_length = self._suite.key_length, self._suite.implicit_iv_length
         seed = self._server_random + self._client_random  # the other way round than elsewhere
-        block = self._expand("key expansion", seed, 2 * (key_length + iv_length))
+        block = self._expand(b"key expansion", seed, 2 * (key_length + iv_length))
         ivs = 2 * key_length
         return (
             DirectionKeys(block[:key_length], block[ivs : ivs + iv_length]),
@@ -101,15 +103,15 @@ class MasterSecret:
 
     def client_finished(self, transcript_hash: bytes) -> bytes:
         """Compute the verify_data of the client's Finished (RFC 5246 7.4.9)."""
-        return self._expand("client finished", transcript_hash, VERIFY_DATA_LENGTH)
+        return self._expand(b"client finished", transcript_hash, VERIFY_DATA_LENGTH)
 
     def server_finished(self, transcript_hash: bytes) -> bytes:
         """Compute the verify_data of the server's Finished."""
-        return self._expand("server finished", transcript_hash, VERIFY_DATA_LENGTH)
+        return self._expand(b"server finished", transcript_hash, VERIFY_DATA_LENGTH)
 
     def export(self, label: str, context: bytes | None, length: int) -> bytes:
         """Export keying material (RFC 5705 4); no context differs from an empty one."""
         seed = self._client_random + self._server_random
         if context is not None:
             seed += uint16(len(context)) + context
-        return self._expand(label, seed, length)
+        return self._expand(label.encode("ascii"), seed, length)

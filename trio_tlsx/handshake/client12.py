@@ -9,7 +9,7 @@ from cryptography import x509
 from ..config.client import ClientParameters
 from ..crypto.exporter12 import Exporter12
 from ..crypto.groups import EphemeralKey, Group
-from ..crypto.key_schedule12 import MasterSecret
+from ..crypto.key_schedule12 import DirectionKeys, MasterSecret
 from ..crypto.signatures import SignatureScheme
 from ..crypto.signatures12 import authentication_of
 from ..errors import AlertDescription, ProtocolError
@@ -109,8 +109,9 @@ def full_handshake(
     credentials = yield from send_client_certificate(hs, offer.config, request)
     secret = send_client_key_exchange(hs, selection, exchange)
     yield from send_certificate_verify(hs, selection, credentials)
-    tls_unique = send_client_finished(hs, selection, secret)
-    ticket = yield from read_server_finished(hs, selection, secret)
+    client_keys, server_keys = secret.traffic_keys()
+    tls_unique = send_client_finished(hs, selection, secret, client_keys)
+    ticket = yield from read_server_finished(hs, selection, secret, server_keys)
     yield from store_session(hs, offer, selection, server, secret, ticket)
     return server, exchange.group, secret, tls_unique
 
@@ -274,20 +275,21 @@ def send_certificate_verify(
         hs.transcript.start(selection.suite)
 
 
-def send_client_finished(hs: Handshake, selection: Selection12, secret: MasterSecret) -> bytes:
+def send_client_finished(
+    hs: Handshake, selection: Selection12, secret: MasterSecret, keys: DirectionKeys
+) -> bytes:
     """Change the sending keys and send Finished; return its verify_data."""
     verify_data = secret.client_finished(hs.transcript.digest())
-    keys = secret.traffic_keys()
-    steps12.send_finished(hs, selection.suite, keys[0], verify_data)
+    steps12.send_finished(hs, selection.suite, keys, verify_data)
     return verify_data
 
 
 def read_server_finished(
-    hs: Handshake, selection: Selection12, secret: MasterSecret
+    hs: Handshake, selection: Selection12, secret: MasterSecret, keys: DirectionKeys
 ) -> Steps[NewSessionTicket12 | None]:
     """Read NewSessionTicket if it was promised, change_cipher_spec and Finished."""
     ticket = yield from read_ticket(hs, selection)
-    steps12.expect_change_of_keys(hs, selection.suite, secret.traffic_keys()[1])
+    steps12.expect_change_of_keys(hs, selection.suite, keys)
     yield from authentication.expect_finished(hs, secret.server_finished(hs.transcript.digest()))
     return ticket
 

@@ -9,7 +9,7 @@ from ..config.server import ServerParameters
 from ..crypto.cipher_suites12 import CipherSuite12
 from ..crypto.exporter12 import Exporter12
 from ..crypto.groups import EphemeralKey
-from ..crypto.key_schedule12 import MasterSecret
+from ..crypto.key_schedule12 import DirectionKeys, MasterSecret
 from ..errors import AlertDescription, CertificateError
 from ..messages.extensions import Extensions, ExtensionType, decode_certificate_status
 from ..messages.handshake import CertificateVerify, ClientHello
@@ -95,10 +95,11 @@ def full_handshake(hs: Handshake, terms: Terms12) -> Steps[Completed]:
     certificate = yield from read_client_certificate(hs, terms.config, request)
     secret = yield from read_client_key_exchange(hs, terms, randoms, key)
     client = yield from authenticate_client(hs, terms, certificate)
-    tls_unique = yield from read_client_finished(hs, terms.suite, secret)
+    client_keys, server_keys = secret.traffic_keys()
+    tls_unique = yield from read_client_finished(hs, terms.suite, secret, client_keys)
     negotiated = negotiated_by(terms, client, None)
     yield from send_ticket(hs, terms, terms.suite, secret, client, None, negotiated)
-    send_server_finished(hs, terms.suite, secret)
+    send_server_finished(hs, terms.suite, secret, server_keys)
     exporter = steps12.exporter_of(secret, tls_unique, extended=terms.extended_master_secret)
     return complete(hs, terms, negotiated, exporter)
 
@@ -136,8 +137,9 @@ def resume(hs: Handshake, terms: Terms12, session: ServerSession) -> Steps[Compl
     hs.transcript.start(suite)
     negotiated = negotiated_by(terms, session.client, session)
     yield from send_ticket(hs, terms, suite, secret, session.client, session, negotiated)
-    tls_unique = send_server_finished(hs, suite, secret)
-    yield from read_client_finished(hs, suite, secret)
+    client_keys, server_keys = secret.traffic_keys()
+    tls_unique = send_server_finished(hs, suite, secret, server_keys)
+    yield from read_client_finished(hs, suite, secret, client_keys)
     exporter = steps12.exporter_of(secret, tls_unique, extended=True)
     return complete(hs, terms, negotiated, exporter)
 
@@ -230,20 +232,22 @@ def authenticate_client(
 
 
 def read_client_finished(
-    hs: Handshake, suite: CipherSuite12, secret: MasterSecret
+    hs: Handshake, suite: CipherSuite12, secret: MasterSecret, keys: DirectionKeys
 ) -> Steps[bytes]:
     """Read change_cipher_spec and Finished; return its verify_data."""
-    steps12.expect_change_of_keys(hs, suite, secret.traffic_keys()[0])
+    steps12.expect_change_of_keys(hs, suite, keys)
     verify_data = secret.client_finished(hs.transcript.digest())
     yield from authentication.expect_finished(hs, verify_data)
     hs.check_end_of_flight()
     return verify_data
 
 
-def send_server_finished(hs: Handshake, suite: CipherSuite12, secret: MasterSecret) -> bytes:
+def send_server_finished(
+    hs: Handshake, suite: CipherSuite12, secret: MasterSecret, keys: DirectionKeys
+) -> bytes:
     """Change the sending keys, and send Finished; return its verify_data."""
     verify_data = secret.server_finished(hs.transcript.digest())
-    steps12.send_finished(hs, suite, secret.traffic_keys()[1], verify_data)
+    steps12.send_finished(hs, suite, keys, verify_data)
     return verify_data
 
 
