@@ -7,9 +7,11 @@ import pytest
 from trio_tlsx.crypto.cipher_suites12 import CIPHER_SUITES_12, CipherSuite12
 from trio_tlsx.crypto.key_schedule12 import DirectionKeys
 from trio_tlsx.errors import AlertDescription, ProtocolError
+from trio_tlsx.record import protection
 from trio_tlsx.record.buffers import Batch
 from trio_tlsx.record.protection import MAX_PLAINTEXT_LENGTH, ContentType
 from trio_tlsx.record.protection12 import Opener12, Sealer12
+from trio_tlsx.record.ready_aeads import ReadyAEADs
 from trio_tlsx.record.receive import Incoming
 from trio_tlsx.record.send import Outgoing
 
@@ -89,6 +91,21 @@ def test_every_altered_byte_is_found(suite: CipherSuite12) -> None:
         with pytest.raises(ProtocolError) as caught:
             opened(opener, bytes(altered))
         assert caught.value.alert == AlertDescription.bad_record_mac
+
+
+@pytest.mark.parametrize("suite", [AES_128, CHACHA20], ids=lambda suite: suite.name)
+def test_idle_directions_drop_their_aead(
+    suite: CipherSuite12, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys and sequence numbers stay what they were."""
+    monkeypatch.setattr(protection, "ready_aeads", ReadyAEADs(1))
+    pairs = [pair(suite) for _ in range(3)]
+    for _ in range(3):
+        for sealer, opener in pairs:
+            assert opened(opener, sealer.seal(DATA, b"data")) == b"data"
+        directions = [direction for pair in pairs for direction in pair]
+        ready = [one._ready is not None for one in directions]  # pyright: ignore[reportPrivateUsage]
+        assert ready.count(True) <= 1
 
 
 @pytest.mark.parametrize("suite", [AES_128, CHACHA20], ids=lambda suite: suite.name)

@@ -89,21 +89,18 @@ def record_header(content_type: int, length: int, version: int = LEGACY_RECORD_V
     return _RECORD_HEADER.pack(content_type, version, length)
 
 
-class _Protection:
-    """The keys of one direction, and the sequence number of the next record."""
+class AEADProtection:
+    """The keys of one direction, and the sequence number of the next record.
 
-    __slots__ = ("__weakref__", "_key_and_iv", "_ready", "_secret", "sequence_number", "suite")
+    A subclass sets the attributes.
+    """
 
-    def __init__(self, suite: CipherSuite, secret: bytes) -> None:
-        self.suite: CipherSuite = suite
-        self._install(secret)
+    __slots__ = ("__weakref__", "_key_and_iv", "_ready", "sequence_number", "suite")
 
-    def _install(self, secret: bytes) -> None:
-        key, iv = traffic_keys(self.suite, secret)
-        self._secret = secret
-        self._key_and_iv = key + iv
-        self._ready: tuple[AEAD, int] | None = None  # the AEAD and the IV, while it is kept
-        self.sequence_number: int = 0
+    suite: CipherSuite
+    sequence_number: int
+    _key_and_iv: bytes
+    _ready: tuple[AEAD, int] | None  # the AEAD and the IV, while it is kept
 
     def _prepare(self) -> tuple[AEAD, int]:
         """Make the AEAD, and return it with the IV."""
@@ -116,6 +113,23 @@ class _Protection:
     def drop_aead(self) -> None:
         """Drop the AEAD until it is needed again. A record in progress keeps its own reference."""
         self._ready = None
+
+
+class _Protection(AEADProtection):
+    """The keys of one direction in TLS 1.3, which a traffic secret gives."""
+
+    __slots__ = ("_secret",)
+
+    def __init__(self, suite: CipherSuite, secret: bytes) -> None:
+        self.suite: CipherSuite = suite
+        self._install(secret)
+
+    def _install(self, secret: bytes) -> None:
+        key, iv = traffic_keys(self.suite, secret)
+        self._secret = secret
+        self._key_and_iv: bytes = key + iv
+        self._ready: tuple[AEAD, int] | None = None
+        self.sequence_number: int = 0
 
     def update(self) -> None:
         """Derive and install the next keys (RFC 9846 7.2)."""

@@ -12,17 +12,17 @@ from typing import NamedTuple, NoReturn
 
 from cryptography.exceptions import InvalidTag
 
+from ..crypto.cipher_suites import AEAD, CipherSuite
 from ..crypto.cipher_suites12 import CipherSuite12
 from ..crypto.key_schedule import IV_LENGTH
 from ..crypto.key_schedule12 import DirectionKeys
-from ..messages.codec import uint64
 from .protection import (
     APPLICATION_DATA,
     KEY_UPDATE_MARGIN,
     MAX_PLAINTEXT_LENGTH,
-    PROTECTED_HEADER,
     RECORD_HEADER_LENGTH,
     TAG_LENGTH,
+    AEADProtection,
     ContentType,
     bad_record_mac,
     record_header,
@@ -37,6 +37,7 @@ class RecordSlot12(NamedTuple):
     """The slot of one TLSCiphertext in a buffer: its header's value, and views of its parts."""
 
     header: bytes
+    additional_data: bytes  #: without the sequence number before it
     header_view: memoryview
     explicit_nonce: memoryview
     content: memoryview
@@ -51,6 +52,7 @@ class RecordSlot12(NamedTuple):
         first = body + explicit_nonce_length
         return cls(
             record_header(APPLICATION_DATA, explicit_nonce_length + length + TAG_LENGTH),
+            record_header(APPLICATION_DATA, length),
             octets[start:body],
             octets[body:first],
             octets[first : first + length],
@@ -63,18 +65,26 @@ class RecordSlot12(NamedTuple):
 _SLOTS = {length: partial(RecordSlot12.at, explicit_nonce_length=length) for length in (0, 8)}
 
 
-class _Protection12:
-    """The keys of one direction: an AEAD, its IV, and the sequence number of the next record."""
+#: The first octets of a record's header, by its content type: the type, and the version.
+_PREFIXES = tuple(bytes((content_type, 3, 3)) for content_type in range(256))
 
-    __slots__ = ("_aead", "_explicit_nonce_length", "_iv", "sequence_number", "suite")
+
+class _Protection12(AEADProtection):
+    """The keys of one direction, and the sequence number of the next record.
+
+    RFC 5288 3: AES-GCM's nonce is the IV of four bytes and an explicit half, which is the sequence
+    number here, so that no nonce is used twice. RFC 7905 2: ChaCha20-Poly1305's nonce is the IV
+    XOR the sequence number.
+    """
+
+    __slots__ = ("_explicit_nonce_length", "_implicit_nonce")
 
     def __init__(self, suite: CipherSuite12, keys: DirectionKeys) -> None:
-        self.suite: CipherSuite12 = suite
-        self._aead = suite.aead(keys.key)
+        self.suite: CipherSuite = suite
+        self._key_and_iv: bytes = keys.key + keys.iv
+        self._ready: tuple[AEAD, int] | None = None
         self._explicit_nonce_length = suite.explicit_nonce_length
-        # RFC 7905 2: the sequence number is XORed into the IV. With AES-GCM it fills the explicit
-        # half, which is zero in the IV; so no nonce is used twice (RFC 5288 3).
-        self._iv = int.from_bytes(keys.iv + bytes(suite.explicit_nonce_length))
+        self._implicit_nonce = keys.iv if suite.explicit_nonce_length else b""
         self.sequence_number: int = 0
 
     def update(self) -> NoReturn:
@@ -101,33 +111,42 @@ class Sealer12(_Protection12):
 
     def seal(self, content_type: int, content: bytes | memoryview) -> bytes:
         """Return one TLSCiphertext, with its header."""
+        aead, iv = self._ready or self._prepare()
+        # The sequence number is consumed first, so that an exception cannot lead to its reuse.
         sequence_number, length = self.sequence_number, len(content)
         self.sequence_number = sequence_number + 1
-        nonce = (self._iv ^ sequence_number).to_bytes(IV_LENGTH)
-        explicit_nonce = nonce[IV_LENGTH - self._explicit_nonce_length :]
-        header = record_header(content_type, len(explicit_nonce) + length + TAG_LENGTH)
-        additional_data = uint64(sequence_number) + header[:3] + length.to_bytes(2)
-        return header + explicit_nonce + self._aead.encrypt(nonce, content, additional_data)
+        prefix, counter = _PREFIXES[content_type], sequence_number.to_bytes(8)
+        additional_data = counter + prefix + length.to_bytes(2)
+        head = prefix + (self._explicit_nonce_length + length + TAG_LENGTH).to_bytes(2)
+        if self._implicit_nonce:
+            head += counter
+            nonce = self._implicit_nonce + counter
+        else:
+            nonce = (iv ^ sequence_number).to_bytes(IV_LENGTH)
+        return head + aead.encrypt(nonce, content, additional_data)
 
     def seal_records(self, data: memoryview, slots: Sequence[RecordSlot12]) -> None:
         """Encrypt application data into consecutive TLSCiphertexts, in these slots.
 
         All bulk data passes this loop, so it contains only the necessary work.
         """
-        encrypt_into, iv, sequence_number = self._aead.encrypt_into, self._iv, self.sequence_number
+        aead, iv = self._ready or self._prepare()
+        encrypt_into, sequence_number = aead.encrypt_into, self.sequence_number
+        implicit_nonce = self._implicit_nonce
         # All sequence numbers are consumed first, so that an exception cannot lead to their reuse.
         self.sequence_number += len(slots)
-        implicit = IV_LENGTH - self._explicit_nonce_length
         start = 0
-        for header, header_view, explicit_nonce, content, sealed in slots:
-            length = len(content)
-            stop = start + length
-            nonce = (iv ^ sequence_number).to_bytes(IV_LENGTH)
+        for header, additional_data, header_view, explicit_nonce, content, sealed in slots:
+            stop = start + len(content)
             header_view[:] = header
-            explicit_nonce[:] = nonce[implicit:]
             content[:] = data[start:stop]
-            additional_data = sequence_number.to_bytes(8) + PROTECTED_HEADER + length.to_bytes(2)
-            encrypt_into(nonce, content, additional_data, sealed)
+            counter = sequence_number.to_bytes(8)
+            if implicit_nonce:
+                explicit_nonce[:] = counter
+                nonce = implicit_nonce + counter
+            else:
+                nonce = (iv ^ sequence_number).to_bytes(IV_LENGTH)
+            encrypt_into(nonce, content, counter + additional_data, sealed)
             sequence_number += 1
             start = stop
 
@@ -150,12 +169,6 @@ class Opener12(_Protection12):
         super().__init__(suite, keys)
         self._overhead = suite.explicit_nonce_length + TAG_LENGTH
 
-    def _nonce(self, explicit_nonce: bytes) -> bytes:
-        # The peer chooses the explicit nonce (RFC 5288 3); its own are its own affair.
-        if explicit_nonce:
-            return self._iv.to_bytes(IV_LENGTH)[: -len(explicit_nonce)] + explicit_nonce
-        return (self._iv ^ self.sequence_number).to_bytes(IV_LENGTH)
-
     def open(self, header: memoryview | bytes, ciphertext: memoryview | bytes) -> bytes:
         """Decrypt a record, and return its content.
 
@@ -165,12 +178,17 @@ class Opener12(_Protection12):
         length = len(ciphertext) - self._overhead
         if length < 0:
             raise bad_record_mac()
-        nonce = self._nonce(bytes(ciphertext[: self._explicit_nonce_length]))
-        additional_data = uint64(self.sequence_number) + header[:3] + length.to_bytes(2)
+        aead, iv = self._ready or self._prepare()
+        additional_data = self.sequence_number.to_bytes(8) + header[:3] + length.to_bytes(2)
+        if self._implicit_nonce:
+            # The peer chooses the explicit half (RFC 5288 3).
+            nonce = self._implicit_nonce + ciphertext[: self._explicit_nonce_length]
+        else:
+            nonce = (iv ^ self.sequence_number).to_bytes(IV_LENGTH)
         self.sequence_number += 1
         sealed = ciphertext[self._explicit_nonce_length :]
         try:
-            return self._aead.decrypt(nonce, sealed, additional_data)
+            return aead.decrypt(nonce, sealed, additional_data)
         except InvalidTag:
             raise bad_record_mac() from None
 
@@ -192,11 +210,15 @@ class Opener12(_Protection12):
             or record[3] << 8 | record[4] != length + self._overhead
         ):
             return b""
+        aead, iv = self._ready or self._prepare()
         body = RECORD_HEADER_LENGTH + self._explicit_nonce_length
-        nonce = self._nonce(record[RECORD_HEADER_LENGTH:body])
-        additional_data = uint64(self.sequence_number) + record[:3] + length.to_bytes(2)
+        additional_data = self.sequence_number.to_bytes(8) + record[:3] + length.to_bytes(2)
+        if self._implicit_nonce:
+            nonce = self._implicit_nonce + record[RECORD_HEADER_LENGTH:body]
+        else:
+            nonce = (iv ^ self.sequence_number).to_bytes(IV_LENGTH)
         try:
-            content = self._aead.decrypt(nonce, record[body:], additional_data)
+            content = aead.decrypt(nonce, record[body:], additional_data)
         except InvalidTag:
             return b""
         self.sequence_number += 1
@@ -216,11 +238,13 @@ class Opener12(_Protection12):
 
         All bulk data passes this loop, so it contains only the necessary work.
         """
-        decrypt_into, iv, sequence_number = self._aead.decrypt_into, self._iv, self.sequence_number
+        aead, iv = self._ready or self._prepare()
+        decrypt_into, sequence_number = aead.decrypt_into, self.sequence_number
         explicit, overhead = self._explicit_nonce_length, self._overhead
-        implicit_nonce = iv.to_bytes(IV_LENGTH)[: IV_LENGTH - explicit]
+        implicit_nonce = self._implicit_nonce
         available = len(records)
         start = end = 0
+        encoded, encoded_length = b"", 0  # of the last record's content; most are equally long
         while available - start > RECORD_HEADER_LENGTH:
             body = start + RECORD_HEADER_LENGTH
             length = (records[start + 3] << 8 | records[start + 4]) - overhead
@@ -232,14 +256,13 @@ class Opener12(_Protection12):
             ):
                 break
             first = body + explicit
-            nonce = (
-                implicit_nonce + records[body:first]
-                if explicit
-                else (iv ^ sequence_number).to_bytes(IV_LENGTH)
-            )
-            additional_data = (
-                sequence_number.to_bytes(8) + records[start : start + 3] + length.to_bytes(2)
-            )
+            if implicit_nonce:
+                nonce = implicit_nonce + records[body:first]
+            else:
+                nonce = (iv ^ sequence_number).to_bytes(IV_LENGTH)
+            if length != encoded_length:
+                encoded, encoded_length = length.to_bytes(2), length
+            additional_data = sequence_number.to_bytes(8) + records[start : start + 3] + encoded
             content = output[end : end + length]
             try:
                 decrypt_into(nonce, records[first:stop], additional_data, content)
