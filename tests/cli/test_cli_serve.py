@@ -13,7 +13,7 @@ import pytest
 import trio
 from processes import CLI, Server, run_program, running
 
-from trio_tlsx.cli import serve as serving
+from trio_tlsx.cli.server_options import reloads
 from trio_tlsx.config.client import ClientConfig
 from trio_tlsx.io.listener import open_tls_over_tcp_stream
 from trio_tlsx.io.stream import TLSStream
@@ -70,7 +70,7 @@ def test_renewed_certificate_is_logged(
     cert, key = write_pem_files(ca.issue("localhost"), tmp_path)
     credentials = ReloadingCredentials.from_pem_files(cert, key)
     credentials = ReloadingCredentials(credentials._load, (cert, key), clock=lambda: now)  # pyright: ignore[reportPrivateUsage]
-    select = serving.reloads(credentials)
+    select = reloads(credentials)
     first = select(None)
     write_pem_files(ca.issue("localhost"), tmp_path)
     now += 2

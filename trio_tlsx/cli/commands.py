@@ -12,11 +12,13 @@ from .._version import __version__
 from ..config.client import ClientConfig
 from ..config.common import load_trust
 from ..config.key_log import key_log_from_environment
-from ..config.server import MAX_EARLY_DATA_ACCEPTED, MAX_TICKETS_ISSUED, ServerConfig
+from ..config.server import MAX_TICKETS_ISSUED, ServerConfig
+from ..processes.serving import MAX_PROCESSES
 from . import check as checking
 from . import connect as connecting
 from . import demo as demonstration
 from . import serve as serving
+from . import serve_processes as serving_in_processes
 from .dialing import Destination, Proxy
 from .failures import FAILURES, print_failure, single
 from .options import (
@@ -38,7 +40,8 @@ from .options import (
     versions_between,
 )
 from .probes import ProbeOffer
-from .self_signed import self_signed
+from .self_signed import self_signed_pem
+from .server_options import ServerOptions
 from .session_file import SessionFile, trust_context
 from .starttls import Protocol
 
@@ -304,6 +307,13 @@ def check(
     metavar="SECONDS",
     help="The time that connections have after SIGTERM.",
 )
+@click.option(
+    "--processes",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, MAX_PROCESSES),
+    help="The number of processes; SIGHUP replaces them.",
+)
 def serve(
     host: str,
     port: int,
@@ -320,6 +330,7 @@ def serve(
     early_data: bool,
     log: Path | None,
     drain: float,
+    processes: int,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM.
 
@@ -332,26 +343,22 @@ def serve(
         raise click.UsageError(
             "the server needs a certificate; give --cert and --key, or --self-signed"
         )
-    if files is None:
-        credentials, select = self_signed(host), None
-        certificate = credentials.chain[0]
-    else:
-        reloading = files.reloading()
-        credentials, select = None, serving.reloads(reloading)
-        certificate = reloading.current.chain[0]
-    service = serving.HTTP if mode == "http" else serving.ECHO
-    config = ServerConfig(
-        credentials=credentials,
-        select_credentials=select,
-        client_auth="none" if client_ca is None else "required",
-        client_trust=None if client_ca is None else load_trust("--client-ca", client_ca),
-        alpn_protocols=service.alpn_protocols if alpn is None else alpn,
+    options = ServerOptions(
+        cert=None if files is None else str(files.cert),
+        key=None if files is None else str(files.key),
+        password=None if files is None else files.password,
+        self_signed=self_signed_pem(host) if files is None else None,
+        client_ca=None if client_ca is None else str(client_ca),
+        alpn=alpn,
         versions=versions_between(tls_min, tls_max),
+        http=mode == "http",
         tickets=tickets,
-        max_early_data_size=MAX_EARLY_DATA_ACCEPTED if early_data else 0,
+        early_data=early_data,
+        log=None if log is None else str(log),
     )
-    trio.run(
-        partial(
-            serving.serve, service, config, certificate, host=host, port=port, log=log, drain=drain
-        )
-    )
+    config, certificate = options.load()  # a mistake is reported by this process
+    if processes == 1:
+        run = partial(serving.serve, options.service, config, certificate, log=log)
+    else:
+        run = partial(serving_in_processes.serve, options, certificate, processes=processes)
+    trio.run(partial(run, host=host, port=port, drain=drain))

@@ -1,25 +1,29 @@
-"""The certificate of ``trio-tlsx serve --self-signed``; it exists only in this process."""
+"""The certificate of ``trio-tlsx serve --self-signed``; it exists only in memory."""
 
 from __future__ import annotations
 
 import contextlib
 
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ..errors import ConfigError
-from ..pki.credentials import Credentials, PrivateKeySigner
 from ..pki.server_name import ServerName
 from ..testing import CA
 
-__all__ = ["self_signed"]
+__all__ = ["self_signed_pem"]
 
 #: The names by which a client on this machine may connect.
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
-def self_signed(host: str) -> Credentials:
-    """Create a key and a certificate for ``host`` and for the local names of this machine."""
+def self_signed_pem(host: str) -> tuple[str, str]:
+    """Create a certificate for ``host`` and for the local names of this machine.
+
+    Returns:
+        The certificate and its key, in PEM.
+    """
     issuer = CA(
         "trio-tlsx self-signed",
         extensions=[
@@ -29,8 +33,12 @@ def self_signed(host: str) -> Credentials:
         ],
         without=[x509.KeyUsage],
     )
-    signer = PrivateKeySigner(issuer.private_key, issuer.certificate)
-    return Credentials([issuer.certificate], signer)
+    key = issuer.private_key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return issuer.pem.decode(), key.decode()
 
 
 def _names(host: str) -> list[x509.GeneralName]:

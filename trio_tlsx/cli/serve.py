@@ -1,32 +1,28 @@
-"""``trio-tlsx serve``: an echo server, or a server of one HTTP page."""
+"""``trio-tlsx serve`` in one process."""
 
 from __future__ import annotations
 
 import logging
 import signal
-import sys
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 import trio
 from cryptography import x509
 
 from ..config.server import ServerConfig
-from ..io.listener import TLSListener, handshake_first, open_tls_over_tcp_listeners, peer_of
+from ..io.endpoints import SocketAddress
+from ..io.listener import TLSListener, handshake_first, open_tls_over_tcp_listeners
 from ..io.stream import TLSStream
-from ..pki.credentials import Credentials
-from ..pki.describe import one_line, socket_address, subject_of
+from ..pki.describe import socket_address
 from ..pki.pinning import spki_pin
-from ..pki.reloading import ReloadingCredentials
 from .failures import describe
-from .page import answer_request
+from .services import Service, log_to, serve_one
 
-__all__ = ["DRAIN_SECONDS", "ECHO", "HTTP", "Service", "reloads", "serve"]
+__all__ = ["DRAIN_SECONDS", "announce", "serve"]
 
 HANDSHAKE_SECONDS = 10
 
@@ -35,46 +31,6 @@ DRAIN_SECONDS = 5
 CLOSE_SECONDS = 2
 
 logger: logging.Logger = logging.getLogger("trio_tlsx.cli")
-
-
-class Service(NamedTuple):
-    """A service for connections.
-
-    Attributes:
-        handle: serves one connection; its arguments are the stream and the name of the client.
-        alpn_protocols: the names of the service in ALPN.
-    """
-
-    handle: Callable[[TLSStream[trio.SocketStream], str], Awaitable[None]]
-    alpn_protocols: tuple[str, ...] = ()
-
-
-async def _echo(stream: TLSStream[trio.SocketStream], client: str) -> None:
-    async for data in stream:
-        await stream.send_all(data)
-
-
-async def _echo_early_data(stream: TLSStream[trio.SocketStream]) -> None:
-    """Echo early data. An echo is safe to replay."""
-    while data := await stream.receive_replayable_early_data():
-        await stream.answer_early_data(data)
-
-
-ECHO = Service(_echo)
-HTTP = Service(answer_request, ("http/1.1",))
-
-
-def reloads(credentials: ReloadingCredentials) -> Callable[[object], Credentials]:
-    """Return a ``select_credentials`` that logs when the files were reloaded."""
-
-    def select(request: object) -> Credentials:
-        before = credentials.current
-        now = credentials(request)
-        if now is not before:
-            logger.info("certificate reloaded, public key pin %s", spki_pin(now.chain[0]))
-        return now
-
-    return select
 
 
 async def serve(
@@ -100,9 +56,9 @@ async def serve(
         log: the file for the log; standard error by default.
         drain: how long connections may go on after SIGTERM, in seconds.
     """
-    _log_to(log)
+    log_to(log)
     handle = handshake_first(
-        partial(_serve_one, service, config.max_early_data_size > 0),
+        partial(serve_one, service, config.max_early_data_size > 0),
         replayable_early_data=config.max_early_data_size > 0,
     )
 
@@ -119,7 +75,7 @@ async def serve(
 
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         listeners = await _listen(host, port, config)
-        _announce(listeners, certificate)
+        announce([listener.local_address for listener in listeners], certificate)
         async with trio.open_nursery() as watching:
             async with trio.open_nursery() as connections:
                 accepting = trio.CancelScope()
@@ -158,58 +114,7 @@ async def _listen(
         raise click.ClickException(f"cannot listen on {host}:{port}: {describe(error)}") from error
 
 
-def _announce(
-    listeners: Sequence[TLSListener[trio.SocketStream]], certificate: x509.Certificate
-) -> None:
-    addresses = ", ".join(socket_address(listener.local_address) for listener in listeners)
-    click.echo(f"listening on {addresses}")
+def announce(addresses: Sequence[SocketAddress | None], certificate: x509.Certificate) -> None:
+    """Print the addresses, and the pin of the certificate."""
+    click.echo(f"listening on {', '.join(map(socket_address, addresses))}")
     click.echo(f"public key pin {spki_pin(certificate)}")
-
-
-async def _serve_one(
-    service: Service, takes_early_data: bool, stream: TLSStream[trio.SocketStream]
-) -> None:
-    client = peer_of(stream.transport_stream)
-    try:
-        if takes_early_data:
-            await _echo_early_data(stream)
-        logger.info("%s: %s", client, _summary(stream))
-        await service.handle(stream, client)
-        await stream.aclose()
-    except trio.BrokenResourceError as error:
-        logger.info("%s: %s", client, describe(error))
-
-
-def _summary(stream: TLSStream[trio.SocketStream]) -> str:
-    settled = stream.negotiated
-    facts = [settled.version, settled.cipher_suite, settled.group]
-    if settled.alpn_protocol:
-        facts.append(f"ALPN {settled.alpn_protocol}")
-    if settled.server_name:
-        facts.append(f"for {settled.server_name}")
-    if settled.peer_certificates:
-        facts.append(f"from {subject_of(settled.peer_certificates[0])}")
-    if settled.resumed:
-        facts.append("resumed")
-    if settled.early_data_accepted:
-        facts.append("early data")
-    return ", ".join(fact for fact in facts if fact)
-
-
-class _Lines(logging.Formatter):
-    """Formats each entry as one line, in which nothing steers a terminal."""
-
-    converter = staticmethod(time.gmtime)
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        return one_line(super().formatMessage(record))
-
-
-def _log_to(log: Path | None) -> None:
-    if log is None:
-        handler, form = logging.StreamHandler(sys.stderr), "%(message)s"
-    else:
-        handler, form = logging.FileHandler(log, encoding="utf-8"), "%(asctime)s %(message)s"
-    handler.setFormatter(_Lines(form, "%Y-%m-%dT%H:%M:%SZ"))
-    logging.getLogger().addHandler(handler)
-    logger.setLevel(logging.INFO)

@@ -24,7 +24,7 @@ from .listening import open_sockets
 from .pool import WorkerError, WorkerPool
 from .supervisor import Supervisor, answer_claim
 
-__all__ = ["serve_in_processes"]
+__all__ = ["MAX_PROCESSES", "serve_in_processes"]
 
 MAX_PROCESSES = 1024
 
