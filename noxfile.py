@@ -5,6 +5,7 @@ While one works, ``nox -s quick -p 3.13`` is enough.
 
 from __future__ import annotations
 
+import glob
 import shutil
 import sys
 
@@ -38,7 +39,7 @@ QUICK = [
 ]
 
 # What several servers share, in processes of their own.
-FLEET = ["tests/fleet", "tests/contrib", "-k", "fleet or redis"]
+FLEET = ["tests/processes", "tests/fleet", *glob.glob("tests/contrib/test_redis_*.py")]
 
 # A process for each core, up to four. "-n0" among a session's own arguments is for a debugger.
 PROCESSES = ["-n", "auto", "--maxprocesses", "4", "--dist", "worksteal"]

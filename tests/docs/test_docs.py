@@ -129,7 +129,7 @@ async def test_the_page_has_every_option(command: str) -> None:
 
 def test_the_pages_name_nox_sessions_that_exist() -> None:
     commands = [command for page in PAGES for command in NOX_COMMAND.findall(page.read_text())]
-    sessions = {"demo", "tests", "quick", "coverage", "checks", "lint", "docs", "bench"}
+    sessions = {"demo", "tests", "quick", "fleet", "coverage", "checks", "lint", "docs", "bench"}
     assert {name for command in commands for name in command.split()} == sessions
     source = (ROOT / "noxfile.py").read_text()
     assert set(re.findall(r"^def (\w+)\(session", source, re.MULTILINE)) == sessions
