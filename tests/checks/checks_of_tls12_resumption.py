@@ -8,6 +8,7 @@ from removal import Removal, without_statement
 __all__ = ["REMOVALS_OF_TLS12_RESUMPTION"]
 
 RESUMPTION_TESTS = "tests/handshake/test_tls12_resumption.py"
+SESSION_ID_TESTS = "tests/handshake/test_tls12_session_ids.py"
 
 REMOVALS_OF_TLS12_RESUMPTION = [
     # Resumption
@@ -45,9 +46,9 @@ REMOVALS_OF_TLS12_RESUMPTION = [
         "TLS 1.2: no session without the extended master secret is stored",
         "RFC 7627 5.3",
         "handshake/resumption_client12.py",
-        "if ticket is None or not selection.extended_master_secret:",
+        "if not (ticket or session_id) or not selection.extended_master_secret:",
         "nothing_is_stored",
-        "if ticket is None:",
+        "if not (ticket or session_id):",
         RESUMPTION_TESTS,
     ),
     Removal(
@@ -89,5 +90,60 @@ REMOVALS_OF_TLS12_RESUMPTION = [
         "yield from reverify_on_resumption(hs, offer.config, offer.server_name, session)",
         "verifies_again",
         RESUMPTION_TESTS,
+    ),
+    Removal(
+        "TLS 1.2: no session without the extended master secret is offered",
+        "RFC 7627 5.3",
+        "handshake/resumption_client.py",
+        "and (session.suite.version == TLS13 or session.extended_master_secret)",
+        "is_not_offered",
+        "and True",
+        SESSION_ID_TESTS,
+    ),
+    # Session ids
+    Removal(
+        "TLS 1.2: a ticket replaces the session id",
+        "RFC 5077 3.4",
+        "handshake/resumption_client12.py",
+        '            session_id=b"",\n',
+        "replaces_the_session_id",
+        "",
+        SESSION_ID_TESTS,
+    ),
+    Removal(
+        "TLS 1.2: with a ticket there is no session of the id",
+        "RFC 5077 3.4",
+        "handshake/resumption_server12.py",
+        "(name := ticket or hello.legacy_session_id)",
+        "excludes_the_session_id",
+        "(name := hello.legacy_session_id)",
+        SESSION_ID_TESTS,
+    ),
+    Removal(
+        "TLS 1.2: no session id without the extended master secret",
+        "RFC 7627 5.3",
+        "handshake/resumption_server12.py",
+        " or not config.tickets or not terms.extended_master_secret:",
+        "there_is_no_session_id",
+        " or not config.tickets:",
+        SESSION_ID_TESTS,
+    ),
+    Removal(
+        "TLS 1.2: a session id ends with its lifetime",
+        "RFC 5246 F.1.4",
+        "handshake/resumption_server12.py",
+        "lifetime = config.ticket_keys.lifetime - int(age.total_seconds())",
+        "ends_with_its_lifetime",
+        "lifetime = config.ticket_keys.lifetime",
+        SESSION_ID_TESTS,
+    ),
+    Removal(
+        "the suite of a stored session is one of its version",
+        "RFC 5246 7.4.1.3",
+        "sessions/client.py",
+        "if reader.uint16() != session.suite.version:",
+        "of_another_version",
+        "if reader.uint16() < 0:",
+        tests="tests/sessions/test_session_store.py",
     ),
 ]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from trio_tlsx import ClientConfig, ConfigError, MemorySessionStore, Session
-from trio_tlsx.sessions.client import BYTE_FORM_CONTEXT
+from trio_tlsx.crypto.cipher_suites12 import CIPHER_SUITES_12
+from trio_tlsx.sessions import client
+from trio_tlsx.sessions.client import BYTE_FORM_CONTEXTS
 from trio_tlsx.sessions.sealing import seal
 from trio_tlsx.testing import CA
 
@@ -36,7 +39,7 @@ SESSION = Session(
 def test_session_from_bytes_equals_the_original() -> None:
     data = SESSION.to_bytes(KEY)
     assert Session.from_bytes(data, KEY) == SESSION
-    assert data[0] == 1
+    assert data[0] == 2
     for hidden in (SESSION.secret, SESSION.ticket, b"test.example"):
         assert hidden not in data
 
@@ -48,6 +51,8 @@ def test_altered_session_bytes_are_rejected() -> None:
         altered[position] ^= 1
         with pytest.raises(ValueError, match=r"altered|version"):
             Session.from_bytes(bytes(altered), KEY)
+    with pytest.raises(ValueError, match="altered"):
+        Session.from_bytes(b"\x01" + data[1:], KEY)
     for end in range(0, len(data), 7):
         with pytest.raises(ValueError, match=r"altered|version"):
             Session.from_bytes(data[:end], KEY)
@@ -66,13 +71,45 @@ def test_session_key_of_another_length_is_rejected(key: bytes) -> None:
         Session.from_bytes(SESSION.to_bytes(KEY), key)
 
 
-def test_session_bytes_of_another_version_are_rejected() -> None:
+def test_session_bytes_of_an_unknown_format_are_rejected() -> None:
     with pytest.raises(ValueError, match="version"):
-        Session.from_bytes(b"\x02" + SESSION.to_bytes(KEY)[1:], KEY)
+        Session.from_bytes(b"\x03" + SESSION.to_bytes(KEY)[1:], KEY)
 
 
-def test_session_bytes_that_cannot_be_decoded_are_rejected() -> None:
-    undecodable = b"\x01" + seal(KEY, b"not a session", BYTE_FORM_CONTEXT)
+def test_session_bytes_of_the_first_format_are_read() -> None:
+    data = (Path(__file__).parents[1] / "data" / "session_of_format_1.bin").read_bytes()
+    restored = Session.from_bytes(data, KEY)
+    assert data[0] == 1
+    (leaf,) = restored.peer_certificates
+    assert leaf.not_valid_after_utc == LEAF.not_valid_after_utc
+    expected = replace(SESSION, alpn_protocol="h2", max_early_data_size=16)
+    assert replace(restored, peer_certificates=(LEAF,)) == expected
+
+
+def test_session_bytes_of_tls_1_2() -> None:
+    session = replace(
+        SESSION,
+        cipher_suite="TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+        ticket=b"",
+        session_id=bytes(range(32)),
+        extended_master_secret=True,
+    )
+    assert Session.from_bytes(session.to_bytes(KEY), KEY) == session
+
+
+def test_session_bytes_with_a_suite_of_another_version_are_rejected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = SESSION.to_bytes(KEY)
+    suite = SESSION.suite
+    monkeypatch.setitem(client._SUITES, suite.code, CIPHER_SUITES_12[0xC030])  # pyright: ignore[reportPrivateUsage]
+    with pytest.raises(ValueError, match="cannot be decoded"):
+        Session.from_bytes(data, KEY)
+
+
+@pytest.mark.parametrize("form", BYTE_FORM_CONTEXTS)
+def test_session_bytes_that_cannot_be_decoded_are_rejected(form: int) -> None:
+    undecodable = bytes((form,)) + seal(KEY, b"not a session", BYTE_FORM_CONTEXTS[form])
     with pytest.raises(ValueError, match="cannot be decoded"):
         Session.from_bytes(undecodable, KEY)
 

@@ -44,6 +44,7 @@ from scripted_peers12 import (
     CertifiedClientPeer12,
     ClientPeer12,
     Peer12,
+    ResumingByIdServerPeer12,
     ResumingServerPeer12,
     ServerPeer12,
 )
@@ -71,6 +72,7 @@ SERVERS = (ServerPeer12, AskingServerPeer12)
 CLIENTS = (ClientPeer12, CertifiedClientPeer12)
 ONE_OF_EACH_ROLE = (AskingServerPeer12, CertifiedClientPeer12)
 BOTH = (*SERVERS, *CLIENTS)
+RESUMING = (ResumingServerPeer12, ResumingByIdServerPeer12)
 
 AFTER_THE_HELLO = (
     "certificate",
@@ -358,19 +360,24 @@ ROWS = [
             [peer.record(b"\x01\x70", C.alert) for _ in range(5)], peer.send(message), None)[-1],
     }, A.unexpected_message),
     # Resumption.
-    *rows("7.4.1.3", [ResumingServerPeer12], ["server_hello"],
+    *rows("7.4.1.3", RESUMING, ["server_hello"],
           {"another-suite": but(cipher_suite=0xC02C)}, A.illegal_parameter),
-    *rows("RFC 7627 5.3", [ResumingServerPeer12], ["server_hello"],
+    *rows("RFC 7627 5.3", RESUMING, ["server_hello"],
           {"drops-the-extended-master-secret": without_extension(E.extended_master_secret)},
           A.handshake_failure),
     *rows("RFC 5077 3.3", [ResumingServerPeer12], ["server_hello"],
           {"promises-no-ticket": without_extension(E.session_ticket)}, A.unexpected_message),
     *rows("RFC 5077 3.3", [ResumingServerPeer12], ["new_session_ticket"],
           {"missing": missing, "doubled": doubled}, A.unexpected_message),
+    *rows("RFC 5077 3.3", [ResumingByIdServerPeer12], ["change_cipher_spec"],
+          {"behind-a-ticket-not-promised": lambda peer, _: peer.send(
+              NewSessionTicket12(3600, b"ticket"))}, A.unexpected_message),
+    *rows("RFC 5077 3.3", [ResumingByIdServerPeer12], ["server_hello"],
+          {"promises-a-ticket": extension(E.session_ticket, b"")}, A.unexpected_message),
     *rows("4", [ResumingServerPeer12], ["new_session_ticket", "finished"], MALFORMED,
           A.decode_error),
-    *rows("7.1", [ResumingServerPeer12], ["change_cipher_spec"],
+    *rows("7.1", RESUMING, ["change_cipher_spec"],
           {"missing": missing, "doubled": records_of(b"\x01", b"\x01")}, A.unexpected_message),
-    *rows("7.4.9", [ResumingServerPeer12], ["finished"],
+    *rows("7.4.9", RESUMING, ["finished"],
           {"first-octet-wrong": wrong_finished(0)}, A.decrypt_error),
 ]  # fmt: skip

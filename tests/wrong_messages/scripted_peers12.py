@@ -217,12 +217,16 @@ class OldServerPeer12(ServerPeer12):
 
 
 TICKET = b"a ticket of TLS 1.2"
+SESSION_ID = b"a session of TLS 1.2"
 NOW = datetime.datetime.now(datetime.UTC)
 MASTER_SECRET = bytes(range(48))
 
 
 class OneSession:
-    """A store with the session that the scripted server resumes."""
+    """A store with the session that the scripted server resumes, by its ticket or its id."""
+
+    def __init__(self, ticket: bytes = b"", session_id: bytes = b"") -> None:
+        self.ticket, self.session_id = ticket, session_id
 
     def put(self, session: Session) -> None:
         """Drop it: there is no further connection."""
@@ -238,9 +242,11 @@ class OneSession:
             verified_at=NOW,
             received_at=NOW,
             lifetime=3600,
-            ticket=TICKET,
+            ticket=self.ticket,
+            session_id=self.session_id,
             ticket_age_add=0,
             secret=MASTER_SECRET,
+            extended_master_secret=True,
         )
 
 
@@ -257,27 +263,44 @@ class ResumingServerPeer12(ServerPeer12):
     engine_config: ClassVar = replace(
         ServerPeer12.engine_config,
         resumption=True,
-        session_store=OneSession(),
+        session_store=OneSession(ticket=TICKET),
         session_context=b"test",
     )
 
-    def script(self) -> None:
-        self.hello = self.hear(ClientHello)
+    def resumption_hello(self) -> ServerHello:
         assert self.hello.extensions[E.session_ticket] == TICKET
         hello = self.server_hello()
-        extensions = {**hello.extensions, E.session_ticket: b""}
-        echo = self.hello.legacy_session_id
-        self.step(
-            "server_hello", replace(hello, legacy_session_id_echo=echo, extensions=extensions)
+        return replace(
+            hello,
+            legacy_session_id_echo=self.hello.legacy_session_id,
+            extensions={**hello.extensions, E.session_ticket: b""},
         )
+
+    def script(self) -> None:
+        self.hello = self.hear(ClientHello)
+        self.step("server_hello", self.resumption_hello())
         self.secret = MasterSecret(SUITE_12, MASTER_SECRET, (self.hello.random, SERVER_RANDOM))
         client_keys, server_keys = self.secret.traffic_keys()
-        self.step("new_session_ticket", NewSessionTicket12(3600, b"renewed"))
+        if "new_session_ticket" in self.places:
+            self.step("new_session_ticket", NewSessionTicket12(3600, b"renewed"))
         self.change_cipher_spec(Sealer12(SUITE_12, server_keys))
         self.step("finished", Finished(self.secret.server_finished(self.digest())))
         self.next_opener = Opener12(SUITE_12, client_keys)
         self.hear(Finished)
         self.after_the_handshake()
+
+
+class ResumingByIdServerPeer12(ResumingServerPeer12):
+    """One that resumes a session by its id, and has no tickets."""
+
+    places: ClassVar = ("server_hello", "change_cipher_spec", "finished", "application_data")
+    engine_config: ClassVar = replace(
+        ResumingServerPeer12.engine_config, session_store=OneSession(session_id=SESSION_ID)
+    )
+
+    def resumption_hello(self) -> ServerHello:
+        assert self.hello.legacy_session_id == SESSION_ID
+        return replace(self.server_hello(), legacy_session_id_echo=SESSION_ID)
 
 
 class ClientPeer12(Peer12):

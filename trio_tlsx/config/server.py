@@ -90,7 +90,8 @@ class ServerConfig(CommonConfig):
         ticket_keys: the keys that seal the tickets. By default keys of this configuration's own,
             which rotate.
         ticket_store: where to store the content of the tickets. The client then gets only a name
-            for it, and each ticket can be used once.
+            for it, and each ticket can be used once. In TLS 1.2 a client without tickets then gets
+            a session id.
         ticket_application_data: up to 255 bytes of the application's own that each ticket carries:
             bytes, or a function that returns them for a :class:`Negotiated`. A connection that
             resumes has them in ``negotiated.ticket_application_data``.

@@ -79,7 +79,7 @@ def make_offer(
         server_name,
         psks,
         early_data=early is not None,
-        ticket=b"" if session12 is None else session12.ticket,
+        session12=session12,
     )
     hello = make_client_hello(parameters)
     return Offer(
@@ -91,7 +91,6 @@ def make_offer(
         hello,
         early,
         data if resend else b"",
-        session12,
     )
 
 

@@ -97,7 +97,7 @@ def resumed_session(offer: Offer, answer: ServerHello) -> Session | None:
     echo = answer.legacy_session_id_echo
     if not echo or echo != offer.hello.legacy_session_id:
         return None
-    session = offer.session12
+    session = offer.parameters.session12
     if session is None:
         # RFC 9846 E.4: the id is a random one, and no server of TLS 1.2 has a session of it.
         raise ProtocolError("the peer resumes a session that was not offered")

@@ -40,7 +40,6 @@ class Offer:
         early_data: the early data that follows the first ClientHello; None if there is none, or
             if a HelloRetryRequest has rejected it.
         resend: the data to send after the handshake if the server did not accept it early.
-        session12: the session of TLS 1.2 whose ticket is offered, if any.
     """
 
     config: ClientParameters
@@ -51,7 +50,6 @@ class Offer:
     hello: ClientHello
     early_data: EarlyDataOffer | None = None
     resend: bytes = field(default=b"", repr=False)
-    session12: Session | None = None
 
 
 @dataclass(slots=True, eq=False)

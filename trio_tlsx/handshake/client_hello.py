@@ -42,7 +42,7 @@ class HelloParameters:
         shares: the private key for each key share, by the code of its group.
         psks: the offered PSKs, in order of preference.
         early_data: whether early data follows the ClientHello.
-        ticket: the ticket of a session of TLS 1.2; empty for none.
+        session12: the session of TLS 1.2 that is offered, by its ticket or its id.
         cookie: the cookie of a HelloRetryRequest, as its extension has it.
         grease: the reserved values of RFC 8701; None to send none.
     """
@@ -54,7 +54,7 @@ class HelloParameters:
     shares: Mapping[int, EphemeralKey] = field(repr=False)
     psks: Sequence[Psk[Session]] = ()
     early_data: bool = False
-    ticket: bytes = field(default=b"", repr=False)
+    session12: Session | None = None
     cookie: bytes | None = None
     grease: ClientHelloGrease | None = None
 
@@ -66,18 +66,18 @@ class HelloParameters:
         psks: Sequence[Psk[Session]],
         *,
         early_data: bool,
-        ticket: bytes = b"",
+        session12: Session | None = None,
     ) -> HelloParameters:
         """Return the parameters of the first ClientHello, with new random values and keys."""
         return cls(
             config,
             server_name,
             urandom(RANDOM_LENGTH),
-            make_legacy_session_id(config, ticket),
+            make_legacy_session_id(config, session12),
             generate_key_shares(initial_groups(config)),
             psks,
             early_data,
-            ticket,
+            session12,
             grease=ClientHelloGrease.choose() if config.grease else None,
         )
 
@@ -113,7 +113,8 @@ def offered_extensions(parameters: HelloParameters) -> dict[int, bytes]:
         extensions[_E.server_name] = ext.encode_server_name(name)
     extensions |= config.hello_extensions
     if config.session_store is not None and TLS12 in config.versions:
-        extensions[_E.session_ticket] = parameters.ticket
+        session = parameters.session12
+        extensions[_E.session_ticket] = b"" if session is None else session.ticket
     if TLS13 not in config.versions:
         return extensions
     public = {code: key.public for code, key in parameters.shares.items()}
@@ -128,12 +129,15 @@ def offered_extensions(parameters: HelloParameters) -> dict[int, bytes]:
     return extensions
 
 
-def make_legacy_session_id(config: ClientParameters, ticket: bytes) -> bytes:
+def make_legacy_session_id(config: ClientParameters, session12: Session | None) -> bytes:
     """Return a session id that looks like a resumption of TLS 1.2 (RFC 9846 E.4), or none.
 
-    With a ticket of TLS 1.2 it is one: a server that resumes echoes the id (RFC 5077 3.4).
+    With a session of TLS 1.2 it is one: a server that resumes echoes the id. With a ticket the id
+    is a random one (RFC 5077 3.4).
     """
-    has_id = ticket or (config.middlebox_compatibility and TLS13 in config.versions)
+    if session12 is not None and session12.session_id:
+        return session12.session_id
+    has_id = session12 is not None or (config.middlebox_compatibility and TLS13 in config.versions)
     return urandom(MAX_SESSION_ID_LENGTH) if has_id else b""
 
 

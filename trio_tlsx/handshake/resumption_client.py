@@ -13,6 +13,7 @@ from ..crypto.signatures import SignatureScheme
 from ..messages import extensions as ext
 from ..messages.extensions import Context, ExtensionType, check_context
 from ..messages.handshake import NewSessionTicket
+from ..messages.versions import TLS13
 from ..pki.server_name import ServerName
 from ..sessions.client import Session, SessionStore
 from ..sessions.ticket_keys import MAX_LIFETIME
@@ -49,6 +50,7 @@ def is_usable(
         and any(suite.name == session.cipher_suite for suite in config.usable_suites)
         and session.received_at <= config.clock() < session.expires_at
         and len(session.ticket) <= MAX_TICKET_LENGTH
+        and (session.suite.version == TLS13 or session.extended_master_secret)  # RFC 7627 5.3
     )
 
 

@@ -1,4 +1,4 @@
-"""The client's half of session resumption in TLS 1.2, by tickets (RFC 5077)."""
+"""The client's half of session resumption in TLS 1.2, by tickets (RFC 5077) and session ids."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .steps import Handshake, Steps
 
 __all__ = ["read_ticket", "resume", "store_session"]
 
-#: How long a ticket is used whose server does not say (RFC 5077 3.3), in seconds.
+#: How long a session is used whose server does not say (RFC 5077 3.3), in seconds.
 UNKNOWN_LIFETIME = 2 * 60 * 60
 
 
@@ -78,10 +78,12 @@ def store_session(
 ) -> Steps[None]:
     """Store the session of a full handshake, if it can be resumed.
 
-    One without an extended master secret is never resumed (RFC 7627 5.3).
+    One without an extended master secret is never resumed (RFC 7627 5.3). With a ticket, the
+    session id is discarded (RFC 5077 3.4).
     """
     config = offer.config
-    if ticket is None or not selection.extended_master_secret:
+    session_id = selection.session_id if ticket is None else b""
+    if not (ticket or session_id) or not selection.extended_master_secret:
         return
     now = config.clock()
     yield from store(
@@ -97,10 +99,12 @@ def store_session(
             verified_at=now,
             received_at=now,
             lifetime=lifetime_of(ticket),
-            ticket=ticket.ticket,
+            ticket=b"" if ticket is None else ticket.ticket,
             ticket_age_add=0,
             secret=secret.secret,
             alpn_protocol=selection.alpn_protocol,
+            session_id=session_id,
+            extended_master_secret=True,
         ),
     )
 
@@ -112,13 +116,14 @@ def store_again(
     session: Session,
     ticket: NewSessionTicket12 | None,
 ) -> Steps[None]:
-    """Store a resumed session with its new ticket, or with the old one, which is still good."""
+    """Store a resumed session with its new ticket, or as it was, as it is still good."""
     if ticket is not None:
         session = replace(
             session,
             received_at=offer.config.clock(),
             lifetime=lifetime_of(ticket),
             ticket=ticket.ticket,
+            session_id=b"",
         )
     session = replace(session, alpn_protocol=selection.alpn_protocol)
     yield from store(hs, offer, session)
@@ -132,6 +137,7 @@ def store(hs: Handshake, offer: Offer, session: Session) -> Steps[None]:
     yield from hs.ask(SessionReceived(config.session_store, session))
 
 
-def lifetime_of(ticket: NewSessionTicket12) -> int:
-    """Return how long the client uses the ticket, in seconds."""
-    return min(ticket.lifetime_hint or UNKNOWN_LIFETIME, MAX_LIFETIME)
+def lifetime_of(ticket: NewSessionTicket12 | None) -> int:
+    """Return how long the client uses the ticket, or a session id, in seconds."""
+    hint = 0 if ticket is None else ticket.lifetime_hint
+    return min(hint or UNKNOWN_LIFETIME, MAX_LIFETIME)

@@ -33,7 +33,14 @@ from .established import Completed, Established
 from .hello import bad_key_share
 from .questions import SignatureWanted
 from .resumption_server import ServerSession
-from .resumption_server12 import find_session, promises_ticket, send_ticket
+from .resumption_server12 import (
+    FoundSession,
+    find_session,
+    new_session_id,
+    promises_ticket,
+    send_ticket,
+    store_again,
+)
 from .server12_hello import Terms12, choose_terms, send_server_hello
 from .server13 import staple, verify_client_certificate
 from .steps import Handshake, Steps
@@ -77,17 +84,17 @@ def run(
     steps12.begin(hs)
     hs.check_end_of_flight()
     terms = choose_terms(config, candidates, hello)
-    session = yield from find_session(hs, terms)
-    if session is not None:
-        return (yield from resume(hs, terms, session))
+    found = yield from find_session(hs, terms)
+    if found is not None:
+        return (yield from resume(hs, terms, found))
     return (yield from full_handshake(hs, terms))
 
 
 def full_handshake(hs: Handshake, terms: Terms12) -> Steps[Completed]:
     """Perform a full handshake, from the ServerHello on."""
-    promised = promises_ticket(terms)
+    promised, session_id = promises_ticket(terms), new_session_id(terms)
     stapled = yield from staple(hs, terms.credentials, terms.hello)
-    random = send_server_hello(hs, terms, stapled, ticket_promised=promised)
+    random = send_server_hello(hs, terms, stapled, ticket_promised=promised, session_id=session_id)
     randoms = terms.hello.random, random
     send_server_certificate(hs, terms, stapled)
     key = yield from send_server_key_exchange(hs, terms, randoms)
@@ -98,13 +105,15 @@ def full_handshake(hs: Handshake, terms: Terms12) -> Steps[Completed]:
     client_keys, server_keys = secret.traffic_keys()
     tls_unique = yield from read_client_finished(hs, terms.suite, secret, client_keys)
     negotiated = negotiated_by(terms, client, None)
-    yield from send_ticket(hs, terms, terms.suite, secret, client, None, negotiated)
+    yield from send_ticket(
+        hs, terms, terms.suite, secret, client, None, negotiated, session_id=session_id
+    )
     send_server_finished(hs, terms.suite, secret, server_keys)
     exporter = steps12.exporter_of(secret, tls_unique, extended=terms.extended_master_secret)
     return complete(hs, terms, negotiated, exporter)
 
 
-def resume(hs: Handshake, terms: Terms12, session: ServerSession) -> Steps[Completed]:
+def resume(hs: Handshake, terms: Terms12, found: FoundSession) -> Steps[Completed]:
     """Perform an abbreviated handshake (RFC 5246 7.3).
 
     ::
@@ -119,7 +128,8 @@ def resume(hs: Handshake, terms: Terms12, session: ServerSession) -> Steps[Compl
         [ChangeCipherSpec]
         {Finished}         -------->
     """
-    config, suite = terms.config, config_suite(terms.config, session)
+    session, config = found.session, terms.config
+    suite = config.tls12.suite_table[session.suite.code]
     terms = replace(terms, suite=suite)
     if session.client is not None:
         chain = session.client.chain
@@ -140,12 +150,9 @@ def resume(hs: Handshake, terms: Terms12, session: ServerSession) -> Steps[Compl
     client_keys, server_keys = secret.traffic_keys()
     tls_unique = send_server_finished(hs, suite, secret, server_keys)
     yield from read_client_finished(hs, suite, secret, client_keys)
+    yield from store_again(hs, terms, found)
     exporter = steps12.exporter_of(secret, tls_unique, extended=True)
     return complete(hs, terms, negotiated, exporter)
-
-
-def config_suite(config: ServerParameters, session: ServerSession) -> CipherSuite12:
-    return config.tls12.suite_table[session.suite.code]
 
 
 def send_server_certificate(hs: Handshake, terms: Terms12, stapled: Extensions) -> None:

@@ -173,7 +173,7 @@ def send_server_hello(
     Args:
         stapled: the extensions of the server's leaf, as TLS 1.3 has them.
         ticket_promised: whether a NewSessionTicket follows.
-        session_id: the client's, if its session is resumed.
+        session_id: the client's, if its session is resumed; that of a new session, if any.
         resumes: whether it is.
     """
     extensions = answered_extensions(hs, terms, stapled)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections import OrderedDict
 from collections.abc import Awaitable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from cryptography import x509
@@ -22,8 +22,10 @@ from .sealing import KEY_LENGTH, seal, unseal
 
 __all__ = ["MemorySessionStore", "Session", "SessionStore"]
 
-BYTE_FORM_VERSION = 1
-BYTE_FORM_CONTEXT = b"trio-tlsx session"
+BYTE_FORM_VERSION = 2
+
+#: The additional data of the encryption, by the version of the format.
+BYTE_FORM_CONTEXTS = {1: b"trio-tlsx session", BYTE_FORM_VERSION: b"trio-tlsx session 2"}
 
 #: The time after certificate verification in which a client resumes, however many connections
 #: resume one another (RFC 9846 4.7.1 recommends a limit).
@@ -35,7 +37,9 @@ _SUITES_BY_NAME = {suite.name: suite for suite in _SUITES.values()}
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session that a client can resume once (RFC 9846 2.2). It contains a secret.
+    """A session that a client can resume (RFC 9846 2.2, RFC 5246 7.3). It contains a secret.
+
+    In TLS 1.3 it is resumed once. In TLS 1.2 it is stored again after each resumption.
 
     Attributes:
         server_name: the name that the server's certificate was verified for.
@@ -45,14 +49,17 @@ class Session:
         peer_certificates: the server's certificate chain, the leaf first.
         signature_scheme: the scheme of the server's signature.
         verified_at: the time at which the chain was verified.
-        received_at: the time at which the client received the ticket.
-        lifetime: the lifetime of the ticket from ``received_at`` on, in seconds.
-        ticket: the ticket, which the client sends to resume.
+        received_at: the time at which the client received the ticket or the session id.
+        lifetime: the lifetime of the session from ``received_at`` on, in seconds.
+        ticket: the ticket, which the client sends to resume; empty if there is a session id.
         ticket_age_add: added to the ticket's age, to hide it from observers (RFC 9846 4.3.11).
         secret: the pre-shared key; in TLS 1.2 the master secret.
         alpn_protocol: the application protocol, None if none was negotiated. Early data must be
             for the same protocol.
         max_early_data_size: the most early data that the server accepts, in bytes; 0 for none.
+        session_id: in TLS 1.2, the server's name for the session; empty if there is a ticket.
+        extended_master_secret: whether the secret is an extended master secret of TLS 1.2 (RFC
+            7627). Other sessions of TLS 1.2 are not resumed.
     """
 
     server_name: str
@@ -69,6 +76,8 @@ class Session:
     secret: bytes = field(repr=False)
     alpn_protocol: str | None = None
     max_early_data_size: int = 0
+    session_id: bytes = b""
+    extended_master_secret: bool = False
 
     @property
     def suite(self) -> CipherSuite:
@@ -116,38 +125,43 @@ class Session:
                 opaque8(self.secret),
                 opaque8((self.alpn_protocol or "").encode("latin-1")),
                 uint32(self.max_early_data_size),
+                uint16(self.suite.version),
+                uint8(self.extended_master_secret),
+                opaque8(self.session_id),
             )
         )
-        return uint8(BYTE_FORM_VERSION) + seal(_checked(key), plaintext, BYTE_FORM_CONTEXT)
+        context = BYTE_FORM_CONTEXTS[BYTE_FORM_VERSION]
+        return uint8(BYTE_FORM_VERSION) + seal(_checked(key), plaintext, context)
 
     @classmethod
     def from_bytes(cls, data: bytes, key: bytes) -> Session:
-        """Decrypt a session that :meth:`to_bytes` encrypted.
+        """Decrypt a session that :meth:`to_bytes` encrypted, also one in the first format.
 
         Raises:
             ConfigError: an argument has the wrong type, or the key has the wrong length.
-            ValueError: the data has the format of another version, was altered, or was encrypted
-                with another key.
+            ValueError: the data has an unknown format, was altered, or was encrypted with
+                another key.
         """
         check("data", data, Expected(BYTES, "the bytes that Session.to_bytes() returned"))
-        if data[:1] != uint8(BYTE_FORM_VERSION):
+        form = data[0] if data else 0
+        if form not in BYTE_FORM_CONTEXTS:
             raise ValueError(
                 f"the stored session has the format version {data[:1].hex() or 'none'}, not "
-                f"{BYTE_FORM_VERSION:02x}: discard it"
+                f"01 or {BYTE_FORM_VERSION:02x}: discard it"
             )
-        plaintext = unseal(_checked(key), data[1:], BYTE_FORM_CONTEXT)
+        plaintext = unseal(_checked(key), data[1:], BYTE_FORM_CONTEXTS[form])
         if plaintext is None:
             raise ValueError(
                 "the stored session was altered, or encrypted with another key: discard it, or "
                 "pass the key that was passed to to_bytes()"
             )
         try:
-            return cls._read(Reader(plaintext, "stored session"))
+            return cls._read(Reader(plaintext, "stored session"), form)
         except (ProtocolError, LookupError, *MALFORMED) as error:
             raise ValueError("the stored session cannot be decoded: discard it") from error
 
     @classmethod
-    def _read(cls, reader: Reader) -> Session:
+    def _read(cls, reader: Reader, form: int) -> Session:
         server_name = reader.opaque16().decode()
         port = reader.uint16() or None
         context = reader.opaque16()
@@ -156,7 +170,7 @@ class Session:
         certificates: list[x509.Certificate] = []
         while entries:
             certificates.append(x509.load_der_x509_certificate(entries.opaque24()))
-        return cls(
+        session = cls(
             server_name=server_name,
             port=port,
             context=context,
@@ -172,6 +186,12 @@ class Session:
             alpn_protocol=reader.opaque8().decode("latin-1") or None,
             max_early_data_size=reader.uint32(),
         )
+        if form == 1:
+            return session
+        if reader.uint16() != session.suite.version:
+            raise reader.error("has a cipher suite of another version")
+        extended = bool(reader.uint8())
+        return replace(session, extended_master_secret=extended, session_id=reader.opaque8())
 
 
 def _milliseconds(moment: datetime.datetime) -> int:

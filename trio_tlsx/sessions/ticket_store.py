@@ -64,6 +64,9 @@ def ticket_application_data_source(data: TicketApplicationData) -> Callable[[Neg
 class TicketStore(Protocol):
     """Server-side session storage. With it, each ticket can be used only once.
 
+    A client of TLS 1.2 without tickets gets the name as its session id. After a resumption by it
+    the server puts the state back, under the same name.
+
     Both methods may be plain or async. The task that does the handshake awaits the awaitable;
     cancelling that task cancels it. An exception fails the connection with ``internal_error``; to
     report that there is no such ticket, return None.
@@ -73,7 +76,7 @@ class TicketStore(Protocol):
         """Store the state of a ticket.
 
         Args:
-            name: a random name. The client gets nothing else.
+            name: a random name of 32 bytes. The client gets nothing else.
             state: the state, encrypted with the configuration's ``ticket_keys``.
             lifetime: the time in seconds after which the state may be discarded.
         """
