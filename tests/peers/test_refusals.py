@@ -59,7 +59,9 @@ async def test_we_refuse_a_client_without_certificate(
 
 @peer_role("client")
 async def test_we_refuse_a_client_of_tls12(peer_role: PeerRole, authority: Authority) -> None:
-    async with peer_role.connect(authority, theirs={"tls12_only": True}) as us:
+    async with peer_role.connect(
+        authority, ours={"versions": ["TLSv1.3"]}, theirs={"tls12_only": True}
+    ) as us:
         error = await us.fail()
     assert (error.refused_by, error.alert) == ("us", AlertDescription.protocol_version)
     assert us.saw.alert is AlertDescription.protocol_version
