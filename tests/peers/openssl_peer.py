@@ -188,7 +188,7 @@ async def run(
         nursery.start_soon(send_back, pieces)
         async for chunk in stdout:
             printed += chunk.translate(None, DATA)
-            data = chunk.translate(None, TEXT)
+            data = bytes(chunk.translate(None, TEXT))
             if part.streams:
                 streamed.send_nowait(data)
             else:

@@ -40,9 +40,15 @@ def files(ca: CA, tmp_path: Path) -> tuple[Path, Path, Path]:
     return ca_file, *write_pem_files(ca.issue("client.example"), tmp_path)
 
 
+@pytest.fixture(params=["TLSv1.3", "TLSv1.2"])
+def version(request: pytest.FixtureRequest) -> str:
+    """The only version of ours."""
+    return request.param
+
+
 @asynccontextmanager
 async def serving(
-    ca: CA, status: OCSPCertStatus = GOOD
+    ca: CA, version: str, status: OCSPCertStatus = GOOD
 ) -> AsyncGenerator[tuple[int, list[Negotiated]], None]:
     """A server that staples and wants certificates: its port, and what it has settled."""
     leaf = ca.issue("localhost")
@@ -50,7 +56,10 @@ async def serving(
     leaf = Credentials([*leaf.chain, ca.certificate], leaf.signer)
     staple = response(ca, leaf.chain[0], status)
     config = ServerConfig(
-        credentials=leaf.stapling(staple), client_auth="required", client_trust=ca.trust
+        versions=[version],
+        credentials=leaf.stapling(staple),
+        client_auth="required",
+        client_trust=ca.trust,
     )
     settled: list[Negotiated] = []
 
@@ -73,12 +82,12 @@ async def serving(
 
 
 async def test_curl_with_client_certificate_and_ocsp(
-    ca: CA, files: tuple[Path, Path, Path]
+    ca: CA, files: tuple[Path, Path, Path], version: str
 ) -> None:
     ca_file, cert, key = files
-    curl = [peer_program("curl"), "-sS", "--tlsv1.3", "--cacert", ca_file, "--cert-status"]
+    curl = [peer_program("curl"), "-sS", "--tlsv1.2", "--cacert", ca_file, "--cert-status"]
     with_certificate = [*curl, "--cert", cert, "--key", key]
-    async with serving(ca) as (port, settled):
+    async with serving(ca, version) as (port, settled):
         url = f"https://localhost:{port}/"
         result = await run_program(
             [*with_certificate, "--resolve", f"localhost:{port}:127.0.0.1", url]
@@ -91,7 +100,7 @@ async def test_curl_with_client_certificate_and_ocsp(
         refused = await run_program([*curl, url])
         assert refused.status != 0
         assert len(settled) == 1
-    async with serving(ca, REVOKED) as (port, _):
+    async with serving(ca, version, REVOKED) as (port, _):
         url = f"https://localhost:{port}/"
         result = await run_program(
             [*with_certificate, "--resolve", f"localhost:{port}:127.0.0.1", url]
@@ -100,10 +109,10 @@ async def test_curl_with_client_certificate_and_ocsp(
 
 
 async def test_openssl_s_client_with_client_certificate_and_ocsp(
-    ca: CA, files: tuple[Path, Path, Path]
+    ca: CA, files: tuple[Path, Path, Path], version: str
 ) -> None:
     ca_file, cert, key = files
-    async with serving(ca) as (port, settled):
+    async with serving(ca, version) as (port, settled):
         command = [peer_program("openssl"), "s_client", "-connect", f"127.0.0.1:{port}"]
         command += ["-servername", "localhost", "-status", "-CAfile", str(ca_file)]
         command += ["-verify_return_error", "-cert", str(cert), "-key", str(key), "-ign_eof"]
@@ -115,10 +124,10 @@ async def test_openssl_s_client_with_client_certificate_and_ocsp(
 
 
 async def test_gnutls_cli_with_client_certificate_and_ocsp(
-    ca: CA, files: tuple[Path, Path, Path]
+    ca: CA, files: tuple[Path, Path, Path], version: str
 ) -> None:
     ca_file, cert, key = files
-    async with serving(ca) as (port, settled):
+    async with serving(ca, version) as (port, settled):
         command = [peer_program("gnutls-cli", "gnutls-bin"), "--port", str(port), "--ocsp"]
         command += ["--x509cafile", str(ca_file), "--x509certfile", str(cert)]
         command += ["--x509keyfile", str(key), "--verify-hostname", "localhost", "127.0.0.1"]
@@ -139,6 +148,7 @@ class ServerProgram:
         package: what to install for it.
         options: how it is told, given the directory of its files and a port that is free.
         says: what it says once it listens.
+        refuses_missing_in_12: its alert to a client of TLS 1.2 without a certificate.
         refuses_unknown, refuses_expired: its alerts to clients with certificates from a CA that it
             does not know, and with one that has expired.
     """
@@ -147,6 +157,7 @@ class ServerProgram:
     package: str
     options: Callable[[Path, int], Sequence[str | Path]]
     says: bytes
+    refuses_missing_in_12: AlertDescription
     refuses_unknown: AlertDescription
     refuses_expired: AlertDescription
 
@@ -188,6 +199,7 @@ SERVERS = [
         "openssl",
         s_server_options,
         b"ACCEPT",
+        AlertDescription.handshake_failure,
         AlertDescription.unknown_ca,
         AlertDescription.certificate_expired,
     ),
@@ -196,6 +208,7 @@ SERVERS = [
         "gnutls-bin",
         gnutls_serv_options,
         b"listening",
+        AlertDescription.decode_error,
         AlertDescription.access_denied,  # whatever the reason is
         AlertDescription.access_denied,
     ),
@@ -219,9 +232,10 @@ async def page(config: ClientConfig, port: int) -> bytes:
 
 
 async def test_server_program_that_staples_and_requests_a_certificate(
-    ca: CA, program: ServerProgram, tmp_path: Path
+    ca: CA, program: ServerProgram, tmp_path: Path, version: str
 ) -> None:
     config = ClientConfig(
+        versions=[version],
         trust=ca.trust,
         credentials=[CA("another").issue("other.example"), ca.issue("client.example")],
         verify=check_stapled_ocsp(must=True),
@@ -231,9 +245,9 @@ async def test_server_program_that_staples_and_requests_a_certificate(
 
 
 async def test_server_program_with_a_revoked_certificate(
-    ca: CA, program: ServerProgram, tmp_path: Path
+    ca: CA, program: ServerProgram, tmp_path: Path, version: str
 ) -> None:
-    config = ClientConfig(trust=ca.trust, verify=check_stapled_ocsp())
+    config = ClientConfig(versions=[version], trust=ca.trust, verify=check_stapled_ocsp())
     async with program.running(ca, tmp_path, REVOKED) as port:
         with pytest.raises(trio.BrokenResourceError, match="was revoked") as refusal:
             await page(config, port)
@@ -241,21 +255,26 @@ async def test_server_program_with_a_revoked_certificate(
 
 
 async def test_server_program_that_rejects_our_certificate(
-    ca: CA, program: ServerProgram, tmp_path: Path
+    ca: CA, program: ServerProgram, tmp_path: Path, version: str
 ) -> None:
-    """It says so with the first thing that we read: our handshake was over before."""
+    """In TLS 1.3 it says so with the first thing that we read: our handshake was over before."""
+    missing = AlertDescription.certificate_required
+    if version == "TLSv1.2":
+        missing = program.refuses_missing_in_12
     expired = ca.issue("client.example", not_before=NOW - 2 * DAY, not_after=NOW - DAY)
     unknown = CA().issue("client.example")
     ours: list[tuple[Credentials | None, AlertDescription]] = [
-        (None, AlertDescription.certificate_required),
+        (None, missing),
         (unknown, program.refuses_unknown),
         (expired, program.refuses_expired),
     ]
     async with program.running(ca, tmp_path) as port:
         for credentials, alert in ours:
             # A list would be searched for what the server knows; a function is obeyed.
-            config = ClientConfig(trust=ca.trust, select_credentials=lambda _, c=credentials: c)
-            with pytest.raises(trio.BrokenResourceError, match="certificate") as refusal:
+            config = ClientConfig(
+                versions=[version], trust=ca.trust, select_credentials=lambda _, c=credentials: c
+            )
+            with pytest.raises(trio.BrokenResourceError) as refusal:
                 await page(config, port)
             error = refusal.value.__cause__
             assert isinstance(error, AlertReceived)

@@ -21,10 +21,12 @@ jdk = pytest.mark.parametrize(
 
 @jdk
 @pytest.mark.parametrize("echo", [0, A_BIT])
+@pytest.mark.parametrize("tls12_only", [False, True])
 async def test_close_with_user_canceled_is_a_clean_end(
-    peer_role: PeerRole, authority: Authority, echo: int
+    peer_role: PeerRole, authority: Authority, echo: int, tls12_only: bool
 ) -> None:
-    async with peer_role.connect(authority, theirs={"echo": echo, "cancels": True}) as us:
+    theirs = {"echo": echo, "cancels": True, "tls12_only": tls12_only}
+    async with peer_role.connect(authority, theirs=theirs) as us:
         await us.talk()
         assert await us.stream.receive_some() == b""
         await us.stream.aclose()

@@ -43,7 +43,7 @@ http {{
         listen 127.0.0.1:{port} ssl;
         ssl_certificate {certificate};
         ssl_certificate_key {key};
-        ssl_protocols TLSv1.3;
+        ssl_protocols {version};
         {options}
         location / {{
             return 200 "early=$ssl_early_data resumed=$ssl_session_reused client=$ssl_client_s_dn";
@@ -90,7 +90,11 @@ def nginx() -> str:
 
 @asynccontextmanager
 async def serving(
-    program: str, authority: Authority, directory: Path, *options: str
+    program: str,
+    authority: Authority,
+    directory: Path,
+    *options: str,
+    version: str = "TLSv1.3",
 ) -> AsyncGenerator[Nginx, None]:
     """Run nginx with options of its ``server`` block."""
     certificate, key = authority.files()
@@ -102,6 +106,7 @@ async def serving(
             port=port,
             certificate=certificate,
             key=key,
+            version=version,
             options="\n        ".join(f"{option};" for option in options),
         )
     )
@@ -130,20 +135,30 @@ def trusting(authority: Authority) -> ClientConfig:
     return ClientConfig(trust=authority.ca.trust)
 
 
-async def test_nginx_page_and_resumption(nginx: str, authority: Authority, tmp_path: Path) -> None:
+each_version = pytest.mark.parametrize("version", ["TLSv1.3", "TLSv1.2"])
+
+
+@each_version
+async def test_nginx_page_and_resumption(
+    nginx: str, authority: Authority, tmp_path: Path, version: str
+) -> None:
     config = trusting(authority)
-    async with serving(nginx, authority, tmp_path) as server:
+    async with serving(nginx, authority, tmp_path, version=version) as server:
         for resumed in (b".", b"r"):
             stream = await server.connect(config)
             assert await exchange(stream) == b"early= resumed=" + resumed + b" client="
             assert stream.negotiated.resumed is (resumed == b"r")
+            assert stream.negotiated.version == version
 
 
-async def test_nginx_with_much_data(nginx: str, authority: Authority, tmp_path: Path) -> None:
+@each_version
+async def test_nginx_with_much_data(
+    nginx: str, authority: Authority, tmp_path: Path, version: str
+) -> None:
     config = trusting(authority)
     data = payload(A_LOT)
     put = f"PUT /files/data HTTP/1.0\r\nContent-Length: {A_LOT}\r\n\r\n".encode()
-    async with serving(nginx, authority, tmp_path) as server:
+    async with serving(nginx, authority, tmp_path, version=version) as server:
         await exchange(await server.connect(config), put + data)
         got = await exchange(await server.connect(config), b"GET /files/data HTTP/1.0\r\n\r\n")
     assert got == data
@@ -172,11 +187,12 @@ async def test_nginx_asks_for_another_group(
     assert tap.retried
 
 
+@each_version
 async def test_nginx_selects_an_application_protocol(
-    nginx: str, authority: Authority, tmp_path: Path
+    nginx: str, authority: Authority, tmp_path: Path, version: str
 ) -> None:
     trust = authority.ca.trust
-    async with serving(nginx, authority, tmp_path) as server:
+    async with serving(nginx, authority, tmp_path, version=version) as server:
         config = ClientConfig(trust=trust, alpn_protocols=["other", "http/1.1"])
         stream = await server.connect(config)
         await exchange(stream)
@@ -192,13 +208,15 @@ def verifying_clients(authority: Authority) -> Sequence[str]:
     return ("ssl_verify_client on", f"ssl_client_certificate {authority.ca_file}")
 
 
+@each_version
 async def test_nginx_gets_our_client_certificate(
-    nginx: str, authority: Authority, tmp_path: Path
+    nginx: str, authority: Authority, tmp_path: Path, version: str
 ) -> None:
     config = ClientConfig(
         trust=authority.ca.trust, credentials=authority.ca.issue("client.example")
     )
-    async with serving(nginx, authority, tmp_path, *verifying_clients(authority)) as server:
+    options = verifying_clients(authority)
+    async with serving(nginx, authority, tmp_path, *options, version=version) as server:
         for resumed in (False, True):
             stream = await server.connect(config)
             assert b"client=CN=client.example" in await exchange(stream)
@@ -248,10 +266,11 @@ async def expect_truncation(stream: TLSStream[trio.abc.Stream]) -> None:
     await stream.aclose()
 
 
+@each_version
 async def test_nginx_closes_after_us_without_close_notify(
-    nginx: str, authority: Authority, tmp_path: Path
+    nginx: str, authority: Authority, tmp_path: Path, version: str
 ) -> None:
-    async with serving(nginx, authority, tmp_path) as server:
+    async with serving(nginx, authority, tmp_path, version=version) as server:
         stream = await server.connect(trusting(authority))
         await stream.send_all(GET_AND_STAY)
         assert await stream.receive_some()
@@ -259,10 +278,11 @@ async def test_nginx_closes_after_us_without_close_notify(
         await expect_truncation(stream)
 
 
+@each_version
 async def test_nginx_ends_without_close_notify(
-    nginx: str, authority: Authority, tmp_path: Path
+    nginx: str, authority: Authority, tmp_path: Path, version: str
 ) -> None:
-    async with serving(nginx, authority, tmp_path) as server:
+    async with serving(nginx, authority, tmp_path, version=version) as server:
         stream = await server.connect(trusting(authority))
         await stream.send_all(GET_AND_STAY)
         assert await stream.receive_some()
