@@ -7,7 +7,7 @@ from removal import Removal
 __all__ = ["REMOVALS_OF_STREAMS"]
 
 CONNECTION = "engine/connection.py"
-LISTENER = "io/listener.py"
+CONTAINED = "driver/containment.py"
 READER = "record/message_reader.py"
 CONTAINMENT = "tests/io/test_containment.py"
 PROXY_HEADER = "io/proxy_header.py"
@@ -20,10 +20,10 @@ REMOVALS_OF_STREAMS = [
             "6.2", CONNECTION,
             "return step is Want.READ", "flood_of_data", "return True",
             "tests/io/test_pending_alert.py"),
-    Removal("handshake_first catches only the errors of its own stream", "6", LISTENER,
+    Removal("handshake_first catches only the errors of its own stream", "6", CONTAINED,
             "if not stream.has_raised(error):", "another_stream", tests=CONTAINMENT),
-    Removal("handshake_first catches no group with other exceptions", "6", LISTENER,
-            "if own is None or not _is_cancellation(rest):", "mixed_exception_group",
+    Removal("handshake_first catches no group with other exceptions", "6", CONTAINED,
+            "if own is None or not _is_cancellation(rest, library):", "mixed_exception_group",
             "if own is None:",
             CONTAINMENT),
     Removal("a client's Finished waits for no data", "4.5.3", "driver/driver.py",

@@ -8,6 +8,7 @@ specific to anyio.
 - ``ciphertext``: one task moves ciphertext each way. ``transport``: what it moves it with.
 - ``stream_methods``, ``early_data_methods``, ``connection_info``: the methods of a stream that are
   the same over each async library.
+- ``containment``: the faults of one connection do not end a server.
 - ``library``: what the driver needs of an async library. ``conflict``: one task at a time.
   ``raised``: which errors a stream raised itself.
 """

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from typing import Protocol
 
 from ..engine.interface import Engine
 
-__all__ = ["DirectPath", "Transport"]
+__all__ = ["DirectPath", "Transport", "discard_input"]
+
+#: After an alert that ends the connection, input is discarded for so many seconds and bytes.
+#: Unread input would make the kernel answer with a reset, which can overtake the alert.
+LINGER_SECONDS = 1
+LINGER_BYTES = 2**20
+DISCARD_BYTES = 2**16  # at a time
+
+RECEIVE_BYTES = 2**16  # at a time, where the engine's own buffer cannot be received into
 
 
 class DirectPath(Protocol):
@@ -83,3 +93,11 @@ class Transport(ABC):
 
     async def linger(self) -> None:  # noqa: B027
         """Wait until the alert may have arrived. Only close the transport after this."""
+
+
+def discard_input(descriptor: int) -> None:
+    """Discard the input that has come over a descriptor that does not block; -1 is closed."""
+    left = LINGER_BYTES if descriptor != -1 else 0
+    with suppress(OSError):
+        while left > 0 and (data := os.read(descriptor, DISCARD_BYTES)):
+            left -= len(data)

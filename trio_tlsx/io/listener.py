@@ -6,21 +6,20 @@ own task, and logs what one connection does wrong instead of raising it in the s
 
 from __future__ import annotations
 
-import logging
 import math
 import ssl
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from typing import Generic, NoReturn, TypeVar, cast
+from typing import Generic, NoReturn, TypeVar
 
 import trio
 
 from ..config.client import ClientConfig
 from ..config.server import ServerConfig
+from ..driver.containment import handle_connection
 from ..engine.select import engine_for
-from ..errors import AlertReceived, TLSError
-from ..pki.describe import one_line, socket_address
+from ..pki.describe import socket_address
 from .endpoints import SocketAddress, local_address_of, port_of, socket_of
+from .library import TRIO
 from .proxy_protocol import ProxiedStream
 from .stream import TLSStream
 
@@ -37,13 +36,8 @@ T_Stream = TypeVar("T_Stream", bound=trio.abc.Stream)
 #: How long a client may take over its handshake with ``serve_tls_over_tcp``, in seconds.
 HANDSHAKE_TIMEOUT = 10
 
-#: Characters that are logged of why a connection failed: the reason may quote what the peer sent.
-MAX_REASON_LENGTH = 500
-
 #: What trio waits between two addresses of a host, in seconds (RFC 8305 5).
 HAPPY_EYEBALLS_DELAY = 0.25
-
-_log = logging.getLogger("trio_tlsx")
 
 
 class TLSListener(trio.abc.Listener[TLSStream[T_Stream]], Generic[T_Stream]):
@@ -171,63 +165,16 @@ def handshake_first(
 
     async def handle(stream: TLSStream[T_Stream]) -> None:
         peer = peer_of(stream.transport_stream)
-        try:
-            await stream.do_handshake(until_replayable_early_data=replayable_early_data)
-        except Exception as error:
-            if not raise_connection_errors:
-                _log_failed_handshake(behind_proxy(stream.transport_stream, peer), error)
-            with suppress(Exception):  # the first error explains the end
-                await stream.aclose()  # lets the alert arrive
-            if raise_connection_errors:
-                raise
-        else:
-            if raise_connection_errors:
-                await handler(stream)
-            else:
-                peer = behind_proxy(stream.transport_stream, peer)
-                await _run_handler(handler, stream, peer)
+        await handle_connection(
+            stream,
+            handler,
+            lambda: behind_proxy(stream.transport_stream, peer),
+            TRIO,
+            replayable_early_data=replayable_early_data,
+            raise_connection_errors=raise_connection_errors,
+        )
 
     return handle
-
-
-def _log_failed_handshake(peer: str, error: Exception) -> None:
-    if isinstance(error, trio.BrokenResourceError):
-        _log.warning("TLS handshake with %s failed: %s", peer, _explained(error))
-    else:
-        _log.warning("TLS handshake with %s failed: %s", peer, _one_line(error), exc_info=error)
-
-
-async def _run_handler(
-    handler: Callable[[TLSStream[T_Stream]], Awaitable[object]],
-    stream: TLSStream[T_Stream],
-    peer: str,
-) -> None:
-    try:
-        await handler(stream)
-    except trio.BrokenResourceError as error:
-        if not stream.has_raised(error):
-            raise
-        _log.warning("TLS connection with %s broke: %s", peer, _explained(error))
-    except BaseExceptionGroup as group:
-        # Before Python 3.13 the condition has to be a function, not a method.
-        own, rest = group.split(lambda error: stream.has_raised(error))
-        if own is None or not _is_cancellation(rest):
-            raise
-        _log.warning("TLS connection with %s broke: %s", peer, _explained(_first_leaf(own)))
-        if rest is not None:
-            raise rest from None
-
-
-def _is_cancellation(group: BaseExceptionGroup[BaseException] | None) -> bool:
-    """Return whether a group is nothing but cancellations; None has no leaf at all."""
-    return group is None or group.split(trio.Cancelled)[1] is None
-
-
-def _first_leaf(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        error = group.exceptions[0]
-    return error
 
 
 def behind_proxy(stream: trio.abc.Stream, peer: str) -> str:
@@ -247,24 +194,6 @@ def peer_of(stream: trio.abc.Stream) -> str:
         return socket_address(stream.socket.getpeername())
     except OSError:
         return "a peer that has gone"
-
-
-def _explained(error: BaseException) -> str:
-    """Return in one line which side sent which alert, and why."""
-    why = _one_line(error)
-    cause = error.__cause__
-    if not isinstance(cause, TLSError) or cause.alert is None:
-        return why
-    if isinstance(cause, AlertReceived):  # its text begins with the alert
-        return why
-    if cause.refused_by == "us":
-        return f"we sent the alert {cause.alert.name}: {why}"
-    return f"the peer sent the alert {cause.alert.name}: {why}"
-
-
-def _one_line(error: BaseException) -> str:
-    line = one_line(str(error) or type(error).__name__)
-    return line if len(line) <= MAX_REASON_LENGTH else line[:MAX_REASON_LENGTH] + "..."
 
 
 async def open_tls_over_tcp_stream(

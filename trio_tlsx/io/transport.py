@@ -17,23 +17,22 @@ from contextlib import suppress
 
 import trio
 
-from ..driver.transport import Transport
+from ..driver.transport import (
+    DISCARD_BYTES,
+    LINGER_BYTES,
+    LINGER_SECONDS,
+    RECEIVE_BYTES,
+    Transport,
+    discard_input,
+)
 from ..engine.interface import Engine
 from ..record.protection import MAX_PLAINTEXT_LENGTH, RECORD_OVERHEAD
 from .proxy_protocol import ProxiedStream
 
 __all__ = ["transport_over"]
 
-#: After an alert that ends the connection, input is discarded for so many seconds and bytes.
-#: Unread input would make the kernel answer with a reset, which can overtake the alert.
-LINGER_SECONDS = 1
-LINGER_BYTES = 2**20
-DISCARD_BYTES = 2**16  # at a time
-
 #: So many bytes of one read are a whole record of full size.
 BULK_BYTES = MAX_PLAINTEXT_LENGTH + RECORD_OVERHEAD
-
-RECEIVE_BYTES = 2**16  # at a time, where the engine's own buffer cannot be received into
 
 
 def transport_over(stream: trio.abc.Stream) -> Transport:
@@ -201,11 +200,7 @@ class DescriptorTransport(SocketTransport):
         return True
 
     def discard_input(self) -> None:
-        descriptor = self.socket.fileno()
-        left = LINGER_BYTES if descriptor != -1 else 0
-        with suppress(OSError):
-            while left > 0 and (data := os.read(descriptor, DISCARD_BYTES)):
-                left -= len(data)
+        discard_input(self.socket.fileno())
 
     def descriptor(self) -> int:
         """Return the descriptor's number, to be used before the next ``await``."""
