@@ -222,7 +222,10 @@ class TLSStream(
             _TLS.cipher: names.cipher,
             _TLS.peer_certificate: lambda: names.getpeercert(False),
             _TLS.peer_certificate_binary: lambda: names.getpeercert(True),
-            _TLS.shared_ciphers: names.shared_ciphers,
+            # Before Python 3.11.3 the stdlib returns a list on a client too (cpython gh-96931).
+            _TLS.shared_ciphers: lambda: (
+                names.shared_ciphers() if self._engine.server_side else None
+            ),
             _TLS.tls_version: names.version,
         }
         if isinstance(names, ssl.SSLObject):
