@@ -243,6 +243,9 @@ SHARED_NAMES = {
     "Backend": "the network backend of httpcore, and that of httpcore2",
     "CHUNK": "how much is read at once",
     "RECEIVE_BYTES": "how much is received at once",
+    "HAPPY_EYEBALLS_DELAY": "the default of trio, and that of anyio",
+    "TLSListener": "a listener for trio, and one for anyio",
+    "TLSStream": "a stream for trio, and one for anyio",
     "ClientHello": "a message, and what hooks are shown of it",
     "CertificateRequest": "a message, and what hooks are shown of it",
 }

@@ -23,7 +23,7 @@ from ..arguments import checked_max_bytes
 from ..config.client import ClientConfig
 from ..config.server import ServerConfig
 from ..driver.connection_info import ConnectionInfo
-from ..driver.containment import handle_connection
+from ..driver.containment import HANDSHAKE_TIMEOUT, handle_connection
 from ..driver.early_data_methods import EarlyDataMethods
 from ..driver.transport import RECEIVE_BYTES
 from ..engine.select import engine_for
@@ -36,9 +36,6 @@ from .anyio_driver import ANYIO, AnyioDriver, ByteStreamTransport
 __all__ = ["ConnectionAttribute", "TLSListener", "TLSStream", "connect_tls"]
 
 T_Stream = TypeVar("T_Stream", bound=anyio.abc.ByteStream)
-
-#: How long a client may take over its handshake with a :class:`TLSListener`, in seconds.
-HANDSHAKE_TIMEOUT = 10
 
 #: What anyio waits between two addresses of a host, in seconds (RFC 8305 5).
 HAPPY_EYEBALLS_DELAY = 0.25

@@ -16,9 +16,12 @@ from ..pki.describe import one_line
 from .library import AsyncLibrary
 from .stream_methods import StreamMethods
 
-__all__ = ["handle_connection"]
+__all__ = ["HANDSHAKE_TIMEOUT", "handle_connection"]
 
 S = TypeVar("S", bound=StreamMethods[Any])
+
+#: How long a client may take over its handshake by default, in seconds.
+HANDSHAKE_TIMEOUT = 10
 
 #: Characters that are logged of why a connection failed: the reason may quote what the peer sent.
 MAX_REASON_LENGTH = 500

@@ -15,7 +15,7 @@ import trio
 
 from ..config.client import ClientConfig
 from ..config.server import ServerConfig
-from ..driver.containment import handle_connection
+from ..driver.containment import HANDSHAKE_TIMEOUT, handle_connection
 from ..engine.select import engine_for
 from ..pki.describe import socket_address
 from .endpoints import SocketAddress, local_address_of, port_of, socket_of
@@ -32,9 +32,6 @@ __all__ = [
 ]
 
 T_Stream = TypeVar("T_Stream", bound=trio.abc.Stream)
-
-#: How long a client may take over its handshake with ``serve_tls_over_tcp``, in seconds.
-HANDSHAKE_TIMEOUT = 10
 
 #: What trio waits between two addresses of a host, in seconds (RFC 8305 5).
 HAPPY_EYEBALLS_DELAY = 0.25
