@@ -41,7 +41,7 @@ class AsyncStore:
         return self._store.take(server_name, port, context)
 
 
-def resuming(native: Engine, store: SessionStore) -> Engine:
+def resuming(native: Engine, store: SessionStore, early_data: int = 0) -> Engine:
     assert isinstance(native.client_config, ClientConfig)
     assert isinstance(native.server_config, ServerConfig)
     return replace(
@@ -50,8 +50,8 @@ def resuming(native: Engine, store: SessionStore) -> Engine:
         server_config=replace(
             native.server_config,
             ticket_keys=TicketKeys(),
-            max_early_data_size=1000,
-            anti_replay_cache=MemoryAntiReplayCache(),
+            max_early_data_size=early_data,
+            anti_replay_cache=MemoryAntiReplayCache() if early_data else None,
         ),
     )
 
@@ -86,8 +86,8 @@ async def test_no_ticket_before_the_end(native: Engine) -> None:
 
 @with_each_transport
 @on_each_backend
-async def test_early_data(native: Engine, connect: Connect) -> None:
-    engine = resuming(native, MemorySessionStore())
+async def test_early_data(native13: Engine, connect: Connect) -> None:
+    engine = resuming(native13, MemorySessionStore(), 1000)
     await get_session(engine, connect)
     async with paired(engine, connect, early_data=b"early") as (client, server):
 
@@ -106,8 +106,8 @@ async def test_early_data(native: Engine, connect: Connect) -> None:
 
 
 @on_each_backend
-async def test_key_updates(native: Engine) -> None:
-    async with connected(native) as (client, server):
+async def test_key_updates(native13: Engine) -> None:
+    async with connected(native13) as (client, server):
         await client.update_keys(request_peer=True)
         await client.send(b"under new keys")
         assert await server.receive() == b"under new keys"

@@ -169,7 +169,8 @@ async def test_rejected_client_certificate(native: Engine, ca: CA) -> None:
     asking = replace(config, client_auth="required", client_trust=ca.trust)
     async with paired(replace(native, server_config=asking)) as (client, server):
         errors = await errors_of(client.receive, server.receive)
-        assert alert_in(errors[0]) is AlertDescription.certificate_required
+        refusals = AlertDescription.certificate_required, AlertDescription.handshake_failure
+        assert alert_in(errors[0]) in refusals  # the second one in TLS 1.2
 
 
 @on_each_backend
@@ -205,8 +206,9 @@ async def test_typed_attributes(engine: Engine) -> None:
         with pytest.raises(anyio.TypedAttributeLookupError):
             client.extra(TLSAttribute.tls_version)
         await handshake(client, server)
-        assert client.extra(TLSAttribute.tls_version) == "TLSv1.3"
-        assert client.extra(TLSAttribute.cipher)[1] == "TLSv1.3"
+        version = client.negotiated.version
+        assert client.extra(TLSAttribute.tls_version) == version
+        assert client.extra(TLSAttribute.cipher)[1] == version
         assert client.extra(TLSAttribute.alpn_protocol) is None
         assert client.extra(TLSAttribute.shared_ciphers) is None
         assert client.extra(TLSAttribute.peer_certificate_binary)
