@@ -31,15 +31,22 @@ from engine_pairs import (
     with_groups,
 )
 
+from trio_tlsx.clock import utc_now
 from trio_tlsx.config.client import ClientConfig
 from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.crypto.groups import ECDHKey, Group, X25519Key
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import HandshakeShutdown, InternalError, TLSError, Truncated
-from trio_tlsx.handshake import client_hello, server13_hello
+from trio_tlsx.handshake import client_hello, server12_hello, server13_hello
 from trio_tlsx.handshake.wants import Want
 from trio_tlsx.record.protection import ContentType
 from trio_tlsx.record.send import Outgoing
+from trio_tlsx.sessions import sealing
+from trio_tlsx.sessions.client import Session
+from trio_tlsx.sessions.ticket_keys import TicketKeys
+
+#: The modules that draw random octets in a handshake.
+RANDOM_MODULES = (client_hello, server12_hello, server13_hello, sealing)
 
 SAID = {"client": b"said by the client", "server": b"said by the server"}
 OTHER = {"client": "server", "server": "client"}
@@ -59,12 +66,49 @@ def fixed_p256(number: int) -> Group:
     return fixed_group(0x0017, lambda: ECDHKey(ec.SECP256R1(), private_key))
 
 
+class SameSession:
+    """A session store that keeps its first session, and gives it again and again."""
+
+    def __init__(self) -> None:
+        self.session: Session | None = None
+        self.is_full = False
+
+    def put(self, session: Session) -> None:
+        if not self.is_full:
+            self.session = session
+
+    def take(self, server_name: str, port: int | None, context: bytes) -> Session | None:
+        return self.session
+
+
 # Ed25519 signs the same each time.
 SIGNING_CLIENT = replace(CLIENT, alpn_protocols=["one", "two"], credentials=credentials("ed25519"))
 SIGNING_SERVER = replace(SERVER, alpn_protocols=["two"], credentials=credentials("ed25519"))
 RETRYING_CLIENT = with_groups(SIGNING_CLIENT, fixed_x25519(1), fixed_p256(2))
 RETRYING_SERVER = with_groups(replace(SIGNING_SERVER, require_cookie=True), fixed_p256(3))
 CLIENT_AUTH = replace(SIGNING_SERVER, client_auth="required", client_trust=authority.trust)
+
+CLIENT_12 = replace(SIGNING_CLIENT, versions=["TLSv1.2"])
+SERVER_12 = replace(SIGNING_SERVER, versions=["TLSv1.2"])
+
+
+def resuming() -> tuple[ClientConfig, ServerConfig]:
+    """Configurations of TLS 1.2 that resume the same session each time."""
+    store = SameSession()
+    client = replace(
+        CLIENT_12, resumption=True, session_store=store, session_context=b"test", credentials=None
+    )
+    now = utc_now()
+    server = replace(
+        SERVER_12,
+        ticket_keys=TicketKeys([bytes(32)], clock=lambda: now),
+        clock=lambda: now,
+    )
+    pair = with_groups(client, fixed_x25519(1)), with_groups(server, fixed_x25519(2))
+    shake_hands(Connection.client(pair[0], SERVER_NAME), Connection.server(pair[1]))
+    store.is_full = True
+    return pair
+
 
 SCENARIOS: dict[str, tuple[ClientConfig, ServerConfig]] = {
     "1-rtt": (
@@ -79,6 +123,19 @@ SCENARIOS: dict[str, tuple[ClientConfig, ServerConfig]] = {
         ),
         with_groups(CLIENT_AUTH, fixed_x25519(2)),
     ),
+    "tls12": (with_groups(CLIENT_12, fixed_x25519(1)), with_groups(SERVER_12, fixed_x25519(2))),
+    "tls12-client-auth": (
+        with_groups(
+            replace(
+                CLIENT_12,
+                record_size_limit=200,
+                cipher_suites=["TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"],
+            ),
+            fixed_x25519(1),
+        ),
+        with_groups(replace(CLIENT_AUTH, versions=["TLSv1.2"]), fixed_x25519(2)),
+    ),
+    "tls12-resumed": resuming(),
 }
 
 SIDES = [(scenario, role) for scenario in SCENARIOS for role in ("client", "server")]
@@ -86,7 +143,7 @@ SIDES = [(scenario, role) for scenario in SCENARIOS for role in ("client", "serv
 
 @pytest.fixture(autouse=True)
 def randomness(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
-    for module in (client_hello, server13_hello):
+    for module in RANDOM_MODULES:
         monkeypatch.setattr(module, "urandom", same_random)
 
 
@@ -107,6 +164,21 @@ class Recording:
 
     stream: bytes
     handshake_length: int
+    is_tls12: bool
+
+    @functools.cached_property
+    def records(self) -> tuple[tuple[int, bytes, bool], ...]:
+        """The records: the offset of each, its octets, and whether it is sealed.
+
+        In TLS 1.2 those behind ChangeCipherSpec are.
+        """
+        found: list[tuple[int, bytes, bool]] = []
+        changed = False
+        for offset, record in records(self.stream):
+            is_sealed = changed or record[0] == ContentType.application_data
+            found.append((offset, record, is_sealed))
+            changed |= self.is_tls12 and record[0] == ContentType.change_cipher_spec
+        return tuple(found)
 
     @functools.cached_property
     def ignored(self) -> frozenset[int]:
@@ -115,18 +187,15 @@ class Recording:
         That of a sealed record is authenticated with it, so it may not be altered either.
         """
         return frozenset(
-            offset + i
-            for offset, record in records(self.stream)
-            if record[0] != ContentType.application_data
-            for i in (1, 2)
+            offset + i for offset, _, is_sealed in self.records if not is_sealed for i in (1, 2)
         )
 
     @functools.cached_property
     def sealed(self) -> frozenset[int]:
         return frozenset(
             offset + i
-            for offset, record in records(self.stream)
-            if record[0] == ContentType.application_data
+            for offset, record, is_sealed in self.records
+            if is_sealed
             for i in range(5, len(record))
         )
 
@@ -140,7 +209,7 @@ class Recording:
 def recording(scenario: str, role: str) -> Recording:
     """What ``role`` says to the other side."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (client_hello, server13_hello):
+        for module in RANDOM_MODULES:
             patch.setattr(module, "urandom", same_random)
         one = new_connection(scenario, role)
         other = new_connection(scenario, OTHER[role])
@@ -158,7 +227,7 @@ def recording(scenario: str, role: str) -> Recording:
         one.write(memoryview(SAID[role]))
         one.shutdown()
         carry(one, other)
-    return Recording(bytes(stream), handshake_length)
+    return Recording(bytes(stream), handshake_length, one.negotiated.version == "TLSv1.2")
 
 
 @dataclass
@@ -211,14 +280,19 @@ def altered(stream: bytes, position: int, mask: int) -> bytes:
 @pytest.mark.parametrize(("scenario", "role"), SIDES)
 def test_unaltered_recording_is_accepted(scenario: str, role: str) -> None:
     """Unaltered they give a good connection, so that what is tested below is the alteration."""
-    outcome = play(new_connection(scenario, OTHER[role]), recording(scenario, role).stream)
+    recorded, connection = recording(scenario, role), new_connection(scenario, OTHER[role])
+    outcome = play(connection, recorded.stream)
     assert outcome == Outcome(finished=True, data=SAID[role], closed=True)
+    assert recorded.is_tls12 == scenario.startswith("tls12")
+    assert connection.negotiated.resumed == scenario.endswith("resumed")
 
 
 @pytest.mark.parametrize(("scenario", "role"), SIDES)
 def test_every_altered_octet_is_rejected(scenario: str, role: str) -> None:
     recorded = recording(scenario, role)
-    for position, mask in recorded.alterations(EVERY_BIT if scenario == "1-rtt" else MASKS):
+    for position, mask in recorded.alterations(
+        EVERY_BIT if scenario in ("1-rtt", "tls12") else MASKS
+    ):
         stream = altered(recorded.stream, position, mask)
         outcome = play(new_connection(scenario, OTHER[role]), stream)
         where = f"byte {position} ^ {mask:#04x}: {outcome}"
@@ -263,27 +337,29 @@ def test_recording_delivered_octet_by_octet_is_accepted(scenario: str, role: str
 def alter_message(sender: Connection, position: int, mask: int, patch: pytest.MonkeyPatch) -> None:
     """Have ``sender`` alter the octet at ``position`` of its handshake messages, then seal."""
     target = outgoing(sender)
-    real = Outgoing.handshake
+    real = Outgoing.finish_flight
     sent = 0
 
-    def handshake(self: Outgoing, message: bytes) -> None:
+    def finish_flight(self: Outgoing) -> None:
         nonlocal sent
         if self is target:
-            if 0 <= position - sent < len(message):
-                message = altered(message, position - sent, mask)
-            sent += len(message)
-        real(self, message)
+            length = len(self.flight)
+            if 0 <= position - sent < length:
+                self.flight = altered(self.flight, position - sent, mask)
+            sent += length
+        real(self)
 
-    patch.setattr(Outgoing, "handshake", handshake)
+    patch.setattr(Outgoing, "finish_flight", finish_flight)
 
 
 # Of a certificate with a serial number that is not positive cryptography says that it will refuse
 # it one day.
 @pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 @pytest.mark.parametrize("role", ["client", "server"])
-def test_every_altered_octet_inside_a_record_is_rejected(role: str) -> None:
+@pytest.mark.parametrize("scenario", ["client-auth", "tls12-client-auth"])
+def test_every_altered_octet_inside_a_record_is_rejected(scenario: str, role: str) -> None:
     """The AEAD has nothing to say against these: signatures and Finished have to."""
-    config = SCENARIOS["client-auth"]
+    config = SCENARIOS[scenario]
     length = 0
 
     def count(direction: str, name: str, octets: int) -> None:

@@ -19,6 +19,7 @@ from engine_pairs import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pairs12 import CLIENT_12, SERVER_12
 
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.handshake.wants import Want
@@ -158,6 +159,19 @@ def test_plaintext_is_the_same_however_the_ciphertext_is_cut(
     limit: int,
 ) -> None:
     receiver, sender = established(replace(CLIENT, record_size_limit=limit))
+    check_reception(receiver, sender, script, lengths, ways, reads, limit)
+
+
+def check_reception(
+    receiver: Connection,
+    sender: Connection,
+    script: list[Action],
+    lengths: list[int],
+    ways: list[How],
+    reads: list[int | None],
+    limit: int,
+) -> None:
+    """Check that the receiver reads what the script sends."""
     expected, ciphertext = perform(sender, script, limit)
     sender.shutdown()
     ciphertext += sender.data_to_send()
@@ -183,14 +197,43 @@ def test_plaintext_is_the_same_however_the_ciphertext_is_cut(
     assert sender.read() is Want.READ
 
 
+@settings(deadline=None, max_examples=100)
+@given(
+    script=st.lists(
+        st.builds(Write, st.integers(1, 300 * KIB))
+        | st.builds(OneRecord, st.integers(0, 50), st.just(0)),
+        max_size=8,
+    ),
+    lengths=cuts,
+    ways=st.lists(st.sampled_from(["receive_data", "receive_buffer", "released"]), min_size=1),
+    reads=st.lists(st.none() | st.integers(1, 100) | st.integers(1, 300 * KIB), min_size=1),
+    limit=limits,
+)
+def test_plaintext_of_tls_1_2_is_the_same_however_the_ciphertext_is_cut(
+    script: list[Action],
+    lengths: list[int],
+    ways: list[How],
+    reads: list[int | None],
+    limit: int,
+) -> None:
+    receiver, sender = established(replace(CLIENT_12, record_size_limit=limit), SERVER_12)
+    check_reception(receiver, sender, script, lengths, ways, reads, limit)
+
+
 @settings(deadline=None, max_examples=40)
-@given(lengths=cuts, fragment=st.integers(1, 2000), client_auth=st.booleans())
+@given(
+    lengths=cuts,
+    fragment=st.integers(1, 2000),
+    client_auth=st.booleans(),
+    version=st.sampled_from(["TLSv1.3", "TLSv1.2"]),
+)
 def test_handshake_is_the_same_however_the_ciphertext_is_cut(
-    lengths: list[int], fragment: int, client_auth: bool
+    lengths: list[int], fragment: int, client_auth: bool, version: str
 ) -> None:
     """Messages in records of any length, which come in pieces of any length."""
     client, server = connections(
-        replace(CLIENT, credentials=credentials()), ASKING_SERVER if client_auth else SERVER
+        replace(CLIENT_12, credentials=credentials(), versions=[version]),
+        replace(ASKING_SERVER if client_auth else SERVER, versions=[version]),
     )
     outgoing(client).fragment_length = outgoing(server).fragment_length = fragment
     for _ in range(4):

@@ -7,15 +7,19 @@ from dataclasses import replace
 from engine_pairs import (
     ASKING_SERVER,
     CLIENT,
+    SERVER,
     AbsentSigner,
     connections,
     credentials,
     established,
+    outgoing,
     plain,
+    records,
     sealed,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pairs12 import CLIENT_12, SERVER_12
 
 from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.engine.connection import Connection
@@ -50,6 +54,17 @@ def go_on(connection: Connection) -> None:
             pass
 
 
+#: The configurations of each version.
+CONFIGS = {
+    "TLSv1.3": (CLIENT, SERVER),
+    "TLSv1.2": (
+        CLIENT_12,
+        replace(SERVER_12, client_auth="optional", client_trust=ASKING_SERVER.client_trust),
+    ),
+}
+versions = st.sampled_from(list(CONFIGS))
+
+
 content_types = st.sampled_from(list(ContentType)) | st.integers(0, 255)
 
 
@@ -82,20 +97,20 @@ either_side = st.sampled_from([CLIENT_SIDE, SERVER_SIDE])
 
 
 @settings(deadline=None, max_examples=100)
-@given(octets=st.binary(max_size=300), side=either_side)
-def test_random_octets_raise_only_tls_errors(octets: bytes, side: int) -> None:
-    for connection in (connections()[side], halfway(side)[side], established()[side]):
-        check_refusal_or_wait(connection, octets)
+@given(octets=st.binary(max_size=300), side=either_side, version=versions)
+def test_random_octets_raise_only_tls_errors(octets: bytes, side: int, version: str) -> None:
+    for pair in pairs_at_each_stage(version, side):
+        check_refusal_or_wait(pair[side], octets)
 
 
 @settings(deadline=None, max_examples=100)
-@given(script=random_records, side=either_side)
+@given(script=random_records, side=either_side, version=versions)
 def test_random_plaintext_records_raise_only_tls_errors(
-    script: list[tuple[int, bytes, int]], side: int
+    script: list[tuple[int, bytes, int]], side: int, version: str
 ) -> None:
     octets = b"".join(plain(content, content_type) for content_type, content, _ in script)
-    for connection in (connections()[side], halfway(side)[side], established()[side]):
-        check_refusal_or_wait(connection, octets)
+    for pair in pairs_at_each_stage(version, side):
+        check_refusal_or_wait(pair[side], octets)
 
 
 @settings(deadline=None, max_examples=100)
@@ -111,18 +126,58 @@ def test_random_sealed_records_raise_only_tls_errors(
         check_refusal_or_wait(pair[side], octets)
 
 
-@settings(deadline=None, max_examples=30)
-@given(edits=st.lists(st.tuples(st.integers(0, 10**4), st.binary(max_size=3)), max_size=4))
-def test_randomly_edited_client_hello_raises_only_tls_errors(
-    edits: list[tuple[int, bytes]],
+@settings(deadline=None, max_examples=100)
+@given(script=random_records, side=either_side)
+def test_random_sealed_records_of_tls_1_2_raise_only_tls_errors(
+    script: list[tuple[int, bytes, int]], side: int
 ) -> None:
-    client, server = connections()
+    """Before Finished, and after the handshake."""
+    for pair in (before_finished(side), established(*CONFIGS["TLSv1.2"])):
+        octets = b"".join(
+            sealed(pair[1 - side], content, content_type) for content_type, content, _ in script
+        )
+        check_refusal_or_wait(pair[side], octets)
+
+
+def before_finished(attacked: int) -> tuple[Connection, Connection]:
+    """A client and a server of TLS 1.2; the attacked side waits for the other's Finished."""
+    pair = client, server = connections(*CONFIGS["TLSv1.2"])
+    flights = [(client, server), (server, client), (client, server), (server, client)]
+    for one, other in flights[: 4 if attacked == CLIENT_SIDE else 3]:
+        assert one.do_handshake() is Want.WRITE
+        output = one.data_to_send()
+        sealer = outgoing(one).sealer
+        if sealer is not None and other is pair[attacked]:
+            *_, (finished, _) = records(output)
+            output = output[:finished]
+            sealer.sequence_number = 0  # of the record that takes its place
+        other.receive_data(output)
+    assert pair[attacked].do_handshake() is Want.READ
+    return pair
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    edits=st.lists(st.tuples(st.integers(0, 10**4), st.binary(max_size=3)), max_size=4),
+    version=versions,
+)
+def test_randomly_edited_client_hello_raises_only_tls_errors(
+    edits: list[tuple[int, bytes]], version: str
+) -> None:
+    client, server = connections(*CONFIGS[version])
     client.do_handshake()
     octets = client.data_to_send()
     for position, replacement in edits:
         start = position % len(octets)
         octets = octets[:start] + replacement + octets[start + 1 :]
     check_refusal_or_wait(server, octets)
+
+
+def pairs_at_each_stage(version: str, attacked: int) -> list[tuple[Connection, Connection]]:
+    """Pairs before, in and after the handshake."""
+    configs = CONFIGS[version]
+    middle = halfway(attacked) if version == "TLSv1.3" else before_finished(attacked)
+    return [connections(*configs), middle, established(*configs)]
 
 
 def halfway(attacked: int) -> tuple[Connection, Connection]:

@@ -197,7 +197,8 @@ def with_groups(config: AnyConfig, *groups: Group) -> AnyConfig:
     """A copy of ``config`` that has these groups and no others."""
     copy = replace(config)
     table = {group.code: group for group in groups}
-    vars(copy)["parameters"] = replace(copy.parameters, group_table=table)
+    tls12 = replace(copy.parameters.tls12, group_table=table)
+    vars(copy)["parameters"] = replace(copy.parameters, group_table=table, tls12=tls12)
     return copy
 
 
