@@ -29,7 +29,7 @@ def s_time(bench: Bench, part: str, case: str, setting: Setting) -> None:
         port = listener.getsockname()[1]
     server = start_server(bench.pki, setting, port)
     try:
-        wait_for(port)
+        wait_for(server)
         for number in range(bench.results.rounds):
             progress(f"{part}: {NAME}, round {number + 1} of {bench.results.rounds}")
             figures = run_client(bench, setting, port, server.pid)
@@ -45,26 +45,21 @@ def start_server(pki: PKI, setting: Setting, port: int) -> subprocess.Popen[byte
     chain, key = pki.chain(setting), pki.key(setting)
     return subprocess.Popen(
         [
-            *("openssl", "s_server", "-accept", f"{HOST}:{port}", "-quiet", "-WWW"),
+            *("openssl", "s_server", "-accept", f"{HOST}:{port}", "-WWW"),
             *("-cert", chain, "-cert_chain", chain, "-key", key),
         ],
         stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         cwd=pki.directory,
         env=pki.environment(setting),
     )
 
 
-def wait_for(port: int) -> None:
-    deadline = time.monotonic() + GRACE_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            socket.create_connection((HOST, port)).close()
-            return
-        except ConnectionRefusedError:
-            time.sleep(0.02)
-    raise ContenderFailed("openssl s_server does not listen")
+def wait_for(server: subprocess.Popen[bytes]) -> None:
+    """Wait for the line that s_server prints when it listens; afterwards it prints nothing."""
+    if not any(line.startswith(b"ACCEPT") for line in server.stdout or ()):
+        raise ContenderFailed("openssl s_server does not listen")
 
 
 def run_client(bench: Bench, setting: Setting, port: int, server: int) -> dict[str, float]:

@@ -34,6 +34,14 @@ def test_the_documentation_has_the_committed_figures() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_each_part_of_the_profile_runs() -> None:
+    command = [sys.executable, "-m", "tests.benchmarks.profile", "--smoke", "--rows", "50"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=SECONDS)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("details") == 9
+    assert "X25519PrivateKey.exchange" in done.stdout
+
+
 @pytest.mark.timeout(SECONDS + 10)
 def test_smoke_run_measures_every_part(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
