@@ -102,6 +102,7 @@ ACCEPTED: dict[str, set[str]] = {
     "max_fragment_size": {"int"},
     "max_chain_length": {"int"},
     "key_update_bytes": {"None", "int"},
+    "max_fragment_length": {"None", "int"},
     "key_log": {"None", "str", "path", *CALLABLE},
     "verify": {"list of functions", "class of compressors", *CALLABLE},
     "verify_replaces_builtin": {"bool"},

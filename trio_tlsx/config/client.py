@@ -80,6 +80,9 @@ class ClientConfig(CommonConfig):
             with its own identity. Without ``trust`` the client rejects a server that selects none
             of them (``missing_extension``); with it the client verifies the server's certificate.
             ``verify`` is not called for a server that has one of the keys.
+        max_fragment_length: also ask for records of at most so many bytes in the way that old
+            servers understand (RFC 6066 4): 512, 1,024, 2,048 or 4,096. A server that supports
+            ``record_size_limit`` ignores it.
         require_secure_renegotiation: in TLS 1.2, reject a server that does not signal secure
             renegotiation (RFC 5746).
 
@@ -100,6 +103,7 @@ class ClientConfig(CommonConfig):
     ocsp_stapling: bool | None = None
     timestamps: bool = False
     psks: Sequence[ExternalPSK] = ()
+    max_fragment_length: int | None = None
     require_secure_renegotiation: bool = True
 
     def __post_init__(self) -> None:
@@ -128,6 +132,7 @@ class ClientParameters(CommonParameters):
     timestamps: bool
     psks: tuple[ExternalPSK, ...]
     psk_required: bool
+    max_fragment_length: int | None
     require_secure_renegotiation: bool
 
     @cached_property
@@ -165,6 +170,9 @@ class ClientParameters(CommonParameters):
         # RFC 8449 4: at most what the newest of the versions allows.
         largest = MAX_INNER_PLAINTEXT_LENGTH if has_13 else MAX_PLAINTEXT_LENGTH
         extensions[_E.record_size_limit] = uint16(min(self.record_size_limit, largest))
+        if self.max_fragment_length is not None:
+            body = ext.encode_max_fragment_length(self.max_fragment_length)
+            extensions[_E.max_fragment_length] = body
         if TLS12 in self.versions:
             extensions[_E.ec_point_formats] = POINT_FORMATS
             extensions[_E.extended_master_secret] = b""
@@ -199,6 +207,7 @@ def _resolve(config: ClientConfig) -> ClientParameters:
         timestamps=config.timestamps,
         psks=psks,
         psk_required=psk_required,
+        max_fragment_length=config.max_fragment_length,
         require_secure_renegotiation=config.require_secure_renegotiation,
     )
 
@@ -208,6 +217,12 @@ def _check_options(config: ClientConfig, common: CommonParameters) -> None:
         raise ConfigError(
             f"signature_schemes of a client contains {', '.join(legacy)}: only clients may sign "
             "with it (RFC 9963); leave it out"
+        )
+    lengths = ext.MAX_FRAGMENT_LENGTHS.values()
+    if config.max_fragment_length is not None and config.max_fragment_length not in lengths:
+        raise ConfigError(
+            f"max_fragment_length is {config.max_fragment_length} bytes; "
+            f"pass {', '.join(map(str, lengths))} or None (RFC 6066 4)"
         )
     if common.candidates and config.select_credentials is not None:
         raise ConfigError(

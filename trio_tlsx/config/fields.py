@@ -92,6 +92,7 @@ CLIENT_FIELDS: Mapping[str, Expected] = {
     "verify_on_resumption": _FLAG,
     "ocsp_stapling": Expected(optional(BOOL), "True, False or None"),
     "timestamps": _FLAG,
+    "max_fragment_length": Expected(optional(INT), "512, 1024, 2048, 4096 or None"),
     "require_secure_renegotiation": _FLAG,
     "psks": Expected(
         sequence_of(instance_of(ExternalPSK)), "a list of keys, [ExternalPSK(identity, key)]"

@@ -58,10 +58,11 @@ class ConnectionInfo:
                 ``EXPORTER``, your own with ``EXPERIMENTAL``.
             length: how much to derive, in bytes.
             context: other data that the result depends on; None for none, which in TLS 1.3 is
-                the same as ``b""``.
+                the same as ``b""``, and in TLS 1.2 is not (RFC 5705 4).
 
         Raises:
             NeedHandshakeError: the handshake is not complete.
+            RuntimeError: in TLS 1.2, a side has no extended master secret (RFC 7627 5.4).
             ValueError: the label or the length is not allowed.
             NotImplementedError: with an :class:`ssl.SSLContext`; the stdlib cannot.
         """

@@ -39,15 +39,17 @@ class Exports(ABC):
         """Return a channel binding, for an authentication protocol above TLS.
 
         Args:
-            kind: ``"tls-exporter"`` (RFC 9266) or ``"tls-server-end-point"`` (RFC 5929 4).
+            kind: ``"tls-exporter"`` (RFC 9266), ``"tls-server-end-point"`` (RFC 5929 4), or in
+                TLS 1.2 ``"tls-unique"`` (RFC 5929 3).
 
         Returns:
-            The binding; None where it is not defined, which is ``tls-server-end-point`` without
-            a certificate, or for one that is signed with Ed25519 or Ed448.
+            The binding; None where it is not defined: ``tls-server-end-point`` without a
+            certificate, or for one that is signed with Ed25519 or Ed448; the others in TLS 1.2
+            without the extended master secret.
 
         Raises:
             RuntimeError: the handshake is not complete.
-            ValueError: there is no such binding in TLS 1.3.
+            ValueError: there is no such binding in this version.
         """
         done = self._complete()
         return done.exporter.channel_binding(kind, done.server_certificate)

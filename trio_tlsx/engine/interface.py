@@ -227,10 +227,11 @@ class Engine(Protocol):
             label: the purpose, 1 to 249 ASCII characters.
             length: the length of the keying material, in bytes.
             context: additional input that both sides have. None means no context, which in TLS 1.3
-                is the same as an empty context.
+                is the same as an empty context, and in TLS 1.2 is not (RFC 5705 4).
 
         Raises:
-            RuntimeError: the handshake is not complete.
+            RuntimeError: the handshake is not complete; or in TLS 1.2 a side has no extended
+                master secret (RFC 7627 5.4).
             ValueError: there can be no such label, or not so much keying material.
             NotImplementedError: this engine cannot.
         """

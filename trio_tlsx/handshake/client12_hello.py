@@ -14,7 +14,7 @@ from ..sessions.client import Session
 from . import steps12
 from .alpn import selected_protocol
 from .client13_hello import Offer
-from .record_sizes import apply_record_size_limit
+from .record_sizes import accept_record_sizes
 from .steps import Handshake
 
 __all__ = ["Selection12", "process_server_hello"]
@@ -72,10 +72,8 @@ def process_server_hello(hs: Handshake, offer: Offer, answer: ServerHello) -> Se
         raise NegotiationError(
             "the peer resumes a session without its extended master secret",
         )
-    if (limit := extensions.get(_E.record_size_limit)) is not None:
-        apply_record_size_limit(
-            hs, config.record_size_limit, limit, type_length=Opener12.type_length
-        )
+    ours, length = config.record_size_limit, Opener12.type_length
+    accept_record_sizes(hs, ours, hello.extensions, extensions, type_length=length)
     return Selection12(
         suite,
         (hello.random, answer.random),

@@ -39,7 +39,7 @@ from .early_data import EarlyDataOffer
 from .established import Completed, Established
 from .keys13 import ApplicationKeys, HandshakeKeys
 from .questions import ClientCredentialsWanted, SessionReceived
-from .record_sizes import apply_record_size_limit
+from .record_sizes import accept_record_sizes
 from .resumption_client import TicketKeeper, ignore_ticket, server_of
 from .steps import Handshake, Steps
 
@@ -118,7 +118,7 @@ def read_encrypted_extensions(
     """Apply the server's EncryptedExtensions; stop early data if the server rejected it."""
     extensions = (yield from hs.expect(EncryptedExtensions)).extensions
     check_context(extensions, Context.EE, offer.hello.extensions)
-    protocol = apply_extensions(hs, offer.config, extensions)
+    protocol = apply_extensions(hs, offer, extensions)
     early = early_data_in_flight(offer, selection)
     accepted = early_data.was_accepted(early, selection.suite, extensions, protocol)
     if not accepted:
@@ -128,14 +128,10 @@ def read_encrypted_extensions(
     return ServerExtensions(protocol, accepted)
 
 
-def apply_extensions(
-    hs: Handshake, config: ClientParameters, extensions: Extensions
-) -> str | None:
+def apply_extensions(hs: Handshake, offer: Offer, extensions: Extensions) -> str | None:
     """Apply EncryptedExtensions; return the application protocol."""
-    if (limit := extensions.get(_E.record_size_limit)) is not None:
-        apply_record_size_limit(
-            hs, config.record_size_limit, limit, type_length=Opener.type_length
-        )
+    ours, offered = offer.config.record_size_limit, offer.hello.extensions
+    accept_record_sizes(hs, ours, offered, extensions, type_length=Opener.type_length)
     if extensions.get(_E.server_name):
         raise ProtocolError(
             "the peer's answer to server_name is not empty", AlertDescription.decode_error
@@ -143,7 +139,7 @@ def apply_extensions(
     if (groups := extensions.get(_E.supported_groups)) is not None:
         # RFC 9846 4.3.7: what the server would rather have had; of no use to this handshake.
         ext.decode_uint16_list(groups, "supported_groups")
-    return selected_protocol(config, extensions)
+    return selected_protocol(offer.config, extensions)
 
 
 def read_server_certificate(

@@ -18,7 +18,7 @@ from ..messages.extensions import (
 from ..record.protection import MAX_PLAINTEXT_LENGTH, MIN_RECORD_SIZE_LIMIT
 from .steps import Handshake
 
-__all__ = ["answer_record_sizes", "apply_record_size_limit"]
+__all__ = ["accept_record_sizes", "answer_record_sizes"]
 
 _E = ExtensionType
 
@@ -37,11 +37,43 @@ def answer_record_sizes(
         return {_E.record_size_limit: uint16(own_limit(ours, type_length))}
     if (body := offered.get(_E.max_fragment_length)) is not None:
         # RFC 8449 5: it counts only where record_size_limit is missing.
-        length = decode_max_fragment_length(body)
-        hs.outgoing.fragment_length = min(length, hs.outgoing.fragment_length)
-        hs.incoming.plaintext_limit = length + type_length
+        apply_max_fragment_length(hs, body, type_length=type_length)
         return {_E.max_fragment_length: body}
     return {}
+
+
+def accept_record_sizes(
+    hs: Handshake, ours: int, offered: Extensions, answered: Extensions, *, type_length: int
+) -> None:
+    """Limit records as a client and its server agreed.
+
+    Args:
+        ours: this client's ``record_size_limit``, in bytes.
+        offered: the extensions of the ClientHello.
+        answered: those of the server's answer.
+
+    Raises:
+        ProtocolError: the server answered both extensions, or with another value.
+    """
+    limit, body = answered.get(_E.record_size_limit), answered.get(_E.max_fragment_length)
+    if limit is not None:
+        if body is not None:  # RFC 8449 5
+            raise ProtocolError("the peer answered both record_size_limit and max_fragment_length")
+        apply_record_size_limit(hs, ours, limit, type_length=type_length)
+    elif body is not None:
+        if body != offered[_E.max_fragment_length]:  # RFC 6066 4
+            raise ProtocolError(
+                f"the peer's max_fragment_length is {body.hex()!r}, not "
+                f"{offered[_E.max_fragment_length].hex()!r} as requested"
+            )
+        apply_max_fragment_length(hs, body, type_length=type_length)
+
+
+def apply_max_fragment_length(hs: Handshake, body: bytes, *, type_length: int) -> None:
+    """Limit the records of both directions (RFC 6066 4)."""
+    length = decode_max_fragment_length(body)
+    hs.outgoing.fragment_length = min(length, hs.outgoing.fragment_length)
+    hs.incoming.plaintext_limit = length + type_length
 
 
 def apply_record_size_limit(hs: Handshake, ours: int, theirs: bytes, *, type_length: int) -> None:

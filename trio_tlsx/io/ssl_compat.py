@@ -154,15 +154,15 @@ class SSLNames:
 
         Args:
             cb_type: with an :class:`ssl.SSLContext` the stdlib has ``"tls-unique"`` alone;
-                natively it is ``"tls-exporter"`` (RFC 9266) or ``"tls-server-end-point"``
-                (RFC 5929 4).
+                natively it is ``"tls-exporter"`` (RFC 9266), ``"tls-server-end-point"``
+                (RFC 5929 4), or in TLS 1.2 ``"tls-unique"`` (RFC 5929 3).
 
         Returns:
             The binding; None where it is not defined for this connection.
 
         Raises:
-            ValueError: the binding does not exist; natively ``tls-unique`` does not, which is not
-                defined for TLS 1.3.
+            ValueError: the binding does not exist; natively ``tls-unique`` does not exist in TLS
+                1.3.
         """
         return self._settled("get_channel_binding").get_channel_binding(cb_type)
 

@@ -279,6 +279,11 @@ def decode_uint16(octets: bytes, what: str) -> int:
     return value
 
 
+def encode_max_fragment_length(length: int) -> bytes:
+    """Encode the record length that a client requests, one of MAX_FRAGMENT_LENGTHS, in bytes."""
+    return next(uint8(code) for code, known in MAX_FRAGMENT_LENGTHS.items() if known == length)
+
+
 def decode_max_fragment_length(octets: bytes) -> int:
     """Decode the record length that a client requests, in bytes (RFC 6066 4)."""
     reader = Reader(octets, "max_fragment_length")

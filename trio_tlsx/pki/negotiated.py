@@ -21,14 +21,14 @@ class Negotiated:
     ``peer_certificates`` holds only the peer's own certificate.
 
     Attributes:
-        version: ``"TLSv1.3"``.
+        version: ``"TLSv1.3"`` or ``"TLSv1.2"``; over an ``ssl.SSLContext`` perhaps an older one.
         cipher_suite: such as ``"TLS_AES_128_GCM_SHA256"``.
         group: the key exchange, such as ``"X25519MLKEM768"``; None if there was none
-            (``psk_without_key_exchange``).
+            (``psk_without_key_exchange``, or a resumption in TLS 1.2).
         alpn_protocol: the application protocol (RFC 7301), None if none was negotiated.
         server_name: the name that the client sent, None if it sent none.
         peer_certificates: the chain as the peer sent it, its own certificate first.
-        signature_scheme: what the peer signed its CertificateVerify with, such as
+        signature_scheme: what the peer signed the handshake with, such as
             ``"ecdsa_secp256r1_sha256"``; None if it sent no certificate.
         resumed: whether the handshake resumed an earlier session.
         hello_retry_request: whether the server asked for a second ClientHello, which costs a round
