@@ -353,7 +353,7 @@ REMOVALS_OF_TLS12 = [
         "TLS 1.2: change_cipher_spec comes before Finished",
         "RFC 5246 7.1",
         INCOMING,
-        "if self._next_opener is not None:",
+        "if self._next_opener is not None and bytes(payload) != HELLO_REQUEST:",
         "change_cipher_spec-",
     ),
     Removal(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, cast
 
 from deviations import (
     Row,
+    along_with,
     announced,
     before,
+    body,
     but,
     cut_in_half,
     cut_short,
@@ -28,6 +30,7 @@ from deviations import (
     wrong_finished,
 )
 from scripted_peer import (
+    P256,
     P384,
     SERVER_NAME,
     AnyMessage,
@@ -40,12 +43,11 @@ from scripted_peer import (
 from scripted_peers12 import (
     CLIENT_RANDOM,
     SERVER_RANDOM,
+    AnyPeer12,
     AskingServerPeer12,
     CertifiedClientPeer12,
     ClientPeer12,
     Peer12,
-    ResumingByIdServerPeer12,
-    ResumingServerPeer12,
     ServerPeer12,
 )
 
@@ -58,11 +60,13 @@ from trio_tlsx.messages.handshake12 import (
     ClientKeyExchange,
     HelloRequest,
     NewSessionTicket12,
+    ServerHelloDone,
 )
 from trio_tlsx.pki.credentials import Credentials
 from trio_tlsx.record.message_reader import (
     MAX_CERTIFICATE_LENGTH,
     MAX_CLIENT_HELLO_LENGTH,
+    MAX_FINISHED_LENGTH,
     MAX_SERVER_HELLO_LENGTH,
 )
 from trio_tlsx.record.protection import ContentType as C
@@ -72,7 +76,6 @@ SERVERS = (ServerPeer12, AskingServerPeer12)
 CLIENTS = (ClientPeer12, CertifiedClientPeer12)
 ONE_OF_EACH_ROLE = (AskingServerPeer12, CertifiedClientPeer12)
 BOTH = (*SERVERS, *CLIENTS)
-RESUMING = (ResumingServerPeer12, ResumingByIdServerPeer12)
 
 AFTER_THE_HELLO = (
     "certificate",
@@ -93,13 +96,14 @@ MALFORMED = {
 ALSO_ALLOWED = {
     "certificate_request": {HandshakeType.server_hello_done},
     "server_hello_done": {HandshakeType.certificate_request},
+    "certificate_status": {HandshakeType.server_key_exchange},
 }
 
 
-def other_types() -> Iterator[Row]:
-    """The whole table of which message may stand where."""
-    for peer in ONE_OF_EACH_ROLE:
-        for place in peer.places:
+def other_types(peers: Iterable[type[AnyPeer12]], *places: str) -> Iterator[Row]:
+    """The whole table of which message may stand where, at these places or at all."""
+    for peer in peers:
+        for place in places or peer.places:
             if place in ("change_cipher_spec", "application_data"):
                 continue
             allowed = {HandshakeType[place], *ALSO_ALLOWED.get(place, ())}
@@ -174,18 +178,41 @@ def certified_by(credentials: Credentials) -> Deviation:
     return deviation
 
 
+def curve_type(code: int) -> Deviation:
+    """A ServerKeyExchange with another ECCurveType."""
+    return body(lambda octets: bytes((code,)) + octets[1:])
+
+
+def finished_of_the_other(peer: Peer) -> Finished:
+    known = cast("ServerPeer12 | ClientPeer12", peer)
+    is_client = isinstance(known, ClientPeer12)
+    make = known.secret.server_finished if is_client else known.secret.client_finished
+    return Finished(make(known.digest()))
+
+
 def application_data_first(peer: Peer, message: AnyMessage) -> None:
     peer.send_data()
     peer.send(message)
 
 
 ROWS = [
-    *other_types(),
+    *other_types(ONE_OF_EACH_ROLE),
     # Missing and doubled messages.
     *rows("7.3", BOTH, AFTER_THE_HELLO[:-1], {"missing": missing}, A.unexpected_message),
     *rows("7.3", BOTH, [*AFTER_THE_HELLO, "server_hello"], {"doubled": doubled},
           A.unexpected_message),
+    *rows("7.3", SERVERS, ["server_hello"], {"missing": missing}, A.unexpected_message),
     *rows("7.3", CLIENTS, ["client_hello"], {"doubled": doubled}, A.unexpected_message),
+    *rows("7.3", SERVERS, ["server_hello_done"], {
+        "and-another-message-in-its-record": along_with(ServerHelloDone()),
+        "change-cipher-spec-instead": records_of(b"\x01"),
+    }, A.unexpected_message),
+    *rows("7.3", CLIENTS, ["client_hello"],
+          {"and-another-message-in-its-record": along_with(ClientKeyExchange(bytes(32)))},
+          A.unexpected_message),
+    *rows("7.3", BOTH, ["finished"],
+          {"and-another-message-in-its-record": along_with(Finished(bytes(12)))},
+          A.unexpected_message),
     *rows("7.3", SERVERS, ["finished"], {"missing": missing}, A.unexpected_message),
     *rows("7.3", BOTH, ["finished"], {"behind-data": application_data_first},
           A.unexpected_message),
@@ -201,6 +228,12 @@ ROWS = [
           {"announced-too-long": announced(MAX_CLIENT_HELLO_LENGTH + 1)}, A.illegal_parameter),
     *rows("7.4", ONE_OF_EACH_ROLE, ["certificate"],
           {"announced-too-long": announced(MAX_CERTIFICATE_LENGTH + 1)}, A.illegal_parameter),
+    *rows("7.4", ONE_OF_EACH_ROLE,
+          ["server_key_exchange", "certificate_request", "server_hello_done",
+           "client_key_exchange", "certificate_verify"],
+          {"announced-too-long": announced(MAX_SERVER_HELLO_LENGTH + 1)}, A.illegal_parameter),
+    *rows("7.4.9", BOTH, ["finished"],
+          {"announced-too-long": announced(MAX_FINISHED_LENGTH + 1)}, A.decode_error),
     # change_cipher_spec.
     *rows("7.1", BOTH, ["change_cipher_spec"], {
         "missing": missing,
@@ -212,13 +245,20 @@ ROWS = [
     }, A.unexpected_message),
     *rows("7.1", BOTH, ["certificate", "client_key_exchange", "server_hello_done"],
           {"change-cipher-spec-before": early_change_cipher_spec}, A.unexpected_message),
+    *rows("7.1", BOTH, ["certificate", "server_key_exchange", "client_key_exchange"],
+          {"interrupted-by-change-cipher-spec": interrupted_by(b"\x01", C.change_cipher_spec)},
+          A.unexpected_message),
     *rows("7.1", BOTH, ["finished"], {"change-cipher-spec-behind":
           lambda peer, message: (peer.send(message), peer.record(b"\x01", C.change_cipher_spec),
                                  None)[-1]}, A.unexpected_message),
     # Finished.
     *rows("7.4.9", BOTH, ["finished"],
-          {"first-octet-wrong": wrong_finished(0), "last-octet-wrong": wrong_finished(11)},
-          A.decrypt_error),
+          {
+              "first-octet-wrong": wrong_finished(0),
+              "last-octet-wrong": wrong_finished(11),
+              "of-the-other-side": lambda peer, _: peer.send(finished_of_the_other(peer)),
+              "of-zeros": instead(Finished(bytes(12))),
+          }, A.decrypt_error),
     # Records.
     *rows("6.2.3.3", BOTH, ["finished", "application_data"],
           {"not-protected": raw(bytes(64), C.handshake)}, A.bad_record_mac),
@@ -266,6 +306,8 @@ ROWS = [
         "unknown": extension(0x1234, b""),
         "ticket-not-offered": extension(E.session_ticket, b""),
         "status-not-offered": extension(E.status_request, b""),
+        "signature-algorithms": extension(E.signature_algorithms, b"\0\x02\x04\x03"),
+        "max-fragment-length": extension(E.max_fragment_length, b"\x01"),
     }, A.unsupported_extension),
     *rows("RFC 5746 3.4", SERVERS, ["server_hello"], {
         "no-secure-renegotiation": without_extension(E.renegotiation_info),
@@ -286,9 +328,19 @@ ROWS = [
         "group-of-tls-1.3-only": key_exchange(group=0x11EC),
         "zero-point": key_exchange(public=bytes(32)),
         "short-point": key_exchange(public=bytes(31)),
+        "long-point": key_exchange(public=bytes(33)),
+        "point-off-the-curve": key_exchange(group=P256, public=b"\x04" + bytes(range(64))),
+        "compressed-point": key_exchange(group=P256, public=b"\x02" + bytes(range(32))),
+        "point-at-infinity": key_exchange(group=P256, public=b"\0"),
+        "explicit-prime-curve": curve_type(1),
+        "explicit-char2-curve": curve_type(2),
+        "curve-type-of-none": curve_type(0),
+        "scheme-of-tls-1.3-only": but(algorithm=0x0905),
         "scheme-not-offered": but(algorithm=0x0203),
         "scheme-of-another-key": but(algorithm=S.rsa_pss_rsae_sha256),
     }, A.illegal_parameter),
+    *rows("4", SERVERS, ["server_key_exchange"],
+          {"empty-point": key_exchange(public=b"")}, A.decode_error),
     *rows("RFC 8422 5.4", SERVERS, ["server_key_exchange"], {
         "signed-with-another-key": key_exchange(by=strangers_credentials),
         "signed-for-another-client": key_exchange(randoms=(bytes(32), SERVER_RANDOM)),
@@ -329,12 +381,15 @@ ROWS = [
     *rows("RFC 8422 5.11", CLIENTS, ["client_key_exchange"], {
         "zero-point": instead(ClientKeyExchange(bytes(32))),
         "short-point": instead(ClientKeyExchange(bytes(31))),
+        "long-point": instead(ClientKeyExchange(bytes(33))),
     }, A.illegal_parameter),
     *rows("7.4.8", [CertifiedClientPeer12], ["certificate_verify"], {
         "signed-with-another-key": verified(by=strangers_credentials),
         "of-another-handshake": verified(CLIENT_RANDOM),
         "signature-wrong": but(signature=b"signature"),
     }, A.decrypt_error),
+    *rows("4", CLIENTS, ["client_key_exchange"],
+          {"empty-point": instead(ClientKeyExchange(b""))}, A.decode_error),
     *rows("7.4.8", [CertifiedClientPeer12], ["certificate_verify"], {
         "scheme-not-offered": but(algorithm=0x0203),
         "scheme-of-another-key": but(algorithm=S.rsa_pss_rsae_sha256),
@@ -359,25 +414,4 @@ ROWS = [
         "behind-many-warnings": lambda peer, message: (
             [peer.record(b"\x01\x70", C.alert) for _ in range(5)], peer.send(message), None)[-1],
     }, A.unexpected_message),
-    # Resumption.
-    *rows("7.4.1.3", RESUMING, ["server_hello"],
-          {"another-suite": but(cipher_suite=0xC02C)}, A.illegal_parameter),
-    *rows("RFC 7627 5.3", RESUMING, ["server_hello"],
-          {"drops-the-extended-master-secret": without_extension(E.extended_master_secret)},
-          A.handshake_failure),
-    *rows("RFC 5077 3.3", [ResumingServerPeer12], ["server_hello"],
-          {"promises-no-ticket": without_extension(E.session_ticket)}, A.unexpected_message),
-    *rows("RFC 5077 3.3", [ResumingServerPeer12], ["new_session_ticket"],
-          {"missing": missing, "doubled": doubled}, A.unexpected_message),
-    *rows("RFC 5077 3.3", [ResumingByIdServerPeer12], ["change_cipher_spec"],
-          {"behind-a-ticket-not-promised": lambda peer, _: peer.send(
-              NewSessionTicket12(3600, b"ticket"))}, A.unexpected_message),
-    *rows("RFC 5077 3.3", [ResumingByIdServerPeer12], ["server_hello"],
-          {"promises-a-ticket": extension(E.session_ticket, b"")}, A.unexpected_message),
-    *rows("4", [ResumingServerPeer12], ["new_session_ticket", "finished"], MALFORMED,
-          A.decode_error),
-    *rows("7.1", RESUMING, ["change_cipher_spec"],
-          {"missing": missing, "doubled": records_of(b"\x01", b"\x01")}, A.unexpected_message),
-    *rows("7.4.9", RESUMING, ["finished"],
-          {"first-octet-wrong": wrong_finished(0)}, A.decrypt_error),
 ]  # fmt: skip

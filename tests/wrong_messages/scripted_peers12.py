@@ -37,6 +37,7 @@ from trio_tlsx.messages.handshake12 import (
     ECDSA_SIGN,
     Certificate12,
     CertificateRequest12,
+    CertificateStatus,
     ClientKeyExchange,
     NewSessionTicket12,
     ServerHelloDone,
@@ -157,6 +158,10 @@ class ServerPeer12(Peer12):
         }
         if self.extended:
             extensions[E.extended_master_secret] = b""
+        if "certificate_status" in self.places:
+            extensions[E.status_request] = b""
+        if "new_session_ticket" in self.places:
+            extensions[E.session_ticket] = b""
         return ServerHello(0x0303, SERVER_RANDOM, b"session", SUITE_12.code, 0, extensions)
 
     def key_exchange(
@@ -180,6 +185,8 @@ class ServerPeer12(Peer12):
         self.randoms = self.hello.random, SERVER_RANDOM
         self.step("server_hello", self.server_hello())
         self.step("certificate", Certificate12(self.signer.der_chain))
+        if "certificate_status" in self.places:
+            self.step("certificate_status", CertificateStatus(b"response"))
         self.step("server_key_exchange", self.key_exchange())
         if self.asks_for_certificate:
             request = CertificateRequest12(bytes((ECDSA_SIGN,)), (SCHEME,), ())
@@ -194,6 +201,8 @@ class ServerPeer12(Peer12):
         if self.asks_for_certificate:
             self.hear(CertificateVerify)
         self.hear(Finished)
+        if "new_session_ticket" in self.places:
+            self.step("new_session_ticket", NewSessionTicket12(3600, b"ticket"))
         self.change_cipher_spec(Sealer12(SUITE_12, server_keys))
         self.step("finished", Finished(self.secret.server_finished(self.digest())))
         self.after_the_handshake()
@@ -372,8 +381,11 @@ class ClientPeer12(Peer12):
         self.change_cipher_spec(Sealer12(SUITE_12, client_keys))
         self.step("finished", Finished(self.secret.client_finished(self.digest())))
         self.next_opener = Opener12(SUITE_12, server_keys)
-        self.hear(Finished)
+        self.hear_finished()
         self.after_the_handshake()
+
+    def hear_finished(self) -> None:
+        self.hear(Finished)
 
 
 class CertifiedClientPeer12(ClientPeer12):

@@ -24,7 +24,7 @@ from scripted_clients import (
     RetriedClientPeer,
     UncookiedClientPeer,
 )
-from scripted_peer import DATA
+from scripted_peer import DATA, AnyMessage, Peer
 from scripted_peers12 import (
     AskingServerPeer12,
     CertifiedClientPeer12,
@@ -39,6 +39,16 @@ from scripted_servers import (
     RetryingServerPeer,
     ServerPeer,
 )
+from scripted_sessions12 import (
+    ResumingClientPeer12,
+    StaplingServerPeer12,
+    TicketClientPeer12,
+    TicketServerPeer12,
+)
+
+from trio_tlsx.messages.handshake import encode_message
+from trio_tlsx.messages.handshake12 import HelloRequest
+from trio_tlsx.record.protection import ContentType
 
 PEERS = [
     ServerPeer,
@@ -83,6 +93,10 @@ PEERS_12 = [
     ResumingServerPeer12,
     ClientPeer12,
     CertifiedClientPeer12,
+    StaplingServerPeer12,
+    TicketServerPeer12,
+    TicketClientPeer12,
+    ResumingClientPeer12,
 ]
 
 
@@ -97,6 +111,42 @@ def test_scripted_peer_of_tls_1_2_without_deviation_is_accepted(
     assert peer.alerts == []
     assert peer.received == DATA * 2
     assert peer.engine.negotiated.version == "TLSv1.2"
+
+
+HELLO_REQUEST = encode_message(HelloRequest())
+
+
+def hello_request_before(peer: Peer, message: AnyMessage) -> None:
+    """It is no part of the transcript (RFC 5246 7.4.1.1)."""
+    peer.record(HELLO_REQUEST)
+    peer.send(message)
+
+
+def hello_request_before_change_cipher_spec(peer: Peer, _: AnyMessage) -> None:
+    peer.record(HELLO_REQUEST)
+    peer.record(b"\x01", ContentType.change_cipher_spec)
+
+
+@pytest.mark.parametrize("octet_by_octet", [False, True])
+@pytest.mark.parametrize(
+    ("make", "place"),
+    [
+        (make, place)
+        for make in (AskingServerPeer12, TicketServerPeer12, ResumingServerPeer12)
+        for place in make.places[:-1]
+    ],
+)
+def test_client_of_tls_1_2_ignores_a_hello_request_in_the_handshake(
+    make: type[ServerPeer12], place: str, octet_by_octet: bool
+) -> None:
+    """RFC 5246 7.4: it may come at any time, even where change_cipher_spec must come next."""
+    is_change = place == "change_cipher_spec"
+    deviation = hello_request_before_change_cipher_spec if is_change else hello_request_before
+    peer = make({place: deviation}, octet_by_octet=octet_by_octet)
+    peer.run()
+    assert peer.failure is None
+    assert peer.alerts == []
+    assert peer.received == DATA * 2
 
 
 @pytest.mark.parametrize("octet_by_octet", [False, True])

@@ -17,6 +17,7 @@ import rows_hellos
 import rows_order
 import rows_psks
 import rows_records
+import rows_sessions12
 import rows_syntax
 import rows_tickets
 import rows_tls12
@@ -37,6 +38,7 @@ ROWS = [
     *rows_early_data.ROWS,
     *rows_tickets.ROWS,
     *rows_tls12.ROWS,
+    *rows_sessions12.ROWS,
 ]
 
 

@@ -31,6 +31,9 @@ MAX_SKIPPED_EARLY_DATA = 2**14 - (RECORD_OVERHEAD - RECORD_HEADER_LENGTH)
 #: The least ciphertext for which opening several records at once is faster, in bytes.
 MIN_RUN_LENGTH = 2**12
 
+#: A HelloRequest (RFC 5246 7.4.1.1), which a server may send at any time; a client ignores it.
+HELLO_REQUEST = bytes(4)
+
 CONTENT_TYPES = frozenset(ContentType)
 EMPTY = memoryview(b"")  # shared: a view takes 300 bytes
 
@@ -263,7 +266,7 @@ class Incoming:
             # RFC 9846 5.1: only records of application data may be empty.
             raise unexpected("sent an empty record")
         if content_type == ContentType.handshake:
-            if self._next_opener is not None:
+            if self._next_opener is not None and bytes(payload) != HELLO_REQUEST:
                 raise unexpected("sent a handshake message where change_cipher_spec must come")
             self.early_data_to_skip = 0  # early data cannot follow the second ClientHello
         return Record(content_type, bytes(payload))
