@@ -2,8 +2,8 @@
 
 A build must not depend on the network. So the inventories of Python and of cryptography are read
 from Debian's packages ``python3-doc`` and ``python-cryptography-doc`` if these are installed, and
-fetched otherwise. There is no such package for trio, so this module lists the names of trio that
-the pages use, and the pages of trio's manual that have them.
+fetched otherwise. There are no such packages for trio and anyio, so this module lists the names
+that the pages use, and the pages of the two manuals that have them.
 """
 
 from __future__ import annotations
@@ -45,6 +45,29 @@ TRIO_PAGES = {
     },
 }
 
+ANYIO = "https://anyio.readthedocs.io/en/stable/"
+
+ANYIO_PAGES = {
+    "api": {
+        "exception": [
+            "anyio.BrokenResourceError",
+            "anyio.BusyResourceError",
+            "anyio.ClosedResourceError",
+            "anyio.EndOfStream",
+            "anyio.TypedAttributeLookupError",
+        ],
+        "class": [
+            "anyio.abc.ByteStream",
+            "anyio.streams.buffered.BufferedByteReceiveStream",
+            "anyio.streams.tls.TLSAttribute",
+        ],
+        "function": ["anyio.connect_tcp", "anyio.create_tcp_listener"],
+    },
+}
+
+#: The address, and the names by page, of the manuals whose inventories are written here.
+WRITTEN = {"trio": (TRIO, TRIO_PAGES), "anyio": (ANYIO, ANYIO_PAGES)}
+
 DEBIAN = {
     "python": ("https://docs.python.org/3/", "python3/html/objects.inv"),
     "cryptography": (
@@ -55,22 +78,24 @@ DEBIAN = {
 
 
 def inventories(folder: Path) -> dict[str, tuple[str, tuple[str | None, ...]]]:
-    """Return Sphinx's ``intersphinx_mapping``; the inventory of trio is written to ``folder``."""
+    """Return Sphinx's ``intersphinx_mapping``; some inventories are written to ``folder``."""
     folder.mkdir(exist_ok=True)
-    path = folder / "trio.inv"
-    write_trio_inventory(path)
-    mapping: dict[str, tuple[str, tuple[str | None, ...]]] = {"trio": (TRIO, (str(path),))}
+    mapping: dict[str, tuple[str, tuple[str | None, ...]]] = {}
+    for name, (address, pages) in WRITTEN.items():
+        path = folder / f"{name}.inv"
+        write_inventory(path, name, pages)
+        mapping[name] = (address, (str(path),))
     for name, (address, installed) in DEBIAN.items():
         local = Path("/usr/share/doc") / installed
         mapping[name] = (address, (str(local) if local.exists() else None,))
     return mapping
 
 
-def write_trio_inventory(path: Path) -> None:
-    """Write an inventory of ``TRIO_PAGES`` to ``path``."""
+def write_inventory(path: Path, project: str, pages: dict[str, dict[str, list[str]]]) -> None:
+    """Write an inventory of ``pages`` to ``path``."""
     inventory = Inventory()
-    inventory.project, inventory.version = "trio", ""
-    for page, kinds in TRIO_PAGES.items():
+    inventory.project, inventory.version = project, ""
+    for page, kinds in pages.items():
         for kind, names in kinds.items():
             inventory.objects += [
                 DataObjStr(

@@ -121,6 +121,14 @@ async def test_example_blocking_socket_sends_its_alert(pki: tuple[Path, Path, Pa
     assert b"unknown_ca" in server.output
 
 
+async def test_examples_on_asyncio(pki: tuple[Path, Path, Path]) -> None:
+    ca_file, cert, key = pki
+    async with running(sys.executable, EXAMPLES / "anyio_server.py", cert, key, "0") as server:
+        client = [sys.executable, EXAMPLES / "asyncio_client.py", "localhost"]
+        result = await run_program([*client, str(server.port), ca_file])
+        assert result == Result(0, b"TLSv1.3 hello\n", b"")
+
+
 async def test_example_behind_proxy(pki: tuple[Path, Path, Path]) -> None:
     ca_file, cert, key = pki
     async with running(sys.executable, EXAMPLES / "behind_proxy.py", cert, key, "0") as server:
