@@ -1,0 +1,62 @@
+"""A server of the fleet that run.py starts. Its answers begin with its name.
+
+Usage: python server.py NAME CERT_FILE KEY_FILE WRAPPING_KEY_FILE REDIS_SOCKET
+"""
+
+import logging
+import signal
+import sys
+from functools import partial
+
+import trio
+from coredis.connection import UnixDomainSocketConnection, UnixDomainSocketLocation
+
+import trio_tlsx
+from trio_tlsx.contrib.redis import RedisAntiReplayCache, RedisConnections, RedisTicketKeys
+
+Stream = trio_tlsx.TLSStream[trio_tlsx.ProxiedStream]
+
+
+async def answer(name: str, stream: Stream) -> None:
+    """Send everything back, the early data before the handshake is complete."""
+    async with stream:
+        while data := await stream.receive_replayable_early_data():
+            await stream.answer_early_data(b"%s, early: %s" % (name.encode(), data))
+        how = "resumed" if stream.negotiated.resumed else "new"
+        async for data in stream:
+            await stream.send_all(b"%s, %s: %s" % (name.encode(), how.encode(), data))
+
+
+async def main(name: str, cert: str, key: str, wrapping_key_file: str, redis_socket: str) -> None:
+    """Serve until SIGTERM."""
+    location = UnixDomainSocketLocation(redis_socket)
+    redis = RedisConnections(lambda: UnixDomainSocketConnection(location))
+    keys = RedisTicketKeys(redis, [await trio.Path(wrapping_key_file).read_bytes()])
+    cache = RedisAntiReplayCache(redis)
+    config = trio_tlsx.ServerConfig(
+        select_credentials=trio_tlsx.ReloadingCredentials.from_pem_files(cert, key),
+        ticket_keys=keys,
+        anti_replay_cache=cache,
+        max_early_data_size=4096,
+    )
+    [tcp_listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    proxied = trio_tlsx.ProxyProtocolListener(tcp_listener, trusted=["127.0.0.1"])
+    listener = trio_tlsx.TLSListener(proxied, config, handshake_timeout=10)
+    handle = trio_tlsx.handshake_first(partial(answer, name), replayable_early_data=True)
+    with trio.open_signal_receiver(signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(redis.run)
+            await nursery.start(keys.run)
+            await nursery.start(cache.run)
+            nursery.start_soon(trio.serve_listeners, handle, [listener])
+            print(listener.port, flush=True)
+            async for _ in signals:
+                nursery.cancel_scope.cancel()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 6:
+        sys.exit(__doc__)
+    logging.basicConfig(level=logging.INFO, format=f"{sys.argv[1]}: %(message)s")
+    logging.getLogger("coredis").setLevel(logging.CRITICAL)  # trio_tlsx logs what matters
+    trio.run(partial(main, *sys.argv[1:]))
