@@ -7,12 +7,15 @@ import datetime
 import importlib
 import socket
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 import trio.testing
 from cryptography import x509
+from engine_pairs import plain
 from error_scenarios import (
     CA_OF_ALL,
     NATIVE_CLIENT,
@@ -41,8 +44,13 @@ from error_scenarios import (
     use,
     use_against,
 )
+from hellos import first_hello
+from pairs12 import changed_hello
 
 from trio_tlsx import ClientConfig, ExternalPSK, ServerConfig, TLSError
+from trio_tlsx.handshake.server import FALLBACK_SCSV
+from trio_tlsx.messages.extensions import ExtensionType
+from trio_tlsx.messages.handshake import ServerHello, encode_message
 from trio_tlsx.testing import CA
 
 # What happens
@@ -345,6 +353,63 @@ async def _(subject: Subject) -> Outcome:
         with pytest.raises(trio.NeedHandshakeError) as caught:
             _ = over(ours, subject.server_config()).negotiated
     return Outcome(caught.value)
+
+
+# TLS 1.2
+
+
+def client_hello(extensions: Mapping[int, None] | None = None, **fields: Any) -> bytes:
+    """A ClientHello of TLS 1.2 without these extensions, in a record."""
+    with changed_hello(extensions, **fields):
+        hello = first_hello(dataclasses.replace(NATIVE_CLIENT, versions=["TLSv1.2"]), SERVER_NAME)
+    return plain(encode_message(hello))
+
+
+def server_hello(random: bytes) -> bytes:
+    """A ServerHello of TLS 1.2 without extensions, in a record."""
+    return plain(encode_message(ServerHello(0x0303, random, b"", 0xC02B, 0, {})))
+
+
+@happens("in TLS 1.2, the two sides have no cipher suite in common")
+async def _(subject: Subject) -> Outcome:
+    static_rsa = (0x009C,)
+    return await meet_plain(subject.server_config(), client_hello(cipher_suites=static_rsa))
+
+
+@happens("in TLS 1.2, the server requires a client certificate, and the client sent none")
+async def _(subject: Subject) -> Outcome:
+    config = subject.server_config()
+    if isinstance(config, ssl.SSLContext):
+        config.verify_mode = ssl.CERT_REQUIRED
+    else:
+        config = dataclasses.replace(config, client_auth="required", client_trust=CA_OF_ALL.trust)
+    return await meet(config, dataclasses.replace(NATIVE_CLIENT, versions=["TLSv1.2"]))
+
+
+@happens("in TLS 1.2, the server does not signal secure renegotiation")
+async def _(subject: Subject) -> Outcome:
+    return await meet_plain(subject.client_config(), server_hello(bytes(32)))
+
+
+@happens(
+    "in TLS 1.2, the peer has no extended master secret, and `require_extended_master_secret` "
+    "is set"
+)
+async def _(subject: Subject) -> Outcome:
+    assert subject.native
+    config = dataclasses.replace(NATIVE_SERVER, require_extended_master_secret=True)
+    return await meet_plain(config, client_hello({ExtensionType.extended_master_secret: None}))
+
+
+@happens("a server with TLS 1.3 selects TLS 1.2, because something altered the ClientHello")
+async def _(subject: Subject) -> Outcome:
+    return await meet_plain(subject.client_config(), server_hello(bytes(24) + b"DOWNGRD\x01"))
+
+
+@happens("a client fell back to TLS 1.2, but this server has TLS 1.3")
+async def _(subject: Subject) -> Outcome:
+    fallback = (0xC02B, FALLBACK_SCSV)
+    return await meet_plain(subject.server_config(), client_hello(cipher_suites=fallback))
 
 
 # The table and what happens
