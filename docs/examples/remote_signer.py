@@ -87,7 +87,8 @@ async def serve(cert_file: str, socket_file: str, port: int) -> None:
     """Serve until Ctrl-C. If a signature fails, only that handshake fails."""
     chain = x509.load_pem_x509_certificates(Path(cert_file).read_bytes())  # noqa: ASYNC240
     credentials = trio_tlsx.Credentials(chain, RemoteSigner(chain[0], socket_file))
-    config = trio_tlsx.ServerConfig(credentials=credentials)
+    # In TLS 1.2 a signature has no such start, so the signer could not tell what it signs.
+    config = trio_tlsx.ServerConfig(credentials=credentials, versions=["TLSv1.3"])
     tcp_listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
     print("listening on port", tcp_listeners[0].socket.getsockname()[1], flush=True)
     tls_listeners = [trio_tlsx.TLSListener(listener, config) for listener in tcp_listeners]

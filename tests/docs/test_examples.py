@@ -13,7 +13,14 @@ import pytest
 import trio
 from processes import EXAMPLES, ROOT, Result, run_program, running
 
-from trio_tlsx import ClientConfig, TLSStream, TrustStore, open_tls_over_tcp_stream
+from trio_tlsx import (
+    ClientConfig,
+    ServerConfig,
+    TLSStream,
+    TrustStore,
+    open_tls_over_tcp_stream,
+    serve_tls_over_tcp,
+)
 from trio_tlsx.testing import CA, write_pem_files
 
 ECHO_SERVER = (sys.executable, EXAMPLES / "echo_server.py")
@@ -188,6 +195,32 @@ async def test_example_remote_signer(pki: tuple[Path, Path, Path]) -> None:
         socket_file.unlink()
         async with running(*program, "keep", cert, key, socket_file):
             assert await call(server.port) == b"hello\n"
+
+
+@pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
+async def test_example_digest_signer(tmp_path: Path, version: str) -> None:
+    ca = CA()
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_bytes(ca.pem)
+    cert, key = write_pem_files(ca.issue("client.example"), tmp_path)
+    config = ServerConfig(
+        credentials=ca.issue("localhost"),
+        client_auth="required",
+        client_trust=ca.trust,
+        versions=[version],
+    )
+
+    async def greet(stream: TLSStream[trio.SocketStream]) -> None:
+        async with stream:
+            await stream.send_all(b"hello\n")
+
+    async with trio.open_nursery() as nursery:
+        serve = partial(serve_tls_over_tcp, greet, 0, config, host="127.0.0.1")
+        (listener,) = await nursery.start(serve)
+        program = [sys.executable, EXAMPLES / "digest_signer.py", "localhost"]
+        result = await run_program([*program, str(listener.port), ca_file, cert, key])
+        nursery.cancel_scope.cancel()
+    assert (result.stderr, result.stdout) == (b"", f"{version} hello\n".encode())
 
 
 async def test_example_credentials_on_demand(tmp_path: Path) -> None:
