@@ -76,6 +76,20 @@ def test_the_server_selects_credentials_that_the_suites_fit() -> None:
     assert client.negotiated.signature_scheme == "rsa_pss_rsae_sha256"
 
 
+@pytest.mark.parametrize(
+    ("scheme", "key_type"),
+    [("ecdsa_secp256r1_sha256", "P-256"), ("rsa_pss_rsae_sha256", "RSA-2048")],
+)
+def test_a_client_offers_no_suite_without_a_scheme_for_its_signature(
+    scheme: str, key_type: str
+) -> None:
+    """It offers PKCS #1 in any case, because certificates are signed with it."""
+    server = replace(SERVER_12, credentials=[credentials("RSA-2048"), credentials("P-256")])
+    client, _ = established(replace(CLIENT_12, signature_schemes=[scheme]), server)
+    assert client.negotiated.signature_scheme == scheme
+    assert client.negotiated.peer_certificates == credentials(key_type).chain
+
+
 def test_the_curve_of_a_certificate_is_one_of_the_client() -> None:
     """RFC 8422 5.1.1."""
     server = replace(SERVER_12, credentials=[credentials("P-384"), credentials("RSA-2048")])

@@ -184,7 +184,7 @@ class ClientParameters(CommonParameters):
 
 
 def _resolve(config: ClientConfig) -> ClientParameters:
-    common = resolve_common(config)
+    common = resolve_common(config, is_client=True)
     _check_options(config, common)
     psks = _list_psks(config.psks)
     verified = not (config.insecure_skip_verification or config.verify_replaces_builtin)

@@ -174,7 +174,7 @@ class CommonParameters:
     clock: Clock
 
 
-def resolve_common(config: CommonConfig) -> CommonParameters:
+def resolve_common(config: CommonConfig, *, is_client: bool) -> CommonParameters:
     """Resolve the options that both roles have.
 
     Raises:
@@ -195,6 +195,7 @@ def resolve_common(config: CommonConfig) -> CommonParameters:
         suites,
         groups,
         schemes,
+        is_client=is_client,
         require_extended_master_secret=config.require_extended_master_secret,
     )
     suites13 = {s.code: s for s in suites if s.version == TLS13 and TLS13 in versions}

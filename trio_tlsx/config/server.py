@@ -161,7 +161,7 @@ class ServerParameters(CommonParameters):
 
 
 def _resolve(config: ServerConfig) -> ServerParameters:
-    common = resolve_common(config)
+    common = resolve_common(config, is_client=False)
     find_psk = psk_finder(config.psks)
     check_needs_of_tls13(
         common.versions,

@@ -9,7 +9,7 @@ from ..crypto.cipher_suites import CipherSuite
 from ..crypto.cipher_suites12 import CipherSuite12
 from ..crypto.groups import Group
 from ..crypto.signatures import SignatureScheme
-from ..crypto.signatures12 import schemes_of_12
+from ..crypto.signatures12 import AUTHENTICATION_BY, schemes_of_12
 from ..errors import ConfigError
 from ..messages.versions import PROTOCOL_NAMES, TLS12, TLS13
 
@@ -53,17 +53,24 @@ def resolve_12(
     groups: Iterable[Group],
     schemes: Sequence[SignatureScheme],
     *,
+    is_client: bool,
     require_extended_master_secret: bool,
 ) -> Parameters12:
     """Return the parameters of TLS 1.2; its tables are empty if it cannot be negotiated.
 
-    The arguments are those of both versions; TLS 1.2 uses what it has of them.
+    The arguments are those of both versions; TLS 1.2 uses what it has of them. A client offers no
+    suite whose ServerKeyExchange it could not verify in any of its schemes.
     """
     if TLS12 not in versions:
         return Parameters12()
     suite_table = {suite.code: suite for suite in suites if isinstance(suite, CipherSuite12)}
     group_table = {group.code: group for group in groups if not group.is_post_quantum}
     scheme_table = schemes_of_12(tuple(schemes))
+    if is_client:
+        kinds = {AUTHENTICATION_BY[scheme] for scheme in scheme_table}
+        suite_table = {
+            code: suite for code, suite in suite_table.items() if suite.authentication in kinds
+        }
     if not (suite_table and group_table and scheme_table):
         return Parameters12()
     return Parameters12(
