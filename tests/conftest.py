@@ -3,6 +3,7 @@ from __future__ import annotations
 import ssl
 from functools import partial
 
+import hook_pairs
 import pytest
 from hook_pairs import Connect, Hook, MakeHook, over_memory, over_sockets
 from tls_pairs import MEMORY, SERVER_NAME, SOCKET, Engine, Transports
@@ -84,6 +85,13 @@ def version(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def openssl(engines: dict[str, Engine]) -> Engine:
     return engines["openssl"]
+
+
+@pytest.fixture
+def each_version(version: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run the handshakes of ``run_handshake`` at each version."""
+    monkeypatch.setattr(hook_pairs, "versions", [version])
+    return version
 
 
 @pytest.fixture(params=[MEMORY, SOCKET], ids=lambda transports: transports.name)

@@ -10,6 +10,8 @@ from hook_pairs import NAME, over_memory, run_handshake
 from trio_tlsx import ClientConfig, ConfigError, Credentials, Peer, ServerConfig
 from trio_tlsx.testing import CA
 
+pytestmark = pytest.mark.usefixtures("each_version")
+
 TIMESTAMPS = (b"one log's", b"another's")
 
 

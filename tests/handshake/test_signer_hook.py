@@ -22,7 +22,10 @@ from trio_tlsx import (
     SignatureScheme,
     schemes_for,
 )
+from trio_tlsx.messages.handshake import HandshakeType
 from trio_tlsx.testing import CA
+
+pytestmark = pytest.mark.usefixtures("each_version")
 
 Alert = AlertDescription
 
@@ -56,17 +59,26 @@ FAULTS = pytest.mark.parametrize(
 
 
 @pytest.mark.parametrize("key_type", ["P-256", "P-521", "ed25519", "RSA-2048"])
-async def test_server_signer(ca: CA, connect: Connect, make_hook: MakeHook, key_type: str) -> None:
+async def test_server_signer(
+    ca: CA, connect: Connect, make_hook: MakeHook, key_type: str, version: str
+) -> None:
     hook = make_hook(None)
     credentials = ca.issue(NAME, key_type=key_type)
     config = ServerConfig(credentials=hooked(credentials, hook))
-    client, server = await run_handshake(ClientConfig(trust=ca.trust), config, await connect())
+    groups = ["x25519", "P-256", "P-521"]  # in TLS 1.2 also the curves of certificates
+    client_config = ClientConfig(trust=ca.trust, groups=groups)
+    client, server = await run_handshake(client_config, config, await connect())
     server.settled()
     [(scheme, message)] = hook.calls
     assert client.settled().signature_scheme == scheme.name
     assert scheme in schemes_for(credentials.chain[0])
-    # RFC 9846 4.5.2
-    assert message.startswith(b" " * 64 + b"TLS 1.3, server CertificateVerify\0")
+    if version == "TLSv1.2":
+        # RFC 8422 5.4: the randoms, and the parameters, which are x25519's public key.
+        assert message[64:68] == b"\x03\x00\x1d\x20"
+        assert len(message) == 64 + 4 + 32
+    else:
+        # RFC 9846 4.5.2
+        assert message.startswith(b" " * 64 + b"TLS 1.3, server CertificateVerify\0")
 
 
 @FAULTS
@@ -95,7 +107,7 @@ def asking(ca: CA) -> ServerConfig:
 
 
 async def test_client_signer(
-    ca: CA, asking: ServerConfig, connect: Connect, make_hook: MakeHook
+    ca: CA, asking: ServerConfig, connect: Connect, make_hook: MakeHook, version: str
 ) -> None:
     hook = make_hook(None)
     own = hooked(ca.issue("client.example"), hook)
@@ -104,7 +116,13 @@ async def test_client_signer(
     client.settled()
     assert server.settled().peer_certificates == own.chain
     [(_, message)] = hook.calls
-    assert message.startswith(b" " * 64 + b"TLS 1.3, client CertificateVerify\0")
+    if version == "TLSv1.2":
+        # RFC 5246 7.4.8: all messages so far, from the ClientHello to the ClientKeyExchange.
+        assert message[0] == HandshakeType.client_hello
+        assert message[-37:-32] == bytes((HandshakeType.client_key_exchange, 0, 0, 33, 32))
+        assert own.der_chain[0] in message
+    else:
+        assert message.startswith(b" " * 64 + b"TLS 1.3, client CertificateVerify\0")
 
 
 @FAULTS

@@ -24,6 +24,8 @@ from trio_tlsx import (
 )
 from trio_tlsx.testing import CA
 
+pytestmark = pytest.mark.usefixtures("each_version")
+
 Alert = AlertDescription
 
 CERTIFICATE = b"""\
