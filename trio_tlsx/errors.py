@@ -127,6 +127,34 @@ class CertificateError(_Refusal):
         self.certificate: x509.Certificate | None = certificate
 
 
+class ECHRejected(_Refusal):
+    """The server completed the handshake without the encrypted ClientHello (RFC 9849 6.1.6).
+
+    Nothing was sent over the connection. The server's name was not disclosed.
+
+    Attributes:
+        public_name: the name of the configuration, which the server was verified for.
+        retry_configs: the server's current ECHConfigList, for one more try; None if it sent none,
+            or if the server was not verified.
+        is_disabled: whether the verified server has turned ECH off.
+    """
+
+    default_alert: AlertDescription = AlertDescription.ech_required
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        public_name: str,
+        retry_configs: bytes | None = None,
+        is_disabled: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.public_name: str = public_name
+        self.retry_configs: bytes | None = retry_configs
+        self.is_disabled: bool = is_disabled
+
+
 class InternalError(_Refusal):
     """A hook, a signer or the library itself failed; the original error is the ``__cause__``."""
 

@@ -79,7 +79,7 @@ REMOVALS_OF_HELLOS = [
     without_branch("the cookie is the one that was sent", "4.3.2", SERVER_HELLO,
             "elif not hmac.compare_digest(cookie, expected):", "cookie-"),
     Removal("the transcript has the hash of the first ClientHello", "4.1", "crypto/transcript.py",
-            "self._messages[:] = [uint8(HandshakeType.message_hash) + opaque24(digest), *retry]",
+            "self._messages[:] = [message_hash(suite, client_hello), *retry]",
             "", "self._messages[:] = [client_hello, *retry]", "tests/handshake/test_rfc8448.py"),
     # Extensions
     Removal("an extension is allowed in its message", "4.3", EXTENSIONS,

@@ -27,10 +27,12 @@ from trio_tlsx import (
 from trio_tlsx.arguments import Expected
 from trio_tlsx.config.common import CommonConfig
 from trio_tlsx.config.fields import CLIENT_FIELDS, SERVER_FIELDS
+from trio_tlsx.pki.ech import ECHKey
 from trio_tlsx.testing import CA, write_pem_files
 
 AUTHORITY = CA()
 CREDENTIALS = AUTHORITY.issue("test.example")
+ECH_KEY = ECHKey.generate("test.example")
 PSK = ExternalPSK(b"client 1", bytes(32))
 
 TABLES: dict[type[CommonConfig], Mapping[str, Expected]] = {
@@ -84,6 +86,8 @@ SAMPLES: dict[str, Any] = {
     "TicketKeys": TicketKeys(),
     "ExternalPSK": PSK,
     "list of ExternalPSK": [PSK],
+    "ECHKey": ECH_KEY,
+    "list of ECHKey": [ECH_KEY],
     "datetime": datetime.datetime.now(datetime.UTC),
 }
 
@@ -133,6 +137,9 @@ ACCEPTED: dict[str, set[str]] = {
     "ticket_application_data": {"bytes path", *CALLABLE},
     "max_early_data_size": {"int"},
     "anti_replay_cache": {"None", "AntiReplayCache"},
+    "ech": {"None", "str", "bytes path", *CALLABLE},
+    "ech_keys": {"ECHKey", "list of ECHKey"},
+    "ech_trial_decryption": {"bool"},
 }
 PSKS_ACCEPTED: dict[type[CommonConfig], set[str]] = {
     ClientConfig: {"list of ExternalPSK"},

@@ -13,11 +13,13 @@ from ..crypto.signatures import CERTIFICATE_ONLY_SCHEMES, CLIENT_ONLY_SCHEMES
 from ..errors import ConfigError
 from ..messages import extensions as ext
 from ..messages.codec import uint16
+from ..messages.ech import ECHConfig
 from ..messages.extensions import Extensions, ExtensionType
 from ..messages.extensions12 import INITIAL_CONNECTION, POINT_FORMATS
 from ..messages.info import CertificateRequest
 from ..messages.versions import TLS12, TLS13
 from ..pki.credentials import Credentials
+from ..pki.ech import candidates, decode_configs
 from ..pki.trust import TrustStore
 from ..record.protection import MAX_INNER_PLAINTEXT_LENGTH, MAX_PLAINTEXT_LENGTH
 from ..sessions.client import MemorySessionStore, SessionStore
@@ -33,6 +35,10 @@ _E = ExtensionType
 
 #: The credentials of a client: one, several, or None.
 ClientIdentity: TypeAlias = Credentials | Sequence[Credentials] | None
+#: Looks up the ECHConfigList of a server's name.
+ECHLookup: TypeAlias = Callable[[str], bytes | str | Awaitable[bytes | str | None] | None]
+#: An ECHConfigList, a function that looks it up, or ``"grease"``.
+ECHSource: TypeAlias = bytes | str | ECHLookup
 SelectClientCredentials: TypeAlias = Callable[
     [CertificateRequest], ClientIdentity | Awaitable[ClientIdentity]
 ]
@@ -83,6 +89,12 @@ class ClientConfig(CommonConfig):
         max_fragment_length: also ask for records of at most so many bytes in the way that old
             servers understand (RFC 6066 4): 512, 1,024, 2,048 or 4,096. A server that supports
             ``record_size_limit`` ignores it.
+        ech: hides the server's name, and all else in the ClientHello that tells what the client
+            wants, from everybody on the path (RFC 9849). The server's ECHConfigList, as bytes or
+            in base64 as DNS has it; or a function that returns it for the name, None for none, or
+            an awaitable of these; or ``"grease"``, to look like a client that hides a name. The
+            handshake raises :class:`ECHRejected` if the server does not take the hidden hello. If
+            a function has no configuration that can be used, the name is sent in the clear.
         require_secure_renegotiation: in TLS 1.2, reject a server that does not signal secure
             renegotiation (RFC 5746).
 
@@ -104,6 +116,7 @@ class ClientConfig(CommonConfig):
     timestamps: bool = False
     psks: Sequence[ExternalPSK] = ()
     max_fragment_length: int | None = None
+    ech: ECHSource | None = None
     require_secure_renegotiation: bool = True
 
     def __post_init__(self) -> None:
@@ -133,7 +146,38 @@ class ClientParameters(CommonParameters):
     psks: tuple[ExternalPSK, ...]
     psk_required: bool
     max_fragment_length: int | None
+    ech: ECHLookup | tuple[ECHConfig, ...] | None
+    ech_grease: bool
     require_secure_renegotiation: bool
+    in_inner_hello: bool = False
+    for_public_name: bool = False
+
+    @cached_property
+    def ech_inner(self) -> ClientParameters:
+        """The parameters of an inner hello, which offers TLS 1.3 alone (RFC 9849 6.1)."""
+        return replace(
+            self, versions=frozenset({TLS13}), tls12=Parameters12(), in_inner_hello=True
+        )
+
+    @cached_property
+    def ech_outer(self) -> ClientParameters:
+        """The parameters of an outer hello, which tells nothing of what the client wants."""
+        return replace(self, alpn_protocols=(), psks=(), psk_required=False)
+
+    @cached_property
+    def ech_rejected(self) -> ClientParameters:
+        """The parameters of the handshake after a rejection (RFC 9849 6.1.6, 6.1.7).
+
+        It verifies the server of the public name, sends no certificate and keeps no ticket.
+        """
+        return replace(
+            self.ech_outer,
+            session_store=None,
+            candidates=(),
+            select_credentials=None,
+            verify_replaces_builtin=False,
+            for_public_name=True,
+        )
 
     @cached_property
     def usable_suites(self) -> tuple[CipherSuite, ...]:
@@ -150,15 +194,26 @@ class ClientParameters(CommonParameters):
         """The extensions that are the same in all ClientHellos of this configuration."""
         extensions: dict[int, bytes] = {}
         has_13 = TLS13 in self.versions
+        # Those that ECH takes from the outer hello come last, without another between them.
+        if self.alpn_protocols:
+            extensions[_E.application_layer_protocol_negotiation] = ext.encode_alpn(
+                self.alpn_protocols
+            )
+        if has_13:
+            versions = sorted(self.versions, reverse=True)
+            extensions[_E.supported_versions] = ext.encode_supported_versions(versions)
+        if self.max_fragment_length is not None:
+            body = ext.encode_max_fragment_length(self.max_fragment_length)
+            extensions[_E.max_fragment_length] = body
+        if TLS12 in self.versions:
+            extensions[_E.ec_point_formats] = POINT_FORMATS
+            extensions[_E.extended_master_secret] = b""
+            extensions[_E.renegotiation_info] = INITIAL_CONNECTION
         groups = self.group_table if has_13 else self.tls12.group_table
         extensions[_E.supported_groups] = ext.encode_uint16_list(groups)
         if not self.psk_required:
             schemes = (*self.scheme_table, *CERTIFICATE_ONLY_SCHEMES)
             extensions[_E.signature_algorithms] = ext.encode_uint16_list(schemes)
-        if self.alpn_protocols:
-            extensions[_E.application_layer_protocol_negotiation] = ext.encode_alpn(
-                self.alpn_protocols
-            )
         if self.ocsp_stapling:
             extensions[_E.status_request] = ext.encode_status_request()
         if self.timestamps:
@@ -170,16 +225,6 @@ class ClientParameters(CommonParameters):
         # RFC 8449 4: at most what the newest of the versions allows.
         largest = MAX_INNER_PLAINTEXT_LENGTH if has_13 else MAX_PLAINTEXT_LENGTH
         extensions[_E.record_size_limit] = uint16(min(self.record_size_limit, largest))
-        if self.max_fragment_length is not None:
-            body = ext.encode_max_fragment_length(self.max_fragment_length)
-            extensions[_E.max_fragment_length] = body
-        if TLS12 in self.versions:
-            extensions[_E.ec_point_formats] = POINT_FORMATS
-            extensions[_E.extended_master_secret] = b""
-            extensions[_E.renegotiation_info] = INITIAL_CONNECTION
-        if has_13:
-            versions = sorted(self.versions, reverse=True)
-            extensions[_E.supported_versions] = ext.encode_supported_versions(versions)
         return extensions
 
 
@@ -208,6 +253,8 @@ def _resolve(config: ClientConfig) -> ClientParameters:
         psks=psks,
         psk_required=psk_required,
         max_fragment_length=config.max_fragment_length,
+        ech=_ech_source(config.ech, common),
+        ech_grease=config.ech == "grease",
         require_secure_renegotiation=config.require_secure_renegotiation,
     )
 
@@ -238,6 +285,27 @@ def _check_options(config: ClientConfig, common: CommonParameters) -> None:
             "session_store may only hold sessions of verified servers: leave out session_store or "
             "insecure_skip_verification"
         )
+
+
+def _ech_source(
+    ech: ECHSource | None, common: CommonParameters
+) -> ECHLookup | tuple[ECHConfig, ...] | None:
+    """Return the configurations, or the function that looks them up; None for no ECH."""
+    if ech is None or ech == "grease":
+        return None
+    if TLS13 not in common.versions:
+        raise ConfigError(
+            "ech needs TLS 1.3 (RFC 9849 6.1): add 'TLSv1.3' to versions, or leave out ech"
+        )
+    if callable(ech):
+        return ech
+    configs = decode_configs(ech)
+    if not any(candidates(configs)):
+        raise ConfigError(
+            f"none of the {len(configs)} ECH configurations can be used: each has an unknown "
+            "algorithm, an unknown mandatory extension, or a public name that no host can have"
+        )
+    return configs
 
 
 def _key_share_codes(

@@ -22,6 +22,7 @@ from ..arguments import (
 )
 from ..pki.compression import is_compressor
 from ..pki.credentials import Credentials
+from ..pki.ech import ECHKey
 from ..pki.trust import TrustStore
 from ..sessions.external_psk import ExternalPSK
 from ..sessions.ticket_keys import TicketKeys
@@ -77,6 +78,10 @@ _COMMON_FIELDS: Mapping[str, Expected] = {
 
 CLIENT_FIELDS: Mapping[str, Expected] = {
     **_COMMON_FIELDS,
+    "ech": Expected(
+        optional(any_of(STR, BYTES, CALLABLE)),
+        'an ECHConfigList as bytes or in base64, a function that returns one, or "grease"',
+    ),
     "trust": _TRUST,
     "key_shares": Expected(
         optional(sequence_of(STR)), 'a list of names, such as ["x25519"], or None'
@@ -101,6 +106,11 @@ CLIENT_FIELDS: Mapping[str, Expected] = {
 
 SERVER_FIELDS: Mapping[str, Expected] = {
     **_COMMON_FIELDS,
+    "ech_keys": Expected(
+        any_of(instance_of(ECHKey), sequence_of(instance_of(ECHKey))),
+        "an ECHKey, such as ECHKey.from_pem(pem), or several in a list",
+    ),
+    "ech_trial_decryption": _FLAG,
     "select_credentials": _HOOK,
     "client_auth": Expected(STR, "'none', 'optional' or 'required'"),
     "client_trust": _TRUST,

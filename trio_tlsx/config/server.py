@@ -16,6 +16,7 @@ from ..messages.info import ClientHello
 from ..messages.versions import TLS13
 from ..pki.credentials import Credentials
 from ..pki.distinguished_names import subject_name
+from ..pki.ech import ECHKey
 from ..pki.negotiated import Negotiated
 from ..pki.trust import TrustStore
 from ..sessions.anti_replay import AntiReplayCache, MemoryAntiReplayCache
@@ -103,6 +104,12 @@ class ServerConfig(CommonConfig):
         anti_replay_cache: remembers accepted early data, so that a replay is rejected. By default
             a :class:`MemoryAntiReplayCache` of this configuration's own. Required with
             ``ticket_keys``: servers that share the keys must share the cache.
+        ech_keys: the keys of Encrypted Client Hello (RFC 9849), the current one first: an
+            :class:`ECHKey`, or several. Clients that used an older one are served too. A client
+            that used none of them gets a certificate of the public name, and the current
+            configuration for another try.
+        ech_trial_decryption: try each of ``ech_keys``, whichever the client names (RFC 9849 10.4).
+            This costs 0.1 ms for each key, which anybody can make the server spend.
         psks: keys that clients may have instead of certificates; or a mapping of them by identity,
             which may change; or a function that returns the :class:`ExternalPSK` of an identity,
             None if there is none, or an awaitable of these, which is awaited in the task that
@@ -128,6 +135,8 @@ class ServerConfig(CommonConfig):
     max_early_data_size: int = 0
     anti_replay_cache: AntiReplayCache | None = None
     psks: PSKs = ()
+    ech_keys: ECHKey | Sequence[ECHKey] = ()
+    ech_trial_decryption: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self, SERVER_FIELDS)
@@ -158,6 +167,8 @@ class ServerParameters(CommonParameters):
     max_early_data_size: int
     anti_replay_cache: AntiReplayCache | None
     find_psk: FindPSK | None
+    ech_keys: tuple[ECHKey, ...]
+    ech_trial_decryption: bool
 
 
 def _resolve(config: ServerConfig) -> ServerParameters:
@@ -197,7 +208,35 @@ def _resolve(config: ServerConfig) -> ServerParameters:
         max_early_data_size=config.max_early_data_size,
         anti_replay_cache=_anti_replay_cache(config),
         find_psk=find_psk,
+        ech_keys=_list_ech_keys(config, common),
+        ech_trial_decryption=config.ech_trial_decryption,
     )
+
+
+def _list_ech_keys(config: ServerConfig, common: CommonParameters) -> tuple[ECHKey, ...]:
+    """Return the keys; check that the server can be what their public names say."""
+    keys = config.ech_keys
+    keys = (keys,) if isinstance(keys, ECHKey) else tuple(keys)
+    if keys and TLS13 not in common.versions:
+        raise ConfigError(
+            "ech_keys need TLS 1.3 (RFC 9849 6.1): add 'TLSv1.3' to versions, or leave them out"
+        )
+    ids = [key.config.config_id for key in keys]
+    if len(set(ids)) < len(ids) and not config.ech_trial_decryption:
+        raise ConfigError(
+            "two of the ech_keys have the same config_id: generate one of them again with "
+            "other_ids=, or pass ech_trial_decryption=True"
+        )
+    for key in keys if common.candidates else ():
+        name = key.config.public_name
+        # RFC 9525 6.3: a star stands for exactly one label.
+        names = {name.lower(), "*." + name.lower().partition(".")[2]}
+        if all(names.isdisjoint(credentials.dns_names) for credentials in common.candidates):
+            raise ConfigError(
+                f"no certificate is for {name!r}, the public name of an ECH key: without one a "
+                "client with an old configuration cannot get the current one"
+            )
+    return keys
 
 
 def _check_identity(

@@ -22,6 +22,7 @@ from .groups import ECDHKey, EphemeralKey, X25519Key
 
 __all__ = [
     "AEADS",
+    "AEAD_TAG_LENGTH",
     "KDFS",
     "KEMS",
     "HPKEAead",
@@ -35,7 +36,9 @@ __all__ = [
 
 VERSION_LABEL = b"HPKE-v1"
 MODE_BASE = b"\x00"
-NONCE_LENGTH = 12  # of each AEAD here (RFC 9180 7.3)
+# Of each AEAD here (RFC 9180 7.3).
+NONCE_LENGTH = 12
+AEAD_TAG_LENGTH = 16
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ __all__ = [
     "HmacKey",
     "LogSecret",
     "MainSecret",
+    "ech_confirmation",
     "exported_keying_material",
     "finished_verify_data",
     "imported_psk",
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 IV_LENGTH = 12
+ECH_CONFIRMATION_LENGTH = 8  # RFC 9849 5, 7.2
 
 #: Receives each secret that may be logged: its name in a key log (RFC 9850 2.1), and the secret.
 LogSecret: TypeAlias = Callable[[str, bytes], object]
@@ -284,6 +286,22 @@ def finished_verify_data(suite: CipherSuite, base_key: bytes, transcript_hash: b
     """
     key = HmacKey(suite.hash, base_key).hmac(_only_block("finished", suite.hash_length))
     return HmacKey(suite.hash, key).hmac(transcript_hash)
+
+
+def ech_confirmation(
+    suite: CipherSuite, inner_random: bytes, transcript_hash: bytes, *, retry: bool
+) -> bytes:
+    """Compute what tells a client that its inner hello was accepted (RFC 9849 7.2).
+
+    Args:
+        inner_random: the random of the inner hello.
+        transcript_hash: over all messages up to the server's, with zeros for the confirmation.
+        retry: whether the confirmation is that of a HelloRetryRequest.
+    """
+    label = "hrr ech accept confirmation" if retry else "ech accept confirmation"
+    no_salt = HmacKey(suite.hash, bytes(suite.hash_length))
+    secret = HmacKey(suite.hash, no_salt.hmac(inner_random))
+    return expand_label(secret, label, transcript_hash, ECH_CONFIRMATION_LENGTH)
 
 
 def ticket_psk(suite: CipherSuite, resumption_secret: bytes, ticket_nonce: bytes) -> bytes:

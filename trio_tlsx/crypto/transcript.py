@@ -8,7 +8,7 @@ from ..messages.codec import opaque24, uint8
 from ..messages.handshake import HandshakeType
 from .cipher_suites import CipherSuite, HashState
 
-__all__ = ["Transcript"]
+__all__ = ["Transcript", "message_hash"]
 
 
 class Transcript:
@@ -45,8 +45,11 @@ class Transcript:
         """
         self.retried = True
         client_hello, *retry = self._messages
-        digest = suite.hash(client_hello).digest()
-        self._messages[:] = [uint8(HandshakeType.message_hash) + opaque24(digest), *retry]
+        self._messages[:] = [message_hash(suite, client_hello), *retry]
+
+    def replace(self, index: int, message: bytes) -> None:
+        """Let a message take another one's place, as the inner hello of ECH takes the outer's."""
+        self._messages[index] = message
 
     @property
     def messages(self) -> Sequence[bytes]:
@@ -58,6 +61,11 @@ class Transcript:
         if self._hash is None:
             return suite.hash(b"".join(self._messages)).digest()
         return self._hash.digest()
+
+
+def message_hash(suite: CipherSuite, client_hello: bytes) -> bytes:
+    """Return the message that stands for a ClientHello before a HelloRetryRequest (4.1.1)."""
+    return uint8(HandshakeType.message_hash) + opaque24(suite.hash(client_hello).digest())
 
 
 def _no_digest() -> bytes:

@@ -211,6 +211,8 @@ def verify_peer(
     chain: tuple[x509.Certificate, ...],
     server_name: str | None,
     verify: Callable[[datetime.datetime], tuple[x509.Certificate, ...]],
+    *,
+    for_public_name: bool = False,
 ) -> Steps[None]:
     """Verify a peer that holds its key: with the built-in rules, then with the hooks.
 
@@ -218,6 +220,7 @@ def verify_peer(
         certificate: what ``chain`` was parsed from; None where it is that of an earlier
             connection, which this one resumes.
         verify: the built-in verification; returns the verified path.
+        for_public_name: whether ``server_name`` is the public name of ECH.
     """
     now = config.clock()
     path: tuple[x509.Certificate, ...] = ()
@@ -243,6 +246,7 @@ def verify_peer(
         now,
         resumed=certificate is None,
         timestamps=() if timestamps is None else decode_timestamps(timestamps),
+        for_public_name=for_public_name,
     )
     for verifier in config.verifiers:
         yield from hs.ask(VerificationWanted(peer, verifier))

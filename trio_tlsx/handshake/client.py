@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..config.client import ClientParameters
+from ..crypto.hpke import HPKESuite
 from ..errors import AlertDescription, NegotiationError, ProtocolError
 from ..messages import extensions as ext
+from ..messages.ech import INNER_ECH, ECHConfig
 from ..messages.extensions import ExtensionType
-from ..messages.handshake import ServerHello
+from ..messages.handshake import ServerHello, encode_message
 from ..messages.versions import TLS12, TLS13, VERSION_NAMES, alternatives
+from ..pki.ech import candidates
 from ..pki.server_name import ServerName
 from ..record.message_reader import MessageRules
 from ..record.message_rules12 import MessageRules12, hello_request_filter
 from ..record.protection import INITIAL_RECORD_VERSION, LEGACY_RECORD_VERSION
 from . import client13, client_hello, early_data
-from .client13_hello import Offer
+from .client13_hello import Offer, selected_suite
 from .client_hello import HelloParameters, make_client_hello
+from .ech_client import (
+    ECHOffer,
+    grease_ech,
+    is_accepted,
+    offer_ech,
+    rejection,
+    send_encrypted,
+)
 from .established import Completed
+from .questions import ECHConfigsWanted
 from .resumption_client import find_session
 from .steps import Handshake, Steps
 
@@ -43,16 +57,23 @@ def client_handshake(
     """
     hs.outgoing.fragment_length = config.max_fragment_size
     offer = yield from make_offer(hs, config, server_name, port, data, resend=resend)
-    send_client_hello(hs, offer)
+    send_client_hello(hs, config, offer)
     answer = yield from hs.expect(ServerHello)
-    if selected_version(config, answer) == TLS12:
+    version = selected_version(config, answer)
+    if offer.ech is not None:
+        offer = taken_offer(hs, config, offer, offer.ech, answer, version)
+    if version == TLS12:
         from .client12 import run as run_12  # most servers select TLS 1.3
 
-        return (yield from run_12(hs, offer, answer))
-    if TLS12 in config.versions:
-        hs.follow(MessageRules())
-        hs.is_skipped = None
-    return (yield from client13.run(hs, offer, answer))
+        completed = yield from run_12(hs, offer, answer)
+    else:
+        if TLS12 in config.versions:
+            hs.follow(MessageRules())
+            hs.is_skipped = None
+        completed = yield from client13.run(hs, offer, answer)
+    if offer.ech is not None and not offer.ech.is_accepted:
+        raise rejection(offer.ech, verified=not config.insecure_skip_verification)
+    return completed
 
 
 def make_offer(
@@ -65,6 +86,12 @@ def make_offer(
     resend: bool,
 ) -> Steps[Offer]:
     """Find the session to resume, and make the first ClientHello."""
+    visible = config
+    encryption = None
+    if config.ech is not None:
+        encryption = yield from find_ech_config(hs, config, server_name)
+        if encryption is not None:
+            config = config.ech_inner
     session = yield from find_session(hs, config, server_name, port)
     session12 = None
     if session is not None and TLS12 in config.versions and session.suite.version == TLS12:
@@ -80,8 +107,12 @@ def make_offer(
         psks,
         early_data=early is not None,
         session12=session12,
+        ech=None if encryption is None else INNER_ECH,
     )
+    if encryption is None and (config.ech_grease or config.ech is not None):
+        parameters.ech = grease_ech(parameters)
     hello = make_client_hello(parameters)
+    ech = None if encryption is None else offer_ech(visible, encryption, parameters, hello)
     return Offer(
         config,
         server_name,
@@ -91,23 +122,63 @@ def make_offer(
         hello,
         early,
         data if resend else b"",
+        ech,
     )
 
 
-def send_client_hello(hs: Handshake, offer: Offer) -> None:
+def find_ech_config(
+    hs: Handshake, config: ClientParameters, server_name: ServerName
+) -> Steps[tuple[ECHConfig, HPKESuite] | None]:
+    """Return what to encrypt the ClientHello with; None to send it in the clear (RFC 9849 6)."""
+    configs = config.ech
+    if callable(configs):
+        configs = yield from hs.ask(ECHConfigsWanted(server_name.host, configs))
+    return next(candidates(configs or ()), None)
+
+
+def send_client_hello(hs: Handshake, config: ClientParameters, offer: Offer) -> None:
     """Send the first ClientHello, and early data after it."""
     hs.log_keys(offer.config.write_key_log, offer.hello.random)
     hs.outgoing.record_version = INITIAL_RECORD_VERSION
-    hs.send(offer.hello)
+    if offer.ech is None:
+        hs.send(offer.hello)
+    else:
+        send_encrypted(hs, offer.ech, offer.hello)
     hs.outgoing.finish_flight()
     hs.outgoing.record_version = LEGACY_RECORD_VERSION
     if offer.early_data is not None:
         early_data.send(hs, offer.config, offer.early_data)
-    hs.incoming.accept_change_cipher_spec = TLS13 in offer.config.versions
-    if TLS12 in offer.config.versions:
+    hs.incoming.accept_change_cipher_spec = TLS13 in config.versions
+    if TLS12 in config.versions:
         # Such a server may send a warning or a HelloRequest first.
         hs.follow(MessageRules12())
         hs.is_skipped = hello_request_filter()
+
+
+def taken_offer(
+    hs: Handshake,
+    config: ClientParameters,
+    offer: Offer,
+    ech: ECHOffer,
+    answer: ServerHello,
+    version: int,
+) -> Offer:
+    """Return the offer that the server took: that of the inner or of the outer hello.
+
+    An older version than TLS 1.3 is a rejection of the inner hello (RFC 9849 6.1.4).
+    """
+    ech.is_accepted = version == TLS13 and is_accepted(
+        selected_suite(offer, answer), offer.hello, hs.transcript.messages[:-1], answer
+    )
+    if ech.is_accepted:
+        hs.outgoing.hides_lengths = True
+        return offer
+    hs.transcript.replace(0, encode_message(ech.hello))
+    hs.log_keys(config.write_key_log, ech.hello.random)
+    # RFC 9849 6.1.2: the PSKs of the outer hello are none, so that selecting one is an error.
+    parameters = replace(ech.outer, psks=())
+    name = ech.outer.server_name
+    return Offer(config.ech_rejected, name, offer.port, None, parameters, ech.hello, ech=ech)
 
 
 def selected_version(config: ClientParameters, answer: ServerHello) -> int:

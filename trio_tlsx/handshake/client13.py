@@ -36,6 +36,7 @@ from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
 from .certificate_compression import compressor_for, decompressed, message_types
 from .client13_hello import Offer, Selection, process_hello_retry_request, process_server_hello
 from .early_data import EarlyDataOffer
+from .ech_client import read_retry_configs
 from .established import Completed, Established
 from .keys13 import ApplicationKeys, HandshakeKeys
 from .questions import ClientCredentialsWanted, SessionReceived
@@ -118,6 +119,8 @@ def read_encrypted_extensions(
     """Apply the server's EncryptedExtensions; stop early data if the server rejected it."""
     extensions = (yield from hs.expect(EncryptedExtensions)).extensions
     check_context(extensions, Context.EE, offer.hello.extensions)
+    if _E.encrypted_client_hello in extensions:
+        read_retry_configs(offer.ech, extensions)
     protocol = apply_extensions(hs, offer, extensions)
     early = early_data_in_flight(offer, selection)
     accepted = early_data.was_accepted(early, selection.suite, extensions, protocol)
@@ -194,7 +197,15 @@ def verify_server_certificate(
 ) -> Steps[None]:
     der_chain = certificate.der_chain if certificate else None
     verify = partial(check_server, config, server_name, chain, der_chain)
-    yield from authentication.verify_peer(hs, config, certificate, chain, server_name.host, verify)
+    yield from authentication.verify_peer(
+        hs,
+        config,
+        certificate,
+        chain,
+        server_name.host,
+        verify,
+        for_public_name=config.for_public_name,
+    )
 
 
 def reverify_on_resumption(
@@ -344,6 +355,7 @@ def complete(
         early_data_accepted=selected.early_data_accepted,
         hello_retry_request=hs.transcript.retried,
         psk_identity=psk.external.identity if psk and psk.external else None,
+        ech_accepted=offer.ech is not None and bool(offer.ech.is_accepted),
     )
     established = Established(
         suite,

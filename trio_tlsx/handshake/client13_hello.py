@@ -16,14 +16,22 @@ from ..messages.versions import TLS13
 from ..pki.server_name import ServerName
 from ..record.receive import unexpected
 from ..sessions.client import Session
-from . import client_hello
+from . import client_hello, ech_client
 from .client_hello import HelloParameters, make_client_hello
 from .early_data import EarlyDataOffer
+from .ech_client import ECHOffer, encrypt_second_hello, send_encrypted
+from .ech_confirmation import confirmation_in
 from .hello import bad_key_share, check_legacy_version
 from .psk import Psk
 from .steps import Handshake, Steps
 
-__all__ = ["Offer", "Selection", "process_hello_retry_request", "process_server_hello"]
+__all__ = [
+    "Offer",
+    "Selection",
+    "process_hello_retry_request",
+    "process_server_hello",
+    "selected_suite",
+]
 
 _E = ExtensionType
 
@@ -40,6 +48,7 @@ class Offer:
         early_data: the early data that follows the first ClientHello; None if there is none, or
             if a HelloRetryRequest has rejected it.
         resend: the data to send after the handshake if the server did not accept it early.
+        ech: the outer hello, if this one is encrypted in it.
     """
 
     config: ClientParameters
@@ -50,6 +59,7 @@ class Offer:
     hello: ClientHello
     early_data: EarlyDataOffer | None = None
     resend: bytes = field(default=b"", repr=False)
+    ech: ECHOffer | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -74,15 +84,30 @@ def process_hello_retry_request(
     suite = selected_suite(offer, request)
     hs.check_end_of_flight()
     check_context(request.extensions, Context.HRR, {*offer.hello.extensions, _E.cookie})
+    confirmation_in(request)  # the answer to a GREASE value has the right length too
     hs.transcript.retry(suite)
     hs.outgoing.unprotect()
     second = second_offer(hs, offer, request, suite)
     if offer.config.middlebox_compatibility:
         hs.send_change_cipher_spec()
-    hs.send(second.hello)
+    if second.ech is not None and second.ech.is_accepted:
+        send_encrypted(hs, second.ech, second.hello)
+    else:
+        hs.send(second.hello)
     answer = yield from hs.expect(ServerHello)
     check_second_answer(second, answer, suite)
+    check_still_accepted(hs, second, answer, suite)
     return second, answer
+
+
+def check_still_accepted(
+    hs: Handshake, offer: Offer, answer: ServerHello, suite: CipherSuite
+) -> None:
+    """Check that a server which took the first inner hello took the second (RFC 9849 6.1.5)."""
+    if offer.ech is None or not offer.ech.is_accepted:
+        return
+    if not ech_client.is_accepted(suite, offer.hello, hs.transcript.messages[:-1], answer):
+        raise ProtocolError("the peer took the first encrypted ClientHello, and not the second")
 
 
 def second_offer(hs: Handshake, offer: Offer, request: ServerHello, suite: CipherSuite) -> Offer:
@@ -108,6 +133,8 @@ def second_offer(hs: Handshake, offer: Offer, request: ServerHello, suite: Ciphe
         grease=values,
     )
     hello = make_client_hello(parameters, hs.transcript.messages)
+    if offer.ech is not None and offer.ech.is_accepted:
+        encrypt_second_hello(offer.ech, parameters, hello)
     return replace(offer, parameters=parameters, hello=hello, early_data=None)
 
 

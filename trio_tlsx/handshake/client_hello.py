@@ -22,12 +22,27 @@ from .psk import Psk, encode_psk_key_exchange_modes, with_psks
 from .resumption_client import psk_of
 
 __all__ = [
+    "SHARED_EXTENSIONS",
     "HelloParameters",
     "current_psks",
     "make_client_hello",
 ]
 
 _E = ExtensionType
+
+#: The extensions that are the same in the inner and the outer hello of ECH, and follow each other
+#: in the inner one (RFC 9849 5.1): those of the configuration, and the key shares.
+SHARED_EXTENSIONS = frozenset(
+    {
+        _E.supported_groups,
+        _E.signature_algorithms,
+        _E.status_request,
+        _E.signed_certificate_timestamp,
+        _E.compress_certificate,
+        _E.record_size_limit,
+        _E.key_share,
+    }
+)
 
 
 @dataclass(slots=True, eq=False)
@@ -45,6 +60,7 @@ class HelloParameters:
         session12: the session of TLS 1.2 that is offered, by its ticket or its id.
         cookie: the cookie of a HelloRetryRequest, as its extension has it.
         grease: the reserved values of RFC 8701; None to send none.
+        ech: the encrypted_client_hello; None to send none.
     """
 
     config: ClientParameters
@@ -57,6 +73,7 @@ class HelloParameters:
     session12: Session | None = None
     cookie: bytes | None = None
     grease: ClientHelloGrease | None = None
+    ech: bytes | None = field(default=None, repr=False)
 
     @classmethod
     def initial(
@@ -67,6 +84,7 @@ class HelloParameters:
         *,
         early_data: bool,
         session12: Session | None = None,
+        ech: bytes | None = None,
     ) -> HelloParameters:
         """Return the parameters of the first ClientHello, with new random values and keys."""
         return cls(
@@ -79,6 +97,7 @@ class HelloParameters:
             early_data,
             session12,
             grease=ClientHelloGrease.choose() if config.grease else None,
+            ech=ech,
         )
 
 
@@ -111,6 +130,8 @@ def offered_extensions(parameters: HelloParameters) -> dict[int, bytes]:
     extensions: dict[int, bytes] = {}
     if name is not None:
         extensions[_E.server_name] = ext.encode_server_name(name)
+    if parameters.ech is not None:
+        extensions[_E.encrypted_client_hello] = parameters.ech
     extensions |= config.hello_extensions
     if config.session_store is not None and TLS12 in config.versions:
         session = parameters.session12
@@ -119,7 +140,7 @@ def offered_extensions(parameters: HelloParameters) -> dict[int, bytes]:
         return extensions
     public = {code: key.public for code, key in parameters.shares.items()}
     extensions[_E.key_share] = ext.encode_key_shares(public)
-    if config.session_store is not None or config.psks:
+    if config.session_store is not None or config.psks or parameters.psks:
         # RFC 9846 4.3.9: a server sends no tickets to a client that cannot use them.
         extensions[_E.psk_key_exchange_modes] = encode_psk_key_exchange_modes(config)
     if parameters.early_data:

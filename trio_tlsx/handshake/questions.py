@@ -7,11 +7,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, cast
 
+from ..config.client import ECHLookup
 from ..config.server import ServerConfig
 from ..crypto.signatures import SignatureScheme
-from ..errors import InternalError
+from ..errors import ConfigError, InternalError
+from ..messages.ech import ECHConfig
 from ..messages.info import CertificateRequest, ClientHello
 from ..pki.credentials import Credentials
+from ..pki.ech import decode_configs
 from ..pki.peer import Peer
 from ..sessions.anti_replay import AntiReplayCache
 from ..sessions.client import Session, SessionStore
@@ -23,6 +26,7 @@ __all__ = [
     "AntiReplayWanted",
     "ClientCredentialsWanted",
     "CredentialsWanted",
+    "ECHConfigsWanted",
     "OCSPResponseWanted",
     "PSKWanted",
     "SessionReceived",
@@ -81,6 +85,33 @@ class ClientCredentialsWanted(Question[Sequence[Credentials]]):
 
     def accept(self, answer: object) -> Sequence[Credentials]:
         return () if answer is None else _credentials(answer)
+
+
+@dataclass(slots=True, eq=False)
+class ECHConfigsWanted(Question[tuple[ECHConfig, ...]]):
+    """Which configurations for Encrypted Client Hello does this server have?
+
+    The answer is an ECHConfigList, as bytes or in base64, or None for none.
+    """
+
+    server_name: str
+    look_up: ECHLookup = field(repr=False)
+    awaitable: Awaitable[Any] | None = field(default=None, repr=False)
+
+    def ask(self) -> object:
+        return self.look_up(self.server_name)
+
+    def accept(self, answer: object) -> tuple[ECHConfig, ...]:
+        if answer is None:
+            return ()
+        if not isinstance(answer, str | bytes):
+            raise InternalError(f"the function in ech returned {_kind(answer)}, not bytes or str")
+        try:
+            return decode_configs(answer)
+        except ConfigError as error:
+            raise InternalError(
+                f"the function in ech returned no ECHConfigList: {error}"
+            ) from error
 
 
 def _credentials(answer: object) -> tuple[Credentials, ...]:

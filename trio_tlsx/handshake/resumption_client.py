@@ -51,6 +51,7 @@ def is_usable(
         and session.received_at <= config.clock() < session.expires_at
         and len(session.ticket) <= MAX_TICKET_LENGTH
         and (session.suite.version == TLS13 or session.extended_master_secret)  # RFC 7627 5.3
+        and (config.in_inner_hello or not session.name_was_hidden)
     )
 
 
@@ -116,6 +117,7 @@ class TicketKeeper:
             ticket_age_add=ticket.ticket_age_add,
             secret=ticket_psk(self.suite, self.resumption_secret, ticket.ticket_nonce),
             alpn_protocol=self.alpn_protocol,
+            name_was_hidden=self.config.in_inner_hello,
             max_early_data_size=(
                 0 if early_data is None else ext.decode_max_early_data_size(early_data)
             ),

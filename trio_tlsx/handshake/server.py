@@ -13,6 +13,7 @@ from ..pki.credentials import Credentials
 from ..record.message_reader import MessageRules
 from ..record.message_rules12 import MessageRules12
 from . import server13
+from .ech_server import ECHReceived, open_hello
 from .established import Completed
 from .hello import select_version
 from .questions import CredentialsWanted
@@ -27,9 +28,12 @@ FALLBACK_SCSV = 0x5600  # RFC 7507 2
 def server_handshake(hs: Handshake, config: ServerParameters) -> Steps[Completed]:
     """Perform the server's side of a handshake."""
     hello = yield from hs.expect(ClientHello)
+    ech = None
+    if config.ech_keys:
+        hello, ech = open_hello(hs, config, hello)
     version = checked_version(hs, hello, config)
     versions = config.versions
-    config, candidates = yield from select_config(hs, config, hello)
+    config, candidates = yield from select_config(hs, config, hello, ech)
     if config.versions != versions:
         hs.follow(MessageRules())
         version = checked_version(hs, hello, config)
@@ -39,7 +43,7 @@ def server_handshake(hs: Handshake, config: ServerParameters) -> Steps[Completed
         from .server12 import run as run_12  # most clients support TLS 1.3
 
         return (yield from run_12(hs, config, candidates, hello))
-    return (yield from server13.run(hs, config, candidates, hello))
+    return (yield from server13.run(hs, config, candidates, hello, ech))
 
 
 def checked_version(hs: Handshake, hello: ClientHello, config: ServerParameters) -> int:
@@ -68,12 +72,12 @@ def checked_version(hs: Handshake, hello: ClientHello, config: ServerParameters)
 
 
 def select_config(
-    hs: Handshake, config: ServerParameters, hello: ClientHello
+    hs: Handshake, config: ServerParameters, hello: ClientHello, ech: ECHReceived | None
 ) -> Steps[tuple[ServerParameters, Sequence[Credentials]]]:
     """Select the configuration and the credentials; the hook is called before all else."""
     if config.select_credentials is None:
         return config, config.candidates
-    request = info.ClientHello.of(hello)
+    request = info.ClientHello.of(hello, encrypted=ech is not None and ech.is_accepted)
     answer = yield from hs.ask(CredentialsWanted(request, config.select_credentials))
     if answer is None:
         raise NegotiationError(

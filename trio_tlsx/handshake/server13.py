@@ -25,6 +25,7 @@ from ..verification.verify import verify_client
 from . import authentication, early_data
 from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
 from .certificate_compression import compressor_for, decompressed, message_types, offer
+from .ech_server import ECHReceived, retry_configs
 from .established import Completed, Established
 from .keys13 import ApplicationKeys, HandshakeKeys
 from .psk import psk_modes
@@ -44,6 +45,7 @@ def run(
     config: ServerParameters,
     candidates: Sequence[Credentials],
     hello: ClientHello,
+    ech: ECHReceived | None = None,
 ) -> Steps[Completed]:
     """Perform the handshake from the first ClientHello on (RFC 9846 2).
 
@@ -68,8 +70,9 @@ def run(
 
     Args:
         candidates: the credentials to select from.
+        ech: the encrypted_client_hello that the client sent, if any.
     """
-    terms = yield from process_client_hello(hs, config, candidates, hello)
+    terms = yield from process_client_hello(hs, config, candidates, hello, ech)
     shared_secret = send_server_hello(hs, terms)
     keys = establish_handshake_keys(hs, terms, shared_secret)
     send_encrypted_extensions(hs, terms)
@@ -111,6 +114,8 @@ def encrypted_extensions(hs: Handshake, terms: Terms, hello: ClientHello) -> Enc
         extensions[_E.server_name] = b""
     if terms.early_data is not None:
         extensions[_E.early_data] = b""
+    if terms.ech is not None:
+        extensions |= retry_configs(terms.config, terms.ech)
     return EncryptedExtensions(extensions)
 
 
@@ -312,6 +317,7 @@ def negotiated_by(hs: Handshake, terms: Terms, client: PeerIdentity | None) -> N
         hello_retry_request=hs.transcript.retried,
         psk_identity=external.identity if external else None,
         ticket_application_data=session.application_data if session else b"",
+        ech_accepted=terms.ech is not None and terms.ech.is_accepted,
     )
 
 

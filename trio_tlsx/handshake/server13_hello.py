@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from os import urandom
 from typing import NoReturn
 
@@ -30,6 +30,7 @@ from . import certificate_selection, early_data
 from .alpn import choose_protocol
 from .certificate_selection import Selected
 from .early_data import Accepted
+from .ech_server import ECHReceived, confirmed, open_second_hello
 from .external_psk import find_psks
 from .hello import NO_COMPRESSION, bad_key_share, check_legacy_version, require, select_version
 from .psk import (
@@ -91,6 +92,8 @@ class Terms:
         psk_index: its index among the offered PSKs.
         group, peer_share: the key exchange; None if there is none.
         early_data: the early data that the server accepts; None for none.
+        ech: the encrypted_client_hello that the client sent, if any.
+        messages: where ``ech`` was accepted, the messages so far, which are confirmed.
     """
 
     config: ServerParameters
@@ -103,6 +106,8 @@ class Terms:
     peer_share: bytes | None
     alpn_protocol: bytes | None
     early_data: Accepted | None
+    ech: ECHReceived | None = None
+    messages: Sequence[bytes] = field(default=(), repr=False)
 
 
 def process_client_hello(
@@ -110,6 +115,7 @@ def process_client_hello(
     config: ServerParameters,
     candidates: Sequence[Credentials],
     hello: ClientHello,
+    ech: ECHReceived | None,
 ) -> Steps[Terms]:
     """Select from what the client offers, after a HelloRetryRequest if one is needed."""
     if _E.cookie in hello.extensions:
@@ -120,9 +126,10 @@ def process_client_hello(
     # Before a retry too: a client without the PSK must not learn which suite goes with it.
     psk_index = check_psk(hs, choice.psk, offered)
     if choice.missing_group is not None or config.require_cookie:
-        choice, hello = yield from request_retry(hs, config, choice, hello)
+        choice, hello = yield from request_retry(hs, config, choice, hello, ech)
         psk_index = check_psk(hs, choice.psk, decode_offered_psks(hello))
     protocol = choose_protocol(config, hello)
+    messages = () if ech is None else tuple(hs.transcript.messages)
     hs.transcript.start(choice.suite)
     accepted = yield from accept_early_data(hs, config, choice, hello, protocol)
     return Terms(
@@ -136,6 +143,8 @@ def process_client_hello(
         choice.peer_share,
         protocol,
         accepted,
+        ech,
+        messages,
     )
 
 
@@ -162,17 +171,25 @@ def select(
 
 
 def request_retry(
-    hs: Handshake, config: ServerParameters, choice: Choice, hello: ClientHello
+    hs: Handshake,
+    config: ServerParameters,
+    choice: Choice,
+    hello: ClientHello,
+    ech: ECHReceived | None,
 ) -> Steps[tuple[Choice, ClientHello]]:
     """Send a HelloRetryRequest and read the second ClientHello (RFC 9846 4.2.4)."""
     hs.check_end_of_flight()
     retry = hello_retry_request(config, hello, choice)
+    if ech is not None:
+        retry = confirmed(ech, choice.suite, hello.random, hs.transcript.messages, retry)
     hs.send(retry)
     hs.transcript.retry(choice.suite)
     if hello.legacy_session_id:
         hs.send_change_cipher_spec()
     skip_early_data(hs, hello)
     second = yield from hs.expect(ClientHello)
+    if ech is not None:
+        second = open_second_hello(hs, ech, second)
     select_version(second, {TLS13})
     check_client_hello(second)
     check_second_client_hello(hello, second, retry)
@@ -376,7 +393,7 @@ _MAY_CHANGE = {
     _E.cookie,
     _E.pre_shared_key,
     _E.padding,
-    # RFC 9849 6.1.5: this server has no ECH keys, and the client's second hello is a new one.
+    # RFC 9849 6.1.5: an outer hello that could not be decrypted is new in the second hello.
     _E.encrypted_client_hello,
 }
 
@@ -436,16 +453,17 @@ def send_server_hello(hs: Handshake, terms: Terms) -> bytes | None:
         share, shared_secret = answer_key_share(terms.group, terms.peer_share or b"")
         extensions[_E.key_share] = ext.encode_key_share_entry(terms.group.code, share)
     extensions[_E.supported_versions] = SELECTED_VERSION
-    hs.send(
-        ServerHello(
-            legacy_version=TLS12,
-            random=urandom(RANDOM_LENGTH),
-            legacy_session_id_echo=terms.hello.legacy_session_id,
-            cipher_suite=terms.suite.code,
-            legacy_compression_method=0,
-            extensions=extensions,
-        )
+    answer = ServerHello(
+        legacy_version=TLS12,
+        random=urandom(RANDOM_LENGTH),
+        legacy_session_id_echo=terms.hello.legacy_session_id,
+        cipher_suite=terms.suite.code,
+        legacy_compression_method=0,
+        extensions=extensions,
     )
+    if terms.ech is not None:
+        answer = confirmed(terms.ech, terms.suite, terms.hello.random, terms.messages, answer)
+    hs.send(answer)
     if terms.hello.legacy_session_id:
         hs.send_change_cipher_spec()
     return shared_secret

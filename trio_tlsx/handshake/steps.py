@@ -143,9 +143,13 @@ class Handshake:
     def send(self, message: Message) -> None:
         self.send_encoded(encode_message(message))
 
-    def send_encoded(self, octets: bytes) -> None:
-        """Send a message that is encoded already, with its header."""
-        self.transcript.add(octets)
+    def send_encoded(self, octets: bytes, in_transcript: bytes | None = None) -> None:
+        """Send a message that is encoded already, with its header.
+
+        Args:
+            in_transcript: the message that the transcript gets instead.
+        """
+        self.transcript.add(octets if in_transcript is None else in_transcript)
         self.outgoing.flight += octets
         if self._observer is not None:
             self._observer("sent", type_name(octets[0]), len(octets))

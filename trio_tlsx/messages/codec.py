@@ -110,6 +110,10 @@ class Reader:
         self._position = end
         return data[start:end]
 
+    def rest(self) -> bytes:
+        """Read all that is left."""
+        return self.take(self._end - self._position)
+
     def __bool__(self) -> bool:
         return self._position < self._end
 

@@ -40,6 +40,8 @@ class ClientHello:
         authorities: the names of the CAs that the client trusts, in DER, as
             ``certificate.issuer.public_bytes()`` returns them. Most clients send none.
         extensions: the body of each extension by its type, in the client's order.
+        encrypted: whether the client encrypted it (RFC 9849), so that nobody else has read the
+            name.
     """
 
     server_name: str | None
@@ -50,9 +52,10 @@ class ClientHello:
     signature_schemes: tuple[int, ...]
     authorities: tuple[bytes, ...]
     extensions: Mapping[int, bytes] = field(repr=False, hash=False)
+    encrypted: bool = False
 
     @classmethod
-    def of(cls, message: handshake.ClientHello) -> Self:
+    def of(cls, message: handshake.ClientHello, *, encrypted: bool = False) -> Self:
         """Return the view of a ClientHello; ProtocolError if an extension is malformed."""
         extensions = message.extensions
         alpn = extensions.get(_E.application_layer_protocol_negotiation)
@@ -70,6 +73,7 @@ class ClientHello:
             signature_schemes=_code_points(extensions, _E.signature_algorithms),
             authorities=_authorities(extensions),
             extensions=MappingProxyType(dict(extensions)),
+            encrypted=encrypted,
         )
 
     @property

@@ -36,6 +36,8 @@ class Negotiated:
         early_data_accepted: whether the server accepted the client's early data (0-RTT).
         psk_identity: the identity of the :class:`ExternalPSK` that authenticated both sides, in
             place of certificates; None without one.
+        ech_accepted: whether the ClientHello was encrypted (RFC 9849), so that nobody on the path
+            has read the server's name.
         ticket_application_data: on a server, the application data in the ticket that this
             connection resumes (``ServerConfig.ticket_application_data``); empty otherwise.
     """
@@ -51,6 +53,7 @@ class Negotiated:
     early_data_accepted: bool
     hello_retry_request: bool | None = False
     psk_identity: bytes | None = None
+    ech_accepted: bool = False
     ticket_application_data: bytes = field(default=b"", repr=False)
 
     @property

@@ -30,6 +30,9 @@ class Peer:
             (RFC 9846 2.2).
         timestamps: the signed certificate timestamps (RFC 6962) that the peer sent with its own
             certificate, unchecked.
+        for_public_name: whether ``server_name`` is the public name of an ECH configuration, since
+            the server did not take the encrypted ClientHello (RFC 9849 6.1.7). The handshake ends
+            with :class:`ECHRejected` if the peer is accepted. No pin of the real name counts.
     """
 
     certificates: tuple[x509.Certificate, ...]
@@ -40,6 +43,7 @@ class Peer:
     at: datetime.datetime
     resumed: bool = False
     timestamps: tuple[bytes, ...] = field(default=(), repr=False)
+    for_public_name: bool = False
 
     @property
     def identity(self) -> Identity:

@@ -33,8 +33,12 @@ class RecordSealer(Protocol):
         """Return the slot of a record with ``length`` bytes of content, at ``start``."""
         ...
 
-    def seal(self, content_type: int, content: bytes | memoryview) -> bytes:
-        """Return one protected record, with its header."""
+    def seal(self, content_type: int, content: bytes | memoryview, padding: int = 0) -> bytes:
+        """Return one protected record, with its header.
+
+        Args:
+            padding: the zeros that hide the content's length, in bytes; only TLS 1.3 has them.
+        """
         ...
 
     def seal_records(self, data: memoryview, slots: Sequence[Any]) -> None:

@@ -151,13 +151,15 @@ class Sealer(_Protection):
         """How many records to seal before the keys must be updated (RFC 9846 5.5); 0 if now."""
         return max(0, self.suite.records_per_key - KEY_UPDATE_MARGIN - self.sequence_number)
 
-    def seal(self, content_type: int, content: bytes | memoryview) -> bytes:
-        """Return one TLSCiphertext, with its header."""
+    def seal(self, content_type: int, content: bytes | memoryview, padding: int = 0) -> bytes:
+        """Return one TLSCiphertext, with its header and this much padding (RFC 9846 5.4)."""
         aead, iv = self._ready or self._prepare()
         # The sequence number is consumed first, so that an exception cannot lead to its reuse.
         nonce = (iv ^ self.sequence_number).to_bytes(IV_LENGTH)
         self.sequence_number += 1
         inner = b"".join((content, OCTETS[content_type]))
+        if padding:
+            inner += bytes(padding)
         header = PROTECTED_HEADER + (len(inner) + TAG_LENGTH).to_bytes(2)
         return header + aead.encrypt(nonce, inner, header)
 

@@ -109,8 +109,8 @@ class Sealer12(_Protection12):
         """How many records to seal before the connection must end (RFC 9846 5.5); 0 if now."""
         return max(0, self.suite.records_per_key - KEY_UPDATE_MARGIN - self.sequence_number)
 
-    def seal(self, content_type: int, content: bytes | memoryview) -> bytes:
-        """Return one TLSCiphertext, with its header."""
+    def seal(self, content_type: int, content: bytes | memoryview, padding: int = 0) -> bytes:
+        """Return one TLSCiphertext, with its header; TLS 1.2 has no padding."""
         aead, iv = self._ready or self._prepare()
         # The sequence number is consumed first, so that an exception cannot lead to its reuse.
         sequence_number, length = self.sequence_number, len(content)

@@ -20,6 +20,10 @@ NOTHING = memoryview(b"")
 #: No more application data is encrypted while this many bytes are queued.
 MAX_QUEUED = BUFFER_LENGTH
 
+#: The encrypted messages of a flight are padded to a multiple of this many bytes, where their
+#: length could tell the server's name.
+FLIGHT_UNIT = 512
+
 
 class Outgoing:
     """The sending half of the record layer.
@@ -33,6 +37,8 @@ class Outgoing:
         record_version: the version in the headers of unencrypted records.
         data_records: the number of records of application data encrypted so far.
         bytes_sealed: how much of their content was sealed after early data, in bytes.
+        hides_lengths: whether handshake messages are padded, so that the server's certificate does
+            not tell its name by its length (RFC 9849 6.1.3).
         direct_limit: the value of ``data_records`` at which :meth:`seal_data` stops, because a
             message may be due before more data.
     """
@@ -48,6 +54,7 @@ class Outgoing:
         "finished",
         "flight",
         "fragment_length",
+        "hides_lengths",
         "record_version",
         "sealer",
     )
@@ -63,6 +70,7 @@ class Outgoing:
         self.flight: bytes = b""
         # Records, in order; None if there are none. An empty list would take 88 octets.
         self._queue: list[bytes | memoryview] | None = None
+        self.hides_lengths: bool = False
         self._queued = 0  # bytes in it
         self._key_update_left = 0  # bytes to send until the last KeyUpdate has left; 0 for none
         self._batch: Batch | None = None  # a borrowed buffer with a part of the queue
@@ -179,14 +187,19 @@ class Outgoing:
         if self.flight:
             flight, self.flight = self.flight, b""
             for start in range(0, len(flight), self.fragment_length):
-                self._append(ContentType.handshake, flight[start : start + self.fragment_length])
+                fragment = flight[start : start + self.fragment_length]
+                padding = self._padding(len(fragment)) if self.hides_lengths else 0
+                self._append(ContentType.handshake, fragment, padding)
 
-    def _append(self, content_type: int, content: bytes | memoryview) -> None:
+    def _padding(self, length: int) -> int:
+        return min(-length % FLIGHT_UNIT, self.fragment_length - length)
+
+    def _append(self, content_type: int, content: bytes | memoryview, padding: int = 0) -> None:
         if self.sealer is None:
             header = record_header(content_type, len(content), self.record_version)
             self._enqueue(b"".join((header, content)))
         else:
-            self._enqueue(self.sealer.seal(content_type, content))
+            self._enqueue(self.sealer.seal(content_type, content, padding))
 
     def _enqueue(self, records: bytes | memoryview) -> None:
         if self._queue is None:

@@ -60,6 +60,8 @@ class Session:
         session_id: in TLS 1.2, the server's name for the session; empty if there is a ticket.
         extended_master_secret: whether the secret is an extended master secret of TLS 1.2 (RFC
             7627). Other sessions of TLS 1.2 are not resumed.
+        name_was_hidden: whether the ClientHello was encrypted (RFC 9849). Then the session is only
+            offered in an encrypted one, since a ticket in the clear could tell the name.
     """
 
     server_name: str
@@ -78,6 +80,7 @@ class Session:
     max_early_data_size: int = 0
     session_id: bytes = b""
     extended_master_secret: bool = False
+    name_was_hidden: bool = False
 
     @property
     def suite(self) -> CipherSuite:
@@ -128,6 +131,7 @@ class Session:
                 uint16(self.suite.version),
                 uint8(self.extended_master_secret),
                 opaque8(self.session_id),
+                uint8(self.name_was_hidden),
             )
         )
         context = BYTE_FORM_CONTEXTS[BYTE_FORM_VERSION]
@@ -190,8 +194,12 @@ class Session:
             return session
         if reader.uint16() != session.suite.version:
             raise reader.error("has a cipher suite of another version")
-        extended = bool(reader.uint8())
-        return replace(session, extended_master_secret=extended, session_id=reader.opaque8())
+        return replace(
+            session,
+            extended_master_secret=bool(reader.uint8()),
+            session_id=reader.opaque8(),
+            name_was_hidden=bool(reader.uint8()),
+        )
 
 
 def _milliseconds(moment: datetime.datetime) -> int:

@@ -1,0 +1,221 @@
+"""A client's half of Encrypted Client Hello (RFC 9849 6).
+
+The client sends an outer hello, which everybody can read, and in it an inner one, which only the
+server can decrypt. The transcript has the inner hello, unless the server rejects it.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from os import urandom
+
+from ..config.client import ClientParameters
+from ..crypto.cipher_suites import CipherSuite
+from ..crypto.hpke import AEAD_TAG_LENGTH, HPKEContext, HPKESuite, setup_base_sender
+from ..errors import AlertDescription, ECHRejected, ProtocolError
+from ..messages.ech import (
+    INNER_ECH,
+    ECHConfig,
+    OuterECH,
+    decode_config_list,
+    encode_inner_hello,
+)
+from ..messages.extensions import Extensions, ExtensionType
+from ..messages.handshake import RANDOM_LENGTH, ClientHello, ServerHello, encode_message
+from ..pki.ech import hpke_info, random_suite
+from ..pki.server_name import ServerName
+from ..sessions.client import Session
+from .client_hello import SHARED_EXTENSIONS, HelloParameters, make_client_hello
+from .ech_confirmation import confirmation_for, confirmation_in
+from .psk import Psk
+from .steps import Handshake
+
+__all__ = [
+    "ECHOffer",
+    "encrypt_second_hello",
+    "grease_ech",
+    "is_accepted",
+    "offer_ech",
+    "read_retry_configs",
+    "rejection",
+    "send_encrypted",
+]
+
+_ECH = ExtensionType.encrypted_client_hello
+
+
+@dataclass(slots=True, eq=False)
+class ECHOffer:
+    """An inner hello that was offered in an outer one.
+
+    Attributes:
+        config: the server's configuration.
+        context: encrypts the inner hello, and a second one.
+        outer: the parameters of the outer hello.
+        hello: the outer hello.
+        is_accepted: whether the server took the inner hello; None before it has answered.
+        retry_configs: the server's current configurations, if it sent some.
+    """
+
+    config: ECHConfig
+    context: HPKEContext = field(repr=False)
+    outer: HelloParameters
+    hello: ClientHello
+    is_accepted: bool | None = None
+    retry_configs: bytes | None = None
+
+
+def offer_ech(
+    config: ClientParameters,
+    encryption: tuple[ECHConfig, HPKESuite],
+    inner: HelloParameters,
+    hello: ClientHello,
+) -> ECHOffer:
+    """Encrypt the first inner hello (RFC 9849 6.1).
+
+    Args:
+        inner: the parameters of the inner hello.
+        hello: the inner hello.
+    """
+    ech_config, suite = encryption
+    enc, context = setup_base_sender(suite, ech_config.public_key, hpke_info(ech_config))
+    outer = replace(
+        inner,
+        config=config.ech_outer,
+        server_name=ServerName.parse(ech_config.public_name),
+        random=urandom(RANDOM_LENGTH),
+        psks=[grease_psk(psk) for psk in inner.psks],
+    )
+    made = ECHOffer(ech_config, context, outer, hello)
+    made.hello = encrypted(made, hello, enc)
+    return made
+
+
+def grease_psk(psk: Psk[Session]) -> Psk[Session]:
+    """Return a PSK that looks like this one (RFC 9849 6.1.2): a server cannot select it."""
+    secret = urandom(psk.suite.hash_length)
+    return Psk(urandom(len(psk.identity)), int.from_bytes(urandom(4)), psk.suite, secret)
+
+
+def encrypted(made: ECHOffer, inner: ClientHello, enc: bytes) -> ClientHello:
+    """Return the outer hello with this inner hello in it (RFC 9849 6.1.1)."""
+    shared = [code for code in inner.extensions if code in SHARED_EXTENSIONS]
+    plaintext = encode_inner_hello(inner, shared, made.config.maximum_name_length)
+    suite = made.context.suite
+    ech = OuterECH(
+        (suite.kdf.code, suite.aead.code),
+        made.config.config_id,
+        enc,
+        bytes(len(plaintext) + AEAD_TAG_LENGTH),
+    )
+    outer = make_client_hello(replace(made.outer, ech=ech.encode()))
+    payload = made.context.seal(outer.encode(), plaintext)
+    body = replace(ech, payload=payload).encode()
+    # A second hello after a rejection repeats it.
+    made.outer = replace(made.outer, ech=body)
+    return replace(outer, extensions={**outer.extensions, _ECH: body})
+
+
+def encrypt_second_hello(made: ECHOffer, inner: HelloParameters, hello: ClientHello) -> None:
+    """Encrypt the inner hello after a HelloRetryRequest (RFC 9849 6.1.5).
+
+    Args:
+        inner: the parameters of the second inner hello.
+        hello: the second inner hello.
+    """
+    made.outer = replace(
+        made.outer,
+        shares=inner.shares,
+        psks=[grease_psk(psk) for psk in inner.psks],
+        early_data=False,
+        cookie=inner.cookie,
+        grease=inner.grease,
+    )
+    made.hello = encrypted(made, hello, enc=b"")
+
+
+def send_encrypted(hs: Handshake, made: ECHOffer, inner: ClientHello) -> None:
+    """Send the outer hello; the transcript has the inner one (RFC 9849 6.1)."""
+    hs.send_encoded(encode_message(made.hello), encode_message(inner))
+
+
+def grease_ech(parameters: HelloParameters) -> bytes:
+    """Return an encrypted_client_hello that nobody can decrypt (RFC 9849 6.2)."""
+    suite = random_suite()
+    hello = make_client_hello(replace(parameters, ech=INNER_ECH, psks=()))
+    shared = [code for code in hello.extensions if code in SHARED_EXTENSIONS]
+    length = len(encode_inner_hello(hello, shared, 0)) + AEAD_TAG_LENGTH
+    return OuterECH(
+        (suite.kdf.code, suite.aead.code),
+        urandom(1)[0],
+        suite.kem.generate().public,
+        urandom(length),
+    ).encode()
+
+
+def is_accepted(
+    suite: CipherSuite, inner: ClientHello, messages: Sequence[bytes], answer: ServerHello
+) -> bool:
+    """Whether the server has taken the inner hello (RFC 9849 6.1.4).
+
+    Args:
+        messages: the transcript before ``answer``, with the inner hello.
+        answer: a ServerHello or a HelloRetryRequest.
+    """
+    confirmation = confirmation_in(answer)
+    if confirmation is None:
+        return False
+    return hmac.compare_digest(
+        confirmation, confirmation_for(suite, inner.random, messages, answer)
+    )
+
+
+def read_retry_configs(made: ECHOffer | None, extensions: Extensions) -> None:
+    """Keep the configurations in the server's EncryptedExtensions (RFC 9849 5, 6.1.6, 6.2).
+
+    Args:
+        made: the offer; None if the hello had a GREASE value, whose answer is only checked.
+        extensions: those of the message, with an encrypted_client_hello.
+
+    Raises:
+        ProtocolError: they are malformed (``decode_error``), or the server took the inner hello
+            (``unsupported_extension``).
+    """
+    if made is not None and made.is_accepted:
+        raise ProtocolError(
+            "the peer took the inner ClientHello, and sent configurations for another try",
+            AlertDescription.unsupported_extension,
+        )
+    decode_config_list(extensions[_ECH])
+    if made is not None:
+        made.retry_configs = extensions[_ECH]
+
+
+def rejection(made: ECHOffer, *, verified: bool) -> ECHRejected:
+    """Return the error for a handshake that was complete with the outer hello (RFC 9849 6.1.6).
+
+    Args:
+        verified: whether the server was verified to be that of ``public_name``.
+    """
+    name = made.config.public_name
+    if not verified:
+        return ECHRejected(
+            "the server did not take the encrypted ClientHello, and it was not verified: turn "
+            "verification on, or get the server's current ECH configurations",
+            public_name=name,
+        )
+    if made.retry_configs is not None and decode_config_list(made.retry_configs):
+        return ECHRejected(
+            f"the server did not take the encrypted ClientHello: {name} has other keys by now; "
+            "connect again with ech=error.retry_configs",
+            public_name=name,
+            retry_configs=made.retry_configs,
+        )
+    return ECHRejected(
+        f"the server did not take the encrypted ClientHello: {name} has turned ECH off; connect "
+        "again without ech= if the name may be seen",
+        public_name=name,
+        is_disabled=True,
+    )

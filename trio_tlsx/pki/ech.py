@@ -1,0 +1,230 @@
+"""The keys of Encrypted Client Hello, and the selection of a configuration (RFC 9849 4)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from secrets import SystemRandom
+from typing import Literal, TypeAlias
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, x25519
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from ..arguments import INT, STR, Expected, check
+from ..crypto.groups import ECDHKey, EphemeralKey, X25519Key
+from ..crypto.hpke import AEADS, KDFS, KEMS, HPKESuite
+from ..errors import ConfigError, ProtocolError
+from ..messages.ech import ECHConfig, decode_config_list, encode_config_list, is_public_name
+from .pem import PRIVATE_KEY, pem_blocks
+
+__all__ = ["ECHKey", "candidates", "decode_configs", "hpke_info", "random_suite"]
+
+KemName: TypeAlias = Literal["X25519", "P-256"]
+_PrivateKey: TypeAlias = x25519.X25519PrivateKey | ec.EllipticCurvePrivateKey
+
+_random = SystemRandom()
+
+_KEM_CODES: dict[str, int] = {"X25519": 0x0020, "P-256": 0x0010}
+MAX_NAME_LENGTH_VALUE = 255
+#: The names of most hosts are no longer; clients pad shorter ones to this many bytes.
+DEFAULT_NAME_LENGTH = 64
+
+#: A client connects with the same configurations again, and checking a public key takes 0.1 ms.
+MAX_CHECKED_KEYS = 64
+
+PEM_LABEL = "ECHCONFIG"  # RFC 9934 3
+LINE_LENGTH = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ECHKey:
+    """A server's key for Encrypted Client Hello, with the configuration to publish.
+
+    Attributes:
+        config: the configuration.
+    """
+
+    config: ECHConfig
+    _private_key: _PrivateKey = field(repr=False)
+    kem_key: EphemeralKey = field(repr=False)
+
+    @classmethod
+    def generate(
+        cls,
+        public_name: str,
+        *,
+        kem: KemName = "X25519",
+        maximum_name_length: int = DEFAULT_NAME_LENGTH,
+        other_ids: Collection[int] = (),
+    ) -> ECHKey:
+        """Generate a key.
+
+        Args:
+            public_name: the name that everybody may see, which the server has a certificate for.
+            kem: the key exchange: ``"X25519"``, which every client has, or ``"P-256"``.
+            maximum_name_length: the length of the longest name of the server, in bytes. Clients
+                pad shorter names to it.
+            other_ids: the ``config_id`` of the server's other keys; this one gets another.
+
+        Raises:
+            ConfigError: an argument is not possible, or all 256 ids are in ``other_ids``.
+        """
+        check("public_name", public_name, Expected(STR, "a DNS name"))
+        check("maximum_name_length", maximum_name_length, Expected(INT, "a number of bytes"))
+        if kem not in _KEM_CODES:
+            raise ConfigError(f"kem is {kem!r}; pass one of {', '.join(map(repr, _KEM_CODES))}")
+        if not is_public_name(public_name):
+            raise ConfigError(
+                f"public_name {public_name!r} is no host name: pass a DNS name of letters, "
+                "digits and hyphens, and no IP address"
+            )
+        if not 0 <= maximum_name_length <= MAX_NAME_LENGTH_VALUE:
+            raise ConfigError(
+                f"maximum_name_length is {maximum_name_length}; pass 0 to {MAX_NAME_LENGTH_VALUE}"
+            )
+        private_key: _PrivateKey = (
+            x25519.X25519PrivateKey.generate()
+            if kem == "X25519"
+            else ec.generate_private_key(ec.SECP256R1())
+        )
+        kem_key = _kem_key(private_key)
+        config = ECHConfig.create(
+            _new_id(other_ids),
+            _KEM_CODES[kem],
+            kem_key.public,
+            [(kdf, aead) for kdf in KDFS for aead in AEADS],
+            maximum_name_length,
+            public_name,
+        )
+        return cls(config, private_key, kem_key)
+
+    @classmethod
+    def from_pem(cls, pem: bytes) -> ECHKey:
+        """Load a key and its configuration from PEM, as OpenSSL 4 writes it (RFC 9934).
+
+        Raises:
+            ConfigError: there is no private key, no configuration of this key, or one of them
+                cannot be parsed.
+        """
+        blocks = {block.label: block.pem for block in pem_blocks(pem)}
+        key_pem, config_pem = blocks.get(PRIVATE_KEY), blocks.get(PEM_LABEL)
+        if key_pem is None or config_pem is None:
+            raise ConfigError(
+                "the PEM of an ECH key needs two blocks, 'PRIVATE KEY' and 'ECHCONFIG': pass a "
+                "file of 'trio-tlsx ech-keygen' or of 'openssl ech'"
+            )
+        try:
+            private_key = load_pem_private_key(key_pem, None)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise ConfigError(f"the private key of the ECH key is broken: {error}") from error
+        if not isinstance(private_key, x25519.X25519PrivateKey | ec.EllipticCurvePrivateKey):
+            raise ConfigError("the private key of an ECH key must be of X25519 or P-256")
+        kem_key = _kem_key(private_key)
+        for config in decode_configs(b"".join(config_pem.splitlines()[1:-1]).decode("ascii")):
+            if config.public_key == kem_key.public and config.kem_id in KEMS:
+                return cls(config, private_key, kem_key)
+        raise ConfigError("the ECHCONFIG has no configuration of the private key beside it")
+
+    def to_pem(self) -> bytes:
+        """Return the private key and the configuration in PEM (RFC 9934)."""
+        private_key = self._private_key.private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+        )
+        encoded = base64.b64encode(self.config_list).decode("ascii")
+        lines = (encoded[i : i + LINE_LENGTH] for i in range(0, len(encoded), LINE_LENGTH))
+        block = (f"-----BEGIN {PEM_LABEL}-----", *lines, f"-----END {PEM_LABEL}-----", "")
+        return private_key + "\n".join(block).encode("ascii")
+
+    @property
+    def config_list(self) -> bytes:
+        """The ECHConfigList to publish, with this configuration alone."""
+        return encode_config_list([self.config])
+
+
+def _kem_key(private_key: _PrivateKey) -> EphemeralKey:
+    if isinstance(private_key, x25519.X25519PrivateKey):
+        return X25519Key(private_key)
+    if not isinstance(private_key.curve, ec.SECP256R1):
+        raise ConfigError(
+            f"the private key of an ECH key is of the curve {private_key.curve.name}: use X25519 "
+            "or P-256"
+        )
+    return ECDHKey(private_key.curve, private_key)
+
+
+def _new_id(other_ids: Collection[int]) -> int:
+    """Return a random ``config_id`` that no other key has (RFC 9849 4.1)."""
+    free = sorted(set(range(256)).difference(other_ids))
+    if not free:
+        raise ConfigError("all 256 ids of ECH keys are taken: leave out old keys")
+    return _random.choice(free)
+
+
+def decode_configs(value: bytes | str) -> tuple[ECHConfig, ...]:
+    """Decode an ECHConfigList that a program passes: bytes, or base64 as DNS records have it.
+
+    Raises:
+        ConfigError: it is malformed.
+    """
+    try:
+        octets = base64.b64decode(value, validate=True) if isinstance(value, str) else value
+        return decode_config_list(octets)
+    except (ProtocolError, binascii.Error, ValueError) as error:
+        reason = str(error).removeprefix("the peer's ")
+        raise ConfigError(f"the ECH configurations cannot be parsed: {reason}") from error
+
+
+def candidates(configs: Iterable[ECHConfig]) -> Iterator[tuple[ECHConfig, HPKESuite]]:
+    """Iterate over the configurations that a client can use (RFC 9849 6.1, 6.1.7)."""
+    for config in configs:
+        suite = _suite(config)
+        if (
+            suite is not None
+            and _is_valid(config.kem_id, config.public_key)
+            and not config.has_unknown_mandatory_extension
+            and is_public_name(config.public_name)
+        ):
+            yield config, suite
+
+
+def _suite(config: ECHConfig) -> HPKESuite | None:
+    """Return the first suite of the configuration that there is here."""
+    kem = KEMS.get(config.kem_id)
+    if kem is None:
+        return None
+    for kdf, aead in config.cipher_suites:
+        if kdf in KDFS and aead in AEADS:
+            return HPKESuite(kem, KDFS[kdf], AEADS[aead])
+    return None
+
+
+@lru_cache(maxsize=MAX_CHECKED_KEYS)
+def _is_valid(kem_id: int, public_key: bytes) -> bool:
+    try:
+        KEMS[kem_id].generate().exchange(public_key)
+    except ValueError:
+        return False
+    return True
+
+
+def hpke_info(config: ECHConfig) -> bytes:
+    """Return what the encryption is bound to (RFC 9849 6.1)."""
+    return b"tls ech\0" + config.encoded
+
+
+def random_suite() -> HPKESuite:
+    """Return a suite for a GREASE value, with the KEM that all clients have (RFC 9849 6.2)."""
+    return HPKESuite(
+        KEMS[_KEM_CODES["X25519"]],
+        _random.choice(list(KDFS.values())),
+        _random.choice(list(AEADS.values())),
+    )
