@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ..config.server import ServerConfig
 from ..crypto.cipher_suites import CIPHER_SUITES
 from ..crypto.cipher_suites12 import CIPHER_SUITES_12
-from ..io.stream import TLSStream
+from ..driver.connection_info import ConnectionInfo
 from ..messages.versions import PROTOCOL_NAMES
 from ..pki.reloading import ReloadingCredentials
 
@@ -44,15 +44,15 @@ class TLSExtension(TypedDict):
     cipher_suite: int | None
 
 
-def tls_extension(stream: TLSStream[Any], server_cert: str | None = None) -> TLSExtension:
+def tls_extension(stream: ConnectionInfo, server_cert: str | None = None) -> TLSExtension:
     """Return the extension for a connection.
 
     Args:
-        stream: a server's stream after its handshake.
+        stream: a server's stream after its handshake, for trio or for anyio.
         server_cert: this server's certificate in PEM.
 
     Raises:
-        trio.NeedHandshakeError: the handshake is not complete.
+        trio.NeedHandshakeError: the handshake is not complete; with anyio :exc:`RuntimeError`.
     """
     negotiated = stream.negotiated
     identity = negotiated.peer_identity
