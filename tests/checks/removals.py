@@ -8,6 +8,7 @@ from checks_of_configuration import REMOVALS_OF_CONFIGURATION
 from checks_of_ech import REMOVALS_OF_ECH
 from checks_of_hellos import REMOVALS_OF_HELLOS
 from checks_of_hooks import REMOVALS_OF_HOOKS
+from checks_of_processes import REMOVALS_OF_PROCESSES
 from checks_of_records import REMOVALS_OF_RECORDS
 from checks_of_redis import REMOVALS_OF_REDIS
 from checks_of_sessions import REMOVALS_OF_SESSIONS
@@ -24,6 +25,7 @@ REMOVALS = [
     *REMOVALS_OF_ECH,
     *REMOVALS_OF_SESSIONS,
     *REMOVALS_OF_REDIS,
+    *REMOVALS_OF_PROCESSES,
     *REMOVALS_OF_HOOKS,
     *REMOVALS_OF_CONFIGURATION,
     *REMOVALS_OF_RECORDS,

@@ -52,6 +52,15 @@ class Fleet:
             found.add(await self.ask_once())
         return found
 
+    async def read_until(self, words: bytes, times: int) -> None:
+        """Read the output until it has these words so often."""
+        stdout = self.server.process.stdout
+        assert stdout is not None
+        while self.server.output.count(words) < times:
+            data = await stdout.receive_some()
+            assert data, self.server.output
+            self.server.output += data
+
     def signal(self, number: signal.Signals) -> None:
         self.server.process.send_signal(number)
 
@@ -111,8 +120,9 @@ async def test_sigterm_lets_connections_finish_and_serves_those_in_the_queue(sta
         await ask(lasting)
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
-        queued = [await fleet.connect() for _ in range(20)]
+        queued = [await fleet.connect() for _ in range(60)]
         fleet.signal(signal.SIGTERM)
+        await fleet.read_until(b"stopping the workers", 1)
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
         assert {await ask(stream) for stream in queued} <= pids
@@ -138,12 +148,10 @@ async def test_signals_that_close_connections_at_once(
 ) -> None:
     async with start(LONG) as fleet, await fleet.connect() as stream:
         await ask(stream)
-        for number in signals:
+        for count, number in enumerate(signals, 1):
             await ask(stream)
             fleet.signal(number)
-            while fleet.server.output.count(b"stopping the workers") < signals.index(number) + 1:
-                assert fleet.server.process.stdout
-                fleet.server.output += await fleet.server.process.stdout.receive_some()
+            await fleet.read_until(b"stopping the workers", count)
         assert await stream.receive_some() == b"", "close_notify"
         await fleet.assert_ends()
 

@@ -125,6 +125,20 @@ async def test_early_data_is_accepted_once_by_all_workers(
         assert failed == {f"failed {pid}" for pid in supervisor.pids}
 
 
+async def test_workers_import_the_package_of_the_supervisor(
+    files: tuple[str, str],
+    config: ClientConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "trio_tlsx").mkdir()
+    (tmp_path / "trio_tlsx" / "__init__.py").write_text("raise ImportError")
+    (tmp_path / "signal.py").write_text("raise ImportError")
+    monkeypatch.chdir(tmp_path)
+    async with supervised("echo", *files, processes=1) as supervisor:
+        assert await ask_once(supervisor.port, config) in supervisor.pids
+
+
 # The death of a worker
 
 
@@ -197,9 +211,8 @@ async def test_rolling_restart_under_load_loses_no_connection(
                 served.add(await ask_once(supervisor.port, config))
 
         async with trio.open_nursery() as nursery:
-            for _ in range(8):
+            for _ in range(4):
                 nursery.start_soon(load)
-            await supervisor.restart_workers()
             await supervisor.restart_workers()
             restarted.set()
         assert not before & set(supervisor.pids)

@@ -20,7 +20,7 @@ from trio_tlsx import (
     serve_in_processes,
 )
 
-TIMEOUT = 60  # seconds: something hangs
+TIMEOUT = 110  # seconds: something hangs
 
 TCPStream = TLSStream[trio.SocketStream]
 

@@ -6,6 +6,7 @@ import os
 import sys
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -74,20 +75,20 @@ async def stubborn(worker: Worker, certificate: str, key: str) -> None:
 
 async def own_acceptor(worker: Worker) -> None:
     """Accept connections without TLS, and answer each with what the worker is."""
-    [listener] = worker.listeners
-    worker.started()
-    async with trio.open_nursery() as nursery:
 
-        async def handle(stream: trio.SocketStream) -> None:
-            await stream.send_all(f"{worker!r} {os.getpid()}".encode())
-            await worker.wait_draining()
-            await stream.send_all(f"{worker!r}".encode())
-            await stream.aclose()
-
-        nursery.start_soon(trio.serve_listeners, handle, [listener])
+    async def handle(stream: trio.SocketStream) -> None:
+        await stream.send_all(f"{worker!r} {os.getpid()}".encode())
         await worker.wait_draining()
-        await trio.testing.wait_all_tasks_blocked()
-        nursery.cancel_scope.cancel()
+        await stream.send_all(f"{worker!r}".encode())
+        await stream.aclose()
+
+    async with trio.open_nursery() as connections, trio.open_nursery() as accepting:
+        await accepting.start(
+            partial(trio.serve_listeners, handle, worker.listeners, handler_nursery=connections)
+        )
+        worker.started()
+        await worker.wait_draining()
+        accepting.cancel_scope.cancel()
 
 
 # Those that cannot start

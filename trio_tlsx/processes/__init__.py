@@ -2,7 +2,7 @@
 
 The supervisor (``supervisor``) opens the listening sockets, creates the ticket keys, keeps the
 anti-replay cache, and starts each worker as a new process of Python (``process``). A worker
-(``__main__``, ``worker_main``) calls the application's function with a :class:`Worker`
+(``worker_main``) calls the application's function with a :class:`Worker`
 (``worker``). The two talk over a socket pair that the worker inherits (``channel``), in the
 messages of ``control_messages``. No secret is in an argument or in the environment of a process.
 

@@ -52,7 +52,6 @@ class Start:
         function: the function to call, as ``package.module:function``.
         arguments: its arguments after the :class:`Worker`.
         number: which of the workers this is, from 0 on.
-        path: ``sys.path`` of the supervisor.
         listeners: the numbers of the listening descriptors, which the worker inherits.
         drain_timeout: the time to finish if the supervisor dies, in seconds.
         ticket_lifetime: the lifetime of a ticket, in seconds.
@@ -62,7 +61,6 @@ class Start:
     function: str
     arguments: list[Any] = field(repr=False)
     number: int
-    path: list[str]
     listeners: list[int]
     drain_timeout: float
     ticket_lifetime: int
@@ -74,7 +72,6 @@ class Start:
             "function": self.function,
             "arguments": self.arguments,
             "number": self.number,
-            "path": self.path,
             "listeners": self.listeners,
             "drain_timeout": self.drain_timeout,
             "ticket_lifetime": self.ticket_lifetime,

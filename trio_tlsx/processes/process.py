@@ -52,7 +52,7 @@ async def start_process(
         with theirs:
             end = theirs.fileno()
             process = await trio.lowlevel.open_process(
-                [sys.executable, "-m", "trio_tlsx.processes", str(end), function],
+                [sys.executable, *_options(), "-c", _program(), str(end), function],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[end, *listeners],
             )
@@ -60,6 +60,29 @@ async def start_process(
         ours.close()
         raise
     return WorkerProcess(number, process, ours, start_timeout)
+
+
+def _options() -> list[str]:
+    """Return the options of this interpreter, for another one.
+
+    With ``-P`` no module is imported from the current directory because of how it was started.
+    """
+    flags = sys.flags
+    options = ["-P", *(f"-W{option}" for option in sys.warnoptions)]
+    options += ["-I"] if flags.isolated else []
+    options += ["-E"] if flags.ignore_environment else []
+    options += ["-s"] if flags.no_user_site else []
+    options += ["-O"] * flags.optimize
+    options += ["-Xdev"] if flags.dev_mode else []
+    return options
+
+
+def _program() -> str:
+    """Return a program that runs a worker of this very package, wherever it was imported from."""
+    return (
+        f"import sys; sys.path[:] = {sys.path!r}; "
+        "from trio_tlsx.processes.worker_main import main; main()"
+    )
 
 
 class WorkerProcess:

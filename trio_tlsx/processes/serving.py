@@ -124,7 +124,6 @@ async def serve_in_processes(
                 function=function,
                 arguments=list(arguments),
                 number=number,
-                path=sys.path,
                 listeners=list(listeners),
                 drain_timeout=drain_timeout,
                 ticket_lifetime=ticket_lifetime,
@@ -192,8 +191,8 @@ async def _handle_stops(supervisor: Supervisor, task_status: trio.TaskStatus[Non
         stopping = False
         async for number in signals:
             at_once = stopping or number == signal.SIGINT
-            _log.info("stopping the workers%s", " at once" if at_once else "")
             supervisor.stop(0 if at_once else None)
+            _log.info("stopping the workers%s", " at once" if at_once else "")
             stopping = True
 
 

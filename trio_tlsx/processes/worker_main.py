@@ -9,6 +9,7 @@ import sys
 from collections.abc import Awaitable
 from contextlib import suppress
 from importlib import import_module
+from types import FrameType
 from typing import Any, cast
 
 import trio
@@ -32,7 +33,7 @@ from .draining import Draining
 from .listening import inherited_listeners
 from .worker import Worker
 
-__all__ = ["run_worker"]
+__all__ = ["main"]
 
 #: The time to send the last messages, in seconds.
 LAST_MESSAGES_SECONDS = 1
@@ -80,18 +81,24 @@ class _Link:
                 self.report(ReplaceRequest())
 
 
-async def run_worker(descriptor: int) -> None:
-    """Run a worker to its end.
+def main() -> None:
+    """Run the worker whose end of the channel is the descriptor in this process's arguments."""
+    # A terminal sends these to all its processes; only the supervisor decides what they mean.
+    signal.signal(signal.SIGINT, _ignore)
+    signal.signal(signal.SIGHUP, _ignore)
+    trio.run(_run_worker, int(sys.argv[1]))
 
-    Args:
-        descriptor: the inherited end of the channel to the supervisor.
-    """
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    """Ignore a signal. Unlike SIG_IGN, this does not apply to the programs that a worker runs."""
+
+
+async def _run_worker(descriptor: int) -> None:
     os.set_inheritable(descriptor, False)
     channel = channel_to_supervisor(socket.socket(fileno=descriptor))
     start = await channel.receive()
     if not isinstance(start, Start):
         return  # the supervisor is gone already
-    sys.path[:] = start.path
     link = _Link(channel, start)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(link.obey)
