@@ -29,7 +29,7 @@ def ours(pki: PKI, setting: Setting) -> tuple[Any, Any]:
 
 
 class ResumingContext(ssl.SSLContext):
-    """A client's context that resumes the session that it was given last.
+    """A client's context that resumes the session that it received last.
 
     asyncio, uvloop, anyio and trio have no argument for a session; all of them call one of these
     two methods.

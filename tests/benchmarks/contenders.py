@@ -17,7 +17,7 @@ from .settings import PKI, Setting
 
 
 class Stream(Protocol):
-    """What each contender's connection can do. An empty result of `receive_some` is the end."""
+    """The methods of a contender's connection. `receive_some` returns no bytes at the end."""
 
     def send_all(self, data: bytes | bytearray, /) -> Awaitable[Any]: ...
 
@@ -26,7 +26,7 @@ class Stream(Protocol):
 
 @dataclass(frozen=True)
 class Facts:
-    """What a connection says about itself; None if its library does not tell."""
+    """The suite and the kind of handshake that a connection reports; None if it does not."""
 
     suite: str | None
     resumed: bool | None
@@ -104,7 +104,7 @@ class Contender(ABC):
         """Resume this connection's session next; for libraries that do not do so themselves."""
 
 
-#: Where each contender is, ours first and the limit last. A process imports only its own.
+#: The module and the class of each contender: ours first, the limit last. A process imports one.
 PLACES = {
     "trio_tlsx": ("on_trio", "Ours"),
     "trio.SSLStream": ("on_trio", "TrioSSL"),

@@ -1,4 +1,4 @@
-"""Counts instead of times: calls, system calls and task steps, of both ends together.
+"""Count calls, system calls and task steps, of both ends together.
 
     python -m tests.benchmarks.counts PKI SETTING
 
@@ -33,7 +33,7 @@ POLLS = {"poll", "epoll_wait"}
 
 
 class AllCounts(Counts):
-    """Counts the calls of everything, not only of the package."""
+    """Counts the calls of all functions, not only of the package."""
 
     calls: int
     system_calls: int
@@ -65,7 +65,7 @@ def counts_of_handshake(library: Any) -> dict[str, float]:
 
 
 async def counts_of_streams(contender: OnTrio) -> dict[str, dict[str, float]]:
-    """Count over a socket pair, so that no other process is waited for."""
+    """Count over a socket pair, so that no task waits for another process."""
 
     def streams() -> tuple[Any, Any]:
         one, other = (

@@ -1,9 +1,9 @@
-"""A fresh process's first connection: imports, configuration, handshake, echo.
+"""Measure the first connection of a process: imports, configuration, handshake, echo.
 
 python -m tests.benchmarks.first CONTENDER PKI SETTING PORT
 """
 
-# The clock starts before the imports, which are what is measured.
+# The clock starts before the imports, because it measures them.
 # ruff: noqa: E402
 
 from __future__ import annotations

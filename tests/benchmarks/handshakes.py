@@ -1,4 +1,4 @@
-"""The parts that measure handshakes: full and resumed, over TCP and in memory."""
+"""Measure handshakes: full and resumed, over TCP and in memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .settings import DEFAULT_GROUPS, KEY_TYPES, X25519, Setting
 VARIANTS = {X25519: "X25519", DEFAULT_GROUPS: "default groups"}
 
 
-#: What all contenders are measured in; in other settings only two are.
+#: The settings in which all contenders are measured; in other settings only two are.
 FOR_ALL = (Setting(), Setting(groups=DEFAULT_GROUPS), Setting("RSA"), Setting(tickets=2))
 CLOSE_RIVALS = ("trio_tlsx", "trio.SSLStream")
 

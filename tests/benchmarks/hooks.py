@@ -29,7 +29,7 @@ Configs = tuple[ClientConfig, ServerConfig]
 
 
 class PlainSigner:
-    """A signer of a program's own."""
+    """A signer that a program defines."""
 
     def __init__(self, signer: Signer) -> None:
         self.schemes = signer.schemes
@@ -51,7 +51,7 @@ def agree(_: object) -> None: ...
 
 
 def make_cases() -> dict[str, tuple[str | None, Configs]]:
-    """What is compared: the configurations, and the case that a hook is added to."""
+    """Return the configurations to compare, each with the case that its hook is added to."""
     ca = CA()
     leaf = ca.issue(NAME)
     signing = Credentials(leaf.chain, PlainSigner(leaf.signer))

@@ -8,14 +8,17 @@ from .pairs import ContenderFailed, Pair, resident_bytes
 from .settings import Setting
 
 WARM_UP = 20
-#: Many connections take long to open, and resuming ones longer, so only these are measured.
+#: The contenders with many connections and with resumed ones, because these take long to open.
 MAIN_CONTENDERS = ("trio_tlsx", "trio.SSLStream", "raw trio TCP")
 PLAIN = Setting()
 KINDS = {"full handshake": PLAIN, "resumed, with two tickets": Setting(tickets=2)}
 
 
 def memory(bench: Bench) -> None:
-    """Open connections, let them echo once, and leave them idle. RSS hardly varies: one round."""
+    """Open connections, echo once on each, and leave them idle.
+
+    One round is enough, because RSS hardly varies.
+    """
     small, *big = bench.sizes.idle
     for kind, setting in KINDS.items():
         for name, contender in bench.contenders.items():

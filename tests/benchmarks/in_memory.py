@@ -1,4 +1,4 @@
-"""Handshakes without a transport: both sides in this process, one thread, on its CPU clock.
+"""Complete handshakes without a transport, both sides in one thread, on its CPU clock.
 
     python -m tests.benchmarks.in_memory PKI SETTING ROUNDS HANDSHAKES
 
@@ -62,11 +62,14 @@ class InMemory(ABC):
 
     @abstractmethod
     def client(self, data: bytes) -> bytes:
-        """Let the client take in what arrived; return what it sends."""
+        """Pass the data to the client; return its output."""
 
     @abstractmethod
     def server(self, data: bytes) -> bytes:
-        """The same for the server. When its handshake is complete it sends one octet, once."""
+        """Pass the data to the server; return its output.
+
+        When its handshake is complete it sends one octet, once.
+        """
 
     @abstractmethod
     def received(self) -> bool:
@@ -238,7 +241,7 @@ class SioTLS(InMemory):
 
 
 class Buffer:
-    """What tlslite takes for a socket."""
+    """A socket for tlslite, in memory."""
 
     def __init__(self) -> None:
         self.arrived = bytearray()
@@ -320,7 +323,7 @@ LIBRARIES: tuple[type[InMemory], ...] = (Ours, Stdlib, PyOpenSSL, SioTLS, TLSLit
 
 
 def shake_hands(library: InMemory) -> tuple[float, float, bytes]:
-    """Return the CPU seconds of the client and of the server, and what the server sent."""
+    """Return the CPU seconds of the client and of the server, and the server's output."""
     cpu = {"client": 0.0, "server": 0.0}
     everything = data = b""
     now = time.thread_time
@@ -352,7 +355,7 @@ def sample(library: InMemory, count: int) -> dict[str, float]:
 
 
 def witness(library: InMemory, setting: Setting) -> dict[str, Any]:
-    """Make handshakes until they are of the setting's kind; return what the ServerHello has."""
+    """Complete handshakes until one is of the setting's kind; return its ServerHello's fields."""
     if setting.tickets:
         shake_hands(library)
     seen = read_server_hello(shake_hands(library)[2])

@@ -22,7 +22,7 @@ from .pairs import ROOT, ContenderFailed, Pair, cpu_seconds, is_running, machine
 from .settings import PKI, X25519, Setting
 from .wire import Relay
 
-#: What a client is told to do, and how many units of work that is. None: not this contender.
+#: A command for a client, and its units of work. None if the contender does not take part.
 Work: TypeAlias = tuple[list[Any], int] | None
 
 SECONDS_FOR_A_MODULE = 900
@@ -30,11 +30,11 @@ SECONDS_FOR_A_MODULE = 900
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is done in one sample of a case.
+    """The amount of work in one sample of a case.
 
     Attributes:
-        contenders: the names of those that are measured.
-        variants: those of them that are measured in other settings than the plain one.
+        contenders: the names of the contenders to measure.
+        variants: the names of those to measure in other settings too.
     """
 
     bulk_bytes: int = 2**24
@@ -70,7 +70,7 @@ SMOKE = Sizes(
 
 @dataclass(frozen=True)
 class Case:
-    """What one row of a table measures.
+    """A row of a table.
 
     Attributes:
         metric: the figure that counts, such as "MB/s" or "us".
@@ -97,7 +97,7 @@ class Case:
 
 @dataclass
 class Figure:
-    """What one contender reached in one case: for each metric its value in each round."""
+    """The results of one contender in one case: the values of each metric in all rounds."""
 
     part: str
     case: str
@@ -114,11 +114,11 @@ class Figure:
 
 @dataclass
 class Results:
-    """What a run has measured.
+    """The results of a run.
 
     Attributes:
         missing: contenders that this Python cannot run, with the reason.
-        notes: what a reader has to know of contenders.
+        notes: remarks about contenders, for the reader.
         failures: cases that a contender failed in.
         on_the_wire: what was negotiated, by contender and setting.
         others: for each part the share of the machine's time that other programs took in each
@@ -217,14 +217,14 @@ class Bench:
                     self._run_round(case)
 
     def is_wanted(self, contender: type[Contender], setting: Setting) -> bool:
-        """Return whether a contender is measured in a setting at all."""
+        """Return whether to measure a contender in a setting."""
         if setting == Setting():
             return True
         return contender.name in self.sizes.variants and not contender.plain_only
 
     @contextmanager
     def _watching_others(self, part: str) -> Generator[None]:
-        """Note how busy others keep the machine for as long as the block lasts."""
+        """Record the CPU time of other programs during the block."""
         pids = [os.getpid(), *(pid for pair in self._pairs.values() for pid in pair.pids)]
         start, busy = time.monotonic(), machine_seconds()
         before = {pid: cpu_seconds(pid) for pid in pids}
@@ -235,7 +235,7 @@ class Bench:
         self.results.others.setdefault(part, []).append(round(share, 2))
 
     def start(self, wanted: Iterable[tuple[str, Setting]]) -> dict[tuple[str, Setting], Pair]:
-        """Start processes, and see what they negotiate."""
+        """Start processes, and read what they negotiate."""
         pairs = {key: Pair(self.contenders[key[0]], self.pki, key[1]) for key in wanted}
         for step in (Pair.start_client, Pair.wait_for_client, self._witness):
             for (name, setting), pair in list(pairs.items()):

@@ -1,4 +1,4 @@
-"""The contenders that run on asyncio: on its transports and protocols, and on its streams."""
+"""Contenders on asyncio: with transports and protocols, and with its streams."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ BACKLOG = 4096
 class ProtocolStream(asyncio.Protocol):
     """A protocol under the names of trio's stream, with no buffer besides the transport's.
 
-    It is as little as a program needs that is written in a straight line, and faster than
-    asyncio's own streams.
+    It has only what a program with sequential code needs, and is faster than asyncio's streams.
     """
 
     transport: Any  # what each loop calls its transport differs

@@ -1,4 +1,4 @@
-"""The contenders that block, with a thread for each connection."""
+"""Contenders that block, with a thread for each connection."""
 
 from __future__ import annotations
 

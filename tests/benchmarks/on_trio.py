@@ -1,4 +1,4 @@
-"""The contenders that run on trio."""
+"""Contenders on trio."""
 
 from __future__ import annotations
 

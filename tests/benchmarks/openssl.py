@@ -1,4 +1,4 @@
-"""The limit for handshakes: the programs `openssl s_time` and `openssl s_server`."""
+"""Measure the limit of handshakes with the programs `openssl s_time` and `openssl s_server`."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.page [--check]
 
-`docs/performance_tables.md` is all tables; `docs/performance.md` and `docs/hooks.md` have what is
-between the markers, and `README.md` a sentence. A test compares all of them with the results.
+`docs/performance_tables.md` is all tables; `docs/performance.md` and `docs/hooks.md` have
+figures between markers, and `README.md` has a sentence. A test compares all with the results.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def best_rival(row: Row, results: Results) -> tuple[str, float] | None:
 
 
 def summary(results: Results) -> Iterator[str]:
-    """Yield a table of ratios: ours of the stream that it replaces, of the limit, of the best."""
+    """Yield a table of ratios: ours to trio.SSLStream, to the limit and to the best rival."""
     yield f"| {python(results)} | trio_tlsx | of {SSL_STREAM} | of {RAW} | best rival | of that |"
     yield "|---|---|---|---|---|---|"
     for row in SUMMARY:
@@ -96,7 +96,7 @@ def bold_if_behind(row: Row, results: Results, rival: str, variant: str) -> str:
 
 
 def goals(results: Sequence[Results]) -> Iterator[str]:
-    """Yield the table of what was aimed at, with what was reached on each Python."""
+    """Yield the table of goals, with the result on each Python."""
     yield "| goal | |" + "".join(f" {python(result)} |" for result in results)
     yield "|---|---|" + "---|" * len(results)
     for goal in GOALS:
@@ -115,7 +115,7 @@ def reached(goal: Goal, results: Results) -> str:
 
 
 def floors(results: Sequence[Results]) -> Iterator[str]:
-    """Yield what the primitives alone take of a handshake and of 64 KiB."""
+    """Yield the CPU time of the primitives in a handshake and in 64 KiB."""
     yield "| CPU us | " + " | ".join(map(python, results)) + " |"
     yield "|---|" + "---|" * len(results)
     seal, open_ = (f"AES-128-GCM: {verb} 64 KiB in records" for verb in ("seal", "open"))
@@ -177,7 +177,7 @@ def shown(value: object) -> str:
 
 
 def tables(results: Results) -> Iterator[str]:
-    """Yield everything that was measured: a table for each case."""
+    """Yield all results: a table for each case."""
     yield f"## {python(results)}"
     yield ""
     groups: dict[tuple[str, str], list[Figure]] = {}
@@ -210,7 +210,7 @@ def case_table(part: str, case: str, figures: Sequence[Figure]) -> Iterator[str]
 
 
 def hooks(results: Sequence[Results]) -> Iterator[str]:
-    """Yield the table of what each hook costs."""
+    """Yield the table with the cost of each hook."""
     yield "| hook | " + " | ".join(map(python, results)) + " |"
     yield "|---|" + "---|" * len(results)
     names = dict.fromkeys(
@@ -229,7 +229,7 @@ def join(lines: Iterator[str]) -> str:
 
 
 def page_parts(results: Sequence[Results]) -> list[str]:
-    """Return what stands between the markers of the page, in order."""
+    """Return the content of the page between its markers, in order."""
     summaries = "\n".join(join(summary(result)) for result in results)
     return [join(goals(results)), join(floors(results)), summaries, join(environments(results))]
 
@@ -256,7 +256,7 @@ def claim(results: Sequence[Results]) -> str:
 
 
 def replaced(text: str, parts: Sequence[str]) -> str:
-    """Return a text with the content of its markers replaced."""
+    """Replace the content between the markers of a text."""
     pieces = text.split(BEGIN)
     result = pieces[0]
     for piece, part in zip(pieces[1:], parts, strict=True):
@@ -266,7 +266,7 @@ def replaced(text: str, parts: Sequence[str]) -> str:
 
 
 def documents() -> dict[Path, str]:
-    """Return what the files that have figures ought to be."""
+    """Return the intended content of each file with figures."""
     results = load()
     head = "# All measurements\n\n[Performance](performance.md) explains them.\n\n"
     return {

@@ -47,7 +47,7 @@ def resident_bytes(pid: int) -> int:
 
 
 class Worker:
-    """A process that answers in lines of JSON."""
+    """A process that sends its answers as lines of JSON."""
 
     def __init__(self, arguments: list[str], environment: dict[str, str]) -> None:
         self._process = subprocess.Popen(

@@ -18,7 +18,7 @@ from .report import median, number, quartiles
 OURS = "trio_tlsx"
 LIMITS = ("raw trio TCP", "openssl s_time")
 DEFAULT = "default groups"
-#: Of these, each in another order of magnitude, a plot would show nothing else.
+#: Plots leave these out: their figures are another order of magnitude.
 TOO_SLOW = ("tlslite-ng",)
 
 ROOM_FOR_NUMBERS = 1.2  #: a factor of the longest bar
@@ -167,7 +167,7 @@ def python_name(results: Results) -> str:
 
 
 def rows(results: Results, panel: Panel) -> list[Figure]:
-    """Return what a panel shows: ours first, then the rivals, then the limits."""
+    """Return the figures of a panel: ours first, then the rivals, then the limits."""
     figures = [
         figure
         for figure in results.figures

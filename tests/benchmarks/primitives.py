@@ -1,4 +1,4 @@
-"""What the primitives of cryptography take alone: the floor of handshakes and records."""
+"""Measure the primitives of cryptography alone, which are the floor of handshakes and records."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ RECORD = bytes(2**14)
 RECORDS_OF_64_KIB = 4
 MESSAGE = bytes(130)  #: about what a CertificateVerify signs (RFC 9846 4.5.2)
 
-#: How often a full handshake of both sides with X25519 and P-256 does each. The chain was verified
-#: before.
+#: The number of each in a full handshake of both sides with X25519 and P-256. The path of the
+#: certificate is verified already.
 FULL_HANDSHAKE = {
     "X25519: generate a key": 2,
     "X25519: exchange": 2,
     "ECDSA P-256: sign": 1,
     "ECDSA P-256: verify": 1,
 }
-#: What the default groups add to that.
+#: The additional ones with the default groups.
 HYBRID = {
     "ML-KEM-768: generate a key": 1,
     "ML-KEM-768: encapsulate": 1,

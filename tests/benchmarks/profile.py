@@ -1,6 +1,6 @@
 """Profile trio_tlsx: show which functions, imports and objects a figure consists of.
 
-    python -m tests.benchmarks.profile [PART ...] [--rows N]
+    python -m tests.benchmarks.profile [PART ...] [--rows N] [--page FILE]
 
 Without a PART all of them run. Both ends are in this process. A profile of time counts the time
 in a function itself, without the functions that it calls, as a share of the whole. The profiler
@@ -14,6 +14,8 @@ from __future__ import annotations
 import argparse
 import cProfile
 import gc
+import linecache
+import platform
 import pstats
 import re
 import statistics
@@ -23,6 +25,7 @@ from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from socket import AF_UNIX, socketpair
 from typing import Any
@@ -35,14 +38,14 @@ from .on_trio import OnTrio, RawTCP
 from .on_trio import Ours as OursOnTrio
 from .programs import PING, receive
 from .settings import DEFAULT_GROUPS, PKI, Setting
-from .startup import OURS, import_report
+from .startup import import_report
 
 WARM_UP = 10
 ROWS = 12
 FULL, RESUMED = Setting(), Setting(tickets=2)
 HYBRID = Setting(groups=DEFAULT_GROUPS)
 
-#: What the built-in functions with these words in their names belong to, the first that matches.
+#: The groups of built-in functions, by a word in the function's name; the first match counts.
 BUILT_IN = {
     "cryptography": "cryptography",
     "x25519": "cryptography",
@@ -85,7 +88,7 @@ class Row:
 
 
 class Profile:
-    """What one operation consists of: by group, and in detail."""
+    """The parts of one operation: by group, and in detail."""
 
     def __init__(self, title: str, unit: str) -> None:
         self.title = title
@@ -97,7 +100,19 @@ class Profile:
         self.groups[group].add(amount, count)
         self.details[detail].add(amount, count)
 
+    def markdown(self, rows: int) -> Generator[str]:
+        """Yield the lines of a section of the documentation."""
+        total = sum(row.amount for row in self.groups.values()) or 1
+        yield f"\n## {self.title[0].upper()}{self.title[1:]}"
+        for heading, table in ("group", self.groups), ("detail", self.details):
+            yield f"\n| {heading} | share | {self.unit} |\n|---|---|---|"
+            largest = sorted(table.items(), key=lambda item: -item[1].amount)
+            for name, row in largest[:rows]:
+                name = name.replace("|", r"\|")
+                yield f"| `{name}` | {row.amount / total:.1%} | {row.count:,.1f} |"
+
     def lines(self, rows: int) -> Generator[str]:
+        """Yield the lines of a report."""
         total = sum(row.amount for row in self.groups.values()) or 1
         yield f"\n{self.title}"
         for heading, table in ("groups", self.groups), ("details", self.details):
@@ -247,7 +262,7 @@ def round_trips(contender: OnTrio, title: str, sizes: Sizes) -> Profile:
 
 
 async def idle_connections(contender: OnTrio, count: int) -> Counter[tuple[str, int]]:
-    """Return the octets and the objects of idle connections by the line that allocated them."""
+    """Return the octets and the objects of idle connections by the line that allocates them."""
     others = [await connected(contender) for _ in range(count)]  # these have the AEADs for a while
     tracemalloc.start()
     mine = [await connected(contender) for _ in range(count)]
@@ -260,8 +275,10 @@ async def idle_connections(contender: OnTrio, count: int) -> Counter[tuple[str, 
     found: Counter[tuple[str, int]] = Counter()
     for statistic in snapshot.statistics("lineno"):
         frame = statistic.traceback[0]
-        found[f"{short(frame.filename)}:{frame.lineno}", 0] += statistic.size
-        found[f"{short(frame.filename)}:{frame.lineno}", 1] += statistic.count
+        code = linecache.getline(frame.filename, frame.lineno).partition("#")[0].strip()
+        line = f"{short(frame.filename)}: {code}"
+        found[line, 0] += statistic.size
+        found[line, 1] += statistic.count
     return found
 
 
@@ -273,7 +290,7 @@ def memory(pki: PKI, sizes: Sizes) -> Profile:
     profile = Profile(f"memory: {found_octets(found) / count / 2:,.0f} octets per end", "objects")
     for line in {line for line, _ in found}:
         octets, objects = found[line, 0] / count / 2, found[line, 1] / count / 2
-        profile.add(line.rpartition(":")[0], line, octets, objects)
+        profile.add(line.partition(":")[0], line, octets, objects)
     return profile
 
 
@@ -288,7 +305,7 @@ def imports(sizes: Sizes) -> Profile:
         for module, us in import_report().items():
             best[module] = min(us, best.get(module, us))
     total = sum(best.values()) / 1e3
-    profile = Profile(f"imports: {total:.0f} ms for `{OURS}` after `import trio`", "modules")
+    profile = Profile(f"imports after `import trio`: {total:.0f} ms", "modules")
     for module, us in best.items():
         package, *rest = module.split(".")
         group = package if package in ("cryptography", "trio_tlsx") else "Python's library"
@@ -319,6 +336,27 @@ PARTS: dict[str, Callable[[PKI, Sizes], Profile]] = {
 }
 
 
+def introduction() -> str:
+    versions = {
+        "Python": platform.python_version(),
+        **{name: version(name) for name in ("cryptography", "trio")},
+    }
+    named = ", ".join(f"{name} {number}" for name, number in versions.items())
+    return f"""# Profiles
+
+[Performance](performance.md) explains these profiles. This command wrote the page with
+{named}:
+
+```sh
+python -m tests.benchmarks.profile --page docs/performance_profiles.md
+```
+
+A share of time is that of the function itself, without the functions that it calls; `calls` counts
+its calls for one operation. Calls of built-in functions are in groups of their own. The profiler
+slows Python functions down more than it slows cryptography and system calls, so their real shares
+are larger."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks.profile", description="Profile trio_tlsx."
@@ -326,14 +364,19 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--rows", type=int, default=ROWS, help=f"of each table; {ROWS} by default")
     parser.add_argument("--smoke", action="store_true", help="tiny amounts")
+    parser.add_argument("--page", type=Path, help="write a page of the documentation instead")
     arguments = parser.parse_args()
     if unknown := set(arguments.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(unknown)}; parts are {', '.join(PARTS)}")
     with tempfile.TemporaryDirectory() as directory:
-        pki = create_pki(Path(directory))
-        for name in arguments.parts or PARTS:
-            profile = PARTS[name](pki, SMOKE if arguments.smoke else Sizes())
-            print(*profile.lines(arguments.rows), sep="\n")
+        pki, sizes = create_pki(Path(directory)), SMOKE if arguments.smoke else Sizes()
+        profiles = (PARTS[name](pki, sizes) for name in arguments.parts or PARTS)
+        if arguments.page is None:
+            for profile in profiles:
+                print(*profile.lines(arguments.rows), sep="\n")
+            return
+        sections = [line for profile in profiles for line in profile.markdown(arguments.rows)]
+        arguments.page.write_text("\n".join([introduction(), *sections, ""]))
 
 
 if __name__ == "__main__":

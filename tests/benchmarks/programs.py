@@ -1,8 +1,8 @@
-"""The programs of client and server processes, written once for all contenders.
+"""Run the client and the server of every contender.
 
 The server echoes, unless the client's first octets request something else: to discard a number of
-octets, or to discard them and to send the same number. The client runs the command that it is
-sent, and returns figures.
+octets, or to discard them and to send the same number. The client runs the command that it
+receives, and returns figures.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ async def send(stream: Stream, count: int, write_bytes: int) -> None:
 
 
 class Server:
-    """What a contender's server does with a connection."""
+    """A contender's server: it handles a connection."""
 
     def __init__(self, contender: Contender) -> None:
         self._contender = contender
@@ -92,7 +92,7 @@ class Client:
         self._held: list[Stream] = []
 
     async def connect(self, port: int | None = None) -> Stream:
-        """Connect, and echo, so that the handshake is complete and the tickets have come."""
+        """Connect and echo, so that the handshake is complete and the tickets have arrived."""
         stream = await self._contender.connect(port or self._port)
         await self._echo(stream)
         return stream
@@ -136,7 +136,7 @@ class Client:
         return {}
 
     async def rest(self, generation: int = 1) -> Figures:
-        """Collect garbage, so that none of a command's time is for what came before it."""
+        """Collect garbage, so that a command does not pay for earlier ones."""
         gc.collect(generation)
         return {}
 
@@ -169,7 +169,7 @@ class Client:
     async def round_trips(self, connections: int, total: int) -> Figures:
         """Send and receive 100 octets, on held connections, all at once.
 
-        The first is left out: it may have been used for bulk data, and its buffers are large.
+        The first connection is left out: if it carried bulk data, its buffers are large.
         """
         streams = self._held[1 : connections + 1]
         count = max(1, total // connections)
@@ -216,7 +216,7 @@ class Client:
         return (echoed - start + time.perf_counter() - closing) * 1e6
 
     async def handshakes_at_once(self, count: int) -> Figures:
-        """The same with full handshakes, all at the same time."""
+        """Connect, complete a full handshake, echo and close, all at the same time."""
         times: list[float] = []
 
         async def run(number: int) -> None:

@@ -1,4 +1,4 @@
-"""Tables of results: medians, spread, ratios."""
+"""Format results as tables: medians, spread, ratios."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from .measurement import Figure, Results
 
 REFERENCES = ("trio.SSLStream", "raw trio TCP")
-#: In memory there is no SSLStream, but what it uses.
+#: In memory the stdlib's ssl takes the place of trio.SSLStream, which is built on it.
 IN_MEMORY_REFERENCE = "stdlib ssl"
 
 
@@ -38,7 +38,7 @@ def cases(results: Results) -> Iterator[tuple[tuple[str, str], list[Figure]]]:
 
 
 def reference(figures: Sequence[Figure], name: str) -> Figure | None:
-    """Return the figure that others are compared with: with X25519, if groups differ."""
+    """Return the figure to compare others with: that with X25519, if groups differ."""
     named = [figure for figure in figures if figure.contender == name]
     return next((f for f in named if f.variant != "default groups"), None)
 

@@ -1,4 +1,4 @@
-"""What the documentation shows of the results: the rows of its summary, and the goals."""
+"""Select the results for the documentation: the rows of its summary, and the goals."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def find(
 
 @dataclass(frozen=True)
 class Row:
-    """A case and what counts in it: one metric, or the sum of several."""
+    """A case and its figure: one metric, or the sum of several."""
 
     title: str
     part: str
@@ -40,7 +40,7 @@ class Row:
         return self.metrics[0].endswith("/s")
 
     def rounds(self, results: Results, contender: str, variant: str) -> list[float]:
-        """Return what a contender reached in each round; nothing if it was not measured."""
+        """Return a contender's figure in each round; nothing if it was not measured."""
         figure = find(results, self.part, self.case, contender, variant)
         if figure is None or not set(self.metrics) <= set(figure.values):
             return []
@@ -67,7 +67,7 @@ CONNECTIONS = ("1 connection", "10 connections", "100 connections", "1,000 conne
 FIRST = "first connection of a process"
 FULL, RESUMED, ECDSA = "full handshake", "resumed handshake", "ECDSA certificate"
 
-#: What the summary compares.
+#: The rows of the summary.
 SUMMARY = (
     *(Row(f"bulk, {size} writes, MB/s", "bulk", f"writes of {size}", MB) for size in BULK),
     *(Row(f"bulk, {size} writes, CPU", "bulk", f"writes of {size}") for size in BULK),
@@ -96,7 +96,7 @@ SUMMARY = (
 
 @dataclass(frozen=True)
 class Goal:
-    """What a case ought to reach: a ratio to another contender, or a figure of ours.
+    """The goal of a case: a ratio to another contender, or a figure of ours.
 
     Attributes:
         other: the contender that ours is divided by, or whose figure is subtracted.

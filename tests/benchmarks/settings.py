@@ -1,4 +1,4 @@
-"""What both sides of a measured connection have in common."""
+"""Define the settings that both sides of a measured connection share."""
 
 from __future__ import annotations
 

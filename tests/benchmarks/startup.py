@@ -18,7 +18,7 @@ from .settings import Setting
 
 OURS = "import trio_tlsx as t; t.TLSStream, t.ClientConfig, t.ServerConfig, t.Credentials"
 
-#: What a program runs to be able to use TLS. trio and ssl are imported before.
+#: The imports that a program needs to use TLS. trio and ssl are imported before.
 STATEMENTS = {
     "trio_tlsx": OURS,
     "asyncio": "import asyncio",

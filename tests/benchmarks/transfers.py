@@ -1,4 +1,4 @@
-"""The parts that measure data: bulk, ping-pong, requests over many connections."""
+"""Measure data: bulk, ping-pong, requests over many connections."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .settings import AES_128, SUITES, Setting
 PLAIN = Setting()
 BLOCK = 2**16
 WRITE_BYTES = (2**14, BLOCK, 2**18, 2**20)
-#: Cipher suites differ in OpenSSL, not in what calls it: these show that.
+#: The contenders in all cipher suites: the suite matters in OpenSSL, not in its callers.
 SUITE_CONTENDERS = ("trio_tlsx", "trio.SSLStream", "aiofastnet", "blocking ssl")
 
 

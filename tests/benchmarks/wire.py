@@ -1,4 +1,4 @@
-"""Read the ServerHello of a connection on the wire, and do not rely on what a library reports.
+"""Read the ServerHello of a connection on the wire, because libraries report too little.
 
 The stdlib does not report the group before Python 3.15. pyOpenSSL does not report whether a
 handshake resumed. A relay between client and server reads both, and the suite, from the

@@ -1,9 +1,9 @@
-"""A process of a contender: a server, or a client that runs commands.
+"""Run a process of a contender: a server, or a client that runs commands.
 
     python -m tests.benchmarks.worker CONTENDER server|client PKI SETTING [PORT]
 
 A server prints its port. A client reads commands from its standard input, one JSON array each, and
-prints what they return. Both end with their standard input.
+prints their results. Both end with their standard input.
 """
 
 from __future__ import annotations
