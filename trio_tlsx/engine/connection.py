@@ -197,8 +197,8 @@ class Connection(RecordLayer, Exports):
         """Continue the handshake; see :meth:`Engine.do_handshake`."""
         want = self._go_on()
         # The caller of `write` sends an answer to early data; the handshake continues to read.
-        flushed = not self._outgoing or self._early_data.may_be_answered
-        return want if flushed else Want.WRITE
+        has_output = self._outgoing.queued or self._outgoing.flight
+        return Want.WRITE if has_output and not self._early_data.may_be_answered else want
 
     def _go_on(self) -> Want | Question[Any]:
         if self._failure is not None:

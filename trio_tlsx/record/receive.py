@@ -139,7 +139,11 @@ class Incoming:
 
     def feed(self, data: Buffer) -> None:
         """Append ciphertext; empty ``data`` means EOF."""
-        self._keep(b"".join((self._view[self._start : self._end], data)))
+        if self._start < self._end or self._is_borrowed:
+            self._keep(b"".join((self._view[self._start : self._end], data)))
+        else:
+            self._view = memoryview(bytes(data)) if data else EMPTY
+            self._start, self._end = 0, len(data)
         self._note_arrival(len(data))
 
     def _note_arrival(self, count: int) -> None:

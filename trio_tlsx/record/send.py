@@ -32,6 +32,7 @@ class Outgoing:
         sealer: encrypts the records; None before there are keys.
         finished: whether our Finished was queued, so that the peer's handshake may be complete.
         flight: handshake messages that are not in records yet; those of one flight share records.
+        queued: the length of the records in the queue, in bytes.
         fragment_length: the most bytes of content in one record, by our configuration and the
             peer's ``record_size_limit`` (RFC 8449).
         record_version: the version in the headers of unencrypted records.
@@ -47,7 +48,6 @@ class Outgoing:
         "_batch",
         "_key_update_left",
         "_queue",
-        "_queued",
         "bytes_sealed",
         "data_records",
         "direct_limit",
@@ -55,6 +55,7 @@ class Outgoing:
         "flight",
         "fragment_length",
         "hides_lengths",
+        "queued",
         "record_version",
         "sealer",
     )
@@ -70,8 +71,8 @@ class Outgoing:
         self.flight: bytes = b""
         # Records, in order; None if there are none. An empty list would take 88 octets.
         self._queue: list[bytes | memoryview] | None = None
+        self.queued: int = 0
         self.hides_lengths: bool = False
-        self._queued = 0  # bytes in it
         self._key_update_left = 0  # bytes to send until the last KeyUpdate has left; 0 for none
         self._batch: Batch | None = None  # a borrowed buffer with a part of the queue
 
@@ -94,7 +95,7 @@ class Outgoing:
         Returns the number of bytes, 0 if enough data is queued already.
         """
         sealer = self._sealer()
-        if self._queued >= MAX_QUEUED:
+        if self.queued >= MAX_QUEUED:
             return 0
         if self.flight:
             self.finish_flight()  # such as the Finished of a server of TLS 1.2
@@ -170,7 +171,7 @@ class Outgoing:
         """Switch to the next keys, after the KeyUpdate that was just queued."""
         self.finish_flight()
         self._sealer().update()
-        self._key_update_left = self._queued
+        self._key_update_left = self.queued
 
     @property
     def key_update_queued(self) -> bool:
@@ -206,7 +207,7 @@ class Outgoing:
             self._queue = [records]
         else:
             self._queue.append(records)
-        self._queued += len(records)
+        self.queued += len(records)
 
     # Ciphertext out
 
@@ -229,10 +230,10 @@ class Outgoing:
         queue = self._queue
         if not count or queue is None:
             return
-        self._queued -= count
+        self.queued -= count
         if self._key_update_left:
             self._key_update_left = max(0, self._key_update_left - count)
-        if not self._queued:
+        if not self.queued:
             self._queue = None
             if self._batch is not None:
                 self._give_batch_back()
@@ -247,7 +248,7 @@ class Outgoing:
         """Discard everything that has not left: the peer does not read it any more."""
         self.flight = b""
         self._queue = None
-        self._queued = 0
+        self.queued = 0
         self._give_batch_back()
 
     def __bool__(self) -> bool:
