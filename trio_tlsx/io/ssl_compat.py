@@ -134,7 +134,7 @@ class SSLNames:
         return shared if self._engine.server_side else None
 
     def compression(self) -> str | None:
-        """Return None: TLS 1.3 has no compression."""
+        """Return None: nothing is compressed."""
         return self._settled("compression").compression()
 
     def selected_alpn_protocol(self) -> str | None:
