@@ -20,7 +20,7 @@ _SWITCHES = """
     -read-with-unfinished-write -no-op-extra-handshake -handshake-twice -server-preference
     -expect-extended-master-secret -expect-secure-renegotiation -use-early-callback
     -use-old-client-cert-callback -permute-extensions -renegotiate-ignore -use-export-context
-    -forbid-renegotiation-after-handshake -expect-no-session-id -is-handshaker-supported
+    -forbid-renegotiation-after-handshake -expect-no-session-id
     -reverify-on-resume -expect-session-miss -expect-no-session -expect-ticket-renewal
     -no-ticket -use-ticket-callback -use-ticket-aead-callback -skip-ticket -renew-ticket
     -new-x509-credential -must-match-issuer -fail-cert-callback -fail-early-callback
@@ -30,7 +30,7 @@ _SWITCHES = """
     -enable-early-data -expect-accept-early-data -expect-reject-early-data
     -expect-ticket-supports-early-data -expect-no-offer-early-data -no-legacy-server-connect
     -enable-grease -no-key-shares -expect-not-resumable-across-names -tls-unique
-    -renegotiate-freely
+    -renegotiate-freely -expect-session-id
     -new-psk-credential -psk-importer-sha256 -psk-importer-sha384
 """
 

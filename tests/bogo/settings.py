@@ -31,6 +31,7 @@ from trio_tlsx.record.protection import MAX_PLAINTEXT_LENGTH
 from trio_tlsx.sessions.anti_replay import MemoryAntiReplayCache
 from trio_tlsx.sessions.client import Session
 from trio_tlsx.sessions.ticket_keys import TicketKeys
+from trio_tlsx.sessions.ticket_store import MemoryTicketStore
 from trio_tlsx.verification.policy import check_leaf_key
 
 __all__ = ["NO_NAME", "Memory", "Verification", "client_config", "server_config"]
@@ -54,6 +55,7 @@ class Memory:
         offered: what it was given in the one before, if that was not used yet.
         ticket_keys: what every server seals and opens tickets with.
         no_ticket_keys: what opens none that was sealed.
+        ticket_store: keeps tickets, and sessions of TLS 1.2 for clients without tickets.
         anti_replay_cache: rejects replayed early data.
     """
 
@@ -65,6 +67,7 @@ class Memory:
         fixed = "-use-ticket-callback" in flags or "-use-ticket-aead-callback" in flags
         self.ticket_keys = TicketKeys([ZERO_KEY] if fixed else (), clock=self.clock)
         self.no_ticket_keys = TicketKeys(clock=self.clock)
+        self.ticket_store = MemoryTicketStore()
         self.anti_replay_cache = MemoryAntiReplayCache(clock=self.clock)
 
     def next_connection(self, delay: int) -> None:
@@ -180,6 +183,7 @@ def server_config(
         client_auth=client_auth,
         alpn_protocols=protocols,
         ticket_keys=memory.no_ticket_keys if "-no-ticket" in flags else memory.ticket_keys,
+        ticket_store=memory.ticket_store,
         max_early_data_size=MAX_EARLY_DATA_SIZE
         if "-enable-early-data" in flags and "TLSv1.3" in versions(flags)
         else 0,

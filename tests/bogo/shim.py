@@ -27,11 +27,11 @@ def check_implemented(flags: Flags) -> None:
 
 
 def main() -> int:
+    if "-is-handshaker-supported" in sys.argv:
+        print("No")
+        return 0
     try:
         flags = parse(sys.argv[1:])
-        if "-is-handshaker-supported" in flags["initial"]:
-            print("No")
-            return 0
         for each in flags.values():
             check_implemented(each)
     except Unimplemented as reason:
