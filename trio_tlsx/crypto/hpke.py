@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
@@ -41,8 +42,7 @@ NONCE_LENGTH = 12
 AEAD_TAG_LENGTH = 16
 
 
-@dataclass(frozen=True, slots=True)
-class HPKEKdf:
+class HPKEKdf(NamedTuple):
     """A key derivation function (RFC 9180 7.2): HKDF with a hash."""
 
     code: int
@@ -59,8 +59,7 @@ class HPKEKdf:
         return HKDFExpand(self.hash, length, labeled_info).derive(key)
 
 
-@dataclass(frozen=True, slots=True)
-class HPKEKem:
+class HPKEKem(NamedTuple):
     """A key encapsulation mechanism: Diffie-Hellman in a group, and HKDF (RFC 9180 4.1).
 
     Attributes:
@@ -98,8 +97,7 @@ class HPKEKem:
         return self.kdf.expand(suite_id, key, b"shared_secret", context, length)
 
 
-@dataclass(frozen=True, slots=True)
-class HPKEAead:
+class HPKEAead(NamedTuple):
     """An AEAD (RFC 9180 7.3); ``key_length`` is in bytes."""
 
     code: int
@@ -131,8 +129,7 @@ AEADS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class HPKESuite:
+class HPKESuite(NamedTuple):
     """The algorithms of one encryption."""
 
     kem: HPKEKem
