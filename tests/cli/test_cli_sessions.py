@@ -34,13 +34,21 @@ def resumed(result: Result) -> bool:
     return json.loads(facts)["resumed"]
 
 
+@pytest.mark.parametrize(
+    "version", [[], ["-tls1_2"], ["-tls1_2", "-no_ticket"]], ids=["1.3", "ticket", "session id"]
+)
 async def test_connect_resumes_with_openssl(
-    openssl: str, identity: tuple[str | Path, ...], ca_file: Path, session_file: Path
+    openssl: str,
+    identity: tuple[str | Path, ...],
+    ca_file: Path,
+    session_file: Path,
+    version: list[str],
 ) -> None:
     _, cert, _, key = identity
     command = [openssl, "s_server", "-accept", "127.0.0.1:0", "-cert", cert, "-key", key]
     options = ["--ca", ca_file, "--session", session_file]
-    async with running(*command, "-rev", "-naccept", "3", says=b"ACCEPT") as server:
+    command += ["-rev", "-naccept", "3", *version]
+    async with running(*command, says=b"ACCEPT") as server:
         with trio.fail_after(60):
             said = [resumed(await connect(server, *options)) for _ in range(3)]
             await server.read_output()

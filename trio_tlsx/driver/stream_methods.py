@@ -85,7 +85,8 @@ class StreamMethods(Generic[T_Stream]):
 
         Other tasks may send and receive meanwhile. If no task receives, this method reads by
         itself; but another task has to receive application data that comes before the ticket. A
-        server need not send any ticket, so set a timeout. If cancelled, nothing is lost.
+        server need not send any ticket, so set a timeout. If cancelled, nothing is lost. In TLS
+        1.2 the server sends its ticket, or a session id, in the handshake and not later.
 
         Raises:
             trio.EndOfChannel: the server sent ``close_notify`` before any ticket; with anyio
@@ -130,6 +131,7 @@ class StreamMethods(Generic[T_Stream]):
                 answered yet. The task that receives processes the answer.
 
         Raises:
+            RuntimeError: the connection is of TLS 1.2, which has no KeyUpdate.
             NotImplementedError: with an :class:`ssl.SSLContext`; the stdlib cannot.
         """
         with self._raised:
@@ -144,7 +146,8 @@ class StreamMethods(Generic[T_Stream]):
         Otherwise they leave with the first data, with :meth:`send_eof`, or with :meth:`aclose` if
         the client has not closed yet. A server that sends no data can call this so that its
         clients resume. Call it only where the client reads: a client that sends, never reads and
-        closes answers tickets with a reset, and loses what it has sent.
+        closes answers tickets with a reset, and loses what it has sent. In TLS 1.2 this does
+        nothing: the ticket is part of the handshake.
 
         If cancelled, as :meth:`send_all`.
 

@@ -203,6 +203,7 @@ class Engine(Protocol):
                 answered yet.
 
         Raises:
+            RuntimeError: TLS 1.2 has no KeyUpdate.
             NotImplementedError: this engine cannot.
         """
         ...
@@ -211,7 +212,8 @@ class Engine(Protocol):
         """Queue a server's session tickets now, unless they were queued before.
 
         Without this call, the server sends them with its first data, or with ``close_notify`` if
-        the peer has not closed yet.
+        the peer has not closed yet. In TLS 1.2 this does nothing: the ticket is part of the
+        handshake.
 
         Raises:
             RuntimeError: the handshake is not complete, or this is a client.
