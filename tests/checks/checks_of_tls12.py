@@ -221,7 +221,7 @@ REMOVALS_OF_TLS12 = [
     ),
     Removal(
         "TLS 1.2: the curve of a certificate is one of the client's",
-        "RFC 8422 5.1.1",
+        "RFC 8422 5.3",
         SERVER_HELLO,
         "if curve is not None and curve not in curves:",
         "not-the-curve",
@@ -398,7 +398,7 @@ REMOVALS_OF_TLS12 = [
     # After the handshake
     Removal(
         "TLS 1.2: no second request to renegotiate",
-        "RFC 5746 4",
+        "RFC 5246 7.2.2",
         POST_HANDSHAKE,
         "if self._refused:",
         "refused_once",
@@ -406,7 +406,7 @@ REMOVALS_OF_TLS12 = [
     ),
     Removal(
         "TLS 1.2: no request to renegotiate after close_notify",
-        "RFC 5746 4",
+        "RFC 5246 7.2.2",
         POST_HANDSHAKE,
         "if not may_answer:",
         "after_close_notify",

@@ -91,7 +91,7 @@ def test_a_client_offers_no_suite_without_a_scheme_for_its_signature(
 
 
 def test_the_curve_of_a_certificate_is_one_of_the_client() -> None:
-    """RFC 8422 5.1.1."""
+    """RFC 8422 5.3."""
     server = replace(SERVER_12, credentials=[credentials("P-384"), credentials("RSA-2048")])
     client, _ = established(replace(CLIENT_12, groups=["x25519", "P-256"]), server)
     assert client.negotiated.peer_certificates == credentials("RSA-2048").chain

@@ -1,4 +1,4 @@
-"""Requests of OpenSSL to renegotiate TLS 1.2, which we refuse (RFC 5746 4)."""
+"""Requests of OpenSSL to renegotiate TLS 1.2, which we refuse (RFC 5246 7.2.2)."""
 
 from __future__ import annotations
 

@@ -398,12 +398,12 @@ ROWS = [
     *rows("RFC 5077 3.3", SERVERS, ["change_cipher_spec"],
           {"behind-a-ticket-not-promised": lambda peer, _: peer.send(
               NewSessionTicket12(3600, b"ticket"))}, A.unexpected_message),
-    *rows("7.4.1.1", SERVERS, ["application_data"], {
+    *rows("RFC 5077 3.3", SERVERS, ["application_data"], {
         "ticket": instead(NewSessionTicket12(3600, b"ticket")),
     }, A.unexpected_message),
     *rows("7.4.1.1", SERVERS, ["certificate"],
           {"behind-many-hello-requests": before(*[HelloRequest()] * 5)}, A.unexpected_message),
-    *rows("7.4.1.2", CLIENTS, ["application_data"], {
+    *rows("7.4.1.1", CLIENTS, ["application_data"], {
         "hello-request": instead(HelloRequest()),
     }, A.unexpected_message),
     # Alerts.

@@ -221,7 +221,7 @@ async def _accepts_group(
         return await _connects(target, server_name, replace(config, groups=[group.name]))
     if group.is_post_quantum:
         return False
-    # In TLS 1.2 the curve of an ECDSA certificate must be offered too (RFC 8422 5.1.1).
+    # In TLS 1.2 the curve of an ECDSA certificate must be offered too (RFC 8422 5.3).
     key = first.peer_certificates[0].public_key()
     curve = key.curve.name if isinstance(key, ec.EllipticCurvePublicKey) else group.name
     config = replace(config, groups=list(dict.fromkeys([group.name, curve])))

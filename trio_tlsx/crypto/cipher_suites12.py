@@ -32,7 +32,7 @@ class CipherSuite12(CipherSuite):
 
     Attributes:
         authentication: the kind of the server's key: ``"ECDSA"``, which includes EdDSA
-            (RFC 8422 5.1.1), or ``"RSA"``.
+            (RFC 8422 2.1), or ``"RSA"``.
         implicit_iv_length: bytes of the nonce that come from the key block.
         explicit_nonce_length: bytes of the nonce that each record carries (RFC 5288 3).
     """

@@ -137,7 +137,7 @@ def select_credentials(
 
     def schemes_of(credentials: Credentials) -> Sequence[SignatureScheme]:
         leaf = credentials.chain[0]
-        # RFC 8422 5.1.1: the curve of an ECDSA certificate is one that the client supports.
+        # RFC 8422 5.3: the curve of an ECDSA certificate is one that the client supports.
         curve = curve_of(leaf)
         if curve is not None and curve not in curves:
             return ()
