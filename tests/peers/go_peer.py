@@ -16,6 +16,7 @@ from program_peer import PROGRAMS, ProgramPeer, build_directory, compile_program
 
 __all__ = ["GoPeer"]
 
+NO_SESSION_IDS = Inability("it resumes by tickets only", CannotDoThat)
 NO_KEY_UPDATE = Inability("it answers a KeyUpdate, and cannot begin with one", CannotDoThat)
 
 
@@ -59,6 +60,8 @@ class GoPeer(ProgramPeer):
     cannot: ClassVar[Inabilities] = {
         ("client", "update keys"): NO_KEY_UPDATE,
         ("server", "update keys"): NO_KEY_UPDATE,
+        ("client", "session ids"): NO_SESSION_IDS,
+        ("server", "session ids"): NO_SESSION_IDS,
         ("server", "cookie"): Inability("it asks for no cookies", CannotDoThat),
         ("server", "count tickets"): Inability("it sends one ticket", AssertionError),
         ("client", "wrong CA"): Inability("its alert is bad_certificate", AssertionError),

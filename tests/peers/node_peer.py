@@ -39,6 +39,7 @@ class NodePeer(ProgramPeer):
     cannot: ClassVar[Inabilities] = {
         ("client", "update keys"): NO_KEY_UPDATE,
         ("server", "update keys"): NO_KEY_UPDATE,
+        ("server", "session ids"): Inability("it stores no sessions", CannotDoThat),
         ("server", "cookie"): Inability("it has no API for a server's cookies", CannotDoThat),
         ("client", "wrong CA"): NO_ALERT,
         ("client", "wrong name"): NO_ALERT,

@@ -132,6 +132,8 @@ def common(part: Part) -> list[str | Path]:
         arguments += ["-alpn", ",".join(part.alpn_protocols)]
     if part.tls12_only:
         arguments += ["-no_tls1_3"]
+    if part.session_ids:
+        arguments += ["-no_ticket"]
     if part.psk:
         identity, key, _ = part.psk
         arguments += ["-psk_identity", identity, "-psk", key.hex()]

@@ -32,6 +32,7 @@ class Part:
         group: the only group that it knows, by the name of the IANA registry.
         alpn_protocols: its application protocols.
         tls12_only: it knows nothing newer.
+        session_ids: it has no session tickets, so that TLS 1.2 resumes by session ids.
         falls_back: a client claims that it tried something newer before.
         compresses: it compresses its certificate, with zlib, where it may.
         refuses: what it gets to see is not to its liking.
@@ -58,6 +59,7 @@ class Part:
     group: str | None = None
     alpn_protocols: tuple[str, ...] = ()
     tls12_only: bool = False
+    session_ids: bool = False
     falls_back: bool = False
     compresses: bool = False
     refuses: bool = False

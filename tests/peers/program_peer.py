@@ -60,7 +60,11 @@ class ProgramPeer(Peer):
 
     def check(self, role: Role, part: Part) -> None:
         """Raise CannotDoThat for a part that the library has no way to play."""
-        cannot = {"cookie": part.cookie, "update keys": part.updates_keys}
+        cannot = {
+            "cookie": part.cookie,
+            "update keys": part.updates_keys,
+            "session ids": part.session_ids,
+        }
         for feature, asked in cannot.items():
             if asked and (role, feature) in self.cannot:
                 raise CannotDoThat
@@ -112,6 +116,7 @@ def arguments_of(part: Part) -> Sequence[str]:
         "group": part.group,
         "alpn": ",".join(part.alpn_protocols),
         "tls12_only": part.tls12_only,
+        "session_ids": part.session_ids,
         "echo": part.echo,
         "streams": part.streams,
         "closes_first": part.closes_first,

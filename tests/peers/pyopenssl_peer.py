@@ -85,6 +85,9 @@ class PyOpenSSLSession:
             )
         if part.tls12_only:
             context.set_max_proto_version(SSL.TLS1_2_VERSION)
+        if part.session_ids:
+            context.set_options(SSL.OP_NO_TICKET)
+            context.set_session_id(b"peer")
         return context
 
     def _note(self, where: int, value: int) -> None:

@@ -89,6 +89,8 @@ def make_context(role: Role, part: Part) -> ssl.SSLContext:
         context.set_alpn_protocols(list(part.alpn_protocols))
     if part.tls12_only:
         context.maximum_version = ssl.TLSVersion.TLSv1_2
+    if part.session_ids:
+        context.options |= ssl.OP_NO_TICKET
     if part.tickets is not None:
         context.num_tickets = part.tickets
     if part.psk:

@@ -13,6 +13,7 @@ from peer import EXPORTED_LENGTH
 
 from trio_tlsx.crypto.cipher_suites12 import CIPHER_SUITES_12
 from trio_tlsx.errors import AlertDescription, Truncated
+from trio_tlsx.sessions.ticket_store import MemoryTicketStore
 
 A_BIT = 1000  # bytes
 LABEL = "EXPERIMENTAL trio-tlsx"
@@ -74,6 +75,21 @@ async def test_resumption_in_tls12(peer_role: PeerRole, authority: Authority) ->
                 if peer_role.role == "server":
                     leaf = us.stream.negotiated.peer_certificates[0]
                     assert leaf == authority.credentials().chain[0]
+    assert resumed == [False, True, True]
+    assert [saw.resumed for saw in known.saw] == resumed
+    assert {saw.alert for saw in known.saw} == {AlertDescription.close_notify}
+
+
+@peer_role("client", "server", needs="session ids")
+async def test_resumption_by_session_id(peer_role: PeerRole, authority: Authority) -> None:
+    ours = {**OURS, "ticket_store": MemoryTicketStore()} if peer_role.role == "client" else OURS
+    theirs = {**THEIRS, "session_ids": True, "connections": 3}
+    resumed: list[bool] = []
+    async with peer_role.prepare(authority, ours=ours, theirs=theirs) as known:
+        for _ in range(3):
+            async with known.connect() as us:
+                await us.converse()
+                resumed.append(us.stream.negotiated.resumed)
     assert resumed == [False, True, True]
     assert [saw.resumed for saw in known.saw] == resumed
     assert {saw.alert for saw in known.saw} == {AlertDescription.close_notify}

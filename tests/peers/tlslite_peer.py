@@ -11,7 +11,13 @@ from typing import Any, ClassVar
 import trio
 from library_peer import LibraryPeer
 from peer import CannotDoThat, Inabilities, Inability, Part, Role, without_mldsa
-from tlslite.api import HandshakeSettings, TLSConnection, X509CertChain, parsePEMKey
+from tlslite.api import (
+    HandshakeSettings,
+    SessionCache,
+    TLSConnection,
+    X509CertChain,
+    parsePEMKey,
+)
 from tlslite.constants import KeyUpdateMessageType
 from tlslite.errors import TLSError, TLSRemoteAlert
 
@@ -42,13 +48,14 @@ class TLSLiteSession:
         if part.tls12_only:
             self._settings.maxVersion = TLS12
         self._settings.sendFallbackSCSV = part.falls_back
-        self._settings.ticketKeys = [TICKET_KEY]
+        self._settings.ticketKeys = [] if part.session_ids else [TICKET_KEY]
         if part.tickets is not None:
             self._settings.ticket_count = part.tickets
         if part.psk:
             identity, key, digest = part.psk
             psk = bytearray(identity.encode()), bytearray(key), digest
             self._settings.pskConfigs = [psk]
+        self._cache: Any = previous._cache if previous else SessionCache()
         self._resumes = previous._tls.session if previous else None
         self.socket = sock
         self._role = role
@@ -71,6 +78,7 @@ class TLSLiteSession:
                 reqCert=self._part.trust is not None,
                 settings=self._settings,
                 alpn=alpn,
+                sessionCache=self._cache if self._part.session_ids else None,
             )
         else:
             self._tls.handshakeClientCert(
@@ -120,6 +128,10 @@ class TLSLitePeer(LibraryPeer):
         ("server", "MLKEM768"): ONLY_HYBRIDS,
         ("client", "MLKEM1024"): ONLY_HYBRIDS,
         ("server", "MLKEM1024"): ONLY_HYBRIDS,
+        # It takes a ticket that the server has forgotten for accepted, as those of a store are.
+        ("client", "session ids"): Inability(
+            "its client always has tickets", trio.BrokenResourceError
+        ),
         ("client", "hear our answer"): DOES_NOT_TELL,
         ("server", "hear our answer"): DOES_NOT_TELL,
         ("server", "tell of resumption"): Inability(

@@ -1,4 +1,4 @@
-"""Messages after a TLS 1.2 handshake: requests to renegotiate, which are refused (RFC 5246 7.2.2)."""
+"""Messages after a TLS 1.2 handshake: refused requests to renegotiate (RFC 5246 7.2.2)."""
 
 from __future__ import annotations
 

@@ -62,6 +62,10 @@ public class Peer {
             String limit = "AES/GCM/NoPadding KeyUpdate " + part.get("key_limit");
             Security.setProperty("jdk.tls.keyLimits", limit);
         }
+        if (part.containsKey("session_ids")) {
+            System.setProperty("jdk.tls.client.enableSessionTicketExtension", "false");
+            System.setProperty("jdk.tls.server.enableSessionTicketExtension", "false");
+        }
         context = makeContext();
     }
 

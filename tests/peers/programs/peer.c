@@ -123,10 +123,10 @@ static WOLFSSL *make_connection(WOLFSSL_CTX *context, int socket, WOLFSSL_SESSIO
              == WOLFSSL_SUCCESS, "UseSNI");
         must(wolfSSL_check_domain_name(connection, name) == WOLFSSL_SUCCESS, "check_domain_name");
     }
-    if (is_client()) {
+    if (is_client() && !part("session_ids")) {
         must(wolfSSL_UseSessionTicket(connection) == WOLFSSL_SUCCESS, "UseSessionTicket");
     }
-    if (session && wolfSSL_SESSION_has_ticket(session)) {
+    if (session && (part("session_ids") || wolfSSL_SESSION_has_ticket(session))) {
         must(wolfSSL_set_session(connection, session) == WOLFSSL_SUCCESS, "set_session");
     }
     return connection;

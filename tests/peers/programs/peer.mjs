@@ -2,6 +2,7 @@
 
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { constants } from "node:crypto";
 import net from "node:net";
 import tls from "node:tls";
 
@@ -33,6 +34,7 @@ const options = {
   ca: part.trust && readFileSync(part.trust),
   ecdhCurve: part.group ?? "auto", // as OpenSSL has it
   maxVersion: part.tls12_only ? "TLSv1.2" : "TLSv1.3",
+  secureOptions: part.session_ids ? constants.SSL_OP_NO_TICKET : undefined,
   ALPNProtocols: part.alpn?.split(","),
   allowHalfOpen: true,
 };
