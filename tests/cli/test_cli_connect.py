@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import datetime
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -169,7 +169,7 @@ class HTTPProxy:
         self.answer = answer
         self.head = b""
 
-    async def __call__(self, stream: trio.SocketStream) -> None:
+    async def __call__(self, stream: trio.abc.HalfCloseableStream) -> None:
         while b"\r\n\r\n" not in self.head:
             self.head += await stream.receive_some()
         if self.answer is not None:
@@ -183,7 +183,7 @@ class HTTPProxy:
                 nursery.start_soon(copy, behind, stream)
 
 
-async def copy(source: trio.SocketStream, sink: trio.SocketStream) -> None:
+async def copy(source: trio.abc.ReceiveStream, sink: trio.abc.HalfCloseableStream) -> None:
     async for data in source:
         await sink.send_all(data)
     await sink.send_eof()
@@ -199,6 +199,31 @@ async def test_connect_through_a_proxy(ca: CA) -> None:
             assert await stream.receive_some() == b"hello"
     assert proxy.head.startswith(b"CONNECT 127.0.0.1:%d HTTP/1.1\r\n" % port)
     assert b"Basic " + base64.b64encode(b"me:secret") + b"\r\n" in proxy.head
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+async def test_connect_through_a_proxy_with_tls(ca: CA, is_trusted: bool) -> None:
+    """TLS to the proxy, and TLS to the server within it."""
+    proxy, config = HTTPProxy(), ServerConfig(credentials=ca.issue("127.0.0.1"))
+    trust = ca.trust if is_trusted else CA().trust
+
+    async def serve_proxy(stream: trio.SocketStream) -> None:
+        with suppress(trio.BrokenResourceError):
+            async with TLSStream(stream, config) as tls_stream:
+                await proxy(tls_stream)
+
+    async with tls_server(config) as port, tcp_server(serve_proxy) as proxy_port:
+        address = Proxy("127.0.0.1", proxy_port, None, ClientConfig())
+        target = Destination.of("127.0.0.1", port, None, address, 30, trust)
+        if not is_trusted:
+            message = await refusal(target, ClientConfig(insecure_skip_verification=True))
+            assert message.startswith(f"handshake with the proxy 127.0.0.1:{proxy_port} failed: ")
+            assert message.endswith("; to trust it, give --ca FILE")
+            return
+        async with await connect_tls(target, "127.0.0.1", ClientConfig(trust=trust)) as stream:
+            await stream.send_all(b"hello")
+            assert await stream.receive_some() == b"hello"
+    assert proxy.head.startswith(b"CONNECT 127.0.0.1:%d HTTP/1.1\r\n" % port)
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,7 @@ def connect(
         raise click.UsageError("--json, --pem and --quiet exclude each other; give only one")
     files = key_files(cert, key, key_password)
     config = ClientConfig(
-        trust=None if ca is None else load_trust("--ca", ca),
+        trust=(trust := None if ca is None else load_trust("--ca", ca)),
         credentials=None if files is None else files.load(),
         alpn_protocols=alpn or (),
         insecure_skip_verification=insecure,
@@ -185,7 +185,7 @@ def connect(
     )
     trio.run(
         connecting.connect,
-        Destination.of(target.host, target.port, starttls, proxy, timeout),
+        Destination.of(target.host, target.port, starttls, proxy, timeout, trust),
         server_name or target.host,
         config,
         "json" if as_json else "pem" if as_pem else "none" if quiet else "prose",
@@ -238,12 +238,13 @@ def check(
 
     The first line has the status. The exit status is 0 for OK, 1 for WARNING and 2 for CRITICAL.
     """
+    trust = None if ca is None else load_trust("--ca", ca)
     return trio.run(
         checking.check,
-        Destination.of(target.host, target.port, starttls, proxy, timeout),
+        Destination.of(target.host, target.port, starttls, proxy, timeout, trust),
         server_name or target.host,
         ProbeOffer(
-            None if ca is None else load_trust("--ca", ca),
+            trust,
             alpn or (),
             versions_between(tls_min, tls_max),
         ),

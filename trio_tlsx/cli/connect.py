@@ -65,9 +65,7 @@ async def connect(
             raise click.ClickException(with_advice(error, server_name)) from error
 
 
-def _describe(
-    stream: TLSStream[trio.SocketStream], where: str, style: Style, facts: Facts
-) -> None:
+def _describe(stream: TLSStream[trio.abc.Stream], where: str, style: Style, facts: Facts) -> None:
     certificates = stream.negotiated.peer_certificates
     if style == "pem":
         for certificate in certificates:
@@ -84,7 +82,7 @@ def _describe(
             print_facts(console, certificate)
 
 
-async def _pipe(stream: TLSStream[trio.SocketStream]) -> None:
+async def _pipe(stream: TLSStream[trio.abc.Stream]) -> None:
     failure: trio.BrokenResourceError | None = None
     async with trio.open_nursery() as nursery:
         silence = trio.CancelScope()
@@ -99,7 +97,7 @@ async def _pipe(stream: TLSStream[trio.SocketStream]) -> None:
         raise failure
 
 
-async def _send_input(stream: TLSStream[trio.SocketStream], silence: trio.CancelScope) -> None:
+async def _send_input(stream: TLSStream[trio.abc.Stream], silence: trio.CancelScope) -> None:
     # A file cannot be polled. A terminal or a pipe could be made non-blocking, but this would
     # affect every process that shares it. So a thread reads. An abandoned one ends with this
     # process.
@@ -116,7 +114,7 @@ def _read_input() -> bytes:
     return os.read(0, CHUNK)
 
 
-async def _receive_output(stream: TLSStream[trio.SocketStream], silence: trio.CancelScope) -> None:
+async def _receive_output(stream: TLSStream[trio.abc.Stream], silence: trio.CancelScope) -> None:
     async for data in stream:
         if silence.deadline != math.inf:
             silence.deadline = trio.current_time() + LINGER

@@ -11,6 +11,7 @@ import trio
 
 from ..config.client import ClientConfig
 from ..io.stream import TLSStream
+from ..pki.trust import TrustStore
 from .failures import describe, with_advice
 from .starttls import STARTTLS, Protocol, request_starttls
 
@@ -23,13 +24,27 @@ CONNECT_TIMEOUT = 30  # seconds, for the connection and the handshake together
 MAX_PROXY_ANSWER = 2**14
 CHUNK = 2**12
 
+#: The options that do not change the handshake with a proxy.
+HOPELESS = ("--insecure", "--server-name", "--tls-min")
+
 
 class Proxy(NamedTuple):
-    """An HTTP proxy; ``login`` is ``USER:PASSWORD``."""
+    """An HTTP proxy.
+
+    Attributes:
+        host: its name or address.
+        port: its TCP port.
+        login: ``USER:PASSWORD``, or None.
+        config: the configuration of TLS to the proxy itself; None for a proxy without TLS.
+    """
 
     host: str
     port: int
     login: str | None
+    config: ClientConfig | None = None
+
+    def __str__(self) -> str:
+        return f"the proxy {self.host}:{self.port}"
 
 
 class Destination(NamedTuple):
@@ -57,16 +72,22 @@ class Destination(NamedTuple):
         starttls: Protocol | None,
         proxy: Proxy | None,
         timeout: float,
+        trust: TrustStore | None = None,
     ) -> Destination:
-        """Return a destination; the default port is that of the protocol, or else 443."""
+        """Return a destination; the default port is that of the protocol, or else 443.
+
+        With ``trust``, an https:// proxy must have a certificate of these CAs too.
+        """
         if port is None:
             port = HTTPS_PORT if starttls is None else STARTTLS[starttls]
+        if proxy is not None and proxy.config is not None and trust is not None:
+            proxy = proxy._replace(config=ClientConfig(trust=trust))
         return cls(host, port, starttls, proxy, timeout)
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
-    async def open(self) -> trio.SocketStream:
+    async def open(self) -> trio.abc.Stream:
         """Open a connection on which the TLS handshake can start.
 
         Raises:
@@ -74,12 +95,13 @@ class Destination(NamedTuple):
         """
         host, port = (self.host, self.port) if self.proxy is None else self.proxy[:2]
         try:
-            stream = await trio.open_tcp_stream(host, port)
+            stream: trio.abc.Stream = await trio.open_tcp_stream(host, port)
         except OSError as error:
-            whom = str(self) if self.proxy is None else f"the proxy {host}:{port}"
+            whom = self.proxy or self
             raise click.ClickException(f"cannot connect to {whom}: {describe(error)}") from error
         try:
             if self.proxy is not None:
+                stream = await _over_tls(stream, self.proxy)
                 await _request_tunnel(stream, self, self.proxy.login)
             if self.starttls is not None:
                 await request_starttls(stream, self.starttls, str(self))
@@ -89,9 +111,24 @@ class Destination(NamedTuple):
         return stream
 
 
-async def _request_tunnel(
-    stream: trio.SocketStream, target: Destination, login: str | None
-) -> None:
+async def _over_tls(stream: trio.abc.Stream, proxy: Proxy) -> trio.abc.Stream:
+    """Do the handshake with the proxy, if its URL begins with https."""
+    if proxy.config is None:
+        return stream
+    tls_stream = TLSStream(
+        stream, proxy.config, server_hostname=proxy.host, server_port=proxy.port
+    )
+    try:
+        await tls_stream.do_handshake()
+    except trio.BrokenResourceError as error:
+        await trio.aclose_forcefully(tls_stream)
+        raise click.ClickException(
+            f"handshake with {proxy} failed: {with_advice(error, proxy.host, without=HOPELESS)}"
+        ) from error
+    return tls_stream
+
+
+async def _request_tunnel(stream: trio.abc.Stream, target: Destination, login: str | None) -> None:
     """Ask an HTTP proxy for a tunnel (RFC 9110 9.3.6)."""
     head = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
     if login is not None:
@@ -121,7 +158,7 @@ async def connect_tls(
     server_name: str,
     config: ClientConfig | ssl.SSLContext,
     early_data: bytes = b"",
-) -> TLSStream[trio.SocketStream]:
+) -> TLSStream[trio.abc.Stream]:
     """Connect and do the handshake.
 
     Args:

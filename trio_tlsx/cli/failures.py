@@ -91,7 +91,9 @@ def _advice(cause: BaseException | None, server_name: str, without: Collection[s
     if cause.alert is AlertDescription.unknown_ca:
         skipping = "" if "--insecure" in without else "; to skip verification, --insecure"
         return f"to trust it, give --ca FILE{skipping}"
-    if cause.alert is not AlertDescription.bad_certificate or cause.certificate is None:
+    if "--server-name" in without or cause.alert is not AlertDescription.bad_certificate:
+        return None
+    if cause.certificate is None:
         return None
     try:
         is_right_name = is_named(cause.certificate, ServerName.parse(server_name))

@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import click
 
+from ..config.client import ClientConfig
 from ..errors import ConfigError
 from ..pki.credentials import Credentials
 from ..pki.reloading import ReloadingCredentials
@@ -90,18 +91,21 @@ def parse_target(value: str) -> Target:
 def _split_proxy(
     context: click.Context, parameter: click.Parameter, value: str | None
 ) -> Proxy | None:
-    """Parse ``http://USER:PASSWORD@HOST:PORT``."""
+    """Parse ``http://USER:PASSWORD@HOST:PORT``, or the same with https."""
     if value is None:
         return None
     url = _split_url(value)
     # The value may hold a password, so no error shows it.
-    if url.scheme != "http" or url.path not in ("", "/"):
-        raise click.BadParameter("give the proxy as http://HOST:PORT")
+    if url.scheme not in ("http", "https") or url.path not in ("", "/"):
+        raise click.BadParameter("give the proxy as http://HOST:PORT or https://HOST:PORT")
     login, at, address = url.netloc.rpartition("@")
     host, port = _split_host_and_port(address, address)
     if port is None:
-        raise click.BadParameter(f"{address!r} has no port; give the proxy as http://HOST:PORT")
-    return Proxy(host, port, unquote(login) if at else None)
+        raise click.BadParameter(
+            f"{address!r} has no port; give the proxy as {url.scheme}://HOST:PORT"
+        )
+    config = ClientConfig() if url.scheme == "https" else None
+    return Proxy(host, port, unquote(login) if at else None, config)
 
 
 def _split_url(value: str) -> SplitResult:
@@ -245,7 +249,7 @@ proxy_option: Decorator = click.option(
     "--proxy",
     callback=_split_proxy,
     metavar="URL",
-    help="Connect through the HTTP proxy http://HOST:PORT.",
+    help="Connect through the HTTP proxy http://HOST:PORT or https://HOST:PORT.",
 )
 timeout_option: Decorator = click.option(
     "--timeout",

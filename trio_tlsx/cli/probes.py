@@ -42,7 +42,7 @@ OLDER_VERSIONS = {
     "TLSv1": ssl.TLSVersion.TLSv1,
 }
 
-Stream: TypeAlias = TLSStream[trio.SocketStream]
+Stream: TypeAlias = TLSStream[trio.abc.Stream]
 
 
 @dataclass

@@ -23,7 +23,7 @@ CHUNK = 2**12
 SSL_REQUEST = (8).to_bytes(4) + (80877103).to_bytes(4)
 
 
-async def request_starttls(stream: trio.SocketStream, protocol: Protocol, where: str) -> None:
+async def request_starttls(stream: trio.abc.Stream, protocol: Protocol, where: str) -> None:
     """Ask the server to start TLS; the next octet that it sends belongs to TLS.
 
     Args:
@@ -49,7 +49,7 @@ async def request_starttls(stream: trio.SocketStream, protocol: Protocol, where:
 class _Lines:
     """The lines of a text protocol."""
 
-    def __init__(self, stream: trio.SocketStream, where: str) -> None:
+    def __init__(self, stream: trio.abc.Stream, where: str) -> None:
         self._stream = stream
         self._where = where
         self._received = b""
@@ -117,7 +117,7 @@ async def _request_of_imap(lines: _Lines) -> None:
         raise lines.error(f"refuses STARTTLS: {line[:200]!r}")
 
 
-async def _request_of_postgres(stream: trio.SocketStream, where: str) -> None:
+async def _request_of_postgres(stream: trio.abc.Stream, where: str) -> None:
     """PostgreSQL's protocol 3.0, "SSL Session Encryption"."""
     await stream.send_all(SSL_REQUEST)
     # One octet, so that whatever follows it is read as TLS (CVE-2021-23222).
