@@ -62,7 +62,7 @@ REMOVALS_OF_HOOKS = [
     without_branch("a required OCSP response is present", "RFC 7633 4.2.3", REVOCATION,
             "elif not peer.resumed and (must or _promises_staple(leaf)):", "missing_ocsp_response",
             REVOCATIONS),
-    Removal("an expired OCSP response is not stapled", "RFC 6960 3.2", "io/stapling.py",
+    Removal("an expired OCSP response is not stapled", "RFC 6960 3.2", "driver/stapling.py",
             "if min(ends) <= now:",
             "refreshing_staple_rejects", tests="tests/io/test_refreshing_staple.py"),
     Removal("a listed certificate is rejected", "RFC 5280 6.3.3", REVOCATION,

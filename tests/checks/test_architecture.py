@@ -244,6 +244,7 @@ SHARED_NAMES = {
     "CHUNK": "how much is read at once",
     "RECEIVE_BYTES": "how much is received at once",
     "HAPPY_EYEBALLS_DELAY": "the default of trio, and that of anyio",
+    "RefreshingStaple": "the same for trio and for anyio",
     "TLSListener": "a listener for trio, and one for anyio",
     "TLSStream": "a stream for trio, and one for anyio",
     "ClientHello": "a message, and what hooks are shown of it",

@@ -22,6 +22,7 @@ RARELY_NEEDED = {
     "cryptography.x509.ocsp",
     "trio_tlsx.engine.certificate_dict",
     "trio_tlsx.engine.openssl",
+    "trio_tlsx.driver.stapling",
     "trio_tlsx.io.stapling",
     "trio_tlsx.pki.openssl_store",
     "trio_tlsx.pki.pinning",

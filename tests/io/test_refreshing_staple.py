@@ -15,7 +15,7 @@ from hook_pairs import NAME, Connect, run_handshake
 from ocsp_responses import DAY, HOUR, NOW, response
 
 from trio_tlsx import ClientConfig, Credentials, RefreshingStaple, ServerConfig, check_stapled_ocsp
-from trio_tlsx.io.stapling import FETCH_SECONDS, RETRY_AFTER
+from trio_tlsx.driver.stapling import FETCH_SECONDS, RETRY_AFTER
 from trio_tlsx.testing import CA
 
 

@@ -25,6 +25,7 @@ from ..config.server import ServerConfig
 from ..driver.connection_info import ConnectionInfo
 from ..driver.containment import HANDSHAKE_TIMEOUT, handle_connection
 from ..driver.early_data_methods import EarlyDataMethods
+from ..driver.stapling import StapleFetcher
 from ..driver.transport import RECEIVE_BYTES
 from ..engine.select import engine_for
 from ..handshake.steps import Observer
@@ -33,7 +34,7 @@ from ..pki.negotiated import Negotiated
 from ..sessions.client import Session
 from .anyio_driver import ANYIO, AnyioDriver, ByteStreamTransport
 
-__all__ = ["ConnectionAttribute", "TLSListener", "TLSStream", "connect_tls"]
+__all__ = ["ConnectionAttribute", "RefreshingStaple", "TLSListener", "TLSStream", "connect_tls"]
 
 T_Stream = TypeVar("T_Stream", bound=anyio.abc.ByteStream)
 
@@ -399,3 +400,9 @@ def _peer_of(stream: anyio.abc.ByteStream) -> str:
     """Return where a connection comes from, for the log."""
     address = stream.extra(SocketAttribute.remote_address, None)
     return f"a {type(stream).__name__}" if address is None else socket_address(address)
+
+
+class RefreshingStaple(StapleFetcher):
+    """As :class:`trio_tlsx.RefreshingStaple`, in a program over anyio."""
+
+    library = ANYIO

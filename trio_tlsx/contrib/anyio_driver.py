@@ -87,6 +87,7 @@ ANYIO = AsyncLibrary(
     TooSlowError=TimeoutError,
     ConflictDetector=AnyioConflictDetector,
     CancelScope=anyio.CancelScope,
+    Lock=anyio.Lock,
     cancelled_class=anyio.get_cancelled_exc_class,
     checkpoint=anyio.lowlevel.checkpoint,
     checkpoint_if_cancelled=anyio.lowlevel.checkpoint_if_cancelled,

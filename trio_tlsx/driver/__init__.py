@@ -9,6 +9,7 @@ specific to anyio.
 - ``stream_methods``, ``early_data_methods``, ``connection_info``: the methods of a stream that are
   the same over each async library.
 - ``containment``: the faults of one connection do not end a server.
+- ``stapling``: a fresh OCSP response.
 - ``library``: what the driver needs of an async library. ``conflict``: one task at a time.
   ``raised``: which errors a stream raised itself.
 """

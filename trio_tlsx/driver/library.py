@@ -54,6 +54,7 @@ class AsyncLibrary(NamedTuple):
     TooSlowError: type[Exception]
     ConflictDetector: type[ConflictDetector]
     CancelScope: Callable[..., AbstractContextManager[Any]]
+    Lock: Callable[[], Any]
     #: Returns the class of the exception that a cancellation raises.
     cancelled_class: Callable[[], type[BaseException]]
     checkpoint: Callable[[], Awaitable[None]]

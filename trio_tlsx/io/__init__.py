@@ -13,5 +13,5 @@ stream below owns the descriptor; ``TLSStream.aclose`` closes that stream.
 - ``listener``: servers and clients over TCP.
 - ``proxy_header``, ``proxy_protocol``: the client's address behind a proxy.
 - ``ssl_compat``, ``endpoints``: facts about a connection.
-- ``stapling``: a fresh OCSP response.
+- ``stapling``: a fresh OCSP response, over trio.
 """

@@ -30,6 +30,7 @@ TRIO = AsyncLibrary(
     TooSlowError=trio.TooSlowError,
     ConflictDetector=TrioConflictDetector,
     CancelScope=trio.CancelScope,
+    Lock=trio.Lock,
     cancelled_class=lambda: trio.Cancelled,
     checkpoint=trio.lowlevel.checkpoint,
     checkpoint_if_cancelled=trio.lowlevel.checkpoint_if_cancelled,
