@@ -45,8 +45,9 @@ LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 NOT_SANS_IO = {"trio", "socket", "select", "selectors", "asyncio", "threading"}
 
 #: The modules that may import the stdlib's ``ssl``: the engine over it, the module that picks the
-#: engine, and the contract, which names ``ssl.SSLObject`` in an annotation.
+#: engine, and the contract and the stdlib's names, which have ``ssl.SSLObject`` in annotations.
 USE_SSL = {
+    "trio_tlsx.driver.ssl_compat",
     "trio_tlsx.engine.openssl",
     "trio_tlsx.engine.select",
     "trio_tlsx.engine.interface",
@@ -58,6 +59,7 @@ USE_SSL_LATE = {"trio_tlsx.pki.trust"}
 #: them starts without them. ``tests/checks/test_import.py`` counts what is left.
 LATE_IMPORTS = {
     "trio_tlsx.cli": {"trio_tlsx.cli.commands"},  # says what to install if click is missing
+    "trio_tlsx.contrib.networks": {"trio_tlsx.contrib.anyio_network"},  # on asyncio
     "trio_tlsx.engine.connection": {
         "trio_tlsx.handshake.client",  # for clients, which import it before they connect
         "trio_tlsx.handshake.early_data",  # for clients

@@ -25,13 +25,13 @@ from ..config.server import ServerConfig
 from ..driver.connection_info import ConnectionInfo
 from ..driver.containment import HANDSHAKE_TIMEOUT, handle_connection
 from ..driver.early_data_methods import EarlyDataMethods
+from ..driver.ssl_compat import SSLNames
 from ..driver.stapling import StapleFetcher
 from ..driver.transport import RECEIVE_BYTES
 from ..engine.select import engine_for
 from ..handshake.steps import Observer
 from ..pki.describe import socket_address
 from ..pki.negotiated import Negotiated
-from ..sessions.client import Session
 from .anyio_driver import ANYIO, AnyioDriver, ByteStreamTransport
 
 __all__ = ["ConnectionAttribute", "RefreshingStaple", "TLSListener", "TLSStream", "connect_tls"]
@@ -56,7 +56,11 @@ class ConnectionAttribute(anyio.TypedAttributeSet):
 
 
 class TLSStream(
-    EarlyDataMethods[T_Stream], ConnectionInfo, anyio.abc.ByteStream, Generic[T_Stream]
+    EarlyDataMethods[T_Stream],
+    ConnectionInfo,
+    SSLNames,
+    anyio.abc.ByteStream,
+    Generic[T_Stream],
 ):
     """TLS over another byte stream of anyio.
 
@@ -131,11 +135,6 @@ class TLSStream(
         driver = AnyioDriver(engine, ByteStreamTransport(transport_stream), handshake_timeout)
         super().__init__(engine, driver, transport_stream, not standard_compatible)
         self.standard_compatible = standard_compatible
-
-    @property
-    def session(self) -> Session | None:
-        """The newest session that a later connection can resume; None before a ticket has come."""
-        return self._engine.session
 
     async def receive(self, max_bytes: int = RECEIVE_BYTES) -> bytes:
         """Receive application data. If cancelled, no data is lost: the next call returns it.
@@ -216,15 +215,12 @@ class TLSStream(
         names = self._engine.ssl_object
         results: dict[Any, Callable[[], Any]] = {
             cast("Any", ConnectionAttribute.negotiated): lambda: self.negotiated,
-            _TLS.alpn_protocol: names.selected_alpn_protocol,
-            _TLS.cipher: names.cipher,
-            _TLS.peer_certificate: lambda: names.getpeercert(False),
-            _TLS.peer_certificate_binary: lambda: names.getpeercert(True),
-            # Before Python 3.11.3 the stdlib returns a list on a client too (cpython gh-96931).
-            _TLS.shared_ciphers: lambda: (
-                names.shared_ciphers() if self._engine.server_side else None
-            ),
-            _TLS.tls_version: names.version,
+            _TLS.alpn_protocol: self.selected_alpn_protocol,
+            _TLS.cipher: self.cipher,
+            _TLS.peer_certificate: self.getpeercert,
+            _TLS.peer_certificate_binary: lambda: self.getpeercert(True),
+            _TLS.shared_ciphers: self.shared_ciphers,
+            _TLS.tls_version: self.version,
         }
         if isinstance(names, ssl.SSLObject):
             results[_TLS.ssl_object] = lambda: names

@@ -21,7 +21,9 @@ class _Stream(NetworkStream, httpcore.AsyncNetworkStream):
 
 
 class Backend(NetworkBackend, httpcore.AsyncNetworkBackend):
-    """A network backend for httpcore, on trio, with TLS of this library.
+    """A network backend for httpcore with TLS of this library, on trio and on asyncio.
+
+    On asyncio it needs the extra ``anyio``.
 
     Sessions are kept by the server's name and port, also behind a proxy.
 

@@ -7,13 +7,12 @@ import ssl
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
-
-import trio
+from typing import Any, TypeAlias
 
 from ..config.client import ClientConfig
 from ..errors import ConfigError
-from ..io.stream import TLSStream
+from .http_network import HTTPNetwork
+from .networks import current_network
 
 __all__ = [
     "ConfigChoice",
@@ -90,9 +89,10 @@ class NetworkBackend:
             ConnectTimeout: the package's own; connecting took longer than ``timeout`` seconds.
             ConnectError: the package's own; connecting failed.
         """
-        with _within(timeout, self.errors.connect_timeout, self.errors.connect):
-            stream = await trio.open_tcp_stream(host, port, local_address=local_address)
-        return self._over(stream, port, socket_options)
+        network = current_network()
+        with _within(network, timeout, self.errors.connect_timeout, self.errors.connect):
+            stream = await network.open_tcp(host, port, local_address)
+        return self._over(network, stream, port, socket_options)
 
     async def connect_unix_socket(
         self,
@@ -101,30 +101,34 @@ class NetworkBackend:
         socket_options: Iterable[SocketOption] | None = None,
     ) -> Any:
         """Connect to a Unix socket. See :meth:`connect_tcp`."""
-        with _within(timeout, self.errors.connect_timeout, self.errors.connect):
-            stream = await trio.open_unix_socket(path)
-        return self._over(stream, None, socket_options)
+        network = current_network()
+        with _within(network, timeout, self.errors.connect_timeout, self.errors.connect):
+            stream = await network.open_unix(path)
+        return self._over(network, stream, None, socket_options)
 
     async def sleep(self, seconds: float) -> None:
         """Wait before the next attempt to connect."""
-        await trio.sleep(seconds)
+        await current_network().sleep(seconds)
 
     def _over(
         self,
-        stream: trio.SocketStream,
+        network: HTTPNetwork,
+        stream: Any,
         port: int | None,
         socket_options: Iterable[SocketOption] | None,
     ) -> NetworkStream:
-        set_option: Callable[..., None] = stream.socket.setsockopt
+        sock = network.socket_of(stream)
+        set_option: Callable[..., None] = sock.setsockopt
         for option in socket_options or ():
             set_option(*option)
-        return self.stream_class(stream, stream.socket, port, self._config, self.errors)
+        return self.stream_class(network, stream, sock, port, self._config, self.errors)
 
 
 class NetworkStream:
     """A connection with any number of TLS layers.
 
     Args:
+        network: the network that ``stream`` is of.
         stream: the uppermost layer.
         socket: the socket below all layers.
         port: the port of the server that ``stream`` leads to.
@@ -134,14 +138,15 @@ class NetworkStream:
 
     def __init__(
         self,
-        stream: trio.abc.Stream,
-        socket: trio.socket.SocketType,
+        network: HTTPNetwork,
+        stream: Any,
+        socket: Any,
         port: int | None,
         config: ConfigChoice,
         errors: NetworkErrors,
     ) -> None:
+        self._network = network
         self._stream = stream
-        self._tls = cast(Any, stream) if isinstance(stream, TLSStream) else None
         self._socket = socket
         self._port = port
         self._config = config
@@ -149,15 +154,15 @@ class NetworkStream:
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Receive data, or ``b""`` at the end."""
-        with _within(timeout, self._errors.read_timeout, self._errors.read):
-            return bytes(await self._stream.receive_some(max_bytes))
+        with _within(self._network, timeout, self._errors.read_timeout, self._errors.read):
+            return await self._network.receive(self._stream, max_bytes)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Send data."""
         if not buffer:
             return
-        with _within(timeout, self._errors.write_timeout, self._errors.write):
-            await self._stream.send_all(buffer)
+        with _within(self._network, timeout, self._errors.write_timeout, self._errors.write):
+            await self._network.send(self._stream, buffer)
         # The backend is told of a tunnel in no other way.
         if buffer.startswith(b"CONNECT "):
             self._port = _port_of_target(buffer.split(b" ", 2)[1])
@@ -177,29 +182,29 @@ class NetworkStream:
         """Return the connection with one more layer of TLS."""
         config = self._config(server_hostname or "") if callable(self._config) else self._config
         try:
-            stream = TLSStream(
-                self._stream,
-                config or ssl_context,
-                server_hostname=server_hostname,
-                server_port=self._port,
-                https_compatible=True,  # HTTP messages carry their own length
+            stream = self._network.tls(
+                self._stream, config or ssl_context, server_hostname, self._port
             )
         except ValueError as error:  # an invalid server name
             await self.aclose()
             raise self._errors.connect(str(error)) from error
         try:
-            with _within(timeout, self._errors.connect_timeout, self._errors.connect):
+            with _within(
+                self._network, timeout, self._errors.connect_timeout, self._errors.connect
+            ):
                 await stream.do_handshake()
         except Exception:
             await stream.aclose()
             raise
-        return type(self)(stream, self._socket, self._port, self._config, self._errors)
+        return type(self)(
+            self._network, stream, self._socket, self._port, self._config, self._errors
+        )
 
     def get_extra_info(self, info: str) -> Any:
         """Return what a package asks of a connection; None for what it has not."""
         match info:
             case "ssl_object":  # a TLSStream has the methods of an ssl.SSLObject
-                return self._tls
+                return self._stream if self._network.is_tls(self._stream) else None
             case "client_addr":
                 return self._socket.getsockname()
             case "server_addr":
@@ -207,7 +212,7 @@ class NetworkStream:
             case "socket":
                 return self._socket
             case "is_readable":
-                return self._socket.is_readable()
+                return self._network.is_readable(self._socket)
             case _:
                 return None
 
@@ -220,15 +225,16 @@ def _port_of_target(target: bytes) -> int | None:
 
 @contextmanager
 def _within(
-    timeout: float | None, too_slow: type[Exception], broken: type[Exception]
+    network: HTTPNetwork, timeout: float | None, too_slow: type[Exception], broken: type[Exception]
 ) -> Generator[None, None, None]:
     """Apply a timeout in seconds, and convert errors to those of the package."""
+    library = network.library
     try:
-        with trio.fail_after(math.inf if timeout is None else timeout):
+        with library.fail_after(math.inf if timeout is None else timeout):
             yield
-    except trio.TooSlowError as error:
+    except library.TooSlowError as error:
         raise too_slow(f"the operation took longer than {timeout} seconds") from error
-    except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
+    except (library.BrokenResourceError, library.ClosedResourceError, OSError) as error:
         raise broken(str(error)) from error
 
 

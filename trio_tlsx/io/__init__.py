@@ -12,6 +12,6 @@ stream below owns the descriptor; ``TLSStream.aclose`` closes that stream.
 - ``library``: the driver for trio.
 - ``listener``: servers and clients over TCP.
 - ``proxy_header``, ``proxy_protocol``: the client's address behind a proxy.
-- ``ssl_compat``, ``endpoints``: facts about a connection.
+- ``endpoints``: the addresses of a connection.
 - ``stapling``: a fresh OCSP response, over trio.
 """

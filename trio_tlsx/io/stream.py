@@ -47,11 +47,11 @@ from ..config.server import ServerConfig
 from ..driver.connection_info import ConnectionInfo
 from ..driver.early_data_methods import EarlyDataMethods
 from ..driver.library import INTERRUPTIBLE, UNINTERRUPTIBLE
+from ..driver.ssl_compat import SSLNames
 from ..engine.select import engine_for
 from ..handshake.steps import Observer
 from .endpoints import Addresses
 from .library import TrioDriver
-from .ssl_compat import SSLNames
 from .transport import transport_over
 
 __all__ = ["TLSStream"]

@@ -6,13 +6,12 @@ import ssl
 from collections.abc import Callable
 from typing import Any, Literal, cast, overload
 
-import trio
-
 from ..config.client import ClientConfig
 from ..config.server import ServerConfig
 from ..engine.interface import Engine
 from ..engine.ssl_object import ConnectionNames
 from ..sessions.client import Session
+from .driver import Driver
 
 __all__ = ["SSLNames"]
 
@@ -22,10 +21,12 @@ class SSLNames:
 
     With an :class:`ssl.SSLContext` they return what the stdlib returns; otherwise the same facts
     in the same format. ``negotiated`` has more. A result of the handshake raises
-    :exc:`trio.NeedHandshakeError` before the handshake is complete.
+    :exc:`trio.NeedHandshakeError` before the handshake is complete; over anyio
+    :exc:`RuntimeError`.
     """
 
     _engine: Engine
+    _driver: Driver
 
     @property
     def context(self) -> ClientConfig | ServerConfig | ssl.SSLContext:
@@ -186,5 +187,7 @@ class SSLNames:
 
     def _settled(self, name: str) -> ssl.SSLObject | ConnectionNames:
         if not self._engine.handshake_complete:
-            raise trio.NeedHandshakeError(f"call do_handshake() before calling {name!r}")
+            raise self._driver.library.NeedHandshakeError(
+                f"call do_handshake() before calling {name!r}"
+            )
         return self._engine.ssl_object
