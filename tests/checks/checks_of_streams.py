@@ -7,6 +7,7 @@ from removal import Removal
 __all__ = ["REMOVALS_OF_STREAMS"]
 
 CONNECTION = "engine/connection.py"
+ANYIO = "contrib/anyio.py"
 CONTAINED = "driver/containment.py"
 READER = "record/message_reader.py"
 CONTAINMENT = "tests/io/test_containment.py"
@@ -53,6 +54,15 @@ REMOVALS_OF_STREAMS = [
     Removal("plaintext received before TLS ends the connection", "RFC 3207 6", "io/stream.py",
             "if received:", "plaintext_received_before",
             tests="tests/io/test_received_ciphertext.py"),
+    Removal("over anyio, plaintext received before TLS ends the connection", "RFC 3207 6", ANYIO,
+            "if received:", "plaintext_received_before",
+            tests="tests/contrib/test_anyio_stream.py"),
+    Removal("over anyio, a missing close_notify is not the end of the data", "6.1", ANYIO,
+            "if self.standard_compatible or not driver.pump.at_eof:", "missing_close_notify",
+            "if not driver.pump.at_eof:", "tests/contrib/test_anyio_stream.py"),
+    Removal("a cancelled connect_tls of anyio sends its alerts", "6.1", ANYIO,
+            "await self._driver.pump.flush_alert()", "cancelled_connect_tls",
+            "await anyio.lowlevel.checkpoint()", "tests/contrib/test_anyio_listener.py"),
     Removal("the length of a header of the PROXY protocol", "of haproxy's specification, 2.2",
             PROXY_HEADER, "if length > MAX_HEADER_LENGTH:", "longest or long",
             tests=PROXY_TESTS),
