@@ -33,7 +33,7 @@ from trio_tlsx.handshake import ech_client, ech_server, server13, server13_hello
 from trio_tlsx.messages.ech import ECH_OUTER_EXTENSIONS, INNER_ECH, OuterECH, decode_ech
 from trio_tlsx.messages.extensions import Extensions
 from trio_tlsx.messages.extensions import ExtensionType as E
-from trio_tlsx.messages.handshake import ClientHello, ServerHello
+from trio_tlsx.messages.handshake import ClientHello, EncryptedExtensions, ServerHello
 
 Change = Callable[[Any], Any]
 
@@ -291,7 +291,11 @@ def test_configurations_from_a_server_that_took_the_inner_hello(
 
 
 def test_configurations_that_nobody_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    send_configs(monkeypatch, key.config_list)
+    def encrypted_extensions(extensions: Extensions) -> EncryptedExtensions:
+        extra = {E.encrypted_client_hello: key.config_list}
+        return EncryptedExtensions({**extensions, **extra})
+
+    monkeypatch.setattr(server13, "EncryptedExtensions", encrypted_extensions)
     config = replace(ECH_CLIENT, ech=None)
     assert client_alert(config, PLAIN_SERVER) is A.unsupported_extension
 
