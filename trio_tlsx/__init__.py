@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         AlertReceived,
         CertificateError,
         ConfigError,
+        ECHRejected,
         HandshakeShutdown,
         InternalError,
         NegotiationError,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
         AntiReplayWanted,
         ClientCredentialsWanted,
         CredentialsWanted,
+        ECHConfigsWanted,
         OCSPResponseWanted,
         PSKWanted,
         SessionReceived,
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
     from .messages.info import CertificateRequest, ClientHello
     from .pki.compression import CertificateCompressor
     from .pki.credentials import Credentials, PrivateKeySigner, Signer
+    from .pki.ech import ECHKey
     from .pki.identity import Identity
     from .pki.negotiated import Negotiated
     from .pki.peer import Peer
@@ -100,6 +103,9 @@ __all__ = [
     "ConnectionEvent",
     "Credentials",
     "CredentialsWanted",
+    "ECHConfigsWanted",
+    "ECHKey",
+    "ECHRejected",
     "ExternalPSK",
     "HandshakeCompleted",
     "HandshakeFailed",
@@ -175,11 +181,12 @@ _NAMES = {
     ".crypto.signatures": "SignatureScheme schemes_for",
     ".engine.connection": "Connection",
     ".errors": (
-        "AlertDescription AlertReceived CertificateError ConfigError HandshakeShutdown"
-        " InternalError NegotiationError ProtocolError TLSError Truncated"
+        "AlertDescription AlertReceived CertificateError ConfigError ECHRejected"
+        " HandshakeShutdown InternalError NegotiationError ProtocolError TLSError Truncated"
     ),
     ".handshake.questions": (
-        "AntiReplayWanted ClientCredentialsWanted CredentialsWanted OCSPResponseWanted"
+        "AntiReplayWanted ClientCredentialsWanted CredentialsWanted ECHConfigsWanted"
+        " OCSPResponseWanted"
         " PSKWanted SessionReceived SessionWanted SignatureWanted TicketIssued"
         " TicketWanted VerificationWanted"
     ),
@@ -195,6 +202,7 @@ _NAMES = {
     ".messages.info": "CertificateRequest ClientHello",
     ".pki.compression": "CertificateCompressor",
     ".pki.credentials": "Credentials PrivateKeySigner Signer",
+    ".pki.ech": "ECHKey",
     ".pki.identity": "Identity",
     ".pki.negotiated": "Negotiated",
     ".pki.peer": "Peer",

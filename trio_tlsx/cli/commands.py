@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import os
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from ..config.client import ClientConfig
 from ..config.common import load_trust
 from ..config.key_log import key_log_from_environment
 from ..config.server import MAX_TICKETS_ISSUED, ServerConfig
+from ..pki.ech import ECHKey, KemName
 from ..processes.serving import MAX_PROCESSES
 from . import check as checking
 from . import connect as connecting
@@ -112,6 +115,11 @@ def demo(mebibytes: int) -> None:
     is_flag=True,
     help="Skip certificate verification. Insecure; for inspection only.",
 )
+@click.option(
+    "--ech",
+    metavar="CONFIGS",
+    help="Hide the server's name: an ECHConfigList in base64, or grease (RFC 9849).",
+)
 @starttls_option
 @proxy_option
 @timeout_option
@@ -148,6 +156,7 @@ def connect(
     tls_min: str,
     tls_max: str,
     insecure: bool,
+    ech: str | None,
     starttls: Protocol | None,
     proxy: Proxy | None,
     timeout: float,
@@ -182,6 +191,7 @@ def connect(
         session_store=None if session is None else SessionFile(session),
         session_context=b"" if session is None else trust_context(ca),
         key_log=keylog or key_log_from_environment(),
+        ech=ech,
     )
     trio.run(
         connecting.connect,
@@ -272,6 +282,11 @@ def check(
     "--client-ca", type=FILE, help="Require client certificates of the CAs in this PEM file."
 )
 @click.option(
+    "--ech-key",
+    type=FILE,
+    help="Serve Encrypted Client Hello with the key in this PEM file.",
+)
+@click.option(
     "--alpn",
     callback=split_names,
     metavar="A,B",
@@ -323,6 +338,7 @@ def serve(
     key_password: str | None,
     make: bool,
     client_ca: Path | None,
+    ech_key: Path | None,
     alpn: tuple[str, ...] | None,
     tls_min: str,
     tls_max: str,
@@ -350,6 +366,7 @@ def serve(
         password=None if files is None else files.password,
         self_signed=self_signed_pem(host) if files is None else None,
         client_ca=None if client_ca is None else str(client_ca),
+        ech_key=None if ech_key is None else str(ech_key),
         alpn=alpn,
         versions=versions_between(tls_min, tls_max),
         http=mode == "http",
@@ -363,3 +380,31 @@ def serve(
     else:
         run = partial(serving_in_processes.serve, options, certificate, processes=processes)
     trio.run(partial(run, host=host, port=port, drain=drain))
+
+
+@trio_tlsx.command("ech-keygen")
+@click.option(
+    "--public-name",
+    required=True,
+    metavar="NAME",
+    help="The name that everybody may see; the server needs a certificate for it.",
+)
+@click.option(
+    "--kem",
+    type=click.Choice(["X25519", "P-256"]),
+    default="X25519",
+    show_default=True,
+    help="The key exchange.",
+)
+@click.argument("file", type=NEW_FILE)
+def ech_keygen(public_name: str, kem: KemName, file: Path) -> None:
+    """Generate a key for Encrypted Client Hello into FILE, and print what to publish.
+
+    The output is the ECHConfigList in base64, as the ech parameter of an HTTPS record has it.
+    """
+    key = ECHKey.generate(public_name, kem=kem)
+    # Only the owner can read it, and no other key is lost.
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "wb") as stream:
+        stream.write(key.to_pem())
+    click.echo(base64.b64encode(key.config_list).decode("ascii"))

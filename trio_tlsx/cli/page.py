@@ -117,6 +117,7 @@ def _describe(negotiated: Negotiated, client: str) -> str:
         "Key exchange": negotiated.group,
         "ALPN": negotiated.alpn_protocol,
         "Server name": negotiated.server_name,
+        "Name hidden": "yes" if negotiated.ech_accepted else "no",
         "Session": "resumed" if negotiated.resumed else "new",
         "Client": client,
         "Client certificate": identity.subject if identity else None,

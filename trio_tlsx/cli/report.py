@@ -31,6 +31,7 @@ INDENT = 2
 #: The labels of the facts in text.
 LABELS = {
     "server_name": "server name",
+    "ech_accepted": "name hidden",
     "version": "version",
     "cipher_suite": "cipher suite",
     "group": "key exchange",
@@ -61,6 +62,7 @@ def connection_facts(negotiated: Negotiated, *, verified: bool) -> Facts:
     """Return the facts of a connection, without the certificates."""
     return {
         "server_name": negotiated.server_name,
+        "ech_accepted": negotiated.ech_accepted,
         "version": negotiated.version,
         "cipher_suite": negotiated.cipher_suite,
         "group": negotiated.group,

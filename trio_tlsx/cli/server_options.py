@@ -11,7 +11,9 @@ from cryptography import x509
 
 from ..config.common import load_trust
 from ..config.server import MAX_EARLY_DATA_ACCEPTED, ServerConfig
+from ..errors import ConfigError
 from ..pki.credentials import Credentials
+from ..pki.ech import ECHKey
 from ..pki.pinning import spki_pin
 from ..pki.reloading import ReloadingCredentials
 from ..sessions.anti_replay import AntiReplayCache
@@ -34,6 +36,7 @@ class ServerOptions:
         password: the password of the key.
         self_signed: a certificate and its key, in PEM.
         client_ca: the file of the CAs of the clients.
+        ech_key: the file of the key of Encrypted Client Hello.
         alpn: the protocols to accept; None for those of the service.
         versions: the versions to allow.
         http: whether to serve the page instead of the echo.
@@ -47,6 +50,7 @@ class ServerOptions:
     password: str | None = field(repr=False)
     self_signed: Sequence[str] | None = field(repr=False)
     client_ca: str | None
+    ech_key: str | None
     alpn: Sequence[str] | None
     versions: Sequence[str]
     http: bool
@@ -85,6 +89,7 @@ class ServerOptions:
             client_trust=(
                 None if self.client_ca is None else load_trust("--client-ca", self.client_ca)
             ),
+            ech_keys=() if self.ech_key is None else load_ech_key(self.ech_key),
             alpn_protocols=self.service.alpn_protocols if self.alpn is None else self.alpn,
             versions=self.versions,
             tickets=self.tickets,
@@ -93,6 +98,14 @@ class ServerOptions:
             anti_replay_cache=anti_replay_cache,
         )
         return config, certificate
+
+
+def load_ech_key(path: str) -> ECHKey:
+    """Load the key of ``--ech-key``; ConfigError names the file if it has none."""
+    try:
+        return ECHKey.from_pem(Path(path).read_bytes())
+    except ConfigError as error:
+        raise ConfigError(f"--ech-key: the file {path}: {error}") from error
 
 
 def reloads(credentials: ReloadingCredentials) -> Callable[[object], Credentials]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Generic, NoReturn, TypeVar
+from dataclasses import replace
+from functools import partial
+from typing import Generic, NoReturn, TypeVar, cast
 
 import trio
 
@@ -17,6 +19,7 @@ from ..config.client import ClientConfig
 from ..config.server import ServerConfig
 from ..driver.containment import HANDSHAKE_TIMEOUT, handle_connection
 from ..engine.select import engine_for
+from ..errors import ECHRejected
 from ..pki.describe import socket_address
 from .endpoints import SocketAddress, local_address_of, port_of, socket_of
 from .library import TRIO
@@ -206,6 +209,7 @@ async def open_tls_over_tcp_stream(
     happy_eyeballs_delay: float | None = HAPPY_EYEBALLS_DELAY,
     early_data: bytes | bytearray | memoryview = b"",
     resend_early_data: bool = False,
+    retry_ech: bool = False,
 ) -> TLSStream[trio.SocketStream]:
     """Connect to a server over TCP. The first method called on the stream does the handshake.
 
@@ -223,10 +227,14 @@ async def open_tls_over_tcp_stream(
         happy_eyeballs_delay: as for :func:`trio.open_tcp_stream`, in seconds.
         early_data: as for :class:`TLSStream`; anybody who records it can send it again.
         resend_early_data: as for :class:`TLSStream`.
+        retry_ech: do the handshake too; and if the server rejects Encrypted Client Hello and sends
+            its current configurations, connect once more with these (RFC 9849 6.1.6). It is never
+            tried without ECH.
 
     Raises:
         OSError: the connection could not be made.
         ConfigError: no certificate can be for the server's name, or the early data is not allowed.
+        trio.BrokenResourceError: with ``retry_ech``, the handshake failed.
     """
     if config is not None and ssl_context is not None:
         raise TypeError("config and ssl_context are two names for one argument: pass one of them")
@@ -234,22 +242,57 @@ async def open_tls_over_tcp_stream(
     server_hostname = server_hostname or host
     # Check the arguments before connecting.
     engine_for(config, server_hostname, False, port, early_data)
-    tcp_stream = await trio.open_tcp_stream(
-        host, port, happy_eyeballs_delay=happy_eyeballs_delay, local_address=local_address
+    connect = partial(
+        trio.open_tcp_stream,
+        host,
+        port,
+        happy_eyeballs_delay=happy_eyeballs_delay,
+        local_address=local_address,
     )
+    wrap = partial(
+        TLSStream[trio.SocketStream],
+        server_hostname=server_hostname,
+        server_port=port,
+        https_compatible=https_compatible,
+        handshake_timeout=handshake_timeout,
+        early_data=early_data,
+        resend_early_data=resend_early_data,
+    )
+    stream = await _wrapped(connect, wrap, config)
+    if not retry_ech:
+        return stream
     try:
-        return TLSStream(
-            tcp_stream,
-            config,
-            server_hostname=server_hostname,
-            server_port=port,
-            https_compatible=https_compatible,
-            handshake_timeout=handshake_timeout,
-            early_data=early_data,
-            resend_early_data=resend_early_data,
-        )
+        await _shake_hands(stream)
+    except trio.BrokenResourceError as error:
+        rejection = error.__cause__
+        if not isinstance(rejection, ECHRejected) or rejection.retry_configs is None:
+            raise
+        config = replace(cast(ClientConfig, config), ech=rejection.retry_configs)
+        stream = await _wrapped(connect, wrap, config)
+        await _shake_hands(stream)
+    return stream
+
+
+async def _wrapped(
+    connect: Callable[[], Awaitable[trio.SocketStream]],
+    wrap: Callable[..., TLSStream[trio.SocketStream]],
+    config: ClientConfig | ssl.SSLContext,
+) -> TLSStream[trio.SocketStream]:
+    """Connect, and return the stream over the connection; if that fails, close it."""
+    tcp_stream = await connect()
+    try:
+        return wrap(tcp_stream, config)
     except BaseException:
         tcp_stream.socket.close()
+        raise
+
+
+async def _shake_hands(stream: TLSStream[trio.SocketStream]) -> None:
+    """Do the handshake; if it fails or is cancelled, close the connection."""
+    try:
+        await stream.do_handshake()
+    except BaseException:
+        await trio.aclose_forcefully(stream)
         raise
 
 
