@@ -26,6 +26,7 @@ from trio_tlsx.errors import AlertDescription, AlertReceived, HandshakeShutdown,
 from trio_tlsx.io.stream import TLSStream
 from trio_tlsx.pki.credentials import Credentials
 from trio_tlsx.pki.peer import Peer
+from trio_tlsx.sessions.client import Session
 from trio_tlsx.testing import CA
 
 
@@ -145,6 +146,92 @@ async def test_hook_is_cancelled_with_its_handshake(slow: Engine, signer: SlowSi
         nursery.start_soon(expect_refusal)
         await cancel_in_hook(server.do_handshake)
         assert signer.waiting == 0
+
+
+class TaskNoter:
+    """Is every async hook of a side, and notes the tasks that it runs in."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._signer = credentials.signer
+        self.schemes: Sequence[SignatureScheme] = credentials.signer.schemes
+        self._stapled = Credentials(credentials.chain, self).stapling(self.staple)
+        self.tasks: dict[str, trio.lowlevel.Task] = {}
+
+    async def _note(self, hook: str) -> None:
+        await trio.lowlevel.checkpoint()
+        self.tasks[hook] = trio.lowlevel.current_task()
+
+    async def sign(self, scheme: SignatureScheme, message: bytes) -> bytes:
+        await self._note("sign")
+        signature = self._signer.sign(scheme, message)
+        assert isinstance(signature, bytes)
+        return signature
+
+    async def select(self, _request: object) -> Credentials:
+        await self._note("select")
+        return self._stapled
+
+    async def verify(self, _peer: Peer) -> None:
+        await self._note("verify")
+
+    async def staple(self) -> bytes:
+        await self._note("staple")
+        return b"a response"
+
+    async def take(self, server_name: str, port: int | None, context: bytes) -> Session | None:
+        await self._note("take")
+        return None
+
+    async def put(self, *_: object) -> None:
+        await self._note("put")
+
+
+async def test_async_hooks_run_in_the_task_of_the_handshake(
+    native: Engine, credentials: Credentials, ca: CA
+) -> None:
+    """And so a cancellation of that task cancels them."""
+    of_client, of_server = TaskNoter(credentials), TaskNoter(credentials)
+    hooked = native.with_client(
+        verify=of_client.verify,
+        select_credentials=of_client.select,
+        session_store=of_client,
+        session_context=b"test",
+    ).with_server(
+        credentials=None,
+        client_auth="required",
+        client_trust=ca.trust,
+        verify=of_server.verify,
+        select_credentials=of_server.select,
+        ticket_store=SlowTicketStore(of_server),
+    )
+    tasks: dict[str, trio.lowlevel.Task] = {}
+
+    async def shake(role: str, stream: AnyStream) -> None:
+        tasks[role] = trio.lowlevel.current_task()
+        await stream.do_handshake()
+        await stream.send_all(role.encode())  # with the tickets of TLS 1.3
+        assert await stream.receive_some()
+
+    async with paired(hooked, SOCKET) as (client, server), trio.open_nursery() as nursery:
+        nursery.start_soon(shake, "client", client)
+        nursery.start_soon(shake, "server", server)
+    assert of_client.tasks.keys() == {"take", "verify", "select", "sign", "put"}
+    assert of_server.tasks.keys() == {"verify", "select", "sign", "staple", "put"}
+    assert {*of_client.tasks.values()} == {tasks["client"]}
+    assert {*of_server.tasks.values()} == {tasks["server"]}
+
+
+class SlowTicketStore:
+    """A server's ticket store that notes its tasks."""
+
+    def __init__(self, noter: TaskNoter) -> None:
+        self._noter = noter
+
+    async def put(self, name: bytes, state: bytes, lifetime: int) -> None:
+        await self._noter.put()
+
+    async def take(self, name: bytes) -> bytes | None:
+        return None
 
 
 @pytest.mark.parametrize("timed_out", [False, True], ids=["cancelled", "timed-out"])
