@@ -5,9 +5,8 @@ from __future__ import annotations
 from places import INCOMING
 from removal import Removal, without_statement
 
-__all__ = ["CLIENT_HELLO", "REMOVALS_OF_TLS12", "SERVER"]
+__all__ = ["CLIENT", "CLIENT_HELLO", "REMOVALS_OF_TLS12", "SERVER"]
 
-HOOK_TESTS = "tests/handshake/test_tls12_hooks.py"
 PROTECTION_TESTS = "tests/record/test_protection12.py"
 EXTENSION_TESTS = "tests/messages/test_extensions12.py"
 CODEC_TESTS = "tests/messages/test_codecs.py"
@@ -332,47 +331,7 @@ REMOVALS_OF_TLS12 = [
         "",
         TLS12_TESTS,
     ),
-    Removal(
-        "TLS 1.2: the server's key is proven before verify is called",
-        "RFC 8422 5.4",
-        CLIENT,
-        """    server = check_key_exchange(offer.config, selection, chain, message)
-    yield from verify_server_certificate(
-        hs,
-        offer.config,
-        offer.server_name,
-        steps12.certificate_with(certificate, extensions),
-        chain,
-    )
-""",
-        "server_key_is_proven",
-        """    yield from verify_server_certificate(
-        hs,
-        offer.config,
-        offer.server_name,
-        steps12.certificate_with(certificate, extensions),
-        chain,
-    )
-    server = check_key_exchange(offer.config, selection, chain, message)
-""",
-        HOOK_TESTS,
-    ),
     # The client's key
-    Removal(
-        "TLS 1.2: the client's key is proven before verify is called",
-        "RFC 5246 7.4.8",
-        SERVER,
-        """    client = steps12.check_signature(config, chain, certificate_verify, content)
-    hs.transcript.start(terms.suite)
-    yield from verify_client_certificate(hs, config, message, chain)
-""",
-        "client_key_is_proven",
-        """    hs.transcript.start(terms.suite)
-    yield from verify_client_certificate(hs, config, message, chain)
-    client = steps12.check_signature(config, chain, certificate_verify, content)
-""",
-        HOOK_TESTS,
-    ),
     Removal(
         "TLS 1.2: a client certificate if it is required",
         "RFC 5246 7.4.6",

@@ -14,6 +14,7 @@ from checks_of_redis import REMOVALS_OF_REDIS
 from checks_of_sessions import REMOVALS_OF_SESSIONS
 from checks_of_streams import REMOVALS_OF_STREAMS
 from checks_of_tls12 import REMOVALS_OF_TLS12
+from checks_of_tls12_hooks import REMOVALS_OF_TLS12_HOOKS
 from checks_of_tls12_resumption import REMOVALS_OF_TLS12_RESUMPTION
 
 __all__ = ["REMOVALS"]
@@ -31,5 +32,6 @@ REMOVALS = [
     *REMOVALS_OF_RECORDS,
     *REMOVALS_OF_STREAMS,
     *REMOVALS_OF_TLS12,
+    *REMOVALS_OF_TLS12_HOOKS,
     *REMOVALS_OF_TLS12_RESUMPTION,
 ]

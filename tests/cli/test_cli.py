@@ -123,6 +123,7 @@ async def test_connect_json(files: tuple[Path, Path], ca_file: Path) -> None:
     assert described == {
         "peer": f"127.0.0.1:{server.port}",
         "server_name": "localhost",
+        "ech_accepted": False,
         "version": "TLSv1.3",
         "cipher_suite": "TLS_AES_128_GCM_SHA256",
         "group": "secp256r1",

@@ -47,7 +47,7 @@ from error_scenarios import (
 from hellos import first_hello
 from pairs12 import changed_hello
 
-from trio_tlsx import ClientConfig, ExternalPSK, ServerConfig, TLSError
+from trio_tlsx import ClientConfig, ECHKey, ExternalPSK, ServerConfig, TLSError
 from trio_tlsx.handshake.server import FALLBACK_SCSV
 from trio_tlsx.messages.extensions import ExtensionType
 from trio_tlsx.messages.handshake import ServerHello, encode_message
@@ -374,6 +374,14 @@ def server_hello(random: bytes) -> bytes:
 async def _(subject: Subject) -> Outcome:
     static_rsa = (0x009C,)
     return await meet_plain(subject.server_config(), client_hello(cipher_suites=static_rsa))
+
+
+@happens("the server rejects the encrypted ClientHello")
+async def _(subject: Subject) -> Outcome:
+    assert subject.native
+    key = ECHKey.generate("public.example")
+    ours = dataclasses.replace(NATIVE_CLIENT, ech=key.config_list)
+    return await meet(ours, server_with(CA_OF_ALL.issue(SERVER_NAME, "public.example")))
 
 
 @happens("in TLS 1.2, the server requires a client certificate, and the client sent none")

@@ -53,6 +53,7 @@ from trio_tlsx.messages.info import ClientHello as ClientHelloView
 from trio_tlsx.pki.credentials import Credentials
 from trio_tlsx.pki.ech import ECHKey
 from trio_tlsx.pki.peer import Peer
+from trio_tlsx.pki.pinning import pin_spki, spki_pin
 from trio_tlsx.record.protection import RECORD_HEADER_LENGTH
 from trio_tlsx.sessions.client import MemorySessionStore
 
@@ -326,6 +327,14 @@ def test_verify_learns_that_the_name_is_the_public_one() -> None:
         (PUBLIC_NAME, True),
         (SERVER_NAME, False),
     ]
+
+
+def test_pins_of_the_real_name_do_not_count_for_the_public_name() -> None:
+    pin = spki_pin(credentials().chain[0])
+    config = replace(ECH_CLIENT, verify=pin_spki(pin))
+    client, server = connections(config, STALE_SERVER)
+    assert isinstance(failure_of(lambda: shake_hands(client, server)), ECHRejected)
+    established(config, ECH_SERVER)
 
 
 def test_the_builtin_rules_hold_for_the_public_name_though_verify_replaces_them() -> None:

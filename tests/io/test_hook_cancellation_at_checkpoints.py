@@ -85,6 +85,9 @@ class Dawdler:
         await self.dawdle()
         return b"an OCSP response"
 
+    async def find_ech(self, _name: str) -> None:
+        await self.dawdle()
+
     async def find(self, identity: bytes) -> ExternalPSK | None:
         await self.dawdle()
         return self.psk if identity == self.psk.identity else None
@@ -166,6 +169,10 @@ def server_looks_up(hook: Dawdler, client: ClientConfig, server: ServerConfig) -
     return replace(client, psks=[hook.psk]), replace(server, psks=hook.find)
 
 
+def client_finds_ech(hook: Dawdler, client: ClientConfig, server: ServerConfig) -> Configs:
+    return replace(client, ech=hook.find_ech), server
+
+
 def client_stores(hook: Dawdler, client: ClientConfig, server: ServerConfig) -> Configs:
     store = SlowSessionStore(hook, "put")
     return replace(client, session_store=store, session_context=b"test"), server
@@ -185,6 +192,7 @@ HOOKS: dict[str, tuple[Role, type[Question[Any]], Configure]] = {
     "client signs": ("client", questions.SignatureWanted, client_signs),
     "client verifies": ("client", questions.VerificationWanted, client_verifies),
     "client selects": ("client", questions.ClientCredentialsWanted, client_selects),
+    "client finds ECH": ("client", questions.ECHConfigsWanted, client_finds_ech),
     "server signs": ("server", questions.SignatureWanted, server_signs),
     "server verifies": ("server", questions.VerificationWanted, server_verifies),
     "server selects": ("server", questions.CredentialsWanted, server_selects),
@@ -198,8 +206,12 @@ MAY_HAVE_FINISHED = {
     "TLSv1.3": {"server verifies", "server stores tickets"},
     "TLSv1.2": {"client stores"},
 }
-#: In TLS 1.3 the handshake is complete before there is a session; only TLS 1.3 has PSKs.
-NOT_IN_THE_HANDSHAKE = {("TLSv1.3", "client stores"), ("TLSv1.2", "server looks up")}
+#: In TLS 1.3 the handshake is complete before there is a session; only TLS 1.3 has PSKs and ECH.
+NOT_IN_THE_HANDSHAKE = {
+    ("TLSv1.3", "client stores"),
+    ("TLSv1.2", "server looks up"),
+    ("TLSv1.2", "client finds ECH"),
+}
 IN_THE_HANDSHAKE = [
     (version, name)
     for version in ("TLSv1.3", "TLSv1.2")

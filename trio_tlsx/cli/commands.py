@@ -178,8 +178,6 @@ def connect(
         raise click.UsageError("--session needs a verified server; remove --insecure")
     if early_data and session is None:
         raise click.UsageError("--early-data needs a session to resume; add --session FILE")
-    if as_json + as_pem + quiet > 1:
-        raise click.UsageError("--json, --pem and --quiet exclude each other; give only one")
     files = key_files(cert, key, key_password)
     config = ClientConfig(
         trust=(trust := None if ca is None else load_trust("--ca", ca)),
@@ -198,9 +196,16 @@ def connect(
         Destination.of(target.host, target.port, starttls, proxy, timeout, trust),
         server_name or target.host,
         config,
-        "json" if as_json else "pem" if as_pem else "none" if quiet else "prose",
+        output_of(as_json=as_json, as_pem=as_pem, quiet=quiet),
         early_data.encode(),
     )
+
+
+def output_of(*, as_json: bool, as_pem: bool, quiet: bool) -> connecting.Style:
+    """Return what ``connect`` prints; UsageError if there are two answers."""
+    if as_json + as_pem + quiet > 1:
+        raise click.UsageError("--json, --pem and --quiet exclude each other; give only one")
+    return "json" if as_json else "pem" if as_pem else "none" if quiet else "prose"
 
 
 @trio_tlsx.command()

@@ -38,7 +38,8 @@ def pin_spki(*pins: str) -> Callable[[Peer], None]:
     """A ``verify`` hook that refuses peers without one of these public keys.
 
     Any certificate of the verified path may have it, the peer's own or a CA's. Where nothing was
-    verified (``insecure_skip_verification``), only the peer's own counts.
+    verified (``insecure_skip_verification``), only the peer's own counts. The server of the public
+    name of ECH needs none of the keys.
 
     Args:
         pins: as :func:`spki_pin` returns them: ``"sha256//"`` and the base64 of the SHA-256 of the
@@ -53,6 +54,8 @@ def pin_spki(*pins: str) -> Callable[[Peer], None]:
         raise ConfigError("pin_spki() needs a pin: without one it rejects every peer")
 
     def verify(peer: Peer) -> None:
+        if peer.for_public_name:
+            return  # RFC 9849 6.1.7: the pins are of the name that the client did not disclose
         # Without a path, anybody's CA certificate could stand beside the peer's own.
         path = peer.path or peer.certificates[:1]
         if wanted.isdisjoint(map(_digest, path)):

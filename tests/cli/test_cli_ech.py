@@ -1,0 +1,88 @@
+"""Encrypted Client Hello on the command line, and the example."""
+
+from __future__ import annotations
+
+import json
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+from processes import CLI, EXAMPLES, Result, run_program, running
+
+from trio_tlsx import ECHKey
+from trio_tlsx.testing import CA, write_pem_files
+
+SERVE = (*CLI, "serve", "--port", "0")
+PUBLIC_NAME = "public.example"
+
+
+@pytest.fixture
+def both_names(ca: CA, tmp_path: Path) -> tuple[str | Path, ...]:
+    """The options of a certificate for localhost and the public name."""
+    cert, key = write_pem_files(ca.issue("localhost", PUBLIC_NAME), tmp_path)
+    return "--cert", cert, "--key", key
+
+
+async def keygen(path: Path) -> str:
+    """Generate a key into a file; return the configuration to publish."""
+    result = await run_program([*CLI, "ech-keygen", "--public-name", PUBLIC_NAME, path])
+    assert result.status == 0
+    return result.stdout.decode().strip()
+
+
+async def test_a_name_is_hidden_from_end_to_end(
+    both_names: tuple[str | Path, ...], ca_file: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "ech.pem"
+    configs = await keygen(path)
+    assert ECHKey.from_pem(path.read_bytes()).config.public_name == PUBLIC_NAME
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    async with running(*SERVE, *both_names, "--ech-key", path) as server:
+        target = f"localhost:{server.port}"
+        options = ["--ca", ca_file, "--json", target]
+        hidden = await run_program([*CLI, "connect", "--ech", configs, *options])
+        assert json.loads(hidden.stdout)["ech_accepted"] is True
+        greased = await run_program([*CLI, "connect", "--ech", "grease", *options])
+        assert json.loads(greased.stdout)["ech_accepted"] is False
+
+
+async def test_a_stale_configuration_is_an_error_with_advice(
+    both_names: tuple[str | Path, ...], ca_file: Path, tmp_path: Path
+) -> None:
+    stale = await keygen(tmp_path / "stale.pem")
+    await keygen(tmp_path / "current.pem")
+    async with running(*SERVE, *both_names, "--ech-key", tmp_path / "current.pem") as server:
+        target = f"localhost:{server.port}"
+        result = await run_program([*CLI, "connect", "--ech", stale, "--ca", ca_file, target])
+    assert result.status == 1
+    assert b"did not take the encrypted ClientHello" in result.stderr
+
+
+async def test_no_key_is_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "ech.pem"
+    await keygen(path)
+    before = path.read_bytes()
+    result = await run_program([*CLI, "ech-keygen", "--public-name", PUBLIC_NAME, path])
+    assert result.status == 1
+    assert b"File exists" in result.stderr
+    assert path.read_bytes() == before
+
+
+async def test_a_file_without_a_key_is_named(
+    both_names: tuple[str | Path, ...], ca_file: Path
+) -> None:
+    result = await run_program([*SERVE, *both_names, "--ech-key", ca_file])
+    assert result.status == 1
+    assert f"--ech-key: the file {ca_file}".encode() in result.stderr
+
+
+async def test_example_follows_a_change_of_the_keys(
+    both_names: tuple[str | Path, ...], ca_file: Path, tmp_path: Path
+) -> None:
+    stale = await keygen(tmp_path / "stale.pem")
+    await keygen(tmp_path / "current.pem")
+    async with running(*SERVE, *both_names, "--ech-key", tmp_path / "current.pem") as server:
+        client = [sys.executable, EXAMPLES / "hidden_name.py", "localhost", str(server.port)]
+        result = await run_program([*client, stale, ca_file])
+    assert result == Result(0, b"name hidden: True\nb'hello'\n", b"")
