@@ -210,6 +210,12 @@ def test_modules_and_tests_are_short(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= MAX_LINES
 
 
+def test_no_two_test_modules_have_one_name() -> None:
+    """pytest imports them by their names alone, and could not run the whole suite."""
+    names = collections.Counter(path.name for path in TESTS.rglob("test_*.py"))
+    assert {name for name, count in names.items() if count > 1} == set()
+
+
 def function_lengths(module: str) -> Iterator[tuple[str, int]]:
     for node in ast.walk(ast.parse(modules()[module].read_text())):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

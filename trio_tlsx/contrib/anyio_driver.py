@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import ClassVar
 
 import anyio
 import anyio.abc
 import anyio.lowlevel
 from anyio.abc import SocketAttribute
 
-from ..driver.conflict import ConflictDetector
+from ..driver.conflict import ConflictDetector, ParkingLot
 from ..driver.driver import Driver
 from ..driver.library import AsyncLibrary
 from ..driver.transport import (
@@ -75,8 +76,8 @@ class AnyioConflictDetector(ConflictDetector):
 
     __slots__ = ()
 
-    busy_error = BusyTLSStreamError
-    parking_lot = ParkedTasks
+    busy_error: ClassVar[type[Exception]] = BusyTLSStreamError
+    parking_lot: ClassVar[type[ParkingLot]] = ParkedTasks
 
 
 ANYIO = AsyncLibrary(

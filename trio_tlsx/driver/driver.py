@@ -64,6 +64,9 @@ class Driver(Ending):
 
     __slots__ = ("_timer", "_turn", "handshake_done")
 
+    failure: Exception | None
+    alerted: bool
+
     def __init__(self, engine: Engine, transport: Transport, handshake_timeout: float) -> None:
         super().__init__(engine, transport)
         library = self.library

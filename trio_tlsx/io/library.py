@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import trio
 
-from ..driver.conflict import ConflictDetector
+from ..driver.conflict import ConflictDetector, ParkingLot
 from ..driver.driver import Driver
 from ..driver.library import AsyncLibrary
 from .data_phase import DataPhase
@@ -18,8 +20,8 @@ class TrioConflictDetector(ConflictDetector):
 
     __slots__ = ()
 
-    busy_error = trio.BusyResourceError
-    parking_lot = trio.lowlevel.ParkingLot
+    busy_error: ClassVar[type[Exception]] = trio.BusyResourceError
+    parking_lot: ClassVar[type[ParkingLot]] = trio.lowlevel.ParkingLot
 
 
 TRIO = AsyncLibrary(

@@ -260,7 +260,7 @@ class TLSStream(
 
 
 # The methods that are marked in driver/; the others have a decorator above.
-for function in UNINTERRUPTIBLE:
-    trio.lowlevel.enable_ki_protection(function)
-for function in INTERRUPTIBLE:
-    trio.lowlevel.disable_ki_protection(function)
+for _method in UNINTERRUPTIBLE:
+    trio.lowlevel.enable_ki_protection(_method)
+for _method in INTERRUPTIBLE:
+    trio.lowlevel.disable_ki_protection(_method)

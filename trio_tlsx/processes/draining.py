@@ -16,8 +16,8 @@ class Draining:
     """
 
     def __init__(self) -> None:
-        self.scope = trio.CancelScope()
-        self.last = False
+        self.scope: trio.CancelScope = trio.CancelScope()
+        self.last: bool = False
         self._begun = trio.Event()
 
     @property

@@ -105,10 +105,10 @@ class WorkerProcess:
         self, number: int, process: trio.Process, end: socket.socket, start_timeout: float
     ) -> None:
         self.number = number
-        self.pid = process.pid
-        self.started = False
-        self.ended = False
-        self.end = ""
+        self.pid: int = process.pid
+        self.started: bool = False
+        self.ended: bool = False
+        self.end: str = ""
         self._process = process
         self._channel = channel_to_worker(end)
         self._settled = trio.Event()

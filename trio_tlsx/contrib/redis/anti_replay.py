@@ -139,7 +139,7 @@ class RedisAntiReplayCache:
         check("prefix", prefix, Expected(STR, "the start of the keys in Redis"))
         if not 0 <= replicas <= MAX_REPLICAS:
             raise ConfigError(f"replicas is {replicas}; pass 0 to {MAX_REPLICAS}")
-        self.accepted = 0
+        self.accepted: int = 0
         self.refusals: Counter[Refusal] = Counter()
         self.problem: Refusal | None = None
         self._redis = redis

@@ -51,7 +51,7 @@ ONE_VERSION = {
     "test_every_question_has_a_cancellation_test": NO_CONNECTION,
     "test_every_name_of_the_stdlib_and_of_trio_is_there": NO_CONNECTION,
     "test_refreshing_staple": NO_CONNECTION,
-    "test_versions": NO_CONNECTION,
+    "test_stream_versions": NO_CONNECTION,
     "test_replaced_ssl_context": OPENSSL,
     "test_peer_without_tls_over_openssl_is_logged": OPENSSL,
     "test_listener_closes_a_connection_that_cannot_be_wrapped": OPENSSL,
