@@ -90,6 +90,17 @@ class RedisServer:
             self.process.wait()
             self.process = None
 
+    def wait_for_confirmation(self) -> None:
+        """Wait until a replica has confirmed a write; the first one takes up to a second."""
+        with socket.create_connection(("127.0.0.1", self.port), 10) as connection:
+            connection.sendall(b"SET ready 1 PX 1\r\nWAIT 1 10000\r\n")
+            received = b""
+            while not received.endswith(b":1\r\n"):
+                if not (octets := connection.recv(100)):
+                    break
+                received += octets
+        assert received == b"+OK\r\n:1\r\n"
+
     def wait_until(self, field: str, value: str) -> None:
         """Wait until a field of INFO contains this."""
         for _ in range(ATTEMPTS):
@@ -118,6 +129,7 @@ def replica_of(
     of = ("--replicaof", f"127.0.0.1 {primary.port}")
     with redis_server(directory, *of, *options) as replica:
         primary.wait_until("slave0", "state=online")
+        primary.wait_for_confirmation()
         yield replica
 
 
