@@ -98,7 +98,7 @@ REMOVALS_OF_RECORDS = [
             tests=DATA_PHASE),
     Removal("a record that the engine decrypts again keeps its sequence number", "5.3", PROTECTION,
             """            return b""
-        self.sequence_number += 1""", "uses_no_sequence_number",
+        self.sequence_number += 1""", "no_sequence_number",
             """            self.sequence_number += 1
             return b""
         self.sequence_number += 1""", DATA_PHASE),
