@@ -18,6 +18,9 @@ from redis_servers import RedisServer, age_marker, redis_server, replica_of
 from trio_tlsx import ConfigError
 from trio_tlsx.contrib.redis import RedisAntiReplayCache, RedisConnections, Refusal
 
+#: The time for a request where it does not matter, in seconds: the machine may be busy.
+PATIENCE = 20
+
 IDENTIFIER = bytes(range(32))
 OTHER = bytes(range(32, 64))
 
@@ -50,10 +53,11 @@ def connect_to(server: RedisServer) -> TCPConnection:
 
 @asynccontextmanager
 async def caching(
-    server: RedisServer, *, timeout: float = 0.8, aged: bool = True, **options: Any
+    server: RedisServer, *, timeout: float = PATIENCE, aged: bool = True, **options: Any
 ) -> AsyncGenerator[RedisAntiReplayCache, None]:
     """A cache, whose marker is old unless ``aged`` is false."""
-    redis = RedisConnections(partial(connect_to, server), timeout=timeout)
+    redis = RedisConnections(partial(connect_to, server))
+    redis.timeout = timeout
     cache = RedisAntiReplayCache(redis, **options)
     async with trio.open_nursery() as nursery:
         await nursery.start(redis.run)
@@ -332,7 +336,7 @@ async def test_replica_refuses(server: RedisServer, tmp_path: Path, writable: st
 
 async def test_claim_counts_when_all_replicas_have_it(server: RedisServer, tmp_path: Path) -> None:
     with replica_of(server, tmp_path / "replica") as replica:
-        async with caching(server, replicas=1) as cache:
+        async with caching(server, replicas=1, timeout=3) as cache:
             assert await claim(cache) is None
             replica.send_signal(signal.SIGSTOP)
             assert await claim(cache, OTHER) in (Refusal.REPLICATION, Refusal.TIMEOUT)

@@ -43,14 +43,11 @@ async def test_resumption_on_other_nodes(tmp_path: Path) -> None:
 async def test_recorded_flight_is_accepted_once_by_all_nodes(tmp_path: Path) -> None:
     async with proxied_fleet(tmp_path) as fleet:
         await fleet.connect(fleet.front)
-        early, flight = fleet.recorded()
-        await replay_often([fleet.front], flight, 100)
-        reports = [await node.report() for node in fleet.nodes.values()]
-        assert [report.accepted for report in reports if report.accepted] == [[early]]
-        assert sum(report.refusals.get("replay", 0) for report in reports) == 99
-        assert all(sum(report.refusals.values()) in (32, 33, 34) for report in reports)
+        early, flight = await fleet.sent_until_accepted(100)
         await replay_often([fleet.front], flight, 10)
-        assert (await fleet.accepted()).total() == 1
+        assert (await fleet.accepted()) == {early: 1}
+        reports = [await node.report() for node in fleet.nodes.values()]
+        assert all(report.refusals.get("replay", 0) > 30 for report in reports)
 
 
 async def test_rotation_under_load_loses_no_resumption(tmp_path: Path) -> None:
