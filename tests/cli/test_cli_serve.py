@@ -41,14 +41,19 @@ async def test_client_certificates_are_required(
     ca: CA, ca_file: Path, identity: tuple[str | Path, ...], tmp_path: Path
 ) -> None:
     (tmp_path / "client").mkdir()
+    (tmp_path / "stranger").mkdir()
     own = write_pem_files(ca.issue("me.example"), tmp_path / "client")
+    other = write_pem_files(CA("another CA").issue("me.example"), tmp_path / "stranger")
     log = tmp_path / "log"
     async with running(*SERVE, *identity, "--client-ca", ca_file, "--log", log) as server:
         command = [*CONNECT, f"127.0.0.1:{server.port}", "--ca", ca_file]
         accepted = await run_program([*command, "--cert", own[0], "--key", own[1]])
         refused = await run_program(command)
+        unfit = await run_program([*command, "--cert", other[0], "--key", other[1]])
     assert accepted.status == 0
     assert "give a client certificate with --cert FILE --key FILE" in refused.error_lines[0]
+    assert "we had none that it accepts" in unfit.error_lines[0]
+    assert "must come from a CA that the server names" in unfit.error_lines[0]
     accepted_line, refused_line, *_ = log.read_text().splitlines()
     assert "from 'CN=me.example'" in accepted_line
     assert "certificate_required" in refused_line

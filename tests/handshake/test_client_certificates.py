@@ -238,7 +238,10 @@ def test_credentials_and_select_credentials_exclude_each_other(
 @pytest.mark.parametrize(
     ("alert", "sentence"),
     [
-        ("certificate_required", "it requires a client certificate, and we sent none"),
+        (
+            "certificate_required",
+            "it requires a client certificate, and we had none that it accepts",
+        ),
         ("unknown_ca", "it does not trust the CA that issued our certificate"),
         ("certificate_expired", "our certificate has expired"),
         ("unsupported_certificate", "it does not support the type of our certificate"),

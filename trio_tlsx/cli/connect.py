@@ -15,7 +15,7 @@ from rich.console import Console
 from ..config.client import ClientConfig
 from ..io.stream import TLSStream
 from ..pki.server_name import ServerName
-from .dialing import Destination, connect_tls
+from .dialing import Destination, connect_tls, useless_options
 from .failures import with_advice
 from .report import Facts, certificate_facts, connection_facts, print_facts, print_heading
 
@@ -62,7 +62,8 @@ async def connect(
         try:
             await _pipe(stream)
         except trio.BrokenResourceError as error:
-            raise click.ClickException(with_advice(error, server_name)) from error
+            advised = with_advice(error, server_name, without=useless_options(config))
+            raise click.ClickException(advised) from error
 
 
 def _describe(stream: TLSStream[trio.abc.Stream], where: str, style: Style, facts: Facts) -> None:

@@ -15,7 +15,7 @@ from ..pki.trust import TrustStore
 from .failures import describe, with_advice
 from .starttls import STARTTLS, Protocol, request_starttls
 
-__all__ = ["CONNECT_TIMEOUT", "Destination", "Proxy", "connect_tls"]
+__all__ = ["CONNECT_TIMEOUT", "Destination", "Proxy", "connect_tls", "useless_options"]
 
 HTTPS_PORT = 443
 CONNECT_TIMEOUT = 30  # seconds, for the connection and the handshake together
@@ -188,7 +188,7 @@ async def connect_tls(
     except trio.BrokenResourceError as error:
         raise click.ClickException(
             f"handshake with {target} failed: "
-            + with_advice(error, server_name, without=_useless(config))
+            + with_advice(error, server_name, without=useless_options(config))
         ) from error
     except trio.TooSlowError:
         raise click.ClickException(
@@ -196,7 +196,9 @@ async def connect_tls(
         ) from None
 
 
-def _useless(config: ClientConfig | ssl.SSLContext) -> tuple[str, ...]:
+def useless_options(config: ClientConfig | ssl.SSLContext) -> tuple[str, ...]:
     """Return the options that cannot help a connection with this configuration."""
-    has_tls12 = not isinstance(config, ClientConfig) or "TLSv1.2" in config.versions
-    return ("--tls-min",) if has_tls12 else ()
+    if not isinstance(config, ClientConfig):
+        return ("--tls-min",)
+    useless = {"--tls-min": "TLSv1.2" in config.versions, "--cert": config.credentials is not None}
+    return tuple(option for option, is_useless in useless.items() if is_useless)

@@ -26,14 +26,14 @@ _MEANING = {
     _A.access_denied: "our certificate is valid, but it denies us access",
     _A.decode_error: "it could not parse one of our messages",
     _A.decrypt_error: "it could not verify our signature, Finished or PSK binder",
-    _A.protocol_version: "it does not support TLS 1.3",
+    _A.protocol_version: "it supports none of the versions that we offer",
     _A.insufficient_security: "it requires stronger parameters than we offer",
     _A.internal_error: "it failed for a reason of its own",
     _A.missing_extension: "one of our messages lacks a mandatory extension",
     _A.unsupported_extension: "we sent an extension that it did not offer",
     _A.unrecognized_name: "it has no server with the name that we requested",
     _A.unknown_psk_identity: "it has no pre-shared key with our identity",
-    _A.certificate_required: "it requires a client certificate, and we sent none",
+    _A.certificate_required: "it requires a client certificate, and we had none that it accepts",
     _A.no_application_protocol: "it supports none of the ALPN protocols that we offer",
 }
 
