@@ -17,6 +17,7 @@ from processes import CLI, run_program, running
 from trio_tlsx.cli import probes
 from trio_tlsx.cli.check import Limits, Status, check
 from trio_tlsx.cli.dialing import Destination
+from trio_tlsx.cli.options import KeyFiles
 from trio_tlsx.cli.probes import ProbeOffer
 from trio_tlsx.config.server import MAX_EARLY_DATA_ACCEPTED, ServerConfig
 from trio_tlsx.io.listener import serve_tls_over_tcp
@@ -159,6 +160,37 @@ async def test_rejected_certificate_is_critical_and_described(
     assert "  post-quantum  X25519MLKEM768" in lines
     assert "  resumption    no ticket" in lines
     assert "  subject       CN=127.0.0.1" in lines
+
+
+@pytest.mark.parametrize("version", BOTH)
+async def test_server_that_requires_a_client_certificate(
+    ca: CA, tmp_path: Path, version: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = ServerConfig(
+        credentials=ca.issue("127.0.0.1"),
+        client_auth="required",
+        client_trust=ca.trust,
+        versions=[version],
+    )
+    (tmp_path / "foreign").mkdir()
+    files = KeyFiles(*write_pem_files(ca.issue("client"), tmp_path), None)
+    foreign = KeyFiles(*write_pem_files(CA().issue("client"), tmp_path / "foreign"), None)
+    async with server(config) as target:
+
+        async def reasons(files: KeyFiles | None) -> list[str]:
+            offer = ProbeOffer(ca.trust, (), BOTH, files)
+            await check(target, "127.0.0.1", offer, LIMITS, as_json=True)
+            report = json.loads(capsys.readouterr().out)
+            assert report.get("versions", [version]) == [version]
+            return report["reasons"]
+
+        (missing,) = await reasons(None)
+        (rejected,) = await reasons(foreign)
+        assert await reasons(files) == []
+    # in TLS 1.2 the alert does not tell a missing certificate from other faults
+    advice = "; give a client certificate with --cert FILE --key FILE"
+    assert missing.endswith(advice) or (version == "TLSv1.2" and "handshake_failure" in missing)
+    assert rejected.endswith("; the one of --cert must come from a CA that the server trusts")
 
 
 # As a user runs it, against OpenSSL

@@ -53,7 +53,7 @@ async def test_client_certificates_are_required(
     assert accepted.status == 0
     assert "give a client certificate with --cert FILE --key FILE" in refused.error_lines[0]
     assert "we had none that it accepts" in unfit.error_lines[0]
-    assert "must come from a CA that the server names" in unfit.error_lines[0]
+    assert "must come from a CA that the server trusts" in unfit.error_lines[0]
     accepted_line, refused_line, *_ = log.read_text().splitlines()
     assert "from 'CN=me.example'" in accepted_line
     assert "certificate_required" in refused_line

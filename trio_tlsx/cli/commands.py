@@ -30,6 +30,8 @@ from .options import (
     Target,
     alpn_option,
     ca_option,
+    client_cert_option,
+    client_key_option,
     key_files,
     key_password_option,
     proxy_option,
@@ -101,8 +103,8 @@ def demo(mebibytes: int) -> None:
 @target_argument
 @ca_option
 @server_name_option
-@click.option("--cert", type=FILE, help="The client's certificate chain, in PEM.")
-@click.option("--key", type=FILE, help="Its private key, in PEM.")
+@client_cert_option
+@client_key_option
 @key_password_option
 @alpn_option
 @click.option(
@@ -212,6 +214,9 @@ def output_of(*, as_json: bool, as_pem: bool, quiet: bool) -> connecting.Style:
 @target_argument
 @ca_option
 @server_name_option
+@client_cert_option
+@client_key_option
+@key_password_option
 @alpn_option
 @tls_min_option
 @tls_max_option
@@ -239,6 +244,9 @@ def check(
     target: Target,
     ca: Path | None,
     server_name: str | None,
+    cert: Path | None,
+    key: Path | None,
+    key_password: str | None,
     alpn: tuple[str, ...] | None,
     tls_min: str,
     tls_max: str,
@@ -262,6 +270,7 @@ def check(
             trust,
             alpn or (),
             versions_between(tls_min, tls_max),
+            key_files(cert, key, key_password),
         ),
         checking.Limits(warning, critical),
         as_json,

@@ -82,9 +82,11 @@ def with_advice(
 def _advice(cause: BaseException | None, server_name: str, without: Collection[str]) -> str | None:
     if isinstance(cause, AlertReceived | NegotiationError):
         if cause.alert is AlertDescription.certificate_required:
-            if "--cert" in without:
-                return "the one of --cert must come from a CA that the server names"
-            return "give a client certificate with --cert FILE --key FILE"
+            if "--cert" not in without:
+                return "give a client certificate with --cert FILE --key FILE"
+            return "the one of --cert must come from a CA that the server trusts"
+        if isinstance(cause, AlertReceived) and cause.alert is AlertDescription.unknown_ca:
+            return "the one of --cert must come from a CA that the server trusts"
         if cause.alert is AlertDescription.protocol_version and "--tls-min" not in without:
             return "to offer TLS 1.2 too, give --tls-min 1.2"
         return None

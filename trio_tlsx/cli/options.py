@@ -24,6 +24,8 @@ __all__ = [
     "Target",
     "alpn_option",
     "ca_option",
+    "client_cert_option",
+    "client_key_option",
     "key_files",
     "key_password_option",
     "parse_target",
@@ -259,6 +261,10 @@ timeout_option: Decorator = click.option(
     metavar="SECONDS",
     help="The time for the connection and the handshake.",
 )
+client_cert_option: Decorator = click.option(
+    "--cert", type=FILE, help="The client's certificate chain, in PEM."
+)
+client_key_option: Decorator = click.option("--key", type=FILE, help="Its private key, in PEM.")
 key_password_option: Decorator = click.option(
     "--key-password",
     metavar="SOURCE",

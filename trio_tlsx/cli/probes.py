@@ -20,14 +20,16 @@ from ..clock import utc_now
 from ..config.client import ClientConfig
 from ..config.common import Trust
 from ..crypto.groups import GROUPS, Group
-from ..errors import CertificateError
+from ..errors import AlertReceived, CertificateError
 from ..io.stream import TLSStream
+from ..pki.credentials import Credentials
 from ..pki.negotiated import Negotiated
 from ..pki.peer import Peer
 from ..pki.revocation import check_stapled_ocsp
 from ..sessions.client import Session
-from .dialing import Destination, connect_tls
+from .dialing import Destination, connect_tls, useless_options
 from .failures import with_advice
+from .options import KeyFiles
 
 __all__ = ["Findings", "ProbeOffer", "probe"]
 
@@ -84,8 +86,8 @@ class Findings:
 
     @property
     def days_left(self) -> int:
-        """The whole days until then; negative if it has expired."""
-        return (self.expires_at - utc_now()).days
+        """The whole days until then; negative for those since it has expired."""
+        return int((self.expires_at - utc_now()) / datetime.timedelta(days=1))
 
 
 class ProbeOffer(NamedTuple):
@@ -95,11 +97,18 @@ class ProbeOffer(NamedTuple):
         trust: the trusted CAs; by default the platform's.
         alpn: the application protocols.
         versions: the versions of TLS, the newest first.
+        files: the client's certificate, for a server that requires one.
     """
 
     trust: Trust | None
     alpn: tuple[str, ...]
     versions: Sequence[str]
+    files: KeyFiles | None = None
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """The client's certificate and its key."""
+        return None if self.files is None else self.files.load()
 
 
 async def probe(target: Destination, server_name: str, offer: ProbeOffer) -> Findings:
@@ -111,16 +120,16 @@ async def probe(target: Destination, server_name: str, offer: ProbeOffer) -> Fin
         offer: what to offer in the handshake that is described.
 
     Raises:
-        click.ClickException: there is no server, or it accepts none of the versions.
+        click.ClickException: there is no server, or it rejects this client.
     """
     first = await _connect_first(target, server_name, offer)
     negotiated, peer = first.stream.negotiated, first.peer
     path = negotiated.peer_certificates[:1] if peer is None else peer.path
-    session = await _wait_session(first.stream)
+    session = await _wait_session(first, server_name)
     groups = [
         group
         for group in GROUPS.values()
-        if await _accepts_group(target, server_name, group, negotiated)
+        if await _accepts_group(target, server_name, group, negotiated, offer)
     ]
     return Findings(
         negotiated=negotiated,
@@ -129,7 +138,7 @@ async def probe(target: Destination, server_name: str, offer: ProbeOffer) -> Fin
         certificates=path[:-1] or path,
         ocsp_stapled=peer is not None and peer.ocsp_response is not None,
         ocsp_fault=None if peer is None else _ocsp_fault(peer),
-        versions=await _accepted_versions(target, server_name),
+        versions=await _accepted_versions(target, server_name, offer),
         groups=[group.name for group in groups],
         post_quantum=[group.name for group in groups if group.is_post_quantum],
         resumption=None if session is None else await _resumes(target, server_name, first.config),
@@ -153,6 +162,7 @@ async def _connect_first(target: Destination, server_name: str, offer: ProbeOffe
     config = ClientConfig(
         trust=offer.trust,
         verify=peers.append,
+        credentials=offer.credentials,
         ocsp_stapling=True,
         alpn_protocols=offer.alpn,
         versions=offer.versions,
@@ -166,10 +176,13 @@ async def _connect_first(target: Destination, server_name: str, offer: ProbeOffe
         if not isinstance(broken, trio.BrokenResourceError):
             raise
         if not isinstance(broken.__cause__, CertificateError):
-            raise await _with_versions(broken, target, server_name) from error
+            raise await _rejection(error, target, server_name, offer) from error
         fault = with_advice(broken, server_name, without=("--insecure",))
         config = ClientConfig(
-            insecure_skip_verification=True, alpn_protocols=offer.alpn, versions=offer.versions
+            insecure_skip_verification=True,
+            credentials=offer.credentials,
+            alpn_protocols=offer.alpn,
+            versions=offer.versions,
         )
         started = time.perf_counter()
         stream = await connect_tls(target, server_name, config)
@@ -185,18 +198,26 @@ def _ocsp_fault(peer: Peer) -> str | None:
     return None
 
 
-async def _wait_session(stream: Stream) -> Session | None:
+async def _wait_session(first: _First, server_name: str) -> Session | None:
     """Return the session of a connection, and close it.
 
     Some servers send a ticket only with their first data, so there may be none.
+
+    Raises:
+        click.ClickException: the server rejects the client's certificate, or that there is none.
+            In TLS 1.3 the client learns this only now.
     """
     try:
         with trio.move_on_after(TICKET_SECONDS):
-            return await stream.wait_session_ticket()
-    except (trio.BrokenResourceError, trio.EndOfChannel):
+            return await first.stream.wait_session_ticket()
+    except trio.BrokenResourceError as error:
+        if isinstance(error.__cause__, AlertReceived):
+            useless = useless_options(first.config)
+            raise click.ClickException(with_advice(error, server_name, without=useless)) from error
+    except trio.EndOfChannel:
         pass  # the server does not wait for a client that sends nothing
     finally:
-        await _close(stream)
+        await _close(first.stream)
     return None
 
 
@@ -213,10 +234,10 @@ async def _resumes(target: Destination, server_name: str, config: ClientConfig) 
 
 
 async def _accepts_group(
-    target: Destination, server_name: str, group: Group, first: Negotiated
+    target: Destination, server_name: str, group: Group, first: Negotiated, offer: ProbeOffer
 ) -> bool:
     """Return whether the server accepts the group in the version of the first connection."""
-    config = _any_server(first.version)
+    config = _any_server(first.version, offer)
     if first.version == "TLSv1.3":
         return await _connects(target, server_name, replace(config, groups=[group.name]))
     if group.is_post_quantum:
@@ -228,23 +249,34 @@ async def _accepts_group(
     return await _connects(target, server_name, config, with_group=group.name)
 
 
-def _any_server(version: str) -> ClientConfig:
+def _any_server(version: str, offer: ProbeOffer) -> ClientConfig:
     """Return a configuration of exactly this version, which accepts any certificate."""
-    return ClientConfig(versions=[version], insecure_skip_verification=True, resumption=False)
+    return ClientConfig(
+        versions=[version],
+        credentials=offer.credentials,
+        insecure_skip_verification=True,
+        resumption=False,
+    )
 
 
-async def _accepted_versions(target: Destination, server_name: str) -> list[str]:
-    offers: dict[str, ClientConfig | ssl.SSLContext] = {"TLSv1.3": _any_server("TLSv1.3")}
-    offers |= {name: _context_of(version) for name, version in OLDER_VERSIONS.items()}
-    return [name for name, offer in offers.items() if await _connects(target, server_name, offer)]
+async def _accepted_versions(
+    target: Destination, server_name: str, offer: ProbeOffer
+) -> list[str]:
+    offers: dict[str, ClientConfig | ssl.SSLContext] = {"TLSv1.3": _any_server("TLSv1.3", offer)}
+    offers |= {name: _context_of(version, offer) for name, version in OLDER_VERSIONS.items()}
+    return [
+        name for name, config in offers.items() if await _connects(target, server_name, config)
+    ]
 
 
-def _context_of(version: ssl.TLSVersion) -> ssl.SSLContext:
+def _context_of(version: ssl.TLSVersion, offer: ProbeOffer) -> ssl.SSLContext:
     """Return a context of exactly this version, which accepts any certificate and any cipher."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.set_ciphers("ALL:@SECLEVEL=0")
+    if offer.files is not None:
+        context.load_cert_chain(*offer.files)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # old versions are what is asked
         context.minimum_version = context.maximum_version = version
@@ -269,10 +301,10 @@ async def _connects(
     return with_group in (None, stream.negotiated.group)
 
 
-async def _with_versions(
-    error: trio.BrokenResourceError, target: Destination, server_name: str
+async def _rejection(
+    error: click.ClickException, target: Destination, server_name: str, offer: ProbeOffer
 ) -> click.ClickException:
     """Return the failure, with the versions that the server speaks."""
-    versions = await _accepted_versions(target, server_name)
+    versions = await _accepted_versions(target, server_name, offer)
     only = f"; it accepts {', '.join(versions)}" if versions else ""
-    return click.ClickException(f"handshake with {target} failed: {error}{only}")
+    return click.ClickException(f"{error.format_message()}{only}")
