@@ -66,6 +66,12 @@ def quick(session: nox.Session) -> None:
     session.run("pytest", *PROCESSES, *QUICK, *session.posargs, env={"TRIO_TLSX_STORM": "200"})
 
 
+@nox.session(venv_backend="none")
+def newer_peers(session: nox.Session) -> None:
+    """Unpack the peers that only newer suites of Debian have; nothing is installed."""
+    session.run(".ci/newer-peers", ".nox/peers", external=True)
+
+
 @nox.session
 def coverage(session: nox.Session) -> None:
     """Measure branch coverage of the test suite; it must not fall below the limit."""

@@ -28,7 +28,7 @@ from peer import (
     Saw,
     inabilities_of_openssl,
 )
-from processes import peer_program
+from processes import openssl_version, peer_program
 
 from trio_tlsx.errors import AlertDescription
 
@@ -58,10 +58,7 @@ NEVER_LEAVES = Inability("it sends close_notify whenever it ends", CannotDoThat)
 def installed_version() -> tuple[int, ...]:
     """The program's version; the empty one where it is not installed."""
     program = shutil.which("openssl")
-    if program is None:
-        return ()
-    output = subprocess.run([program, "version"], capture_output=True, text=True, check=True)
-    return tuple(map(int, output.stdout.split()[1].split(".")[:2]))
+    return () if program is None else openssl_version(program)
 
 
 class OpenSSLPeer(Peer):

@@ -11,7 +11,7 @@ import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,6 +24,9 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
 
 CLI = (sys.executable, "-m", "trio_tlsx")
+
+#: Where ``.ci/newer-peers`` puts programs of newer suites of Debian.
+NEWER_PROGRAMS = ROOT / ".nox" / "peers" / "bin"
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,35 @@ def peer_program(name: str, package: str | None = None) -> str:
     if path is None:
         _skip_without(name, package or name)
     return path
+
+
+def newer_program(name: str) -> str:
+    """The path of a program of a newer suite of Debian; skips without it, in CI too.
+
+    To be called in a fixture, as :func:`peer_program`.
+    """
+    path = shutil.which(name, path=str(NEWER_PROGRAMS))
+    if path is None:
+        pytest.skip(f"a newer {name} is not here: nox -s newer_peers")
+    return path
+
+
+def newer_openssl(*version: int) -> str:
+    """The path of an ``openssl`` of at least this version; skips without it, in CI too."""
+    installed = shutil.which("openssl")
+    if installed is not None and openssl_version(installed) >= version:
+        return installed
+    path = newer_program("openssl")
+    if openssl_version(path) < version:
+        pytest.skip(f"{path} is older than OpenSSL {'.'.join(map(str, version))}")
+    return path
+
+
+@cache
+def openssl_version(program: str) -> tuple[int, ...]:
+    """The major and minor version of an ``openssl``."""
+    output = subprocess.run([program, "version"], capture_output=True, text=True, check=True)
+    return tuple(map(int, output.stdout.split()[1].split(".")[:2]))
 
 
 def peer_header(name: str, package: str) -> None:
