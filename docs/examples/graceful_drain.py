@@ -4,6 +4,9 @@ It stops accepting, lets its handlers finish until a deadline, and then closes t
 connections. A peer gets ``close_notify`` only if everything that the handler sent has left. If a
 ``send_all`` was cut, the peer sees a truncation.
 
+The handler does not close its stream. An ``async with stream:`` in it would close the stream when
+the deadline cancels the handler, and a cancelled ``aclose()`` sends no ``close_notify``.
+
 Usage: python graceful_drain.py CERT_FILE KEY_FILE PORT DRAIN_TIMEOUT CLOSE_TIMEOUT
 """
 
@@ -34,7 +37,8 @@ async def serve_until_sigterm(
     """Run ``handler(stream)`` for each connection, and drain them on SIGTERM.
 
     Args:
-        handler: called with each connection after its handshake.
+        handler: called with each connection after its handshake. It must not close the stream:
+            this function does, also when the handler is cancelled.
         listeners: the listeners.
         drain_timeout: the time for handlers to finish after SIGTERM, in seconds.
         close_timeout: the time for closing one connection after that, in seconds.
@@ -45,8 +49,8 @@ async def serve_until_sigterm(
         try:
             await handle(stream)
         finally:
-            # The shield is needed, since a cancelled aclose() sends no close_notify. After a
-            # send_all that was cut, aclose() sends none either.
+            # A cancelled aclose() sends no close_notify, so it is shielded. After a send_all that
+            # was cut, aclose() sends none either.
             with trio.move_on_after(close_timeout, shield=True):
                 await stream.aclose()
 

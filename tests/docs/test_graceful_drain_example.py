@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import ssl
 import sys
@@ -13,7 +14,7 @@ from typing import TypeAlias
 
 import pytest
 import trio
-from processes import EXAMPLES, TIMEOUT, Server, running
+from processes import EXAMPLES, ROOT, TIMEOUT, Server, running
 
 from trio_tlsx import ClientConfig, TLSStream, Truncated, open_tls_over_tcp_stream
 from trio_tlsx.testing import CA, write_pem_files
@@ -23,6 +24,18 @@ TCPStream: TypeAlias = TLSStream[trio.SocketStream]
 REPETITIONS = 1000  # of the example
 NO_TIME = 0.05  # seconds
 LONG = 3600
+
+#: The example with another handler, whose source replaces HANDLER.
+PROGRAM = f"""
+import sys
+import trio
+sys.path.insert(0, {str(EXAMPLES)!r})
+import graceful_drain
+HANDLER
+graceful_drain.echo_repeatedly = handler
+trio.run(graceful_drain.main, *sys.argv[1:3], int(sys.argv[3]), *map(float, sys.argv[4:]))
+"""
+HANDLER_OF_TUTORIAL = "from echo_server import echo as handler"
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to catch")
 
@@ -53,8 +66,8 @@ class Draining:
         assert b"Traceback" not in self.server.output
 
 
-#: Starts a server with a drain timeout and a close timeout.
-Start: TypeAlias = Callable[[float, float], AbstractAsyncContextManager[Draining]]
+#: Starts a server with a drain timeout, a close timeout and perhaps the source of a handler.
+Start: TypeAlias = Callable[..., AbstractAsyncContextManager[Draining]]
 
 
 @pytest.fixture(params=["native", "openssl"])
@@ -69,10 +82,15 @@ def draining(request: pytest.FixtureRequest, tmp_path: Path) -> Start:
     files = write_pem_files(ca.issue("127.0.0.1"), tmp_path)
 
     @asynccontextmanager
-    async def start(drain_timeout: float, close_timeout: float) -> AsyncGenerator[Draining, None]:
-        command = (sys.executable, EXAMPLES / "graceful_drain.py", *files, "0")
+    async def start(
+        drain_timeout: float, close_timeout: float, handler: str = ""
+    ) -> AsyncGenerator[Draining, None]:
+        program: tuple[str | Path, ...] = (EXAMPLES / "graceful_drain.py",)
+        if handler:
+            program = ("-c", PROGRAM.replace("HANDLER", handler))
+        command = (sys.executable, *program, *files, "0", str(drain_timeout), str(close_timeout))
         with trio.fail_after(TIMEOUT):
-            async with running(*command, str(drain_timeout), str(close_timeout)) as server:
+            async with running(*command) as server:
                 yield Draining(server, config)
 
     return start
@@ -124,6 +142,35 @@ async def test_graceful_drain_at_its_deadline(draining: Start) -> None:
         assert isinstance(caught.value.__cause__, Truncated | ssl.SSLEOFError)
         assert 0 < sum(received) < len(request) * REPETITIONS
         await cut.aclose()
+
+
+def handler_of_the_page() -> str:
+    page = (ROOT / "docs" / "deployment.md").read_text()
+    [source] = re.findall(r"^```python\n(async def handler.*?)^```$", page, re.M | re.S)
+    return source
+
+
+async def test_handler_that_closes_with_a_shield_ends_cleanly(draining: Start) -> None:
+    async with draining(NO_TIME, LONG, handler_of_the_page()) as drained:
+        async with await drained.connect() as stream:
+            await stream.send_all(b"hello")
+            await receive_exactly(stream, 5)
+            await drained.begin()
+            assert await stream.receive_some() == b""
+        await drained.assert_ends()
+
+
+async def test_cancelled_handler_that_closes_without_a_shield_truncates(draining: Start) -> None:
+    """What the pages warn of: such a handler may have more to say."""
+    async with draining(NO_TIME, LONG, HANDLER_OF_TUTORIAL) as drained:
+        async with await drained.connect() as stream:
+            await stream.send_all(b"hello")
+            await receive_exactly(stream, 5)
+            await drained.begin()
+            with pytest.raises(trio.BrokenResourceError) as caught:
+                await stream.receive_some()
+            assert isinstance(caught.value.__cause__, Truncated | ssl.SSLEOFError)
+        await drained.assert_ends()
 
 
 async def test_graceful_drain_bounds_the_closing(draining: Start) -> None:

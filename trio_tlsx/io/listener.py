@@ -359,7 +359,8 @@ async def serve_tls_over_tcp(
 
     Args:
         handler: called with each connection; when it returns, the connection is closed, without
-            ``close_notify`` unless the handler has called ``aclose``.
+            ``close_notify`` unless the handler has called ``aclose``. A cancelled ``aclose`` sends
+            none either.
         port: the TCP port; 0 for any that is free.
         config: what every connection negotiates.
         host: the address to listen on; by default all.

@@ -96,7 +96,9 @@ class Worker:
 
         It runs ``handler(stream)`` in a task for each connection, after the handshake, as
         :func:`serve_tls_over_tcp` does. When the handler returns or is cancelled, the connection
-        is closed with ``close_notify``, for which it has 2 seconds.
+        is closed with ``close_notify``, for which it has 2 seconds. A handler that closes the
+        stream itself (``async with stream:``) prevents this if it is cancelled: a cancelled
+        ``aclose`` sends no ``close_notify``.
 
         When the worker drains, no more connections are accepted, and handlers continue until
         ``drain_timeout``; then they are cancelled. If all workers drain, the connections that
@@ -104,7 +106,7 @@ class Worker:
         the handlers.
 
         Args:
-            handler: called with each connection.
+            handler: called with each connection. It should not close the stream.
             config: what every connection negotiates.
             handshake_timeout: as for :class:`TLSStream`, in seconds; None for no limit.
             https_compatible: as for :class:`TLSStream`.
