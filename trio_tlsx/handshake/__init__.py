@@ -10,6 +10,7 @@
   confirms in ``server13_hello``; the configurations and keys of ECH would be a module of
   ``config``, the HPKE one of ``crypto``.
 - ``client13_hello``, ``server13_hello``: the hellos of TLS 1.3 and the HelloRetryRequest.
+- ``group_selection``, ``second_client_hello``: the server's key exchange and its retry.
 - ``authentication``, ``certificate_selection``, ``certificate_compression``: certificates.
 - ``resumption_client``, ``resumption_server``, ``early_data``, ``psk``, ``external_psk``: PSKs.
 - ``steps``, ``steps12``: what both roles are written in; they install keys.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from os import urandom
 from typing import NoReturn
@@ -32,7 +31,8 @@ from .certificate_selection import Selected
 from .early_data import Accepted
 from .ech_server import ECHReceived, confirmed, open_second_hello
 from .external_psk import find_psks
-from .hello import NO_COMPRESSION, bad_key_share, check_legacy_version, require, select_version
+from .group_selection import answer_key_share, key_shares, retried_key_share, supported_groups
+from .hello import NO_COMPRESSION, check_legacy_version, require, select_version
 from .psk import (
     PSK_DHE_KE,
     PSK_KE,
@@ -43,6 +43,7 @@ from .psk import (
     psk_modes,
 )
 from .resumption_server import ServerSession, known_sessions, ticket_context
+from .second_client_hello import check_second_client_hello
 from .steps import Handshake, Steps
 
 __all__ = ["Terms", "check_client_hello", "process_client_hello", "send_server_hello"]
@@ -357,16 +358,6 @@ def check_psk(
     return index
 
 
-def supported_groups(hello: ClientHello) -> tuple[int, ...]:
-    body = hello.extensions.get(_E.supported_groups)
-    return () if body is None else ext.decode_uint16_list(body, "supported_groups")
-
-
-def key_shares(hello: ClientHello) -> Mapping[int, bytes]:
-    body = hello.extensions.get(_E.key_share)
-    return {} if body is None else ext.decode_key_shares(body)
-
-
 def hello_retry_request(
     config: ServerParameters, hello: ClientHello, choice: Choice
 ) -> ServerHello:
@@ -384,63 +375,6 @@ def hello_retry_request(
         legacy_compression_method=0,
         extensions=extensions,
     )
-
-
-#: What may differ between two ClientHellos (RFC 9846 4.2.2).
-_MAY_CHANGE = {
-    _E.key_share,
-    _E.early_data,
-    _E.cookie,
-    _E.pre_shared_key,
-    _E.padding,
-    # RFC 9849 6.1.5: an outer hello that could not be decrypted is new in the second hello.
-    _E.encrypted_client_hello,
-}
-
-
-def check_second_client_hello(first: ClientHello, second: ClientHello, retry: ServerHello) -> None:
-    """Check that the client changed only what the HelloRetryRequest asked to change."""
-    if without_extensions(first, _MAY_CHANGE) != without_extensions(second, _MAY_CHANGE):
-        raise ProtocolError("the peer changed its ClientHello more than it was asked to")
-    if _E.early_data in second.extensions:
-        raise ProtocolError("the peer offers early data after a HelloRetryRequest")
-    shares = key_shares(second)
-    if _E.key_share not in retry.extensions:
-        # A JDK generates new keys, of groups that it sent a share of before.
-        if not shares.keys() <= key_shares(first).keys():
-            raise ProtocolError(
-                "the peer's second ClientHello has a key share for another group, "
-                "but the HelloRetryRequest asked for none"
-            )
-    elif len(shares) != 1:
-        raise ProtocolError(f"the peer sent {len(shares)} key shares, and was asked for one")
-    expected = retry.extensions.get(_E.cookie)
-    cookie = second.extensions.get(_E.cookie)
-    if expected is None:
-        if cookie is not None:
-            raise ProtocolError(
-                "the peer's second ClientHello has a cookie, which was not sent to it"
-            )
-    elif cookie is None:
-        raise ProtocolError(
-            "the peer's second ClientHello lacks the cookie",
-            AlertDescription.missing_extension,
-        )
-    elif not hmac.compare_digest(cookie, expected):
-        raise ProtocolError("the peer sent another cookie than it was given")
-
-
-def without_extensions(hello: ClientHello, omitted: Collection[int]) -> ClientHello:
-    rest = {code: body for code, body in hello.extensions.items() if code not in omitted}
-    return replace(hello, extensions=rest)
-
-
-def retried_key_share(hello: ClientHello, group: Group) -> bytes:
-    """Return the key share that a second ClientHello must have (RFC 9846 4.3.8)."""
-    shares = key_shares(hello)
-    if group.code not in shares:
-        raise ProtocolError(f"the peer did not send the key share ({group.name}) asked for")
-    return shares[group.code]
 
 
 def send_server_hello(hs: Handshake, terms: Terms) -> bytes | None:
@@ -467,11 +401,3 @@ def send_server_hello(hs: Handshake, terms: Terms) -> bytes | None:
     if terms.hello.legacy_session_id:
         hs.send_change_cipher_spec()
     return shared_secret
-
-
-def answer_key_share(group: Group, peer_share: bytes) -> tuple[bytes, bytes]:
-    """Return the server's key share and the shared secret."""
-    try:
-        return group.respond(peer_share)
-    except ValueError as error:
-        raise bad_key_share(group) from error

@@ -1,0 +1,47 @@
+"""How a server selects the group of the key exchange, and answers a key share (RFC 9846 4.3.8)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..crypto.groups import Group
+from ..errors import ProtocolError
+from ..messages import extensions as ext
+from ..messages.extensions import ExtensionType
+from ..messages.handshake import ClientHello
+from .hello import bad_key_share
+
+__all__ = [
+    "answer_key_share",
+    "key_shares",
+    "retried_key_share",
+    "supported_groups",
+]
+
+_E = ExtensionType
+
+
+def supported_groups(hello: ClientHello) -> tuple[int, ...]:
+    body = hello.extensions.get(_E.supported_groups)
+    return () if body is None else ext.decode_uint16_list(body, "supported_groups")
+
+
+def key_shares(hello: ClientHello) -> Mapping[int, bytes]:
+    body = hello.extensions.get(_E.key_share)
+    return {} if body is None else ext.decode_key_shares(body)
+
+
+def retried_key_share(hello: ClientHello, group: Group) -> bytes:
+    """Return the key share that a second ClientHello must have (RFC 9846 4.3.8)."""
+    shares = key_shares(hello)
+    if group.code not in shares:
+        raise ProtocolError(f"the peer did not send the key share ({group.name}) asked for")
+    return shares[group.code]
+
+
+def answer_key_share(group: Group, peer_share: bytes) -> tuple[bytes, bytes]:
+    """Return the server's key share and the shared secret."""
+    try:
+        return group.respond(peer_share)
+    except ValueError as error:
+        raise bad_key_share(group) from error
