@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from .pki.compression import CertificateCompressor
     from .pki.credentials import Credentials, PrivateKeySigner, Signer
     from .pki.ech import ECHKey
+    from .pki.ech_keys import ECHKeys
     from .pki.identity import Identity
     from .pki.negotiated import Negotiated
     from .pki.peer import Peer
@@ -105,6 +106,7 @@ __all__ = [
     "CredentialsWanted",
     "ECHConfigsWanted",
     "ECHKey",
+    "ECHKeys",
     "ECHRejected",
     "ExternalPSK",
     "HandshakeCompleted",
@@ -203,6 +205,7 @@ _NAMES = {
     ".pki.compression": "CertificateCompressor",
     ".pki.credentials": "Credentials PrivateKeySigner Signer",
     ".pki.ech": "ECHKey",
+    ".pki.ech_keys": "ECHKeys",
     ".pki.identity": "Identity",
     ".pki.negotiated": "Negotiated",
     ".pki.peer": "Peer",

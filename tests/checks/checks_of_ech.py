@@ -10,6 +10,7 @@ __all__ = ["REMOVALS_OF_ECH"]
 TESTS = "tests/handshake/test_ech.py"
 WRONG = "tests/handshake/test_ech_wrong_messages.py"
 KEYS = "tests/pki/test_ech_keys.py"
+CHANGING_KEYS = "tests/handshake/test_ech_changing_keys.py"
 STRUCTURES = "tests/messages/test_ech_structures.py"
 
 MESSAGES = "messages/ech.py"
@@ -358,5 +359,14 @@ REMOVALS_OF_ECH = [
         "needs_a_certificate",
         "if False:",
         KEYS,
+    ),
+    Removal(
+        "ECH: later keys have the public names of the first",
+        "RFC 9849 8.1.1",
+        "pki/ech_keys.py",
+        "if (name := key.config.public_name) not in self.public_names:",
+        "public_names_stay",
+        "if False:",
+        CHANGING_KEYS,
     ),
 ]

@@ -28,6 +28,7 @@ from trio_tlsx.arguments import Expected
 from trio_tlsx.config.common import CommonConfig
 from trio_tlsx.config.fields import CLIENT_FIELDS, SERVER_FIELDS
 from trio_tlsx.pki.ech import ECHKey
+from trio_tlsx.pki.ech_keys import ECHKeys
 from trio_tlsx.testing import CA, write_pem_files
 
 AUTHORITY = CA()
@@ -88,6 +89,7 @@ SAMPLES: dict[str, Any] = {
     "list of ExternalPSK": [PSK],
     "ECHKey": ECH_KEY,
     "list of ECHKey": [ECH_KEY],
+    "ECHKeys": ECHKeys(ECH_KEY),
     "datetime": datetime.datetime.now(datetime.UTC),
 }
 
@@ -138,7 +140,7 @@ ACCEPTED: dict[str, set[str]] = {
     "max_early_data_size": {"int"},
     "anti_replay_cache": {"None", "AntiReplayCache"},
     "ech": {"None", "str", "bytes path", *CALLABLE},
-    "ech_keys": {"ECHKey", "list of ECHKey"},
+    "ech_keys": {"ECHKey", "list of ECHKey", "ECHKeys"},
     "ech_trial_decryption": {"bool"},
 }
 PSKS_ACCEPTED: dict[type[CommonConfig], set[str]] = {

@@ -22,7 +22,7 @@ from ..arguments import (
 )
 from ..pki.compression import is_compressor
 from ..pki.credentials import Credentials
-from ..pki.ech import ECHKey
+from ..pki.ech_keys import ONE_OR_SEVERAL_KEYS, ECHKeys
 from ..pki.trust import TrustStore
 from ..sessions.external_psk import ExternalPSK
 from ..sessions.ticket_keys import TicketKeys
@@ -107,8 +107,8 @@ CLIENT_FIELDS: Mapping[str, Expected] = {
 SERVER_FIELDS: Mapping[str, Expected] = {
     **_COMMON_FIELDS,
     "ech_keys": Expected(
-        any_of(instance_of(ECHKey), sequence_of(instance_of(ECHKey))),
-        "an ECHKey, such as ECHKey.from_pem(pem), or several in a list",
+        any_of(instance_of(ECHKeys), ONE_OR_SEVERAL_KEYS.predicate),
+        f"{ONE_OR_SEVERAL_KEYS.advice}, or ECHKeys",
     ),
     "ech_trial_decryption": _FLAG,
     "select_credentials": _HOOK,

@@ -17,6 +17,7 @@ from ..messages.versions import TLS13
 from ..pki.credentials import Credentials
 from ..pki.distinguished_names import subject_name
 from ..pki.ech import ECHKey
+from ..pki.ech_keys import ECHKeys
 from ..pki.negotiated import Negotiated
 from ..pki.trust import TrustStore
 from ..sessions.anti_replay import AntiReplayCache, MemoryAntiReplayCache
@@ -105,9 +106,9 @@ class ServerConfig(CommonConfig):
             a :class:`MemoryAntiReplayCache` of this configuration's own. Required with
             ``ticket_keys``: servers that share the keys must share the cache.
         ech_keys: the keys of Encrypted Client Hello (RFC 9849), the current one first: an
-            :class:`ECHKey`, or several. Clients that used an older one are served too. A client
-            that used none of them gets a certificate of the public name, and the current
-            configuration for another try.
+            :class:`ECHKey`, or several, or :class:`ECHKeys`, which can be replaced later. Clients
+            that used an older key are served too. A client that used none of them gets a
+            certificate of the public name, and the current configuration for another try.
         ech_trial_decryption: try each of ``ech_keys``, whichever the client names (RFC 9849 10.4).
             This costs 0.1 ms for each key, which anybody can make the server spend.
         psks: keys that clients may have instead of certificates; or a mapping of them by identity,
@@ -135,7 +136,7 @@ class ServerConfig(CommonConfig):
     max_early_data_size: int = 0
     anti_replay_cache: AntiReplayCache | None = None
     psks: PSKs = ()
-    ech_keys: ECHKey | Sequence[ECHKey] = ()
+    ech_keys: ECHKey | Sequence[ECHKey] | ECHKeys = ()
     ech_trial_decryption: bool = False
 
     def __post_init__(self) -> None:
@@ -167,7 +168,7 @@ class ServerParameters(CommonParameters):
     max_early_data_size: int
     anti_replay_cache: AntiReplayCache | None
     find_psk: FindPSK | None
-    ech_keys: tuple[ECHKey, ...]
+    ech_keys: ECHKeys
     ech_trial_decryption: bool
 
 
@@ -208,27 +209,26 @@ def _resolve(config: ServerConfig) -> ServerParameters:
         max_early_data_size=config.max_early_data_size,
         anti_replay_cache=_anti_replay_cache(config),
         find_psk=find_psk,
-        ech_keys=_list_ech_keys(config, common),
+        ech_keys=_hold_ech_keys(config, common),
         ech_trial_decryption=config.ech_trial_decryption,
     )
 
 
-def _list_ech_keys(config: ServerConfig, common: CommonParameters) -> tuple[ECHKey, ...]:
+def _hold_ech_keys(config: ServerConfig, common: CommonParameters) -> ECHKeys:
     """Return the keys; check that the server can be what their public names say."""
-    keys = config.ech_keys
-    keys = (keys,) if isinstance(keys, ECHKey) else tuple(keys)
-    if keys and TLS13 not in common.versions:
+    given = config.ech_keys
+    held = given if isinstance(given, ECHKeys) else ECHKeys(given)
+    if held.keys and TLS13 not in common.versions:
         raise ConfigError(
             "ech_keys need TLS 1.3 (RFC 9849 6.1): add 'TLSv1.3' to versions, or leave them out"
         )
-    ids = [key.config.config_id for key in keys]
+    ids = [key.config.config_id for key in held.keys]
     if len(set(ids)) < len(ids) and not config.ech_trial_decryption:
         raise ConfigError(
             "two of the ech_keys have the same config_id: generate one of them again with "
             "other_ids=, or pass ech_trial_decryption=True"
         )
-    for key in keys if common.candidates else ():
-        name = key.config.public_name
+    for name in sorted(held.public_names) if common.candidates else ():
         # RFC 9525 6.3: a star stands for exactly one label.
         names = {name.lower(), "*." + name.lower().partition(".")[2]}
         if all(names.isdisjoint(credentials.dns_names) for credentials in common.candidates):
@@ -236,7 +236,7 @@ def _list_ech_keys(config: ServerConfig, common: CommonParameters) -> tuple[ECHK
                 f"no certificate is for {name!r}, the public name of an ECH key: without one a "
                 "client with an old configuration cannot get the current one"
             )
-    return keys
+    return held
 
 
 def _check_identity(

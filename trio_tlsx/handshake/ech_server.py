@@ -18,6 +18,7 @@ from ..errors import AlertDescription, ProtocolError
 from ..messages import extensions as ext
 from ..messages.ech import (
     INNER_ECH,
+    ECHConfig,
     OuterECH,
     decode_ech,
     decode_inner_hello,
@@ -42,10 +43,12 @@ class ECHReceived:
 
     Attributes:
         outer: the extension of the first outer hello.
+        current: the configuration that the server would have the client use.
         context: decrypts the second hello; None if the first could not be decrypted.
     """
 
     outer: OuterECH
+    current: ECHConfig
     context: HPKEContext | None = field(repr=False)
 
     @property
@@ -72,6 +75,7 @@ def open_hello(
     outer = decode_ech(body)
     if outer is None:
         raise ProtocolError("the peer's encrypted_client_hello is of an inner ClientHello")
+    current = config.ech_keys.keys[0].config
     additional_data = outer.additional_data(hello)
     for key in keys_for(config, outer):
         try:
@@ -81,13 +85,13 @@ def open_hello(
             encoded = context.open(additional_data, outer.payload)
         except ValueError:
             continue  # encrypted with another key, or a GREASE value
-        return accept(hs, encoded, hello), ECHReceived(outer, context)
-    return hello, ECHReceived(outer, None)
+        return accept(hs, encoded, hello), ECHReceived(outer, current, context)
+    return hello, ECHReceived(outer, current, None)
 
 
 def keys_for(config: ServerParameters, outer: OuterECH) -> Iterable[ECHKey]:
     """Return the keys that the inner hello may be encrypted to."""
-    for key in config.ech_keys:
+    for key in config.ech_keys.keys:
         is_named = config.ech_trial_decryption or key.config.config_id == outer.config_id
         if is_named and outer.cipher_suite in key.config.cipher_suites:
             yield key
@@ -169,8 +173,8 @@ def confirmed(
     return answer
 
 
-def retry_configs(config: ServerParameters, received: ECHReceived) -> Extensions:
+def retry_configs(received: ECHReceived) -> Extensions:
     """Return the extension that tells a client of the current key, where it needs it (7.1)."""
     if received.is_accepted:
         return {}
-    return {_ECH: encode_config_list([config.ech_keys[0].config])}
+    return {_ECH: encode_config_list([received.current])}

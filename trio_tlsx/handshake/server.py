@@ -29,7 +29,7 @@ def server_handshake(hs: Handshake, config: ServerParameters) -> Steps[Completed
     """Perform the server's side of a handshake."""
     hello = yield from hs.expect(ClientHello)
     ech = None
-    if config.ech_keys:
+    if config.ech_keys.keys:
         hello, ech = open_hello(hs, config, hello)
     version = checked_version(hs, hello, config)
     versions = config.versions

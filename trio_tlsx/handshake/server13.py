@@ -115,7 +115,7 @@ def encrypted_extensions(hs: Handshake, terms: Terms, hello: ClientHello) -> Enc
     if terms.early_data is not None:
         extensions[_E.early_data] = b""
     if terms.ech is not None:
-        extensions |= retry_configs(terms.config, terms.ech)
+        extensions |= retry_configs(terms.ech)
     return EncryptedExtensions(extensions)
 
 
