@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from ..config.client import ClientConfig
 from ..errors import ConfigError
+from ..pki.describe import in_seconds
 from .http_network import HTTPNetwork
 from .networks import current_network
 
@@ -233,7 +234,7 @@ def _within(
         with library.fail_after(math.inf if timeout is None else timeout):
             yield
     except library.TooSlowError as error:
-        raise too_slow(f"the operation took longer than {timeout} seconds") from error
+        raise too_slow(f"the operation took longer than {in_seconds(timeout or 0)}") from error
     except (library.BrokenResourceError, library.ClosedResourceError, OSError) as error:
         raise broken(str(error)) from error
 

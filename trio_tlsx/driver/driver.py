@@ -37,6 +37,7 @@ from typing import Any
 
 from ..engine.interface import Engine
 from ..handshake.wants import Question, Want
+from ..pki.describe import in_seconds
 from ..sessions.client import Session
 from .conflict import ConflictDetector
 from .ending import Ending
@@ -226,7 +227,7 @@ class Driver(Ending):
     def _timed_out(self, timer: HandshakeTimer) -> Exception:
         """Give the handshake up because its time is over, and return the exception to raise."""
         error = self.library.TooSlowError(
-            f"the handshake was not complete within {timer.seconds} seconds"
+            f"the handshake was not complete within {in_seconds(timer.seconds)}"
         )
         self._give_handshake_up(error)
         self.note_failure(error)

@@ -244,6 +244,8 @@ def send_client_certificate(
     selected = certificate_selection.for_client(
         candidates, request.signature_schemes, authorities, schemes_of_12
     )
+    if selected is None:
+        hs.note_missing_certificate()
     hs.send(Certificate12(() if selected is None else selected[0].der_chain))
     return selected
 

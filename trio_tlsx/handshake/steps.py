@@ -184,6 +184,13 @@ class Handshake:
         """From now on, process the peer's messages and alerts by the rules of a TLS version."""
         self._reader.rules = rules
 
+    def note_missing_certificate(self) -> None:
+        """Note that this client sends no certificate although the server requested one.
+
+        If the server rejects that, the error says so.
+        """
+        self._reader.rules.alerts.without_certificate = True
+
     def expect_change_cipher_spec(self, opener: RecordOpener) -> None:
         """Expect a change_cipher_spec next, and decrypt the records after it with these keys."""
         self._reader.check_boundary()

@@ -38,6 +38,10 @@ _MEANING = {
 }
 
 
+#: What servers of TLS 1.2, which has no certificate_required, send instead (RFC 5246 7.4.6).
+_REFUSALS_OF_NO_CERTIFICATE = {_A.handshake_failure, _A.bad_certificate}
+
+
 def decode_alert(content: bytes) -> AlertDescription | int:
     """Decode an alert record, and return its description; TLS 1.3 ignores the level.
 
@@ -57,11 +61,21 @@ def decode_alert(content: bytes) -> AlertDescription | int:
         return content[1]  # RFC 9846 6: an unknown alert is an error alert
 
 
-def alert_received(description: AlertDescription | int) -> AlertReceived:
-    """Return the exception for an error alert."""
+def alert_received(
+    description: AlertDescription | int, *, without_certificate: bool = False
+) -> AlertReceived:
+    """Return the exception for an error alert.
+
+    Args:
+        description: the description of the alert, or its number if it is unknown.
+        without_certificate: the server requested a certificate, and this client sent none.
+    """
     if not isinstance(description, AlertDescription):
         return AlertReceived(f"the peer sent the unknown alert {description}", None)
     sentence = f"the peer sent the alert {description.name}"
-    if meaning := _MEANING.get(description):
+    meant = description
+    if without_certificate and description in _REFUSALS_OF_NO_CERTIFICATE:
+        meant = _A.certificate_required
+    if meaning := _MEANING.get(meant):
         sentence += f": {meaning}"
     return AlertReceived(sentence, description)

@@ -12,6 +12,7 @@ from .distinguished_names import issuer_name, subject_name
 
 __all__ = [
     "date",
+    "in_seconds",
     "issuer_of",
     "kind_of",
     "name_of",
@@ -76,6 +77,11 @@ def kind_of(key: object) -> str:
 def date(moment: datetime.datetime) -> str:
     """Return a moment as text, to the second, in UTC."""
     return moment.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def in_seconds(duration: float) -> str:
+    """Return a duration as text, such as ``1 second`` or ``0.5 seconds``."""
+    return f"{duration:g} second{'' if duration == 1 else 's'}"
 
 
 def socket_address(address: Any) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import trio
 
 from ..errors import ProtocolError
+from ..pki.describe import in_seconds
 from .channel import channel_to_worker
 from .control_messages import (
     Claim,
@@ -189,7 +190,7 @@ class WorkerProcess:
         elif not self.started:
             self.end = (
                 "was killed: it did not call worker.started() or worker.serve() within "
-                f"{self._start_timeout:g} seconds"
+                f"{in_seconds(self._start_timeout)}"
             )
         self.kill()
 

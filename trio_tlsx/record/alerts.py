@@ -21,11 +21,16 @@ class CloseNotifyReceived(Exception):
 
 
 class ReceivedAlerts:
-    """The alerts of a connection's peer."""
+    """The alerts of a connection's peer.
 
-    __slots__ = ("_user_canceled",)
+    Attributes:
+        without_certificate: the server requested a certificate, and this client sent none.
+    """
+
+    __slots__ = ("_user_canceled", "without_certificate")
 
     def __init__(self) -> None:
+        self.without_certificate: bool = False
         self._user_canceled = 0
 
     def receive(self, content: bytes, *, within_message: bool) -> None:
@@ -42,7 +47,7 @@ class ReceivedAlerts:
         description = decode_alert(content)
         is_closure = description in (AlertDescription.close_notify, AlertDescription.user_canceled)
         if not is_closure:
-            raise alert_received(description)
+            raise alert_received(description, without_certificate=self.without_certificate)
         if within_message:
             # RFC 9846 5.1: no other record may come between the records of one message.
             raise unexpected("ended in the middle of a handshake message")

@@ -18,7 +18,7 @@ from cryptography import x509
 
 from ..errors import AlertDescription, CertificateError
 from ..pki.certificates import UNREADABLE, extension_of
-from ..pki.describe import date, subject_of
+from ..pki.describe import date, issuer_of, subject_of
 from ..pki.issuance import SIGNATURE_HASHES
 from ..pki.structure import read_structure
 from .builtin_limits import READ_BY_OPENSSL, READ_BY_VERIFIER
@@ -32,9 +32,40 @@ from .policy import (
     check_leaf_key,
 )
 
-__all__ = ["check_dates", "check_extensions", "check_is_ca", "check_path_length", "faults_of"]
+__all__ = [
+    "check_dates",
+    "check_extensions",
+    "check_is_ca",
+    "check_path_length",
+    "faults_of",
+    "unknown_issuer",
+    "untrusted_root",
+]
 
 KNOWN_EXTENSIONS = READ_BY_VERIFIER | READ_BY_OPENSSL.keys()
+
+
+def untrusted_root(root: x509.Certificate, purpose: Purpose, *, is_leaf: bool) -> CertificateError:
+    """Return the error for a chain that ends with a certificate that is not trusted."""
+    which = "is self-signed" if is_leaf else "is at the end of the chain"
+    return CertificateError(
+        f"the certificate of {subject_of(root)} {which} and is not among the trusted ones: "
+        f"if it is the right one, add it to the trust store ({purpose.trust_argument}=)",
+        AlertDescription.unknown_ca,
+        certificate=root,
+    )
+
+
+def unknown_issuer(child: x509.Certificate, purpose: Purpose) -> CertificateError:
+    """Return the error for a chain that ends below a trusted certificate."""
+    return CertificateError(
+        f"the certificate of {subject_of(child)} was issued by {issuer_of(child)}, which is "
+        "neither trusted nor sent by the peer: an intermediate certificate may be missing from "
+        "the peer's chain, or the CA's certificate from the trust store "
+        f"({purpose.trust_argument}=)",
+        AlertDescription.unknown_ca,
+        certificate=child,
+    )
 
 
 def faults_of(path: Path, purpose: Purpose, at: datetime.datetime) -> list[CertificateError]:

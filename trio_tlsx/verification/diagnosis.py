@@ -21,7 +21,7 @@ from ..pki.server_name import ServerName
 from ..pki.trust import TrustStore
 from .builtin_limits import OTHER_VERIFIER, limits_of
 from .candidate_paths import Candidates, find_candidates, is_self_issued
-from .certificate_faults import faults_of
+from .certificate_faults import faults_of, unknown_issuer, untrusted_root
 from .policy import Purpose
 
 #: A sentence names no more of a chain.
@@ -58,7 +58,7 @@ def diagnose(
     candidates = find_candidates(chain, trust, SignatureChecks())
     paths = candidates.paths(chain[0])
     if not paths:
-        return Diagnosis(_missing_link(candidates, chain[0]), None)
+        return Diagnosis(_missing_link(candidates, chain[0], purpose), None)
     found = [(faults_of(path, purpose, at), limits_of(path)) for path in paths]
     faults, limits = min(found, key=lambda both: (len(both[0]), len(both[1])))
     return Diagnosis(next(iter(faults), None), next(iter(limits), None))
@@ -89,44 +89,26 @@ def unexplained(chain: Sequence[x509.Certificate], purpose: Purpose) -> Certific
 # Where no path leads to a trusted certificate
 
 
-def _missing_link(candidates: Candidates, leaf: x509.Certificate) -> CertificateError | None:
+def _missing_link(
+    candidates: Candidates, leaf: x509.Certificate, purpose: Purpose
+) -> CertificateError | None:
     """Return the error for the place where the chain ends; None if that cannot be shown."""
     reached = candidates.issuers
     for certificate in reached:
         if is_self_issued(certificate) and not candidates.others[certificate]:
-            return _untrusted_root(certificate, leaf)
+            return untrusted_root(certificate, purpose, is_leaf=certificate is leaf)
     for certificate, issuers in reached.items():
         if not issuers and is_self_issued(certificate):
-            return _untrusted_root(certificate, leaf)
+            return untrusted_root(certificate, purpose, is_leaf=certificate is leaf)
     if not candidates.complete:
         return None
     for certificate, issuers in reached.items():
         if not issuers and not candidates.others[certificate]:
-            return _unknown_issuer(certificate)
+            return unknown_issuer(certificate, purpose)
     for certificate, issuers in reached.items():
         if not issuers:
             return _wrong_signature(certificate, candidates.others[certificate])
     return None  # a ring
-
-
-def _untrusted_root(root: x509.Certificate, leaf: x509.Certificate) -> CertificateError:
-    which = "is self-signed" if root is leaf else "is at the end of the chain"
-    return CertificateError(
-        f"the certificate of {subject_of(root)} {which} and is not among the trusted ones: "
-        "if it is the right one, add it to the trust store",
-        AlertDescription.unknown_ca,
-        certificate=root,
-    )
-
-
-def _unknown_issuer(child: x509.Certificate) -> CertificateError:
-    return CertificateError(
-        f"the certificate of {subject_of(child)} was issued by {issuer_of(child)}, which is "
-        "neither trusted nor was it sent: the peer may have left out an intermediate "
-        "certificate, or its CA's is missing in the trust store",
-        AlertDescription.unknown_ca,
-        certificate=child,
-    )
 
 
 def _wrong_signature(

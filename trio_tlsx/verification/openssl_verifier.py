@@ -24,6 +24,8 @@ from .certificate_faults import (
     check_is_ca,
     check_path_length,
     faults_of,
+    unknown_issuer,
+    untrusted_root,
 )
 from .policy import Purpose, check_ca_key
 
@@ -79,7 +81,7 @@ def find_path(
     try:
         path = store.find_path(chain[0], chain[1:], at)
     except OpenSSLRefusal as refusal:
-        raise _explain(refusal, chain, store, trusted, at) from refusal
+        raise _explain(refusal, chain, store, trusted, at, purpose) from refusal
     for fault in faults_of(path, purpose, at):
         raise fault
     return path
@@ -94,13 +96,14 @@ def _explain(
     store: OpenSSLStore,
     trusted: Sequence[x509.Certificate],
     at: datetime.datetime,
+    purpose: Purpose,
 ) -> CertificateError:
     at_fault, code = refusal.certificate, refusal.code
     if code in ISSUER_MISSING | SIGNATURE_WRONG | {SELF_SIGNED, SELF_SIGNED_ROOT}:
         for rejected in store.rejected_of(chain[1:]):
             if _names_as_issuer(at_fault, rejected.certificate):
                 return rejected.fault
-        return _no_issuer(refusal, chain, trusted)
+        return _no_issuer(refusal, chain, trusted, purpose)
     try:
         if code in (NOT_YET_VALID, EXPIRED):
             check_dates(at_fault, at)
@@ -140,16 +143,13 @@ def _no_issuer(
     refusal: OpenSSLRefusal,
     chain: Sequence[x509.Certificate],
     trusted: Sequence[x509.Certificate],
+    purpose: Purpose,
 ) -> CertificateError:
     child, code = refusal.certificate, refusal.code
     subject, alert = subject_of(child), AlertDescription.unknown_ca
     if code in (SELF_SIGNED, SELF_SIGNED_ROOT):
-        which = "is self-signed" if code == SELF_SIGNED else "is at the end of the chain"
-        sentence = (
-            f"the certificate of {subject} {which} and is not among the trusted ones: "
-            "if it is the right one, add it to the trust store"
-        )
-    elif namesakes := [ca for ca in trusted if _names_as_issuer(child, ca) and ca != child]:
+        return untrusted_root(child, purpose, is_leaf=code == SELF_SIGNED)
+    if namesakes := [ca for ca in trusted if _names_as_issuer(child, ca) and ca != child]:
         if code in SIGNATURE_WRONG and not _another_ca(child, chain):
             sentence = (
                 f"the signature of the certificate of {subject} was not made with the key of its "
@@ -169,11 +169,7 @@ def _no_issuer(
         )
         alert = AlertDescription.bad_certificate
     else:
-        sentence = (
-            f"the certificate of {subject} was issued by {issuer_of(child)}, which is neither "
-            "trusted nor was it sent: the peer may have left out an intermediate certificate, or "
-            "its CA's is missing in the trust store"
-        )
+        return unknown_issuer(child, purpose)
     return CertificateError(sentence, alert, certificate=child)
 
 

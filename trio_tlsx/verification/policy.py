@@ -42,10 +42,12 @@ class Purpose:
     Attributes:
         role: the role of the certificate's holder, ``"server"`` or ``"client"``.
         usage: the extended key usage for it.
+        trust_argument: the argument of the other side's configuration that has the trusted CAs.
     """
 
     role: str
     usage: ObjectIdentifier
+    trust_argument: str
 
     def policy_builder(self) -> PolicyBuilder:
         """Return the library's policy, without a store, a time and a name."""
@@ -75,8 +77,8 @@ class Purpose:
         check_extended_key_usage(certificate, usages, self)
 
 
-SERVER = Purpose("server", ExtendedKeyUsageOID.SERVER_AUTH)
-CLIENT = Purpose("client", ExtendedKeyUsageOID.CLIENT_AUTH)
+SERVER = Purpose("server", ExtendedKeyUsageOID.SERVER_AUTH, "trust")
+CLIENT = Purpose("client", ExtendedKeyUsageOID.CLIENT_AUTH, "client_trust")
 
 
 def _check_leaf_key(_: Policy, leaf: x509.Certificate, usage: x509.KeyUsage | None) -> None:
