@@ -23,10 +23,11 @@ REMOVALS_OF_HOOKS = [
             "if False:\n            raise InternalError(\n"
             '                f"verify returned', VERIFY),
     Removal("the peer's public key is pinned", "RFC 7469 2.4", "pki/pinning.py",
-            "if wanted.isdisjoint(map(_digest, path)):", "pinned_public_keys", tests=VERIFY),
+            "if wanted.isdisjoint(map(_digest, peer.path or (leaf,))):",
+            "pinned_public_keys", tests=VERIFY),
     Removal("pins match only the verified path", "RFC 7469 2.6", "pki/pinning.py",
-            "path = peer.path or peer.certificates[:1]", "public_key_must",
-            "path = peer.path or peer.certificates", VERIFY),
+            "peer.path or (leaf,))):", "public_key_must",
+            "peer.path or peer.certificates)):", VERIFY),
     Removal("the issuer of an OCSP response is verified", "RFC 6960 3.2", REVOCATION,
             "if issuer is None:", "for_a_trusted", tests=REVOCATIONS),
     Removal("the signature of an OCSP response", "RFC 6960 3.2", REVOCATION,
@@ -84,5 +85,5 @@ REMOVALS_OF_HOOKS = [
     Removal("revocation lists need a verified path", "RFC 5280 6.3", REVOCATION,
             "if not peer.path:", "crl_without_verification", tests=REVOCATIONS),
     Removal("the private key matches the certificate", "4.5.2", "pki/credentials.py",
-            "if not _fits(private_key, certificate):", "", tests="tests/pki/test_credentials.py"),
+            "if not fits(private_key, certificate):", "", tests="tests/pki/test_credentials.py"),
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from trio_tlsx.errors import ProtocolError
-from trio_tlsx.messages import codec
+from trio_tlsx.messages import certificate_types, codec
 from trio_tlsx.messages import extensions as ext
 from trio_tlsx.messages.handshake import (
     Certificate,
@@ -37,6 +37,7 @@ from trio_tlsx.messages.handshake12 import (
     ClientKeyExchange,
     HelloRequest,
     NewSessionTicket12,
+    RawCertificate12,
     ServerHelloDone,
     ServerKeyExchange,
 )
@@ -77,6 +78,7 @@ MESSAGES: dict[type[Message], st.SearchStrategy[Message]] = {
     # Those that TLS 1.2 has for itself.
     HelloRequest: st.builds(HelloRequest),
     Certificate12: st.builds(Certificate12, st.lists(some, max_size=3).map(tuple)),
+    RawCertificate12: st.builds(RawCertificate12, short),
     CertificateStatus: st.builds(CertificateStatus, some),
     ServerKeyExchange: st.builds(ServerKeyExchange, uint16s, some, uint16s, short),
     CertificateRequest12: st.builds(
@@ -228,6 +230,16 @@ CODECS = {
         st.lists(uint16s, min_size=1, max_size=4, unique=True).map(tuple),
         ext.encode_compression_algorithms,
         ext.decode_compression_algorithms,
+    ),
+    "certificate_types": Codec(
+        st.lists(uint8s, min_size=2, max_size=4).map(bytes),
+        certificate_types.encode_certificate_types,
+        lambda octets: ext.decode_certificate_types(octets, "client_certificate_type"),
+    ),
+    "certificate_type": Codec(
+        uint8s,
+        certificate_types.encode_certificate_type,
+        lambda octets: ext.decode_certificate_type(octets, "client_certificate_type"),
     ),
     "timestamps": Codec(
         st.lists(some, min_size=1, max_size=4).map(tuple),

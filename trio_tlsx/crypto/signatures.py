@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import enum
-from typing import Any, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, cast
 
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import AsymmetricPadding
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAlgorithm
-from cryptography.x509.oid import PublicKeyAlgorithmOID
+from cryptography.x509.oid import ObjectIdentifier, PublicKeyAlgorithmOID
 
 from .availability import is_available
 
@@ -18,7 +17,9 @@ __all__ = [
     "CERTIFICATE_VERIFY_SCHEMES",
     "CLIENT_ONLY_SCHEMES",
     "DEFAULT_SCHEMES",
+    "KeyHolder",
     "PrivateKey",
+    "PublicKey",
     "PurePrivateKey",
     "PurePublicKey",
     "SignatureScheme",
@@ -44,6 +45,19 @@ PurePublicKey: TypeAlias = (
 )
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | PurePrivateKey
 PublicKey: TypeAlias = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | PurePublicKey
+
+
+class KeyHolder(Protocol):
+    """What has a public key: an ``x509.Certificate`` or a :class:`RawPublicKey`."""
+
+    @property
+    def public_key_algorithm_oid(self) -> ObjectIdentifier:
+        """The algorithm of the key."""
+        ...
+
+    def public_key(self) -> object:
+        """Return the key; ValueError if it cannot be loaded."""
+        ...
 
 
 class SignatureScheme(enum.IntEnum):
@@ -150,14 +164,13 @@ CERTIFICATE_VERIFY_SCHEMES = (
 )
 
 
-def schemes_for(
-    certificate: x509.Certificate, *, legacy: bool = False
-) -> tuple[SignatureScheme, ...]:
+def schemes_for(certificate: KeyHolder, *, legacy: bool = False) -> tuple[SignatureScheme, ...]:
     """The schemes in which the holder of this certificate's key can sign a CertificateVerify.
 
     Empty where TLS 1.3 has no scheme for such a key.
 
     Args:
+        certificate: an ``x509.Certificate`` or a :class:`RawPublicKey`.
         legacy: name also, behind the others, what RFC 9963 allows for clients alone.
     """
     algorithm = certificate.public_key_algorithm_oid
@@ -181,7 +194,7 @@ def sign(scheme: SignatureScheme, key: PrivateKey, message: bytes) -> bytes:
 
 
 def verify(
-    scheme: SignatureScheme, certificate: x509.Certificate, signature: bytes, message: bytes
+    scheme: SignatureScheme, certificate: KeyHolder, signature: bytes, message: bytes
 ) -> None:
     """Check a signature made with the key of ``certificate``, which must fit the scheme.
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
-from .signatures import CERTIFICATE_ONLY_SCHEMES, SignatureScheme, schemes_for
+from .signatures import CERTIFICATE_ONLY_SCHEMES, KeyHolder, SignatureScheme, schemes_for
 
 __all__ = ["AUTHENTICATION_BY", "authentication_of", "schemes_for_12", "schemes_of_12"]
 
@@ -42,7 +41,7 @@ def schemes_of_12(schemes: tuple[SignatureScheme, ...]) -> tuple[SignatureScheme
     return (*chosen, *CERTIFICATE_ONLY_SCHEMES) if set(chosen) & set(_RSAE) else chosen
 
 
-def schemes_for_12(certificate: x509.Certificate) -> tuple[SignatureScheme, ...]:
+def schemes_for_12(certificate: KeyHolder) -> tuple[SignatureScheme, ...]:
     """Return the schemes in which the holder of this certificate's key can sign.
 
     Those of TLS 1.3 come first. The result is empty if TLS 1.2 has no scheme for such a key.
@@ -56,7 +55,7 @@ def schemes_for_12(certificate: x509.Certificate) -> tuple[SignatureScheme, ...]
     return common
 
 
-def authentication_of(certificate: x509.Certificate) -> Literal["ECDSA", "RSA"] | None:
+def authentication_of(certificate: KeyHolder) -> Literal["ECDSA", "RSA"] | None:
     """Return the kind of cipher suite that this certificate's key fits; None if there is none."""
     key = certificate.public_key()
     if isinstance(key, rsa.RSAPublicKey):

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TypeAlias
 
 from ..errors import AlertDescription, ProtocolError
+from .certificate_types import decode_certificate_type, decode_certificate_types
 from .codec import (
     Reader,
     opaque8,
@@ -436,7 +437,15 @@ _DECODERS: Mapping[Context, _Decoders] = {
         _E.signed_certificate_timestamp: decode_timestamps,
     },
     _C.CR: _IN_CERTIFICATE_REQUEST,
-    _C.EE: {_E.early_data: partial(check_empty, what="early_data")},
+    _C.EE: {
+        _E.early_data: partial(check_empty, what="early_data"),
+        _E.client_certificate_type: partial(
+            decode_certificate_type, what="client_certificate_type"
+        ),
+        _E.server_certificate_type: partial(
+            decode_certificate_type, what="server_certificate_type"
+        ),
+    },
     _C.NST: {_E.early_data: decode_max_early_data_size},
     _C.CH: {
         **_IN_CERTIFICATE_REQUEST,
@@ -444,6 +453,12 @@ _DECODERS: Mapping[Context, _Decoders] = {
         _E.max_fragment_length: decode_max_fragment_length,
         _E.status_request: check_status_request,
         _E.application_layer_protocol_negotiation: decode_alpn,
+        _E.client_certificate_type: partial(
+            decode_certificate_types, what="client_certificate_type"
+        ),
+        _E.server_certificate_type: partial(
+            decode_certificate_types, what="server_certificate_type"
+        ),
         _E.record_size_limit: partial(decode_uint16, what="record_size_limit"),
         _E.early_data: partial(check_empty, what="early_data"),
         _E.cookie: decode_cookie,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
 from ..errors import AlertDescription, ProtocolError
+from .certificate_types import decode_certificate_type
 from .codec import whole_vector
 from .extensions import (
     GREASE,
@@ -69,6 +70,8 @@ _IN_SERVER_HELLO: Mapping[int, Callable[[bytes], object]] = {
     _E.status_request: partial(check_empty, what="status_request"),
     _E.application_layer_protocol_negotiation: decode_alpn,
     _E.signed_certificate_timestamp: decode_timestamps,
+    _E.client_certificate_type: partial(decode_certificate_type, what="client_certificate_type"),
+    _E.server_certificate_type: partial(decode_certificate_type, what="server_certificate_type"),
     _E.record_size_limit: partial(decode_uint16, what="record_size_limit"),
     _E.session_ticket: partial(check_empty, what="session_ticket"),
     # RFC 8422 5.2 does not have it here, but some load balancers send it; it has no meaning.

@@ -19,6 +19,7 @@ from .codec import (
     uint16,
     uint16s,
     uint32,
+    whole_vector,
 )
 from .extensions import decode_certificate_status, encode_certificate_status
 from .handshake import HandshakeType
@@ -30,6 +31,7 @@ __all__ = [
     "ClientKeyExchange",
     "HelloRequest",
     "NewSessionTicket12",
+    "RawCertificate12",
     "ServerHelloDone",
     "ServerKeyExchange",
 ]
@@ -76,6 +78,26 @@ class Certificate12:
 
     def encode(self) -> bytes:
         return opaque24(b"".join(map(opaque24, self.certificate_list)))
+
+
+@dataclass(slots=True)
+class RawCertificate12:
+    """A Certificate message with a raw public key, which is no list (RFC 7250 3).
+
+    Attributes:
+        public_key: a SubjectPublicKeyInfo in DER; empty for none.
+    """
+
+    handshake_type: ClassVar[HandshakeType] = HandshakeType.certificate
+
+    public_key: bytes
+
+    @classmethod
+    def decode(cls, body: bytes) -> Self:
+        return cls(whole_vector(body, "Certificate", 3))
+
+    def encode(self) -> bytes:
+        return opaque24(self.public_key)
 
 
 @dataclass(slots=True)

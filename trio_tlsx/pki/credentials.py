@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
@@ -30,20 +29,19 @@ from ..arguments import (
     optional,
     sequence_of,
 )
-from ..clock import utc_now
 from ..crypto.signatures import PrivateKey, SignatureScheme, schemes_for, sign
 from ..crypto.signatures12 import schemes_for_12
 from ..errors import ConfigError
+from ..messages.certificate_types import CertificateType
 from ..messages.handshake import Certificate, CertificateEntry, encode_message
 from .certificates import MALFORMED, extension_of, read_file
-from .describe import date, issuer_of, subject_of
+from .chains import check_dates, check_key_usage, check_schemes, dns_names_of, fits, in_order
+from .describe import subject_of
 from .distinguished_names import issuer_name, subject_name
-from .issuance import is_signed_by
 from .pem import find_private_key, load_certificates
+from .public_keys import RawPublicKey, label_of, owner_of
 
 __all__ = ["Credentials", "PrivateKeySigner", "Signer"]
-
-logger: logging.Logger = logging.getLogger("trio_tlsx")
 
 CHAIN = Expected(
     sequence_of(instance_of(x509.Certificate)),
@@ -54,7 +52,15 @@ SIGNING_KEY = Expected(
     lambda value: isinstance(value, PrivateKey),
     "an ECDSA, Ed25519, Ed448, RSA or ML-DSA private key of cryptography",
 )
-LEAF = Expected(instance_of(x509.Certificate), "an x509.Certificate of cryptography")
+RAW_PRIVATE_KEY = Expected(
+    any_of(lambda value: isinstance(value, PrivateKey), BYTES),
+    "an ECDSA, Ed25519, Ed448, RSA or ML-DSA private key of cryptography, or one in PEM as bytes",
+)
+LEAF = Expected(
+    instance_of(x509.Certificate, RawPublicKey),
+    "an x509.Certificate of cryptography, or a RawPublicKey",
+)
+RAW_KEY = Expected(instance_of(RawPublicKey), "a RawPublicKey, as RawPublicKey.of(key) returns it")
 SCHEMES = Expected(
     optional(sequence_of(instance_of(SignatureScheme))), "SignatureScheme members in a list"
 )
@@ -106,7 +112,7 @@ class PrivateKeySigner:
 
     Args:
         private_key: an ECDSA, Ed25519, Ed448, RSA or ML-DSA key of ``cryptography``.
-        certificate: the certificate for this key.
+        certificate: the certificate for this key, or its :class:`RawPublicKey`.
         schemes: the signature schemes, the preferred one first; by default those that
             :func:`schemes_for` returns.
 
@@ -118,16 +124,16 @@ class PrivateKeySigner:
     def __init__(
         self,
         private_key: PrivateKey,
-        certificate: x509.Certificate,
+        certificate: x509.Certificate | RawPublicKey,
         schemes: Sequence[SignatureScheme] | None = None,
     ) -> None:
         check("private_key", private_key, SIGNING_KEY)
         check("certificate", certificate, LEAF)
         check("schemes", schemes, SCHEMES)
-        if not _fits(private_key, certificate):
+        if not fits(private_key, certificate):
             raise ConfigError(
-                f"the private key does not match the certificate of {subject_of(certificate)}: "
-                "pass the key that the certificate was requested with"
+                f"the private key does not match {owner_of(certificate)}: pass the key that it "
+                "was made with"
             )
         self.private_key = private_key
         self.schemes: tuple[SignatureScheme, ...] = (
@@ -141,7 +147,7 @@ class PrivateKeySigner:
         self._able = frozenset((*able, *of_12))
         if unable := set(self.schemes).difference(able):
             raise ConfigError(
-                f"the key of {subject_of(certificate)} cannot sign with "
+                f"the key of {label_of(certificate)} cannot sign with "
                 + ", ".join(scheme.name for scheme in sorted(unable))
             )
 
@@ -162,18 +168,23 @@ class Credentials:
     A mistake that would fail every handshake raises here. The certificates after the leaf are
     sorted, each before its issuer. The chain may end with a root.
 
+    :meth:`from_raw_key` and :meth:`for_raw_public_key` return credentials without a certificate:
+    a raw public key (RFC 7250).
+
     Args:
         chain: the certificates, the leaf first.
         signer: signs with the leaf's key.
 
     Attributes:
-        chain: the certificates in the order in which they are sent.
-        der_chain: the same in DER.
+        chain: the certificates in the order in which they are sent. Empty for a raw public key.
+        der_chain: the same in DER; or the raw public key.
         signer: signs with the leaf's key.
         ocsp: the source of the OCSP response for the leaf, see :meth:`stapling`.
         timestamps: the leaf's signed certificate timestamps, see :meth:`with_timestamps`.
         dns_names: the DNS names of the leaf in lower case, with wildcards.
         authorities: the issuers and subjects of the chain, in DER.
+        raw_public_key: the public key that is sent in place of certificates; None if there are
+            certificates.
 
     Raises:
         ConfigError: the chain is empty or has a certificate that does not belong to it, TLS
@@ -189,7 +200,7 @@ class Credentials:
         try:
             usable = schemes_for(leaf, legacy=True)
             usage = extension_of(leaf, x509.KeyUsage)
-            self.dns_names: frozenset[str] = _dns_names(leaf)
+            self.dns_names: frozenset[str] = dns_names_of(leaf)
             self.authorities: frozenset[bytes] = frozenset(
                 name.der for c in chain for name in (issuer_name(c), subject_name(c))
             )
@@ -197,19 +208,76 @@ class Credentials:
             raise ConfigError(
                 f"the certificate of {subject_of(leaf)} or one of its chain is malformed: {error}"
             ) from error
-        self.chain: tuple[x509.Certificate, ...] = _in_order(leaf, chain[1:])
+        self.chain: tuple[x509.Certificate, ...] = in_order(leaf, chain[1:])
         self.der_chain: tuple[bytes, ...] = tuple(c.public_bytes(Encoding.DER) for c in self.chain)
         self.signer = signer
         self.ocsp: OCSPSource | None = None
         self.timestamps: tuple[bytes, ...] = ()
-        _check_leaf(leaf, usable, usage, signer)
-        _warn_of_dates(self.chain)
+        self.raw_public_key: RawPublicKey | None = None
+        check_schemes(leaf, usable, signer.schemes)
+        check_key_usage(leaf, usage)
+        check_dates(self.chain)
+
+    @property
+    def leaf(self) -> x509.Certificate | RawPublicKey:
+        """The certificate or the raw public key that the signer has the key of."""
+        return self.raw_public_key or self.chain[0]
+
+    @property
+    def certificate_type(self) -> CertificateType:
+        """The type of what is sent."""
+        is_raw = self.raw_public_key is not None
+        return CertificateType.RawPublicKey if is_raw else CertificateType.X509
 
     @cached_property
     def certificate_message(self) -> bytes:
         """The chain as a Certificate message without extensions (RFC 9846 4.5.1), encoded once."""
         entries = tuple(CertificateEntry(der, {}) for der in self.der_chain)
         return encode_message(Certificate(b"", entries))
+
+    @classmethod
+    def for_raw_public_key(cls, public_key: RawPublicKey, signer: Signer) -> Credentials:
+        """Return credentials that are a raw public key (RFC 7250), without a certificate.
+
+        Only a peer that accepts raw public keys gets it.
+
+        Args:
+            public_key: the key.
+            signer: signs with it.
+
+        Raises:
+            ConfigError: an argument has the wrong type, or the signer cannot sign with the key.
+        """
+        check("public_key", public_key, RAW_KEY)
+        check("signer", signer, SIGNER)
+        check_schemes(public_key, schemes_for(public_key, legacy=True), signer.schemes)
+        made = cls.__new__(cls)
+        made.chain, made.der_chain = (), (public_key.der,)
+        made.signer, made.raw_public_key = signer, public_key
+        made.ocsp, made.timestamps = None, ()
+        made.dns_names, made.authorities = frozenset(), frozenset()
+        return made
+
+    @classmethod
+    def from_raw_key(
+        cls, key: PrivateKey | bytes, password: str | bytes | None = None
+    ) -> Credentials:
+        """Return credentials that are the raw public key (RFC 7250) of a private key.
+
+        Args:
+            key: a private key of ``cryptography``, or one in PEM.
+            password: for an encrypted key in PEM.
+
+        Raises:
+            ConfigError: ``key`` has the wrong type, the PEM has no key, TLS cannot use the key, or
+                the password is missing or wrong.
+        """
+        check("key", key, RAW_PRIVATE_KEY)
+        if isinstance(key, bytes):
+            block = find_private_key(key, "key")
+            key = _usable(_load_key(load_pem_private_key, block, password))
+        public_key = RawPublicKey.of(key.public_key())
+        return cls.for_raw_public_key(public_key, PrivateKeySigner(key, public_key))
 
     @classmethod
     def from_pem_files(
@@ -316,9 +384,10 @@ class Credentials:
                 awaits. The function should cache the response.
 
         Raises:
-            ConfigError: ``ocsp`` has the wrong type.
+            ConfigError: ``ocsp`` has the wrong type, or there is only a raw public key.
         """
         check("ocsp", ocsp, OCSP_SOURCE)
+        self._check_certified("OCSP response")
         stapled = copy.copy(self)
         stapled.ocsp = ocsp
         return stapled
@@ -333,10 +402,11 @@ class Credentials:
             timestamps: signed certificate timestamps (RFC 6962 3.2), each as the log returned it.
 
         Raises:
-            ConfigError: ``timestamps`` has the wrong type, a timestamp is empty, or all together
-                exceed their field of 64 KiB.
+            ConfigError: ``timestamps`` has the wrong type, a timestamp is empty, all together
+                exceed their field of 64 KiB, or there is only a raw public key.
         """
         check("timestamps", timestamps, TIMESTAMPS)
+        self._check_certified("signed certificate timestamp")
         if not all(timestamps) or sum(len(one) + 2 for one in timestamps) > MAX_TIMESTAMPS_LENGTH:
             raise ConfigError(
                 "a signed certificate timestamp is empty, or all together are longer than "
@@ -346,17 +416,20 @@ class Credentials:
         stamped.timestamps = tuple(timestamps)
         return stamped
 
-    @classmethod
-    def _from_key(cls, certificates: Sequence[x509.Certificate], key: object) -> Credentials:
-        if not isinstance(key, PrivateKey):
+    def _check_certified(self, statement: str) -> None:
+        if self.raw_public_key is not None:
             raise ConfigError(
-                f"TLS cannot use a key of type {type(key).__name__}: "
-                "create an ECDSA, Ed25519, Ed448, RSA or ML-DSA key"
+                f"these credentials are a raw public key, and no {statement} is about one: leave "
+                "it out"
             )
+
+    @classmethod
+    def _from_key(cls, certificates: Sequence[x509.Certificate], loaded: object) -> Credentials:
+        key = _usable(loaded)
         if not certificates:
             raise ConfigError("the certificate chain is empty: it needs the leaf at least")
         for leaf in certificates:
-            if _fits(key, leaf):
+            if fits(key, leaf):
                 break
         else:
             raise ConfigError(
@@ -368,7 +441,16 @@ class Credentials:
         return cls([leaf, *others], PrivateKeySigner(key, leaf))
 
     def __repr__(self) -> str:
-        return f"<Credentials for {subject_of(self.chain[0])}, {self.signer!r}>"
+        return f"<Credentials for {label_of(self.leaf)}, {self.signer!r}>"
+
+
+def _usable(key: object) -> PrivateKey:
+    if isinstance(key, PrivateKey):
+        return key
+    raise ConfigError(
+        f"TLS cannot use a key of type {type(key).__name__}: "
+        "create an ECDSA, Ed25519, Ed448, RSA or ML-DSA key"
+    )
 
 
 def _octets(password: str | bytes | None) -> bytes | None:
@@ -392,88 +474,3 @@ def _load_key(load: _Loader, data: bytes, password: str | bytes | None) -> objec
         raise ConfigError(f"the private key {fault}: {error}") from error
     # A password for a key that is not encrypted is ignored, as in the stdlib.
     return _load_key(load, data, None)
-
-
-def _fits(key: PrivateKey, certificate: x509.Certificate) -> bool:
-    try:
-        return key.public_key() == certificate.public_key()
-    except MALFORMED:  # a certificate for a key of an unknown kind
-        return False
-
-
-def _in_order(
-    leaf: x509.Certificate, others: Sequence[x509.Certificate]
-) -> tuple[x509.Certificate, ...]:
-    """Sort the chain: the leaf, then each certificate after one that it issued (4.5.1)."""
-    ordered = [leaf]
-    waiting = [other for other in dict.fromkeys(others) if other != leaf]
-    for child in ordered:  # grows as issuers are found
-        issuer = issuer_name(child).canonical
-        issuers = [other for other in waiting if subject_name(other).canonical == issuer]
-        # A signature that cannot be checked here may still be one that the peer can check.
-        signers = [other for other in issuers if is_signed_by(child, other) is not False]
-        if issuers and not signers:
-            raise ConfigError(
-                f"the certificate of {subject_of(child)} was not signed with the key of "
-                f"{subject_of(issuers[0])} in the chain, though it names that as its issuer: "
-                "pass the issuer's certificate that was in use when it was signed"
-            )
-        ordered += signers
-        waiting = [other for other in waiting if other not in signers]
-    if waiting:
-        raise ConfigError(
-            f"the certificate of {subject_of(waiting[0])} does not belong to the chain of "
-            f"{subject_of(leaf)}: it issued none of its certificates; leave it out, or add the "
-            f"one that is missing between them ({issuer_of(ordered[-1])})"
-        )
-    return tuple(ordered)
-
-
-def _check_leaf(
-    leaf: x509.Certificate,
-    usable: Sequence[SignatureScheme],
-    usage: x509.KeyUsage | None,
-    signer: Signer,
-) -> None:
-    if not usable:
-        raise ConfigError(
-            f"TLS 1.3 has no signature scheme for the key of {subject_of(leaf)}: create one for "
-            "P-256, P-384, P-521, Ed25519, Ed448, RSA or ML-DSA"
-        )
-    if not set(usable) & set(signer.schemes):
-        raise ConfigError(
-            f"the signer offers {', '.join(s.name for s in signer.schemes) or 'no scheme'}, but "
-            f"the key of {subject_of(leaf)} needs one of {', '.join(s.name for s in usable)}"
-        )
-    # RFC 9846 4.5.1.2: every peer that follows the RFC rejects such a certificate.
-    if usage and not usage.digital_signature:
-        raise ConfigError(
-            f"the key usage of the certificate of {subject_of(leaf)} does not allow "
-            "digitalSignature, without which TLS 1.3 cannot use it: have it issued with that"
-        )
-
-
-def _dns_names(leaf: x509.Certificate) -> frozenset[str]:
-    san = extension_of(leaf, x509.SubjectAlternativeName)
-    names = san.get_values_for_type(x509.DNSName) if san else ()
-    return frozenset(name.lower().removesuffix(".") for name in names)
-
-
-def _warn_of_dates(chain: Sequence[x509.Certificate]) -> None:
-    # A warning, not an error: a server must be able to start so that a certificate can be
-    # renewed through it (ACME), its other names may be fine, and this clock may be wrong. The
-    # peer verifies the dates in any case.
-    now = utc_now()
-    for certificate in chain:
-        if now > certificate.not_valid_after_utc:
-            fault = f"expired on {date(certificate.not_valid_after_utc)}"
-        elif now < certificate.not_valid_before_utc:
-            fault = f"is not valid before {date(certificate.not_valid_before_utc)}"
-        else:
-            continue
-        logger.warning(
-            "credentials: the certificate of %s %s (it is %s now): peers will reject it",
-            subject_of(certificate),
-            fault,
-            date(now),
-        )

@@ -42,6 +42,11 @@ class Identity:
     subject: str
 
     @classmethod
+    def without_names(cls) -> Self:
+        """Return the identity of a peer that has only a public key."""
+        return cls((), (), (), (), None, "")
+
+    @classmethod
     def of(cls, certificate: x509.Certificate) -> Self:
         """Read the names of a certificate.
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 from .identity import Identity
+from .public_keys import RawPublicKey
 
 __all__ = ["Negotiated"]
 
@@ -40,6 +42,8 @@ class Negotiated:
             has read the server's name.
         ticket_application_data: on a server, the application data in the ticket that this
             connection resumes (``ServerConfig.ticket_application_data``); empty otherwise.
+        peer_raw_public_key: the public key of a peer that sent it in place of certificates (RFC
+            7250); otherwise None.
     """
 
     version: str
@@ -55,6 +59,14 @@ class Negotiated:
     psk_identity: bytes | None = None
     ech_accepted: bool = False
     ticket_application_data: bytes = field(default=b"", repr=False)
+    peer_raw_public_key: RawPublicKey | None = None
+
+    @property
+    def peer_public_key(self) -> PublicKeyTypes | None:
+        """The peer's public key, that of its certificate or a raw one; None if it sent none."""
+        if self.peer_raw_public_key is not None:
+            return self.peer_raw_public_key.public_key()
+        return self.peer_certificates[0].public_key() if self.peer_certificates else None
 
     @property
     def peer_identity(self) -> Identity | None:

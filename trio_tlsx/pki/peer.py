@@ -6,9 +6,11 @@ import datetime
 from dataclasses import dataclass, field
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 from ..errors import CertificateError
 from .identity import Identity
+from .public_keys import RawPublicKey
 
 __all__ = ["Peer"]
 
@@ -18,7 +20,8 @@ class Peer:
     """A peer that has proved that it holds the key of its certificate, and is not trusted yet.
 
     Attributes:
-        certificates: the certificates that the peer sent, its own first. Not empty.
+        certificates: the certificates that the peer sent, its own first. Empty only if the peer
+            has a raw public key, which no peer has unless the configuration allows it.
         server_name: the name that a client wants to reach; None on a server.
         ocsp_response: the stapled OCSP response about the peer's own certificate, in DER and
             unchecked, or None.
@@ -33,6 +36,7 @@ class Peer:
         for_public_name: whether ``server_name`` is the public name of an ECH configuration, since
             the server did not take the encrypted ClientHello (RFC 9849 6.1.7). The handshake ends
             with :class:`ECHRejected` if the peer is accepted. No pin of the real name counts.
+        raw_public_key: the key of a peer without certificates (RFC 7250); otherwise None.
     """
 
     certificates: tuple[x509.Certificate, ...]
@@ -44,11 +48,17 @@ class Peer:
     resumed: bool = False
     timestamps: tuple[bytes, ...] = field(default=(), repr=False)
     for_public_name: bool = False
+    raw_public_key: RawPublicKey | None = None
+
+    @property
+    def public_key(self) -> PublicKeyTypes:
+        """The peer's own public key, that of its certificate or a raw one."""
+        return (self.raw_public_key or self.certificates[0]).public_key()
 
     @property
     def identity(self) -> Identity:
-        """The names in the peer's own certificate."""
-        return Identity.of(self.certificates[0])
+        """The names in the peer's own certificate. A raw public key has no names."""
+        return Identity.of(self.certificates[0]) if self.certificates else Identity.without_names()
 
     @property
     def issuer(self) -> x509.Certificate | None:

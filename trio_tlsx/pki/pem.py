@@ -40,7 +40,8 @@ ADVICE = {
     TRUSTED: "it has OpenSSL's own settings of trust, which are not read here: convert it with "
     "'openssl x509', which writes a plain certificate",
     "X509 CRL": "a revocation list has no effect here: give it to check_crl, in another file",
-    "PUBLIC KEY": "a public key has no effect here: to trust one, use pin_spki",
+    "PUBLIC KEY": "a public key has no effect here: to trust one, use pin_spki, or "
+    "TrustStore.from_public_keys if the peer has no certificate",
     **dict.fromkeys(REQUESTS, "a request is not a certificate: ask the CA for the certificate"),
     **dict.fromkeys(BUNDLES, "convert it with 'openssl pkcs7 -print_certs'"),
 }

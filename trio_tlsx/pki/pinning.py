@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 from collections.abc import Callable
 
@@ -11,35 +9,37 @@ from cryptography import x509
 
 from ..arguments import STR, Expected, check, instance_of, sequence_of
 from ..errors import AlertDescription, CertificateError, ConfigError
-from .describe import subject_of
 from .peer import Peer
-from .structure import encode_sequence, read_structure
+from .public_keys import RawPublicKey, certificate_of, decode_pin, owner_of, pin_of, spki_of
 
 __all__ = ["pin_spki", "spki_pin"]
 
-PREFIX = "sha256//"
-DIGEST_LENGTH = 32
-
 PINS = Expected(sequence_of(STR), "each pin as an argument of its own, as spki_pin() returns it")
-PINNED = Expected(instance_of(x509.Certificate), "an x509.Certificate of cryptography")
+PINNED = Expected(
+    instance_of(x509.Certificate, RawPublicKey),
+    "an x509.Certificate of cryptography, or a RawPublicKey",
+)
 
 
-def spki_pin(certificate: x509.Certificate) -> str:
-    """Return the pin of a certificate's public key, in curl's form: ``"sha256//"`` and base64.
+def spki_pin(certificate: x509.Certificate | RawPublicKey) -> str:
+    """Return the pin of a public key, in curl's form: ``"sha256//"`` and base64.
+
+    Args:
+        certificate: the certificate that has the key, or the key as a :class:`RawPublicKey`.
 
     Raises:
         ConfigError: ``certificate`` has the wrong type.
     """
     check("certificate", certificate, PINNED)
-    return PREFIX + base64.b64encode(_digest(certificate)).decode("ascii")
+    return pin_of(spki_of(certificate))
 
 
 def pin_spki(*pins: str) -> Callable[[Peer], None]:
     """A ``verify`` hook that refuses peers without one of these public keys.
 
     Any certificate of the verified path may have it, the peer's own or a CA's. Where nothing was
-    verified (``insecure_skip_verification``), only the peer's own counts. The server of the public
-    name of ECH needs none of the keys.
+    verified (``insecure_skip_verification``), only the peer's own counts, as for a raw public key.
+    The server of the public name of ECH needs none of the keys.
 
     Args:
         pins: as :func:`spki_pin` returns them: ``"sha256//"`` and the base64 of the SHA-256 of the
@@ -49,7 +49,7 @@ def pin_spki(*pins: str) -> Callable[[Peer], None]:
         ConfigError: there is no pin, or one has the wrong type or form.
     """
     check("pins", pins, PINS)
-    wanted = frozenset(map(_decode, pins))
+    wanted = frozenset(map(decode_pin, pins))
     if not wanted:
         raise ConfigError("pin_spki() needs a pin: without one it rejects every peer")
 
@@ -57,32 +57,17 @@ def pin_spki(*pins: str) -> Callable[[Peer], None]:
         if peer.for_public_name:
             return  # RFC 9849 6.1.7: the pins are of the name that the client did not disclose
         # Without a path, anybody's CA certificate could stand beside the peer's own.
-        path = peer.path or peer.certificates[:1]
-        if wanted.isdisjoint(map(_digest, path)):
-            leaf = peer.certificates[0]
+        leaf = peer.raw_public_key or peer.certificates[0]
+        if wanted.isdisjoint(map(_digest, peer.path or (leaf,))):
             raise CertificateError(
-                f"the public key of {subject_of(leaf)} is not a pinned one (it is "
-                f"{spki_pin(leaf)}), nor is that of a CA above it",
+                f"{owner_of(leaf)} does not have a pinned public key (it has {spki_pin(leaf)}), "
+                "nor does a CA above it",
                 AlertDescription.certificate_unknown,
-                certificate=leaf,
+                certificate=certificate_of(leaf),
             )
 
     return verify
 
 
-def _digest(certificate: x509.Certificate) -> bytes:
-    # As the certificate has it: keys of kinds that ``cryptography`` does not know have a pin, too.
-    spki = encode_sequence(read_structure(certificate).public_key.data)
-    return hashlib.sha256(spki).digest()
-
-
-def _decode(pin: str) -> bytes:
-    try:
-        digest = base64.b64decode(pin.removeprefix(PREFIX), validate=True)
-    except binascii.Error:
-        digest = b""
-    if not pin.startswith(PREFIX) or len(digest) != DIGEST_LENGTH:
-        raise ConfigError(
-            f"{pin!r} is no pin: it is 'sha256//' and the base64 of {DIGEST_LENGTH} bytes"
-        )
-    return digest
+def _digest(certificate: x509.Certificate | RawPublicKey) -> bytes:
+    return hashlib.sha256(spki_of(certificate)).digest()

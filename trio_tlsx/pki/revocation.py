@@ -24,6 +24,7 @@ from .certificates import MALFORMED, extension_of
 from .describe import date, name_of, subject_of
 from .distinguished_names import subject_name
 from .peer import Peer
+from .public_keys import owner_of
 
 __all__ = ["check_crl", "check_stapled_ocsp", "good_until"]
 
@@ -58,7 +59,8 @@ def check_stapled_ocsp(*, must: bool = False) -> Callable[[Peer], None]:
         must: reject peers that staple none. A peer whose certificate promises a response (RFC
             7633, "must staple") is rejected without one in any case.
 
-    A resumed connection has no stapled response, so the hook accepts it.
+    A resumed connection has no stapled response, so the hook accepts it. The hook rejects a raw
+    public key, which has no response.
 
     Raises:
         ConfigError: ``must`` has the wrong type.
@@ -66,7 +68,7 @@ def check_stapled_ocsp(*, must: bool = False) -> Callable[[Peer], None]:
     check("must", must, MUST)
 
     def verify(peer: Peer) -> None:
-        leaf = peer.certificates[0]
+        leaf = _leaf_of(peer)
         if peer.ocsp_response is not None:
             _check_response(peer.ocsp_response, leaf, peer.issuer, peer.at)
         elif not peer.resumed and (must or _promises_staple(leaf)):
@@ -74,6 +76,17 @@ def check_stapled_ocsp(*, must: bool = False) -> Callable[[Peer], None]:
             raise _bad_response(leaf, f"there is no OCSP response with it, and {why}")
 
     return verify
+
+
+def _leaf_of(peer: Peer) -> x509.Certificate:
+    """Return the peer's own certificate; CertificateError if it has a raw public key."""
+    if peer.raw_public_key is not None:
+        raise CertificateError(
+            f"the peer has {owner_of(peer.raw_public_key)}, whose revocation nobody publishes: "
+            "call check_stapled_ocsp and check_crl only for peers with certificates",
+            AlertDescription.certificate_unknown,
+        )
+    return peer.certificates[0]
 
 
 def _promises_staple(leaf: x509.Certificate) -> bool:
@@ -202,7 +215,8 @@ def check_crl(
 ) -> Callable[[Peer], None]:
     """Return a ``verify`` hook that rejects a peer if its verified path has a revoked certificate.
 
-    A list that is out of date rejects the peer, too: make a new hook when new lists arrive. Only
+    A list that is out of date rejects the peer, too: make a new hook when new lists arrive. So
+    does a raw public key, which is in no list. Only
     complete lists are supported, for all certificates of one issuer.
 
     Args:
@@ -224,7 +238,7 @@ def check_crl(
         return tuple(crl for crl in loaded if _issued_crl(issuer, crl))
 
     def verify(peer: Peer) -> None:
-        leaf = peer.certificates[0]
+        leaf = _leaf_of(peer)
         if not peer.path:
             raise _unknown(leaf, "its issuer is not verified, so no revocation list can be")
         for certificate, issuer in zip(peer.path, peer.path[1:], strict=False):

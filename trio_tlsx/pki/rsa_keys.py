@@ -8,13 +8,14 @@ from cryptography.x509.oid import PublicKeyAlgorithmOID
 
 from ..errors import CertificateError
 from .certificates import MALFORMED
-from .describe import subject_of
+from .public_keys import RawPublicKey, certificate_of, owner_of
 
 __all__ = [
     "MAX_EXPONENT_BITS",
     "MAX_RSA_BITS",
     "MIN_RSA_BITS",
     "RSA_ALGORITHMS",
+    "check_rsa_strength",
     "check_rsa_work",
     "is_rsa_work_bounded",
 ]
@@ -33,10 +34,10 @@ RSA_ALGORITHMS = frozenset(
 )
 
 
-def check_rsa_work(certificate: x509.Certificate) -> None:
+def check_rsa_work(certificate: x509.Certificate | RawPublicKey) -> None:
     """Refuse an RSA key with which checking a signature would take long.
 
-    Call it before any signature is checked with the key of a certificate that a peer sent.
+    Call it before any signature is checked with a key that a peer sent.
 
     Raises:
         CertificateError: the modulus or the public exponent is too long.
@@ -60,10 +61,27 @@ def check_rsa_work(certificate: x509.Certificate) -> None:
     else:
         return
     raise CertificateError(
-        f"the certificate of {subject_of(certificate)} has {fault}: make a new key with the usual "
-        "exponent, 65537",
-        certificate=certificate,
+        f"{owner_of(certificate)} has {fault}: make a new key with the usual exponent, 65537",
+        certificate=certificate_of(certificate),
     )
+
+
+def check_rsa_strength(certificate: x509.Certificate | RawPublicKey) -> None:
+    """Refuse an RSA key that is too weak to be trusted, or too costly to check signatures with.
+
+    Raises:
+        CertificateError: the modulus is too short or too long, or the exponent is too long.
+    """
+    check_rsa_work(certificate)
+    if certificate.public_key_algorithm_oid not in RSA_ALGORITHMS:
+        return
+    key = certificate.public_key()
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size < MIN_RSA_BITS:
+        raise CertificateError(
+            f"{owner_of(certificate)} has an RSA key of {key.key_size} bits; "
+            f"{MIN_RSA_BITS} to {MAX_RSA_BITS} are accepted",
+            certificate=certificate_of(certificate),
+        )
 
 
 def is_rsa_work_bounded(certificate: x509.Certificate) -> bool:

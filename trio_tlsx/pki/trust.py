@@ -16,11 +16,25 @@ from typing import Literal, TypeAlias
 from cryptography import x509
 from cryptography.x509.verification import Store
 
-from ..arguments import BOOL, PATH, Expected, check, instance_of, listed, sequence_of
-from ..errors import ConfigError
+from ..arguments import (
+    BOOL,
+    BYTES,
+    PATH,
+    STR,
+    Expected,
+    any_of,
+    check,
+    instance_of,
+    listed,
+    sequence_of,
+)
+from ..crypto.signatures import PublicKey
+from ..errors import CertificateError, ConfigError
 from .certificates import MALFORMED, read_file
 from .distinguished_names import Canonical, subject_name
 from .pem import CERTIFICATES, has_certificates, load_certificates, pem_blocks
+from .public_keys import RawPublicKey, decode_pin
+from .rsa_keys import check_rsa_strength
 from .verified_paths import VerifiedPaths
 
 __all__ = ["TrustStore", "Verifier"]
@@ -43,12 +57,26 @@ TRUST_ANCHORS = Expected(
     sequence_of(instance_of(x509.Certificate)),
     "x509.Certificate objects, or call TrustStore.from_pem_file(path) or TrustStore.from_pem(pem)",
 )
+PUBLIC_KEYS = Expected(
+    sequence_of(
+        any_of(instance_of(RawPublicKey), lambda key: isinstance(key, PublicKey), BYTES, STR)
+    ),
+    "a list of public keys of cryptography, RawPublicKeys, SubjectPublicKeyInfos as bytes in DER "
+    "or PEM, or pins as spki_pin() returns them",
+)
+
+#: A trusted public key, or its pin.
+TrustedKey: TypeAlias = RawPublicKey | PublicKey | bytes | str
 
 
 class TrustStore:
-    """The certificates at which a chain may end: CAs, or single servers' own.
+    """The certificates at which a chain may end: CAs, or single servers' own; and public keys.
 
     Create it once and share it: the slow work is done at creation.
+
+    The public keys are those of peers without certificates (RFC 7250). A configuration whose trust
+    store has public keys lets its peer send a raw public key. The key has to be one of them. It is
+    not bound to a name.
 
     The verifier is the code that builds the path from the peer's certificate to a trusted one and
     checks its signatures. Both verifiers check names, purposes, keys and dates in the same way.
@@ -65,9 +93,14 @@ class TrustStore:
         cache_paths: keep the last 128 verified paths, so that a peer with the same chain and name
             is not verified anew as long as all certificates of its path are valid. ``verify``
             hooks are called for each connection in any case.
+        public_keys: the trusted public keys, or their pins; see :meth:`from_public_keys`.
+
+    Attributes:
+        pins: the SHA-256 of each trusted public key.
 
     Raises:
-        ConfigError: there is no certificate, the verifier is unknown, or its package is missing.
+        ConfigError: there is no certificate and no public key, the verifier is unknown, or its
+            package is missing.
     """
 
     def __init__(
@@ -76,6 +109,7 @@ class TrustStore:
         *,
         verifier: Verifier = "cryptography",
         cache_paths: bool = True,
+        public_keys: Iterable[TrustedKey] = (),
     ) -> None:
         if verifier not in VERIFIERS:
             raise ConfigError(
@@ -83,15 +117,20 @@ class TrustStore:
             )
         anchors = listed(certificates)
         check("certificates", anchors, TRUST_ANCHORS)
+        keys = listed(public_keys)
+        check("public_keys", keys, PUBLIC_KEYS)
+        self.pins: frozenset[bytes] = frozenset(map(_pin, keys))
         self._certificates = tuple(dict.fromkeys(anchors))
-        if not self._certificates:
-            raise ConfigError("the trust store is empty: pass at least one certificate")
+        if not self._certificates and not self.pins:
+            raise ConfigError(
+                "the trust store is empty: pass at least one certificate or public key"
+            )
         check("cache_paths", cache_paths, CACHE_PATHS)
         self._verifier: Verifier = verifier
         #: What was verified with these certificates, and no others; None if nothing is kept.
         self.verified_paths: VerifiedPaths | None = VerifiedPaths() if cache_paths else None
-        #: For the verifier of ``cryptography``.
-        self.store: Store = Store(list(self._certificates))
+        #: For the verifier of ``cryptography``; None if there are only public keys.
+        self.store: Store | None = Store(list(self._certificates)) if self._certificates else None
         #: For OpenSSL's; None if the other one verifies.
         self.openssl_store: OpenSSLStore | None = None
         if verifier == "openssl":
@@ -212,6 +251,20 @@ class TrustStore:
         """
         return cls(certificates, verifier=verifier, cache_paths=cache_paths)
 
+    @classmethod
+    def from_public_keys(cls, public_keys: Iterable[TrustedKey]) -> TrustStore:
+        """Trust these raw public keys (RFC 7250), and no certificate.
+
+        Args:
+            public_keys: each one a public key of ``cryptography``, a :class:`RawPublicKey`, a
+                SubjectPublicKeyInfo as bytes in DER or PEM, or a pin as :func:`spki_pin` returns
+                it.
+
+        Raises:
+            ConfigError: there is none, or one has the wrong type or cannot be decoded.
+        """
+        return cls((), public_keys=public_keys)
+
     @property
     def verifier(self) -> Verifier:
         """The code that builds paths and checks signatures."""
@@ -251,8 +304,21 @@ class TrustStore:
         return len(self._certificates)
 
     def __repr__(self) -> str:
+        keys = f", {len(self.pins)} public keys" if self.pins else ""
         verifier = ", verified by OpenSSL" if self.openssl_store else ""
-        return f"<TrustStore of {len(self)} certificates{verifier}>"
+        return f"<TrustStore of {len(self)} certificates{keys}{verifier}>"
+
+
+def _pin(key: TrustedKey) -> bytes:
+    """Return the SHA-256 of a trusted key."""
+    if isinstance(key, str):
+        return decode_pin(key)
+    raw = key if isinstance(key, RawPublicKey) else RawPublicKey.of(key)
+    try:
+        check_rsa_strength(raw)
+    except CertificateError as error:
+        raise ConfigError(f"a trusted public key could never be accepted: {error}") from error
+    return raw.digest
 
 
 def _files(path: str | os.PathLike[str]) -> list[Path]:

@@ -12,13 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy, PolicyBuilder
 
 from ..errors import AlertDescription, CertificateError
 from ..pki.describe import subject_of
-from ..pki.rsa_keys import MAX_RSA_BITS, MIN_RSA_BITS, RSA_ALGORITHMS, check_rsa_work
+from ..pki.rsa_keys import check_rsa_strength
 
 __all__ = [
     "CLIENT",
@@ -91,7 +90,7 @@ def _check_ca_key(_: Policy, ca: x509.Certificate, usage: x509.KeyUsage | None) 
 
 def check_leaf_key(leaf: x509.Certificate, usage: x509.KeyUsage | None) -> None:
     """Raise CertificateError unless a leaf's key may sign a handshake (RFC 9846 4.5.1.2)."""
-    _check_key_size(leaf)
+    check_rsa_strength(leaf)
     if usage and not usage.digital_signature:
         raise CertificateError(
             f"the key usage of the certificate of {subject_of(leaf)} does not allow "
@@ -103,27 +102,13 @@ def check_leaf_key(leaf: x509.Certificate, usage: x509.KeyUsage | None) -> None:
 
 def check_ca_key(ca: x509.Certificate, usage: x509.KeyUsage | None) -> None:
     """Raise CertificateError unless a CA's key may sign certificates (RFC 5280 4.2.1.3)."""
-    _check_key_size(ca)
+    check_rsa_strength(ca)
     if usage and not usage.key_cert_sign:
         raise CertificateError(
             f"the key usage of the CA {subject_of(ca)} does not allow keyCertSign, so it may not "
             "issue certificates: reissue it with that",
             AlertDescription.unknown_ca,
             certificate=ca,
-        )
-
-
-def _check_key_size(certificate: x509.Certificate) -> None:
-    # The library asks the policy before it checks a signature with the key.
-    check_rsa_work(certificate)
-    if certificate.public_key_algorithm_oid not in RSA_ALGORITHMS:
-        return
-    key = certificate.public_key()
-    if isinstance(key, rsa.RSAPublicKey) and key.key_size < MIN_RSA_BITS:
-        raise CertificateError(
-            f"the certificate of {subject_of(certificate)} has an RSA key of {key.key_size} bits; "
-            f"{MIN_RSA_BITS} to {MAX_RSA_BITS} are accepted",
-            certificate=certificate,
         )
 
 

@@ -206,11 +206,18 @@ def _search_path(
     """Return the path from the leaf to a trusted certificate.
 
     Raises:
-        VerificationError: there is none.
+        CertificateError: there is no trusted certificate.
+        VerificationError: there is no path.
         ValueError: there is none, or there is no name to verify; and then the library fails to
             decode a name for its error, or the leaf's names for its result (or one of
             ``MALFORMED``).
     """
+    if trust.store is None:
+        raise CertificateError(
+            f"the {purpose.role} sent a certificate, and only raw public keys are trusted: pass "
+            "the CAs to the TrustStore too",
+            AlertDescription.unknown_ca,
+        )
     builder = _BUILDERS[purpose].store(trust.store).time(at)
     leaf, others = chain[0], list(chain[1:])
     if len(others) > FEW_CERTIFICATES:
