@@ -68,6 +68,12 @@ def config_pem(octets: bytes) -> bytes:
     return b"-----BEGIN ECHCONFIG-----\n" + encoded + b"\n-----END ECHCONFIG-----\n"
 
 
+def with_suites(*suites: tuple[int, int]) -> bytes:
+    """The PEM of a key whose configuration has these suites."""
+    config = ECHConfig.create(1, 0x0020, KEY.config.public_key, suites, 0, "public.example")
+    return KEY.to_pem().split(b"-----BEGIN ECH")[0] + config_pem(encode_config_list([config]))
+
+
 @pytest.mark.parametrize(
     ("pem", "text"),
     [
@@ -95,8 +101,10 @@ def config_pem(octets: bytes) -> bytes:
             KEY.to_pem().split(b"-----BEGIN ECH")[0] + config_pem(b"\0\x01a"),
             "cannot be parsed",
         ),
+        (with_suites((1, 1), (3, 1)), "the cipher suite of KDF 3 and AEAD 1"),
+        (with_suites((1, 0xFFFF)), "the cipher suite of KDF 1 and AEAD 65535"),
     ],
-    ids=range(8),
+    ids=range(10),
 )
 def test_wrong_pem_is_an_error(pem: bytes, text: str) -> None:
     with pytest.raises(ConfigError, match=text):

@@ -113,7 +113,7 @@ class ECHKey:
 
         Raises:
             ConfigError: there is no private key, no configuration of this key, or one of them
-                cannot be parsed.
+                cannot be parsed; or the configuration has a cipher suite that is not supported.
         """
         blocks = {block.label: block.pem for block in pem_blocks(pem)}
         key_pem, config_pem = blocks.get(PRIVATE_KEY), blocks.get(PEM_LABEL)
@@ -131,6 +131,7 @@ class ECHKey:
         kem_key = _kem_key(private_key)
         for config in decode_configs(b"".join(config_pem.splitlines()[1:-1]).decode("ascii")):
             if config.public_key == kem_key.public and config.kem_id in KEMS:
+                _check_suites(config)
                 return cls(config, private_key, kem_key)
         raise ConfigError("the ECHCONFIG has no configuration of the private key beside it")
 
@@ -159,6 +160,17 @@ def _kem_key(private_key: _PrivateKey) -> EphemeralKey:
             "or P-256"
         )
     return ECDHKey(private_key.curve, private_key)
+
+
+def _check_suites(config: ECHConfig) -> None:
+    """Clients may use each suite that the configuration offers (RFC 9849 4.1)."""
+    for kdf, aead in config.cipher_suites:
+        if kdf not in KDFS or aead not in AEADS:
+            raise ConfigError(
+                f"the ECHCONFIG has the cipher suite of KDF {kdf} and AEAD {aead}, which is not "
+                "supported: generate a key with KDF 1 or 2 (HKDF with SHA-256 or SHA-384) and "
+                "AEAD 1, 2 or 3 (AES-128-GCM, AES-256-GCM or ChaCha20-Poly1305)"
+            )
 
 
 def _new_id(other_ids: Collection[int]) -> int:
