@@ -181,6 +181,7 @@ def server_config(
         grease=True,  # which no flag asks for
         psks=identity.find_psk if identity.psks else (),
         client_auth=client_auth,
+        retry_for_group="always",
         alpn_protocols=protocols,
         ticket_keys=memory.no_ticket_keys if "-no-ticket" in flags else memory.ticket_keys,
         ticket_store=memory.ticket_store,

@@ -130,6 +130,7 @@ ACCEPTED: dict[str, set[str]] = {
     "ocsp_stapling": {"None", "bool"},
     "timestamps": {"bool"},
     "client_auth": {"str"},
+    "retry_for_group": {"str"},
     "client_trust": {"None", "str", "path", "TrustStore"},
     "require_cookie": {"bool"},
     "tickets_after_handshake": {"bool"},

@@ -172,6 +172,10 @@ CERTIFIED = ServerConfig(credentials=CREDENTIALS)
             {"client_auth": "always"},
             "client_auth is 'always'; pass 'none', 'optional' or 'required'",
         ),
+        (
+            {"retry_for_group": "preferred"},
+            "retry_for_group is 'preferred'; pass 'never', 'post_quantum' or 'always'",
+        ),
         ({"client_auth": "required"}, "client_auth is 'required', but there is no client_trust"),
         ({"client_trust": CA().trust}, "client_trust has no effect"),
         ({"select_credentials": find_nothing}, "pass one of them"),

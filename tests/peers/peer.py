@@ -30,6 +30,7 @@ class Part:
         trust: the file of the CAs that it trusts; a server that has one asks for a certificate.
         server_name: whom a client expects to talk to.
         group: the only group that it knows, by the name of the IANA registry.
+        key_share: the only group that a client of tlslite sends a key share of.
         alpn_protocols: its application protocols.
         tls12_only: it knows nothing newer.
         session_ids: it has no session tickets, so that TLS 1.2 resumes by session ids.
@@ -57,6 +58,7 @@ class Part:
     trust: Path | None = None
     server_name: str | None = None
     group: str | None = None
+    key_share: str | None = None
     alpn_protocols: tuple[str, ...] = ()
     tls12_only: bool = False
     session_ids: bool = False

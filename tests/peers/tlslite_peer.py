@@ -45,6 +45,8 @@ class TLSLiteSession:
             self._settings.eccCurves = [part.group]
             self._settings.keyShares = [part.group]
             self._settings.dhGroups = []
+        if part.key_share:
+            self._settings.keyShares = [part.key_share]
         if part.tls12_only:
             self._settings.maxVersion = TLS12
         self._settings.sendFallbackSCSV = part.falls_back

@@ -115,6 +115,7 @@ SERVER_FIELDS: Mapping[str, Expected] = {
     "client_auth": Expected(STR, "'none', 'optional' or 'required'"),
     "client_trust": _TRUST,
     "require_cookie": _FLAG,
+    "retry_for_group": Expected(STR, "'never', 'post_quantum' or 'always'"),
     "tickets_after_handshake": _FLAG,
     "tickets": Expected(optional(INT), "a number of tickets, or None"),
     "ticket_keys": Expected(

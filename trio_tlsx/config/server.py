@@ -82,6 +82,10 @@ class ServerConfig(CommonConfig):
             the server computes a key exchange and a signature for it. This costs a round trip.
             GnuTLS 3.7, mbedTLS 3.6 and s2n cannot do that. The server calls
             ``select_credentials``, ``ticket_store`` and ``psks`` before it.
+        retry_for_group: when the server asks a client of TLS 1.3 for a key share of a group that
+            it prefers to those that the client sent key shares for (HelloRetryRequest):
+            ``"never"``, for a ``"post_quantum"`` group, or ``"always"``. This costs a round trip,
+            and early data of that connection is rejected.
         tickets: how many session tickets to send to each client that can use them, 0 to 16. By
             default two, and one in a connection that resumes a session, which has used up one.
             They are sent with the first data, or with ``close_notify`` if the client has not
@@ -128,6 +132,7 @@ class ServerConfig(CommonConfig):
     client_auth: Literal["none", "optional", "required"] = "none"
     client_trust: Trust | None = None
     require_cookie: bool = False
+    retry_for_group: Literal["never", "post_quantum", "always"] = "post_quantum"
     tickets: int | None = None
     tickets_after_handshake: bool = False
     ticket_keys: TicketKeys | None = None
@@ -159,6 +164,7 @@ class ServerParameters(CommonParameters):
     client_authorities: tuple[bytes, ...]
     client_policy: bytes
     require_cookie: bool
+    retry_for_group: Literal["never", "post_quantum", "always"]
     tickets: int
     tickets_if_resumed: int
     tickets_after_handshake: bool
@@ -198,6 +204,7 @@ def _resolve(config: ServerConfig) -> ServerParameters:
         client_authorities=_authorities(trusted),
         client_policy=_client_policy(config.client_auth, trusted),
         require_cookie=config.require_cookie,
+        retry_for_group=config.retry_for_group,
         tickets=DEFAULT_TICKETS if config.tickets is None else config.tickets,
         tickets_if_resumed=(
             DEFAULT_TICKETS_IF_RESUMED if config.tickets is None else config.tickets
@@ -277,6 +284,11 @@ def _check_client_auth(config: ServerConfig) -> None:
 
 
 def _check_limits(config: ServerConfig) -> None:
+    if config.retry_for_group not in ("never", "post_quantum", "always"):
+        raise ConfigError(
+            f"retry_for_group is {config.retry_for_group!r}; "
+            "pass 'never', 'post_quantum' or 'always'"
+        )
     if config.tickets is not None and not 0 <= config.tickets <= MAX_TICKETS_ISSUED:
         raise ConfigError(f"tickets is {config.tickets}; pass 0 to {MAX_TICKETS_ISSUED}")
     if not 0 <= config.max_early_data_size <= MAX_EARLY_DATA_ACCEPTED:

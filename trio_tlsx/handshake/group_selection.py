@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from ..config.server import ServerParameters
 from ..crypto.groups import Group
 from ..errors import ProtocolError
 from ..messages import extensions as ext
@@ -15,6 +16,7 @@ __all__ = [
     "answer_key_share",
     "key_shares",
     "retried_key_share",
+    "select_group",
     "supported_groups",
 ]
 
@@ -29,6 +31,24 @@ def supported_groups(hello: ClientHello) -> tuple[int, ...]:
 def key_shares(hello: ClientHello) -> Mapping[int, bytes]:
     body = hello.extensions.get(_E.key_share)
     return {} if body is None else ext.decode_key_shares(body)
+
+
+def select_group(
+    config: ServerParameters, common: Sequence[Group], shares: Mapping[int, bytes]
+) -> Group:
+    """Select one of the common groups; the client has to send its share if it sent none.
+
+    Args:
+        common: at least one group, in the server's order of preference.
+        shares: the client's key shares.
+    """
+    shared = next((group for group in common if group.code in shares), None)
+    if shared is None or config.retry_for_group == "always":
+        return common[0]
+    if config.retry_for_group == "never" or shared.is_post_quantum:
+        return shared
+    preferred = common[: common.index(shared)]
+    return next((group for group in preferred if group.is_post_quantum), shared)
 
 
 def retried_key_share(hello: ClientHello, group: Group) -> bytes:

@@ -31,7 +31,13 @@ from .certificate_selection import Selected
 from .early_data import Accepted
 from .ech_server import ECHReceived, confirmed, open_second_hello
 from .external_psk import find_psks
-from .group_selection import answer_key_share, key_shares, retried_key_share, supported_groups
+from .group_selection import (
+    answer_key_share,
+    key_shares,
+    retried_key_share,
+    select_group,
+    supported_groups,
+)
 from .hello import NO_COMPRESSION, check_legacy_version, require, select_version
 from .psk import (
     PSK_DHE_KE,
@@ -310,7 +316,7 @@ def choose(
 ) -> Choice:
     """Select a suite and a group, both in the server's order of preference.
 
-    Suites that match a PSK, and groups that have a key share, are preferred.
+    Suites that match a PSK are preferred.
 
     Args:
         modes: the key exchange modes of a PSK that both sides allow.
@@ -328,7 +334,7 @@ def choose(
     require(hello, _E.supported_groups, _E.key_share)
     if not common:
         raise NegotiationError("the peer offers no key exchange group that is allowed here")
-    group = next((group for group in common if group.code in shares), common[0])
+    group = select_group(config, common, shares)
     return Choice(suite, identity, psk, group, shares.get(group.code))
 
 
