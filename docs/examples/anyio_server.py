@@ -32,4 +32,7 @@ async def main(cert_file: str, key_file: str, port: int) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 4:
         sys.exit(__doc__)
-    anyio.run(main, sys.argv[1], sys.argv[2], int(sys.argv[3]), backend="asyncio")
+    try:
+        anyio.run(main, sys.argv[1], sys.argv[2], int(sys.argv[3]), backend="asyncio")
+    except* KeyboardInterrupt:
+        pass

@@ -62,4 +62,7 @@ async def main(cert_file: str, key_file: str, port: int, connections: int) -> No
 if __name__ == "__main__":
     if len(sys.argv) != 5:
         sys.exit(__doc__)
-    trio.run(main, sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    try:
+        trio.run(main, sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    except* KeyboardInterrupt:
+        pass

@@ -97,4 +97,7 @@ if __name__ == "__main__":
     if len(sys.argv) != 6:
         sys.exit(__doc__)
     cert, key, *numbers = sys.argv[1:]
-    trio.run(main, cert, key, int(numbers[0]), float(numbers[1]), float(numbers[2]))
+    try:
+        trio.run(main, cert, key, int(numbers[0]), float(numbers[1]), float(numbers[2]))
+    except* KeyboardInterrupt:
+        pass

@@ -66,4 +66,7 @@ async def main(zone: str, port: int, ca_file: str) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 4:
         sys.exit(__doc__)
-    trio.run(main, sys.argv[1], int(sys.argv[2]), sys.argv[3])
+    try:
+        trio.run(main, sys.argv[1], int(sys.argv[2]), sys.argv[3])
+    except* KeyboardInterrupt:
+        pass

@@ -99,7 +99,10 @@ if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)
     command, *arguments = sys.argv[1:]
-    if command == "keep":
-        trio.run(keep, arguments[0], arguments[1], arguments[2])
-    else:
-        trio.run(serve, arguments[0], arguments[1], int(arguments[2]))
+    try:
+        if command == "keep":
+            trio.run(keep, arguments[0], arguments[1], arguments[2])
+        else:
+            trio.run(serve, arguments[0], arguments[1], int(arguments[2]))
+    except* KeyboardInterrupt:
+        pass

@@ -262,10 +262,13 @@ async def run_server(protocol: str, cert_file: str, key_file: str, port: int) ->
 
 
 if __name__ == "__main__":
-    match sys.argv[1:]:
-        case ["client", ("smtp" | "imap" | "postgres") as name, host, port, ca]:
-            trio.run(run_client, name, host, int(port), ca)
-        case ["server", ("smtp" | "imap" | "postgres") as name, cert, key, port]:
-            trio.run(run_server, name, cert, key, int(port))
-        case _:
-            sys.exit(__doc__)
+    try:
+        match sys.argv[1:]:
+            case ["client", ("smtp" | "imap" | "postgres") as name, host, port, ca]:
+                trio.run(run_client, name, host, int(port), ca)
+            case ["server", ("smtp" | "imap" | "postgres") as name, cert, key, port]:
+                trio.run(run_server, name, cert, key, int(port))
+            case _:
+                sys.exit(__doc__)
+    except* KeyboardInterrupt:
+        pass

@@ -67,10 +67,13 @@ async def call(host: str, port: int, ca_file: str, message: str) -> None:
 
 
 if __name__ == "__main__":
-    match sys.argv[1:]:
-        case ["server", cert, key, port]:
-            trio.run(serve, cert, key, int(port))
-        case ["client", host, port, ca, message]:
-            trio.run(call, host, int(port), ca, message)
-        case _:
-            sys.exit(__doc__)
+    try:
+        match sys.argv[1:]:
+            case ["server", cert, key, port]:
+                trio.run(serve, cert, key, int(port))
+            case ["client", host, port, ca, message]:
+                trio.run(call, host, int(port), ca, message)
+            case _:
+                sys.exit(__doc__)
+    except* KeyboardInterrupt:
+        pass

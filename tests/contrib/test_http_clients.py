@@ -15,6 +15,7 @@ from http_servers import ca, config_for, connect_proxy, serving, socks_proxy
 from processes import EXAMPLES, run_program
 
 from trio_tlsx import ClientConfig, ConfigError, ServerConfig, Session
+from trio_tlsx.contrib import network
 from trio_tlsx.testing import CA
 
 HTTP2 = ["h2", "http/1.1"]
@@ -46,6 +47,12 @@ def test_a_mistake_is_answered_with_a_sentence(
 ) -> None:
     with pytest.raises(ConfigError, match=why):
         package.http_transport(config, **options)
+
+
+def test_http2_without_h2(package: HTTPPackage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "find_spec", dict[str, None]().get)
+    with pytest.raises(ConfigError, match=rf"needs the package h2.* '{package.name}\[http2\]'"):
+        package.http_transport(ClientConfig(alpn_protocols=HTTP2), http2=True)
 
 
 def test_a_server_configuration_is_for_no_client(package: HTTPPackage) -> None:

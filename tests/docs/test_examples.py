@@ -76,9 +76,10 @@ async def test_readme_programs(
         return call
 
     async with trio.open_nursery() as nursery:
-        serve, handler, port, config = main_of(server)
+        (serve,) = main_of(server)
+        handler, port, config = serve.args
         assert port == 4433
-        listeners = await nursery.start(partial(serve, handler, 0, config, host="127.0.0.1"))
+        listeners = await nursery.start(partial(serve.func, handler, 0, config, **serve.keywords))
         free_port = listeners[0].transport_listener.socket.getsockname()[1]
         (main,) = main_of(client.replace("4433", str(free_port)))
         await main()

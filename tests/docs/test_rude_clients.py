@@ -137,9 +137,10 @@ async def test_the_readme(pki: tuple[Path, Path, Path], monkeypatch: pytest.Monk
     with monkeypatch.context() as patch:
         patch.setattr(trio, "run", lambda *arguments: calls.append(arguments))  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
         exec(compile(source, "README.md", "exec"), {"__name__": "__main__"})
-    [(serve, handler, _, config)] = calls
-    assert serve is serve_tls_over_tcp
+    [(serve,)] = calls
+    assert serve.func is serve_tls_over_tcp
+    handler, _, config = serve.args
     async with trio.open_nursery() as nursery:
-        listeners = await nursery.start(partial(serve, handler, 0, config, host="127.0.0.1"))
+        listeners = await nursery.start(partial(serve.func, handler, 0, config, **serve.keywords))
         await survives(listeners[0].port, "localhost", ca_file)
         nursery.cancel_scope.cancel()

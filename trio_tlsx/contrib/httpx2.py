@@ -30,7 +30,8 @@ def http_transport(config: ConfigChoice = None, **options: Any) -> httpx2.AsyncH
             ``retries`` and others. A configuration replaces ``verify`` and ``cert``.
 
     Raises:
-        ConfigError: an option contradicts the configuration, or this is no configuration.
+        ConfigError: an option contradicts the configuration, this is no configuration, or
+            ``http2`` is true and the package ``h2`` is not installed.
     """
     return make_transport(httpx2, Backend, config, options)
 

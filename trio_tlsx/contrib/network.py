@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, TypeAlias
 
 from ..config.client import ClientConfig
@@ -251,9 +252,15 @@ def make_transport(
         options: the options of the package's ``AsyncHTTPTransport``.
 
     Raises:
-        ConfigError: an option contradicts the configuration, or this is no configuration.
+        ConfigError: an option contradicts the configuration, this is no configuration, or
+            ``http2`` is true and the package ``h2`` is not installed.
     """
     check_options(config, {"http2": False, **options})
+    if options.get("http2") and find_spec("h2") is None:
+        raise ConfigError(
+            "http2=True needs the package h2, which is not installed: "
+            f"run pip install '{package.__name__}[http2]'"
+        )
     transport = package.AsyncHTTPTransport(**options)
     # The package has no argument for the backend; its pool has one.
     transport._pool._network_backend = backend(config)
