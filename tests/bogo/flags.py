@@ -48,7 +48,7 @@ _VALUED = """
     -max-send-fragment -server-supported-groups-hint -expect-peer-verify-pref
     -expect-client-ca-list -psk-importer-key -psk-importer-identity -psk-importer-context
     -install-one-cert-compression-alg -cipher -advertise-npn -expect-certificate-types
-    -expect-total-renegotiations
+    -expect-total-renegotiations -ticket-key
 """
 
 # Those that belong to the credential that the last "-new-...-credential" began, if one did.

@@ -11,6 +11,7 @@ from cryptography import x509
 from flags import Flags, Unimplemented, versions
 from identity import Identity
 from later import later
+from rewritable import RewritableTicketKeys
 
 from trio_tlsx.config.client import ClientConfig
 from trio_tlsx.config.server import ServerConfig
@@ -55,7 +56,8 @@ class Memory:
         offered: what it was given in the one before, if that was not used yet.
         ticket_keys: what every server seals and opens tickets with.
         no_ticket_keys: what opens none that was sealed.
-        ticket_store: keeps tickets, and sessions of TLS 1.2 for clients without tickets.
+        ticket_store: keeps tickets, and sessions of TLS 1.2 for clients without tickets; None if
+            the runner rewrites tickets.
         anti_replay_cache: rejects replayed early data.
     """
 
@@ -66,8 +68,11 @@ class Memory:
         self.offered: Session | None = None
         fixed = "-use-ticket-callback" in flags or "-use-ticket-aead-callback" in flags
         self.ticket_keys = TicketKeys([ZERO_KEY] if fixed else (), clock=self.clock)
+        self.ticket_store: MemoryTicketStore | None = MemoryTicketStore()
+        if "-ticket-key" in flags:
+            self.ticket_keys = RewritableTicketKeys(flags.base64("-ticket-key"), clock=self.clock)
+            self.ticket_store = None  # the state itself is to be in the ticket
         self.no_ticket_keys = TicketKeys(clock=self.clock)
-        self.ticket_store = MemoryTicketStore()
         self.anti_replay_cache = MemoryAntiReplayCache(clock=self.clock)
 
     def next_connection(self, delay: int) -> None:
@@ -229,16 +234,21 @@ def cipher_suites(flags: Flags) -> list[str]:
     """The suites of TLS 1.3, and those of TLS 1.2 that ``-cipher`` names.
 
     Of the syntax of OpenSSL's lists this knows names, groups of equal preference, which our
-    servers do not have, ``DEFAULT`` and ``!AES``.
+    servers do not have, ``DEFAULT``, ``!AES`` and ``AES128``.
     """
     of_12 = [suite.name for suite in CIPHER_SUITES_12.values()]
     if (wanted := flags.text("-cipher")) is not None:
         words = wanted.translate({ord("["): None, ord("]"): None, ord("|"): ":"}).split(":")
         if "DEFAULT" not in words:
-            of_12 = [word for word in words if word in of_12]
+            of_12 = [name for word in words for name in of_12 if word in (name, alias(name))]
         if "!AES" in words:
             of_12 = [name for name in of_12 if "_AES_" not in name]
     return [suite.name for suite in CIPHER_SUITES.values()] + of_12
+
+
+def alias(name: str) -> str | None:
+    """What OpenSSL's lists call all suites with this cipher."""
+    return "AES128" if "_AES_128_" in name else None
 
 
 def groups(flags: Flags) -> list[str]:

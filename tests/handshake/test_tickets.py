@@ -190,8 +190,16 @@ def test_ticket_under_removed_keys_is_rejected(scenario: SessionScenario) -> Non
     assert scenario.resumes()
 
 
+encode = resumption_server.ServerSession.encode
+
+
 def in_a_new_form(session: resumption_server.ServerSession) -> bytes:
-    return b"\2 what nobody here can read"
+    """A form that can be read as the present one, but means another secret."""
+    return encode(replace(session, secret=bytes(len(session.secret))))
+
+
+def with_a_new_suite(session: resumption_server.ServerSession) -> bytes:
+    return b"\xff\xff" + encode(session)[2:]
 
 
 def test_ticket_of_another_form_version_is_rejected(
@@ -201,8 +209,19 @@ def test_ticket_of_another_form_version_is_rejected(
     keys = scenario.server.parameters.ticket_keys
     scenario.server = replace(scenario.server, ticket_keys=keys)
     with monkeypatch.context() as other_version:
-        other_version.setattr(ticket_binding, "FORM_VERSION", 2)
+        other_version.setattr(ticket_binding, "FORM_VERSION", ticket_binding.FORM_VERSION + 1)
         other_version.setattr(resumption_server.ServerSession, "encode", in_a_new_form)
+        scenario.connect()
+    assert not scenario.resumes()
+    assert scenario.resumes()
+
+
+def test_ticket_with_an_unknown_suite_is_rejected(
+    scenario: SessionScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sealed under keys that are shared, by a version with suites that this one lacks."""
+    with monkeypatch.context() as other_version:
+        other_version.setattr(resumption_server.ServerSession, "encode", with_a_new_suite)
         scenario.connect()
     assert not scenario.resumes()
     assert scenario.resumes()

@@ -140,6 +140,16 @@ def test_a_ticket_of_one_version_never_opens_the_other() -> None:
     assert not client.negotiated.resumed
 
 
+def test_a_ticket_is_bound_to_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    config, _ = stored()
+    server = replace(SERVER_12, ticket_keys=TicketKeys([bytes(32)]))
+    with monkeypatch.context() as of_another_version:
+        of_another_version.setattr(resumption_server12, "CONTEXT_PREFIX", b"")
+        established(config, server)
+    assert not established(config, server)[0].negotiated.resumed
+    assert established(config, server)[0].negotiated.resumed
+
+
 def test_a_client_identity_is_resumed_and_authorized_again() -> None:
     seen: list[Peer] = []
     server = replace(

@@ -16,10 +16,12 @@ from ..config.server import ServerParameters
 from ..crypto.cipher_suites import CIPHER_SUITES, CipherSuite
 from ..crypto.key_schedule import ticket_psk
 from ..crypto.signatures import SignatureScheme
+from ..errors import ProtocolError
 from ..messages import grease
 from ..messages.codec import Reader, opaque8, opaque24, uint8, uint32
 from ..messages.extensions import ExtensionType
 from ..messages.handshake import ClientHello, NewSessionTicket
+from ..pki.certificates import MALFORMED
 from ..pki.credentials import Credentials
 from ..sessions import ticket_binding
 from ..sessions.client import MAX_AGE
@@ -114,6 +116,7 @@ class ServerSession:
 
     def is_usable(self, now: datetime.datetime, lifetime: datetime.timedelta) -> bool:
         chain = self.client.chain if self.client else ()
+            reader.opaque8().decode("ascii") or None,
         return (
             self.issued_at <= now < self.issued_at + lifetime
             and now < self.authenticated_at + MAX_AGE
@@ -158,7 +161,11 @@ def open_session(
     octets = config.ticket_keys.open(sealed, context)
     if octets is None:
         return None
-    session = ServerSession.decode(octets, suites)
+    try:
+        session = ServerSession.decode(octets, suites)
+    except (ProtocolError, LookupError, *MALFORMED):
+        # Another version of this library sealed it, with a suite that this one does not have.
+        return None
     lifetime = datetime.timedelta(seconds=config.ticket_keys.lifetime)
     return session if session.is_usable(config.clock(), lifetime) else None
 

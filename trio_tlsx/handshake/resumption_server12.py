@@ -30,6 +30,7 @@ from .server12_hello import Terms12
 from .steps import Handshake, Steps
 
 __all__ = [
+    "CONTEXT_PREFIX",
     "FoundSession",
     "find_session",
     "new_session_id",
@@ -40,10 +41,13 @@ __all__ = [
 
 _E = ExtensionType
 
+#: What the context of a ticket begins with, so that no ticket of TLS 1.3 has the same.
+CONTEXT_PREFIX = b"TLS 1.2"
+
 
 def context_of(terms: Terms12) -> bytes:
     """Return the context that tickets are bound to; it is none of TLS 1.3's."""
-    return b"TLS 1.2" + ticket_context(terms.config, terms.credentials, terms.hello)
+    return CONTEXT_PREFIX + ticket_context(terms.config, terms.credentials, terms.hello)
 
 
 @dataclass(slots=True, eq=False)
