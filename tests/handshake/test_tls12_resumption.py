@@ -64,7 +64,7 @@ def test_a_ticket_resumes_the_session() -> None:
     assert client.negotiated.resumed
     assert server.negotiated.resumed
     assert client.negotiated.peer_certificates == first.negotiated.peer_certificates
-    assert client.negotiated.group is None
+    assert client.negotiated.group == server.negotiated.group == first.negotiated.group
     exchange(client, server)
     exported = client.export_keying_material(LABEL, 32)
     assert exported == server.export_keying_material(LABEL, 32)

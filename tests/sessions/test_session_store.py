@@ -93,6 +93,7 @@ def test_session_bytes_of_tls_1_2() -> None:
         ticket=b"",
         session_id=bytes(range(32)),
         extended_master_secret=True,
+        group="x25519",
     )
     assert Session.from_bytes(session.to_bytes(KEY), KEY) == session
 

@@ -83,7 +83,7 @@ def run(hs: Handshake, offer: Offer, answer: ServerHello) -> Steps[Completed]:
     selection = process_server_hello(hs, offer, answer)
     if (session := selection.session) is not None:
         secret, tls_unique = yield from resume(hs, offer, selection, session)
-        server, group = server_of(session), None
+        server, group = server_of(session), session.group
     else:
         server, group, secret, tls_unique = yield from full_handshake(hs, offer, selection)
     if selection.alpn_protocol == early_data.alpn_protocol(offer.config):
@@ -94,12 +94,12 @@ def run(hs: Handshake, offer: Offer, answer: ServerHello) -> Steps[Completed]:
 
 def full_handshake(
     hs: Handshake, offer: Offer, selection: Selection12
-) -> Steps[tuple[PeerIdentity, Group, MasterSecret, bytes]]:
+) -> Steps[tuple[PeerIdentity, str, MasterSecret, bytes]]:
     """Perform a full handshake, from the server's Certificate on.
 
     Returns:
-        The server's identity, the group of the key exchange, the master secret, and the
-        verify_data of the first Finished.
+        The server's identity, the name of the group of the key exchange, the master secret, and
+        the verify_data of the first Finished.
     """
     chain, certificate = yield from read_server_certificate(hs, offer)
     server, exchange = yield from read_server_key_exchange(
@@ -112,8 +112,9 @@ def full_handshake(
     client_keys, server_keys = secret.traffic_keys()
     tls_unique = send_client_finished(hs, selection, secret, client_keys)
     ticket = yield from read_server_finished(hs, selection, secret, server_keys)
-    yield from store_session(hs, offer, selection, server, secret, ticket)
-    return server, exchange.group, secret, tls_unique
+    group = exchange.group.name
+    yield from store_session(hs, offer, selection, server, group, secret, ticket)
+    return server, group, secret, tls_unique
 
 
 def read_server_certificate(
@@ -300,7 +301,7 @@ def complete(
     offer: Offer,
     selection: Selection12,
     server: PeerIdentity,
-    group: Group | None,
+    group: str | None,
     exporter: Exporter12,
     signed_with: SignatureScheme | None,
 ) -> Completed:
@@ -309,7 +310,7 @@ def complete(
     negotiated = Negotiated(
         version=suite.protocol,
         cipher_suite=suite.name,
-        group=group.name if group else None,
+        group=group,
         alpn_protocol=selection.alpn_protocol,
         server_name=offer.server_name.host,
         peer_certificates=server.chain,

@@ -73,6 +73,7 @@ def store_session(
     offer: Offer,
     selection: Selection12,
     server: PeerIdentity,
+    group: str,
     secret: MasterSecret,
     ticket: NewSessionTicket12 | None,
 ) -> Steps[None]:
@@ -105,6 +106,7 @@ def store_session(
             alpn_protocol=selection.alpn_protocol,
             session_id=session_id,
             extended_master_secret=True,
+            group=group,
         ),
     )
 

@@ -55,6 +55,8 @@ class ServerSession:
         ticket_age_add: what the client adds to the ticket's age, in milliseconds.
         max_early_data_size: how much early data it may send, in bytes; 0 for none.
         application_data: what of the application's own rides along.
+        group: in TLS 1.2, the group of the key exchange; None in TLS 1.3, where each resumption
+            has a key exchange of its own.
     """
 
     suite: CipherSuite
@@ -66,6 +68,7 @@ class ServerSession:
     ticket_age_add: int = field(default=0, repr=False)
     max_early_data_size: int = 0
     application_data: bytes = field(default=b"", repr=False)
+    group: str | None = None
 
     def encode(self) -> bytes:
         chain, scheme = (
@@ -85,6 +88,7 @@ class ServerSession:
                 opaque8(self.alpn_protocol or b""),
                 _NUMBERS.pack(self.ticket_age_add, self.max_early_data_size),
                 opaque8(self.application_data),
+                opaque8((self.group or "").encode("ascii")),
             )
         )
 
@@ -112,11 +116,11 @@ class ServerSession:
             age_add,
             max_early_data_size,
             reader.opaque8(),
+            reader.opaque8().decode("ascii") or None,
         )
 
     def is_usable(self, now: datetime.datetime, lifetime: datetime.timedelta) -> bool:
         chain = self.client.chain if self.client else ()
-            reader.opaque8().decode("ascii") or None,
         return (
             self.issued_at <= now < self.issued_at + lifetime
             and now < self.authenticated_at + MAX_AGE

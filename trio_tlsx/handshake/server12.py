@@ -270,7 +270,7 @@ def negotiated_by(
     return Negotiated(
         version=suite.protocol,
         cipher_suite=suite.name,
-        group=None if session else terms.group.name,
+        group=terms.group.name if session is None else session.group,
         alpn_protocol=protocol.decode("latin-1") if protocol else None,
         server_name=requested_name(terms.hello.extensions),
         peer_certificates=client.chain if client else (),

@@ -26,7 +26,7 @@ class Negotiated:
         version: ``"TLSv1.3"`` or ``"TLSv1.2"``; over an ``ssl.SSLContext`` perhaps an older one.
         cipher_suite: such as ``"TLS_AES_128_GCM_SHA256"``.
         group: the key exchange, such as ``"X25519MLKEM768"``; None if there was none
-            (``psk_without_key_exchange``, or a resumption in TLS 1.2).
+            (``psk_without_key_exchange``). A resumption in TLS 1.2 has the group of the session.
         alpn_protocol: the application protocol (RFC 7301), None if none was negotiated.
         server_name: the name that the client sent, None if it sent none.
         peer_certificates: the chain as the peer sent it, its own certificate first.

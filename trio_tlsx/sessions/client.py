@@ -62,6 +62,8 @@ class Session:
             7627). Other sessions of TLS 1.2 are not resumed.
         name_was_hidden: whether the ClientHello was encrypted (RFC 9849). Then the session is only
             offered in an encrypted one, since a ticket in the clear could tell the name.
+        group: in TLS 1.2, the group of the key exchange; None in TLS 1.3, where each resumption
+            has a key exchange of its own.
     """
 
     server_name: str
@@ -81,6 +83,7 @@ class Session:
     session_id: bytes = b""
     extended_master_secret: bool = False
     name_was_hidden: bool = False
+    group: str | None = None
 
     @property
     def suite(self) -> CipherSuite:
@@ -132,6 +135,7 @@ class Session:
                 uint8(self.extended_master_secret),
                 opaque8(self.session_id),
                 uint8(self.name_was_hidden),
+                opaque8((self.group or "").encode("ascii")),
             )
         )
         context = BYTE_FORM_CONTEXTS[BYTE_FORM_VERSION]
@@ -199,6 +203,7 @@ class Session:
             extended_master_secret=bool(reader.uint8()),
             session_id=reader.opaque8(),
             name_was_hidden=bool(reader.uint8()),
+            group=reader.opaque8().decode("ascii") or None,
         )
 
 

@@ -17,7 +17,7 @@ from ..messages.codec import uint8
 __all__ = ["FORM_VERSION", "context"]
 
 #: The version of a ticket's content. Increment it with each change of ``ServerSession.encode``.
-FORM_VERSION = 1
+FORM_VERSION = 2
 
 
 def context(client_policy: bytes, leaf: bytes, server_name: bytes) -> bytes:
