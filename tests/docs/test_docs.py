@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import re
 import textwrap
@@ -70,6 +71,34 @@ def test_each_hook_is_shown_in_ten_lines() -> None:
     for source in shown:
         lines = ast.unparse(ast.parse(source)).splitlines()  # without comments
         assert len(lines) - source.count('"""') // 2 <= 10, source
+
+
+@functools.cache
+def texts_of_the_code() -> str:
+    """Every string of the package in a line of its own, with … where a value is inserted."""
+    texts: list[str] = []
+    for path in (ROOT / "trio_tlsx").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.append(node.value)
+            if isinstance(node, ast.JoinedStr):
+                parts = (str(v.value) if isinstance(v, ast.Constant) else "…" for v in node.values)
+                texts.append("".join(parts))
+    return "\n".join(" ".join(text.split()) for text in texts)
+
+
+def quoted_texts(page: str) -> list[str]:
+    text = re.sub(
+        r"^```.*?^```$|`[^`]*`", "", (ROOT / "docs" / page).read_text(), flags=re.M | re.S
+    )
+    quotes = (" ".join(quote.split()) for quote in re.findall(r'"([^"]+)"', text))
+    return [quote for quote in quotes if len(quote.split()) > 2]
+
+
+@pytest.mark.parametrize("quote", quoted_texts("troubleshooting.md") + quoted_texts("tutorial.md"))
+def test_the_quoted_errors_exist(quote: str) -> None:
+    pattern = ".*".join(map(re.escape, quote.split("…")))
+    assert re.search(pattern, texts_of_the_code())
 
 
 @pytest.mark.parametrize("name", ["architecture.md", "design.md"])

@@ -112,6 +112,17 @@ def test_nothing_in_common_sends_the_alert(
 # ALPN and SNI
 
 
+def test_alpn_error_names_the_protocols_of_both_sides() -> None:
+    client, server = connections(
+        replace(CLIENT, alpn_protocols=[f"protocol-{number}" for number in range(20)]),
+        replace(SERVER, alpn_protocols=["http/1.1", b"\xff"]),
+    )
+    flight(client, server)
+    error = str(failure_of(server.do_handshake))
+    assert "the ALPN protocols 'protocol-0', 'protocol-1', " in error
+    assert "'protocol-7' and 12 more, the server has only 'http/1.1', 'ÿ'" in error
+
+
 def test_alpn_servers_preference_decides() -> None:
     client, server = established(
         replace(CLIENT, alpn_protocols=["one", "two", "three"]),

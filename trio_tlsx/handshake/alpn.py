@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..config.client import ClientParameters
 from ..config.server import ServerParameters
 from ..errors import AlertDescription, NegotiationError, ProtocolError
 from ..messages import extensions as ext
 from ..messages.extensions import Extensions, ExtensionType
 from ..messages.handshake import ClientHello
+from ..pki.describe import quoted
 
 __all__ = ["choose_protocol", "selected_protocol"]
 
 _E = ExtensionType
+
+#: An error names no more of a client's protocols.
+MAX_PROTOCOLS_NAMED = 8
 
 
 def choose_protocol(config: ServerParameters, hello: ClientHello) -> bytes | None:
@@ -26,8 +32,8 @@ def choose_protocol(config: ServerParameters, hello: ClientHello) -> bytes | Non
         if protocol in offered:
             return protocol
     raise NegotiationError(
-        f"the client offers the ALPN protocols {list(offered)}, the server only has "
-        f"{list(config.alpn_protocols)}",
+        f"the client offers the ALPN protocols {_listed(offered)}, the server has only "
+        f"{_listed(config.alpn_protocols)}",
         AlertDescription.no_application_protocol,
     )
 
@@ -41,6 +47,12 @@ def selected_protocol(config: ClientParameters, extensions: Extensions) -> str |
         raise ProtocolError("the peer chose several ALPN protocols", AlertDescription.decode_error)
     if protocols[0] not in config.alpn_protocols:
         raise ProtocolError(
-            f"the peer chose the ALPN protocol {protocols[0]!r}, which was not offered"
+            f"the peer chose the ALPN protocol {_listed(protocols)}, which was not offered"
         )
     return protocols[0].decode("latin-1")
+
+
+def _listed(protocols: Sequence[bytes]) -> str:
+    names = ", ".join(quoted(each.decode("latin-1")) for each in protocols[:MAX_PROTOCOLS_NAMED])
+    left = len(protocols) - MAX_PROTOCOLS_NAMED
+    return f"{names} and {left} more" if left > 0 else names

@@ -16,7 +16,7 @@ _MEANING = {
     _A.bad_record_mac: "it could not decrypt one of our records",
     _A.record_overflow: "it received a record that is longer than it accepts",
     _A.handshake_failure: "it accepts none of the parameters that we offer",
-    _A.bad_certificate: "it could not parse or verify our certificate",
+    _A.bad_certificate: "it could not parse or verify our certificate, or expected another name",
     _A.unsupported_certificate: "it does not support the type of our certificate",
     _A.certificate_revoked: "our certificate is revoked",
     _A.certificate_expired: "our certificate has expired, or is not valid yet by its clock",

@@ -47,9 +47,13 @@ KNOWN_EXTENSIONS = READ_BY_VERIFIER | READ_BY_OPENSSL.keys()
 
 def untrusted_root(root: x509.Certificate, purpose: Purpose, *, is_leaf: bool) -> CertificateError:
     """Return the error for a chain that ends with a certificate that is not trusted."""
-    which = "is self-signed" if is_leaf else "is at the end of the chain"
+    sentence = (
+        "is self-signed and is not among the trusted ones"
+        if is_leaf
+        else "is at the end of the chain and is not among the trusted ones"
+    )
     return CertificateError(
-        f"the certificate of {subject_of(root)} {which} and is not among the trusted ones: "
+        f"the certificate of {subject_of(root)} {sentence}: "
         f"if it is the right one, add it to the trust store ({purpose.trust_argument}=)",
         AlertDescription.unknown_ca,
         certificate=root,

@@ -119,7 +119,7 @@ def _wrong_signature(
         return CertificateError(
             f"the certificate of {subject_of(child)} was issued by another CA than the known one "
             f"of the same name, {issuer}: if that CA was made anew, its present certificate is "
-            "missing in the trust store or in the chain",
+            "missing from the trust store or from the chain",
             AlertDescription.unknown_ca,
             certificate=child,
         )
