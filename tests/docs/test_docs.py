@@ -26,7 +26,7 @@ ALGORITHM = re.compile(r"^\| `(\w+)`.*? \| (?:0x(\w{4}) \| )?(yes|) ?\|", re.MUL
 PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 INCLUDED = re.compile(r"{literalinclude} (\S+)\n:language: python\n:pyobject: (\S+)")
 PACKAGE_PATH = re.compile(r"`((?:[a-z_0-9]+/)*[a-z_0-9]+(?:\.py|/))`")
-NOX_COMMAND = re.compile(r"nox -s ((?:[a-z]+ ?)+)")
+NOX_COMMAND = re.compile(r"nox -s ((?:[a-z_]+ ?)+)")
 OPTION = re.compile(r"--[a-z][a-z-]+")
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -158,10 +158,9 @@ async def test_the_page_has_every_option(command: str) -> None:
 
 def test_the_pages_name_nox_sessions_that_exist() -> None:
     commands = [command for page in PAGES for command in NOX_COMMAND.findall(page.read_text())]
-    sessions = {"demo", "tests", "quick", "fleet", "coverage", "checks", "lint", "docs", "bench"}
-    assert {name for command in commands for name in command.split()} == sessions
     source = (ROOT / "noxfile.py").read_text()
-    assert set(re.findall(r"^def (\w+)\(session", source, re.MULTILINE)) == sessions
+    sessions = set(re.findall(r"^def (\w+)\(session", source, re.MULTILINE))
+    assert {name for command in commands for name in command.split()} == sessions
 
 
 def test_pre_commit_runs_what_the_lint_session_runs() -> None:

@@ -10,13 +10,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, TypeAlias, cast
 
-import anyio
-import anyio.abc
-from anycorn.app_wrappers import ASGIWrapper
-from anycorn.config import Config
-from anycorn.lifespan import Lifespan
-from anycorn.tcp_server import TCPServer
-from anycorn.worker_context import WorkerContext
+from .extras import ExtraImports
+
+with ExtraImports("anycorn"):
+    import anyio
+    import anyio.abc
+    from anycorn.app_wrappers import ASGIWrapper
+    from anycorn.config import Config
+    from anycorn.lifespan import Lifespan
+    from anycorn.tcp_server import TCPServer
+    from anycorn.worker_context import WorkerContext
 
 from .anyio import TLSListener, TLSStream
 from .asgi import server_certificate, tls_extension

@@ -13,11 +13,14 @@ import ssl
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar, cast
 
-import anyio
-import anyio.abc
-import anyio.lowlevel
-from anyio.abc import SocketAttribute
-from anyio.streams.tls import TLSAttribute
+from .extras import ExtraImports
+
+with ExtraImports("anyio"):
+    import anyio
+    import anyio.abc
+    import anyio.lowlevel
+    from anyio.abc import SocketAttribute
+    from anyio.streams.tls import TLSAttribute
 
 from ..arguments import checked_max_bytes
 from ..config.client import ClientConfig

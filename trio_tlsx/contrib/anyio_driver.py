@@ -5,10 +5,13 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import ClassVar
 
-import anyio
-import anyio.abc
-import anyio.lowlevel
-from anyio.abc import SocketAttribute
+from .extras import ExtraImports
+
+with ExtraImports("anyio"):
+    import anyio
+    import anyio.abc
+    import anyio.lowlevel
+    from anyio.abc import SocketAttribute
 
 from ..driver.conflict import ConflictDetector, ParkingLot
 from ..driver.driver import Driver

@@ -6,9 +6,12 @@ import selectors
 import ssl
 from typing import Any
 
-import anyio
-import anyio.abc
-from anyio.abc import SocketAttribute
+from .extras import ExtraImports
+
+with ExtraImports("anyio"):
+    import anyio
+    import anyio.abc
+    from anyio.abc import SocketAttribute
 
 from ..config.client import ClientConfig
 from .anyio import TLSStream

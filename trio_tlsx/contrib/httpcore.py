@@ -9,7 +9,10 @@
 
 from __future__ import annotations
 
-import httpcore
+from .extras import ExtraImports
+
+with ExtraImports("httpcore"):
+    import httpcore
 
 from .network import ConfigChoice, NetworkBackend, NetworkErrors, NetworkStream
 

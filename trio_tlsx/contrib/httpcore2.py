@@ -9,7 +9,10 @@
 
 from __future__ import annotations
 
-import httpcore2
+from .extras import ExtraImports
+
+with ExtraImports("httpcore2"):
+    import httpcore2
 
 from .network import ConfigChoice, NetworkBackend, NetworkErrors, NetworkStream
 

@@ -13,7 +13,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
+from .extras import ExtraImports
+
+with ExtraImports("httpx"):
+    import httpx
 
 from .httpcore import Backend
 from .network import ConfigChoice, make_mounts, make_transport

@@ -13,7 +13,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx2
+from .extras import ExtraImports
+
+with ExtraImports("httpx2"):
+    import httpx2
 
 from .httpcore2 import Backend
 from .network import ConfigChoice, make_mounts, make_transport

@@ -10,12 +10,16 @@ from functools import partial
 from typing import Any, TypeAlias, cast
 
 import trio
-from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.config import Config
-from hypercorn.trio.lifespan import Lifespan
-from hypercorn.trio.tcp_server import TCPServer
-from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import AppWrapper, ASGIFramework, ConnectionState, LifespanState
+
+from .extras import ExtraImports
+
+with ExtraImports("hypercorn"):
+    from hypercorn.app_wrappers import ASGIWrapper
+    from hypercorn.config import Config
+    from hypercorn.trio.lifespan import Lifespan
+    from hypercorn.trio.tcp_server import TCPServer
+    from hypercorn.trio.worker_context import WorkerContext
+    from hypercorn.typing import AppWrapper, ASGIFramework, ConnectionState, LifespanState
 
 from ..io.listener import TLSListener, handshake_first
 from ..io.stream import TLSStream

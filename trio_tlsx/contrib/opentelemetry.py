@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from opentelemetry.metrics import MeterProvider, get_meter_provider
+from .extras import ExtraImports
+
+with ExtraImports("opentelemetry"):
+    from opentelemetry.metrics import MeterProvider, get_meter_provider
 
 from .._version import __version__
 from ..config.events import (

@@ -17,14 +17,18 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import trio
-from coredis.connection import BaseConnection
-from coredis.exceptions import (
-    BusyLoadingError,
-    NoScriptError,
-    ReadOnlyError,
-    RedisError,
-)
-from coredis.exceptions import ConnectionError as RedisConnectionError
+
+from ..extras import ExtraImports
+
+with ExtraImports("redis"):
+    from coredis.connection import BaseConnection
+    from coredis.exceptions import (
+        BusyLoadingError,
+        NoScriptError,
+        ReadOnlyError,
+        RedisError,
+    )
+    from coredis.exceptions import ConnectionError as RedisConnectionError
 
 from ...arguments import CALLABLE, INT, Expected, check, instance_of
 from ...errors import ConfigError
