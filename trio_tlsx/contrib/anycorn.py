@@ -22,7 +22,7 @@ with ExtraImports("anycorn"):
     from anycorn.worker_context import WorkerContext
 
 from .anyio import TLSListener, TLSStream
-from .asgi import server_certificate, tls_extension
+from .asgi import ASGIApplication, TLSApplication, server_certificate, tls_extension
 
 __all__ = ["serve"]
 
@@ -30,7 +30,7 @@ _Stream: TypeAlias = TLSStream[anyio.abc.ByteStream]
 
 
 async def serve(
-    app: Callable[[Any, Any, Any], Awaitable[object]],
+    app: ASGIApplication,
     config: Config,
     listeners: Sequence[TLSListener],
     *,
@@ -59,8 +59,11 @@ async def serve(
     context = WorkerContext(None)
 
     async def handle(listener: TLSListener, stream: _Stream) -> None:
-        connection = cast(Any, _ConnectionApp(wrapped, stream, listener))
-        await TCPServer(connection, config, context, state.copy(), cast(Any, stream)).run()
+        extension = tls_extension(stream, server_certificate(listener.config))
+        connection_app = TLSApplication(wrapped, extension)
+        await TCPServer(
+            cast(Any, connection_app), config, context, state.copy(), cast(Any, stream)
+        ).run()
 
     async with anyio.create_task_group() as lifespan_tasks:
         await lifespan_tasks.start(lifespan.handle_lifespan)
@@ -85,15 +88,3 @@ async def _accept(
 ) -> None:
     async with listener:
         await listener.serve(handler, handlers)
-
-
-class _ConnectionApp:
-    """The application, as one connection calls it."""
-
-    def __init__(self, app: ASGIWrapper, stream: _Stream, listener: TLSListener) -> None:
-        self._app = app
-        self._tls = tls_extension(stream, server_certificate(listener.config))
-
-    async def __call__(self, scope: Any, *channels: Any) -> None:
-        scope["extensions"] = {**(scope.get("extensions") or {}), "tls": {**self._tls}}
-        await self._app(scope, *channels)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from typing import TypedDict
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias, TypedDict
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -15,7 +16,16 @@ from ..driver.connection_info import ConnectionInfo
 from ..messages.versions import PROTOCOL_NAMES
 from ..pki.reloading import ReloadingCredentials
 
-__all__ = ["TLSExtension", "server_certificate", "tls_extension"]
+__all__ = [
+    "ASGIApplication",
+    "TLSApplication",
+    "TLSExtension",
+    "server_certificate",
+    "tls_extension",
+]
+
+#: The types of hypercorn and anycorn do not fit those of Starlette and other frameworks.
+ASGIApplication: TypeAlias = "Callable[..., Awaitable[object]]"
 
 VERSION_CODES = {name: code for code, name in PROTOCOL_NAMES.items()}
 
@@ -79,6 +89,33 @@ def server_certificate(config: ServerConfig | ssl.SSLContext) -> str | None:
     elif config.select_credentials is not None:
         return None
     return _pem(candidates[0].chain[0]) if len(candidates) == 1 else None
+
+
+class TLSApplication:
+    """An ASGI application whose scopes have the extension of one connection.
+
+    Args:
+        app: the application.
+        extension: see :func:`tls_extension`.
+        client: the client's address, if the server below does not know it.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApplication,
+        extension: TLSExtension,
+        client: tuple[str, int] | None = None,
+    ) -> None:
+        self._app = app
+        self._extension = extension
+        self._client = client
+
+    async def __call__(self, scope: Any, *channels: Any) -> None:
+        """Call the application."""
+        scope["extensions"] = {**(scope.get("extensions") or {}), "tls": {**self._extension}}
+        if self._client is not None:
+            scope["client"] = self._client
+        await self._app(scope, *channels)
 
 
 def _pem(certificate: x509.Certificate) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 import trio
 
@@ -23,12 +23,9 @@ with ExtraImports("hypercorn"):
 
 from ..io.listener import TLSListener, handshake_first
 from ..io.stream import TLSStream
-from .asgi import server_certificate, tls_extension
+from .asgi import ASGIApplication, TLSApplication, server_certificate, tls_extension
 
-__all__ = ["ASGIApplication", "serve"]
-
-#: Hypercorn's own types do not fit those of Starlette and other frameworks.
-ASGIApplication: TypeAlias = "Callable[[Any, Any, Any], Awaitable[object]]"
+__all__ = ["serve"]
 
 
 async def serve(
@@ -61,11 +58,18 @@ async def serve(
     context = WorkerContext(None)
 
     async def handle(listener: TLSListener[Any], stream: TLSStream[Any]) -> None:
-        connection_app = cast(AppWrapper, _ConnectionApp(wrapped, stream, listener))
+        extension = tls_extension(stream, server_certificate(listener.config))
+        connection_app = TLSApplication(wrapped, extension, _client_of(stream))
         # The stream has all that hypercorn uses of trio.SSLStream.
         over_socket = isinstance(stream.transport_stream, trio.SocketStream)
         connection = cast(Any, stream if over_socket else _OverSocket(stream))
-        await TCPServer(connection_app, config, context, ConnectionState(state.copy()), connection)
+        await TCPServer(
+            cast(AppWrapper, connection_app),
+            config,
+            context,
+            ConnectionState(state.copy()),
+            connection,
+        )
 
     async with trio.open_nursery() as lifespan_nursery:
         await lifespan_nursery.start(lifespan.handle_lifespan)
@@ -88,26 +92,12 @@ async def serve(
         lifespan_nursery.cancel_scope.cancel()
 
 
-class _ConnectionApp:
-    """The application, as one connection calls it."""
-
-    def __init__(
-        self, app: ASGIWrapper, stream: TLSStream[Any], listener: TLSListener[Any]
-    ) -> None:
-        self._app = app
-        self._tls = tls_extension(stream, server_certificate(listener.config))
-        self._client = None
-        match stream.remote_address:
-            case (str(host), int(port), *_):
-                self._client = (host, port)
-            case _:
-                pass
-
-    async def __call__(self, scope: Any, *channels: Any) -> None:
-        scope["extensions"] = {**(scope.get("extensions") or {}), "tls": {**self._tls}}
-        if self._client is not None:
-            scope["client"] = self._client
-        await self._app(scope, *channels)
+def _client_of(stream: TLSStream[Any]) -> tuple[str, int] | None:
+    match stream.remote_address:
+        case (str(host), int(port), *_):
+            return host, port
+        case _:
+            return None
 
 
 class _OverSocket:
