@@ -12,6 +12,7 @@ WRONG = "tests/handshake/test_ech_wrong_messages.py"
 KEYS = "tests/pki/test_ech_keys.py"
 CHANGING_KEYS = "tests/handshake/test_ech_changing_keys.py"
 STRUCTURES = "tests/messages/test_ech_structures.py"
+HELLOS = "tests/handshake/test_ech_hellos.py"
 
 MESSAGES = "messages/ech.py"
 SELECTION = "pki/ech.py"
@@ -60,6 +61,24 @@ REMOVALS_OF_ECH = [
         STRUCTURES,
     ),
     Removal(
+        "ECH: the public name is no longer than a DNS name",
+        "RFC 9849 6.1.7",
+        MESSAGES,
+        "    if len(name) > MAX_PUBLIC_NAME_LENGTH:\n        return False\n",
+        "address",
+        "",
+        STRUCTURES,
+    ),
+    Removal(
+        "ECH: no extension twice in a configuration",
+        "RFC 9849 4.2, 6.1.6",
+        MESSAGES,
+        "        raise ProtocolError(str(error), AlertDescription.decode_error) from error",
+        "malformed",
+        "        raise",
+        STRUCTURES,
+    ),
+    Removal(
         "ECH: the public key is valid",
         "RFC 9180 7.1.4",
         SELECTION,
@@ -75,6 +94,15 @@ REMOVALS_OF_ECH = [
         "if not any(candidates(configs)):",
         "without_a_usable",
         "if False:",
+        KEYS,
+    ),
+    Removal(
+        "ECH: a GREASE value needs TLS 1.3 too",
+        "RFC 9849 6.1",
+        CLIENT_CONFIG,
+        "    if ech is None:\n        return None\n    if TLS13",
+        "needs_tls_1_3",
+        '    if ech is None or ech == "grease":\n        return None\n    if TLS13',
         KEYS,
     ),
     # The client's hellos
@@ -233,6 +261,15 @@ REMOVALS_OF_ECH = [
         "verify_replaces",
         TESTS,
     ),
+    Removal(
+        "ECH: no TLS 1.2 after early data",
+        "RFC 9846 E.3",
+        CLIENT_OF_ANY_VERSION,
+        "parameters, ech.hello, early, ech=ech",
+        "and_tls_1_2",
+        "parameters, ech.hello, ech=ech",
+        HELLOS,
+    ),
     # The server
     Removal(
         "ECH: no inner hello from the network",
@@ -350,6 +387,15 @@ REMOVALS_OF_ECH = [
         "trial",
         "is_named = True",
         TESTS,
+    ),
+    Removal(
+        "ECH: a server has the suites of its configuration",
+        "RFC 9849 7.1",
+        SELECTION,
+        "                _check_suites(config)\n",
+        "wrong_pem",
+        "",
+        KEYS,
     ),
     Removal(
         "ECH: a certificate for the public name",

@@ -59,6 +59,12 @@ MALFORMED = {
         uint16(0xFE0D)
         + opaque16(CONFIG.encoded[4:41] + opaque16(b"\0\1\0\1\0\1") + CONFIG.encoded[51:])
     ),
+    "an extension twice": opaque16(
+        uint16(0xFE0D) + opaque16(CONFIG.encoded[4:-2] + opaque16(b"\0\1\0\0" * 2))
+    ),
+    "an extension cut short": opaque16(
+        uint16(0xFE0D) + opaque16(CONFIG.encoded[4:-2] + opaque16(b"\0\1\0\1"))
+    ),
 }
 
 
@@ -71,7 +77,15 @@ def test_a_malformed_list_is_an_error(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["a.example", "xn--bcher-kva.example", "localhost", "1a", "a" * 63 + ".example", "0x1g.0xy"],
+    [
+        "a.example",
+        "xn--bcher-kva.example",
+        "localhost",
+        "1a",
+        "a" * 63 + ".example",
+        "0x1g.0xy",
+        ".".join(["a" * 63] * 4)[2:],
+    ],
 )
 def test_a_host_name_is_a_public_name(name: str) -> None:
     assert is_public_name(name)
@@ -97,6 +111,7 @@ def test_a_host_name_is_a_public_name(name: str) -> None:
         "a.0X1",
         "2001:db8::1",
         "a b",
+        ".".join(["a" * 63] * 4)[1:],
     ],
 )
 def test_what_could_be_an_address_is_no_public_name(name: str) -> None:

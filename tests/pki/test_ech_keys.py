@@ -159,8 +159,9 @@ def test_a_malformed_list_is_an_error(ech: bytes | str) -> None:
 
 
 def test_ech_needs_tls_1_3() -> None:
-    with pytest.raises(ConfigError, match=r"ech needs TLS 1\.3"):
-        ClientConfig(ech=KEY.config_list, versions=["TLSv1.2"])
+    for ech in (KEY.config_list, "grease"):
+        with pytest.raises(ConfigError, match=r"ech needs TLS 1\.3"):
+            ClientConfig(ech=ech, versions=["TLSv1.2"])
     credentials = AUTHORITY.issue("public.example")
     with pytest.raises(ConfigError, match=r"ech_keys need TLS 1\.3"):
         ServerConfig(credentials=credentials, ech_keys=KEY, versions=["TLSv1.2"])

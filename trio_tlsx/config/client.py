@@ -291,12 +291,14 @@ def _ech_source(
     ech: ECHSource | None, common: CommonParameters
 ) -> ECHLookup | tuple[ECHConfig, ...] | None:
     """Return the configurations, or the function that looks them up; None for no ECH."""
-    if ech is None or ech == "grease":
+    if ech is None:
         return None
     if TLS13 not in common.versions:
         raise ConfigError(
             "ech needs TLS 1.3 (RFC 9849 6.1): add 'TLSv1.3' to versions, or leave out ech"
         )
+    if ech == "grease":
+        return None
     if callable(ech):
         return ech
     configs = decode_configs(ech)

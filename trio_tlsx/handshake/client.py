@@ -178,7 +178,11 @@ def taken_offer(
     # RFC 9849 6.1.2: the PSKs of the outer hello are none, so that selecting one is an error.
     parameters = replace(ech.outer, psks=())
     name = ech.outer.server_name
-    return Offer(config.ech_rejected, name, offer.port, None, parameters, ech.hello, ech=ech)
+    # Early data that left is refused, as no PSK was offered. TLS 1.2 refuses it with an error.
+    early = offer.early_data
+    return Offer(
+        config.ech_rejected, name, offer.port, None, parameters, ech.hello, early, ech=ech
+    )
 
 
 def selected_version(config: ClientParameters, answer: ServerHello) -> int:

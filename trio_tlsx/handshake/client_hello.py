@@ -22,27 +22,12 @@ from .psk import Psk, encode_psk_key_exchange_modes, with_psks
 from .resumption_client import psk_of
 
 __all__ = [
-    "SHARED_EXTENSIONS",
     "HelloParameters",
     "current_psks",
     "make_client_hello",
 ]
 
 _E = ExtensionType
-
-#: The extensions that are the same in the inner and the outer hello of ECH, and follow each other
-#: in the inner one (RFC 9849 5.1): those of the configuration, and the key shares.
-SHARED_EXTENSIONS = frozenset(
-    {
-        _E.supported_groups,
-        _E.signature_algorithms,
-        _E.status_request,
-        _E.signed_certificate_timestamp,
-        _E.compress_certificate,
-        _E.record_size_limit,
-        _E.key_share,
-    }
-)
 
 
 @dataclass(slots=True, eq=False)

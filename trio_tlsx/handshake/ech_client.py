@@ -27,7 +27,7 @@ from ..messages.handshake import RANDOM_LENGTH, ClientHello, ServerHello, encode
 from ..pki.ech import hpke_info, random_suite
 from ..pki.server_name import ServerName
 from ..sessions.client import Session
-from .client_hello import SHARED_EXTENSIONS, HelloParameters, make_client_hello
+from .client_hello import HelloParameters, make_client_hello
 from .ech_confirmation import confirmation_for, confirmation_in
 from .psk import Psk
 from .steps import Handshake
@@ -88,9 +88,10 @@ def offer_ech(
         random=urandom(RANDOM_LENGTH),
         psks=[grease_psk(psk) for psk in inner.psks],
     )
-    made = ECHOffer(ech_config, context, outer, hello)
-    made.hello = encrypted(made, hello, enc)
-    return made
+    outer_hello = encrypted(ech_config, context, outer, hello, enc=enc)
+    # A second hello after a rejection repeats the extension.
+    outer.ech = outer_hello.extensions[_ECH]
+    return ECHOffer(ech_config, context, outer, outer_hello)
 
 
 def grease_psk(psk: Psk[Session]) -> Psk[Session]:
@@ -99,22 +100,31 @@ def grease_psk(psk: Psk[Session]) -> Psk[Session]:
     return Psk(urandom(len(psk.identity)), int.from_bytes(urandom(4)), psk.suite, secret)
 
 
-def encrypted(made: ECHOffer, inner: ClientHello, enc: bytes) -> ClientHello:
-    """Return the outer hello with this inner hello in it (RFC 9849 6.1.1)."""
-    shared = [code for code in inner.extensions if code in SHARED_EXTENSIONS]
-    plaintext = encode_inner_hello(inner, shared, made.config.maximum_name_length)
-    suite = made.context.suite
+def encrypted(
+    config: ECHConfig,
+    context: HPKEContext,
+    parameters: HelloParameters,
+    inner: ClientHello,
+    *,
+    enc: bytes,
+) -> ClientHello:
+    """Return the outer hello with this inner hello in it (RFC 9849 6.1.1).
+
+    Args:
+        parameters: those of the outer hello.
+        enc: the encapsulated key; empty in a second hello.
+    """
+    outer = make_client_hello(replace(parameters, ech=b""))
+    plaintext = encode_inner_hello(inner, outer, config.maximum_name_length)
+    suite = context.suite
     ech = OuterECH(
         (suite.kdf.code, suite.aead.code),
-        made.config.config_id,
+        config.config_id,
         enc,
         bytes(len(plaintext) + AEAD_TAG_LENGTH),
     )
-    outer = make_client_hello(replace(made.outer, ech=ech.encode()))
-    payload = made.context.seal(outer.encode(), plaintext)
+    payload = context.seal(ech.additional_data(outer), plaintext)
     body = replace(ech, payload=payload).encode()
-    # A second hello after a rejection repeats it.
-    made.outer = replace(made.outer, ech=body)
     return replace(outer, extensions={**outer.extensions, _ECH: body})
 
 
@@ -133,7 +143,7 @@ def encrypt_second_hello(made: ECHOffer, inner: HelloParameters, hello: ClientHe
         cookie=inner.cookie,
         grease=inner.grease,
     )
-    made.hello = encrypted(made, hello, enc=b"")
+    made.hello = encrypted(made.config, made.context, made.outer, hello, enc=b"")
 
 
 def send_encrypted(hs: Handshake, made: ECHOffer, inner: ClientHello) -> None:
@@ -142,11 +152,21 @@ def send_encrypted(hs: Handshake, made: ECHOffer, inner: ClientHello) -> None:
 
 
 def grease_ech(parameters: HelloParameters) -> bytes:
-    """Return an encrypted_client_hello that nobody can decrypt (RFC 9849 6.2)."""
+    """Return an encrypted_client_hello that nobody can decrypt (RFC 9849 6.2).
+
+    It is as long as if this hello were the outer one of an encrypted hello.
+    """
     suite = random_suite()
-    hello = make_client_hello(replace(parameters, ech=INNER_ECH, psks=()))
-    shared = [code for code in hello.extensions if code in SHARED_EXTENSIONS]
-    length = len(encode_inner_hello(hello, shared, 0)) + AEAD_TAG_LENGTH
+    psks = [grease_psk(psk) for psk in parameters.psks]
+    outer = make_client_hello(replace(parameters, ech=b"", psks=()))
+    inner = replace(
+        parameters,
+        config=parameters.config.ech_inner,
+        session12=None,
+        ech=INNER_ECH,
+        psks=psks,
+    )
+    length = len(encode_inner_hello(make_client_hello(inner), outer, 0)) + AEAD_TAG_LENGTH
     return OuterECH(
         (suite.kdf.code, suite.aead.code),
         urandom(1)[0],

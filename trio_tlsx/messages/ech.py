@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from ..errors import ProtocolError
+from ..errors import AlertDescription, ProtocolError
 from .codec import Reader, opaque8, opaque16, split_uint16s, uint8, uint16, uint16s
 from .extensions import Extensions, ExtensionType, decode_extensions, encode_extensions
 from .handshake import RANDOM_LENGTH, ClientHello
@@ -39,8 +39,29 @@ PADDING_UNIT = 32
 #: What a server_name extension takes beside the name, in bytes.
 SERVER_NAME_OVERHEAD = 9
 
+#: The extensions that an inner hello takes from the outer one if both have the same (RFC 9849
+#: 5.1). They follow each other in both. None has a value that depends on the server's name, so
+#: that the length of the encrypted hello tells nothing (10.5).
+SHARED_EXTENSIONS = frozenset(
+    {
+        _E.supported_versions,
+        _E.max_fragment_length,
+        _E.supported_groups,
+        _E.signature_algorithms,
+        _E.status_request,
+        _E.signed_certificate_timestamp,
+        _E.compress_certificate,
+        _E.record_size_limit,
+        _E.key_share,
+        _E.psk_key_exchange_modes,
+    }
+)
+
 #: The code points of a KDF and an AEAD of HPKE.
 SymmetricSuite: TypeAlias = tuple[int, int]
+
+#: RFC 1035 2.3.4 in the text form: no DNS name is longer, though a public_name may have 255 bytes.
+MAX_PUBLIC_NAME_LENGTH = 253
 
 _LDH_LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
@@ -149,9 +170,17 @@ def _decode_contents(contents: bytes) -> ECHConfig:
         maximum_name_length,
         # RFC 9849 6.1.7 restricts it to ASCII; any other name is not used.
         public_name.decode("ascii", "backslashreplace"),
-        decode_extensions(extensions, "ECHConfig"),
+        _decode_config_extensions(extensions),
         uint16(ECH_VERSION) + opaque16(contents),
     )
+
+
+def _decode_config_extensions(octets: bytes) -> Extensions:
+    try:
+        return decode_extensions(octets, "ECHConfig")
+    except ProtocolError as error:
+        # RFC 9849 4.2 forbids an extension twice; 6.1.6 has one alert for all that is invalid.
+        raise ProtocolError(str(error), AlertDescription.decode_error) from error
 
 
 def encode_config_list(configs: Iterable[ECHConfig]) -> bytes:
@@ -161,6 +190,8 @@ def encode_config_list(configs: Iterable[ECHConfig]) -> bytes:
 
 def is_public_name(name: str) -> bool:
     """Whether a client may use this public_name: a host name, and no address (RFC 9849 6.1.7)."""
+    if len(name) > MAX_PUBLIC_NAME_LENGTH:
+        return False
     labels = name.split(".")
     return all(map(_LDH_LABEL.fullmatch, labels)) and not _NUMBER.fullmatch(labels[-1])
 
@@ -224,15 +255,18 @@ def decode_ech(octets: bytes) -> OuterECH | None:
 # The inner ClientHello
 
 
-def encode_inner_hello(
-    inner: ClientHello, shared: Sequence[int], maximum_name_length: int
-) -> bytes:
+def encode_inner_hello(inner: ClientHello, outer: ClientHello, maximum_name_length: int) -> bytes:
     """Encode an EncodedClientHelloInner with its padding (RFC 9849 5.1, 6.1.3).
 
     Args:
-        shared: the extensions to take from the outer hello; they follow each other in ``inner``.
+        outer: the hello that it goes into, for the extensions that they share.
         maximum_name_length: the name length of the configuration, in bytes.
     """
+    shared = [
+        code
+        for code, body in inner.extensions.items()
+        if code in SHARED_EXTENSIONS and outer.extensions.get(code) == body
+    ]
     extensions: dict[int, bytes] = {}
     for code, body in inner.extensions.items():
         if code not in shared:
