@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-__all__ = ["GROUPS", "LEFT_OUT", "PSKS", "disabled_by", "group_of", "matches", "report"]
+__all__ = ["ECH", "GROUPS", "LEFT_OUT", "PSKS", "disabled_by", "group_of", "matches", "report"]
 
 CONFIG = Path(__file__).parent / "config.json"
 
@@ -31,7 +31,6 @@ LEFT_OUT = {
     "raw public keys": "ClientCertificateType-* ServerCertificateType-* *RawPublicKey*",
     "ALPS": "ALPS-*",
     "Channel ID": "*ChannelID*",
-    "Encrypted Client Hello": "TLS-ECH-*",
     "delegated credentials": "DelegatedCredentials-*",
     "trust anchor IDs": "TrustAnchors-*",
     "SPAKE2+": "PAKE-*",
@@ -50,6 +49,7 @@ LEFT_OUT = {
 }
 
 PSKS = "external pre-shared keys (`PSK-*`)"
+ECH = "Encrypted Client Hello (`TLS-ECH-*`)"
 NEITHER = "neither or both in the name"
 
 #: The groups of the tests that are counted, by the versions in their names: TLS 1.3, TLS 1.2.
@@ -76,6 +76,8 @@ def group_of(name: str) -> tuple[str, bool]:
     for feature, patterns in LEFT_OUT.items():
         if matches(name, patterns.split()):
             return feature, False
+    if name.startswith("TLS-ECH-"):
+        return ECH, True
     return GROUPS["TLS13" in name, "TLS12" in name], True
 
 
@@ -105,7 +107,7 @@ def report(
         disabled: the reason for each pattern of disabled tests.
     """
     counted: dict[str, collections.Counter[str]] = {
-        group: collections.Counter() for group in (*GROUPS.values(), PSKS)
+        group: collections.Counter() for group in (*GROUPS.values(), PSKS, ECH)
     }
     left_out = {feature: collections.Counter[str]() for feature in LEFT_OUT}
     reasons: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)

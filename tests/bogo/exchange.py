@@ -6,14 +6,14 @@ import socket
 import sys
 from typing import Literal
 
-from expectations import check_handshake, check_session
+from expectations import check_handshake, check_rejection, check_session
 from flags import Flags, Unimplemented
 from identity import Disappointed, Identity
 from settings import NO_NAME, Memory, Verification, client_config, server_config
 from transport import Transport
 
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.errors import TLSError, Truncated
+from trio_tlsx.errors import ConfigError, ECHRejected, TLSError, Truncated
 
 __all__ = ["run"]
 
@@ -36,6 +36,9 @@ def run(flags: dict[str, Flags]) -> int:
         return 1
     except TLSError as error:
         print(f":{token(error)}: {error}", file=sys.stderr)
+        return 1
+    except ConfigError as error:
+        print(f":ConfigError: {error}", file=sys.stderr)
         return 1
     return 0
 
@@ -110,6 +113,9 @@ class Exchange:
                 if "-implicit-handshake" not in flags:
                     self._check_handshake()
                 self._talk(transport)
+            except ECHRejected as rejection:
+                check_rejection(flags, rejection)
+                raise
             finally:
                 transport.close()
         self._memory.next_connection(flags.number("-resumption-delay"))

@@ -14,11 +14,12 @@ from trio_tlsx.crypto.cipher_suites12 import CIPHER_SUITES_12
 from trio_tlsx.crypto.groups import GROUPS
 from trio_tlsx.crypto.signatures import SignatureScheme
 from trio_tlsx.engine.connection import Connection
+from trio_tlsx.errors import ECHRejected
 from trio_tlsx.handshake.wants import Want
 from trio_tlsx.messages import extensions as ext
 from trio_tlsx.pki.negotiated import Negotiated
 
-__all__ = ["check_handshake", "check_session"]
+__all__ = ["check_handshake", "check_rejection", "check_session"]
 
 VERSIONS = {"TLSv1.3": 0x0304, "TLSv1.2": 0x0303}
 SUITES = (*CIPHER_SUITES.values(), *CIPHER_SUITES_12.values())
@@ -39,6 +40,8 @@ def check_handshake(
     if settled.resumed != (resuming and "-expect-session-miss" not in flags):
         raise Disappointed(f"resumed: {settled.resumed}")
     check_early_data(flags, settled)
+    if settled.ech_accepted != ("-expect-ech-accept" in flags):
+        raise Disappointed(f"ECH: {settled.ech_accepted}")
     if "-expect-extended-master-secret" in flags and not exports_keys(connection):
         raise Disappointed("no extended master secret")
     retried = messages.count("server_hello") == 2
@@ -60,6 +63,14 @@ def check_early_data(flags: Flags, settled: Negotiated) -> None:
             raise Disappointed("early data was accepted")
     elif "-expect-accept-early-data" in flags:
         raise Disappointed("early data was not accepted")
+
+
+def check_rejection(flags: Flags, rejection: ECHRejected) -> None:
+    """Check which configurations the server of the public name sent."""
+    expected = flags.base64("-expect-ech-retry-configs") or None
+    is_checked = expected is not None or "-expect-no-ech-retry-configs" in flags
+    if is_checked and rejection.retry_configs != expected:
+        raise Disappointed(f"ECH configurations: {rejection.retry_configs!r}")
 
 
 def check_parameters(flags: Flags, settled: Negotiated) -> None:

@@ -31,7 +31,9 @@ _SWITCHES = """
     -expect-ticket-supports-early-data -expect-no-offer-early-data -no-legacy-server-connect
     -enable-grease -no-key-shares -expect-not-resumable-across-names -tls-unique
     -renegotiate-freely -expect-session-id
-    -new-psk-credential -psk-importer-sha256 -psk-importer-sha384
+    -new-psk-credential -psk-importer-sha256 -psk-importer-sha384 -enable-ech-grease
+    -reject-unusable-ech-config -expect-ech-accept -expect-no-ech-retry-configs
+    -expect-no-ech-name-override -false-start
 """
 
 # Flags that a value follows; some may come several times.
@@ -49,6 +51,8 @@ _VALUED = """
     -expect-client-ca-list -psk-importer-key -psk-importer-identity -psk-importer-context
     -install-one-cert-compression-alg -cipher -advertise-npn -expect-certificate-types
     -expect-total-renegotiations -ticket-key
+    -ech-config-list -ech-server-config -ech-server-key
+    -ech-is-retry-config -expect-ech-retry-configs -expect-ech-name-override
 """
 
 # Those that belong to the credential that the last "-new-...-credential" began, if one did.
@@ -101,6 +105,9 @@ class Flags:
 
     def base64(self, name: str) -> bytes:
         return base64.b64decode(self.octets(name))
+
+    def all_base64(self, name: str) -> list[bytes]:
+        return [base64.b64decode(value) for value in self._values.get(name, ())]
 
     def number(self, name: str, default: int = 0) -> int:
         value = self.text(name)

@@ -8,16 +8,17 @@ from typing import Any, Literal
 
 from compressors import certificate_compression
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from flags import Flags, Unimplemented, versions
-from identity import Identity
+from identity import Disappointed, Identity
 from later import later
 from rewritable import RewritableTicketKeys
 
-from trio_tlsx.config.client import ClientConfig
+from trio_tlsx.config.client import ClientConfig, ECHSource
 from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.crypto.cipher_suites import CIPHER_SUITES
 from trio_tlsx.crypto.cipher_suites12 import CIPHER_SUITES_12
-from trio_tlsx.crypto.groups import DEFAULT_GROUPS, GROUPS
+from trio_tlsx.crypto.groups import DEFAULT_GROUPS, GROUPS, X25519Key
 from trio_tlsx.crypto.signatures import (
     CERTIFICATE_VERIFY_SCHEMES,
     CLIENT_ONLY_SCHEMES,
@@ -26,6 +27,8 @@ from trio_tlsx.crypto.signatures import (
 )
 from trio_tlsx.crypto.signatures12 import schemes_of_12
 from trio_tlsx.errors import AlertDescription, CertificateError
+from trio_tlsx.messages.ech import decode_config_list
+from trio_tlsx.pki.ech import ECHKey
 from trio_tlsx.pki.peer import Peer
 from trio_tlsx.pki.trust import TrustStore
 from trio_tlsx.record.protection import MAX_PLAINTEXT_LENGTH
@@ -118,6 +121,7 @@ class Verification:
         if peer.resumed and "-reverify-on-resume" not in flags:
             return None
         self.peer = peer
+        check_name(flags, peer)
         custom = "-use-custom-verify-callback" in flags
         if "-fail-ocsp-callback" in flags:
             alert = AlertDescription.bad_certificate_status_response
@@ -132,6 +136,15 @@ class Verification:
         )
         check_leaf_key(leaf, usage)
         return later(None) if "-async" in flags else None
+
+
+def check_name(flags: Flags, peer: Peer) -> None:
+    """Check whether the certificate is asked about for the public name of ECH."""
+    public_name = peer.server_name if peer.for_public_name else None
+    expected = flags.text("-expect-ech-name-override")
+    is_checked = expected is not None or "-expect-no-ech-name-override" in flags
+    if is_checked and public_name != expected:
+        raise Disappointed(f"public name: {public_name!r}")
 
 
 def client_config(
@@ -157,6 +170,7 @@ def client_config(
         resumption="-no-ticket" not in flags,
         session_store=memory,
         session_context=b"BoGo",
+        ech=ech_source(flags),
     )
 
 
@@ -195,6 +209,8 @@ def server_config(
         else 0,
         anti_replay_cache=memory.anti_replay_cache,
         tickets=0 if "-no-ticket" in flags or "-skip-ticket" in flags else 2,
+        ech_keys=ech_keys(flags),
+        ech_trial_decryption=True,  # the runner has two keys of one id
     )
 
 
@@ -220,6 +236,33 @@ def for_either_role(
         else (),
         "max_fragment_size": fragment_size(flags),
     }
+
+
+def ech_source(flags: Flags) -> ECHSource | None:
+    """Return the ECH configurations.
+
+    BoringSSL sends a GREASE value if none can be used. That is what a function is for: a list
+    without a usable configuration is an error, as with ``-reject-unusable-ech-config``.
+    """
+    configs, greases = flags.base64("-ech-config-list"), "-enable-ech-grease" in flags
+    if configs:
+        return (lambda _name: configs) if greases else configs
+    return "grease" if greases else None
+
+
+def ech_keys(flags: Flags) -> list[ECHKey]:
+    """Return the keys: those whose configurations are sent after a rejection come first."""
+    configs, keys = flags.all_base64("-ech-server-config"), flags.all_base64("-ech-server-key")
+    current = flags.numbers("-ech-is-retry-config")
+    made = [ech_key(config, key) for config, key in zip(configs, keys, strict=True)]
+    numbers = sorted(range(len(made)), key=lambda number: -current[number])
+    return [made[number] for number in numbers]
+
+
+def ech_key(config: bytes, key: bytes) -> ECHKey:
+    (decoded,) = decode_config_list(len(config).to_bytes(2) + config)
+    private_key = X25519PrivateKey.from_private_bytes(key)
+    return ECHKey(decoded, private_key, X25519Key(private_key))
 
 
 def trust(flags: Flags) -> TrustStore:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from counts import CONFIG, LEFT_OUT, PSKS, group_of, matches, report
+from counts import CONFIG, ECH, LEFT_OUT, PSKS, group_of, matches, report
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,8 @@ from counts import CONFIG, LEFT_OUT, PSKS, group_of, matches, report
         ("Resume-Server-TLS12-TLS13-TLS", "neither or both in the name", True),
         ("StrayHelloRequest", "neither or both in the name", True),
         ("PSK-Client-SHA256-TLS", PSKS, True),
+        ("TLS-ECH-Client-Reject-TLS12", ECH, True),
+        ("QUIC-ECH-Client-Reject", "QUIC", False),
         ("PSK-Client-SHA256-DTLS", "DTLS", False),
         ("ALPS-Basic-Client-TLS-TLS13", "ALPS", False),
         ("Compliance-fips202205-TLS-Client-TLS12", "policy presets", False),
@@ -39,7 +41,7 @@ def test_report_of_a_run() -> None:
     assert "| TLS 1.3 alone | 2 | 1 | 1 | 0 | 0 |" in lines
     assert "| TLS 1.2 alone | 1 | 0 | 0 | 1 | 0 |" in lines
     assert "| DTLS | 1 | 0 | 0 | 0 | 1 |" in lines
-    assert lines[-1] == "| decision |  |  | 1 |  |"
+    assert lines[-1] == "| decision |  |  | 1 |  |  |"
 
 
 def test_each_disabled_test_has_a_reason() -> None:

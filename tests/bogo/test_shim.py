@@ -11,9 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
-from trio_tlsx import ClientConfig, Credentials, ExternalPSK, ServerConfig, Truncated
+from trio_tlsx import ClientConfig, Credentials, ECHKey, ExternalPSK, ServerConfig, Truncated
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.handshake.wants import Question, Want
 from trio_tlsx.pki.credentials import PrivateKeySigner
@@ -183,6 +189,36 @@ def test_with_a_key_and_no_certificate(listener: socket.socket, role: str) -> No
     runner.serve(engine)
     assert runner.outcome() == (0, "")
     assert engine.negotiated.psk_identity == psk.identity
+
+
+ECH_KEY = ECHKey.generate("public.example")
+
+
+def test_as_a_client_that_encrypts_its_hello(listener: socket.socket, files: Files) -> None:
+    config = ServerConfig(
+        credentials=[files.credentials, authority.issue("public.example")], ech_keys=ECH_KEY
+    )
+    configs = base64.b64encode(ECH_KEY.config_list).decode()
+    flags = ["-ech-config-list", configs, "-expect-ech-accept", "-host-name", NAME]
+    runner = Runner(listener, [*files.flags, *flags])
+    engine = Connection.server(config)
+    runner.serve(engine)
+    assert runner.outcome() == (0, "")
+    assert engine.negotiated.server_name == NAME
+
+
+def test_as_a_server_that_decrypts_hellos(listener: socket.socket, files: Files) -> None:
+    private_key = load_pem_private_key(ECH_KEY.to_pem(), None)
+    assert isinstance(private_key, X25519PrivateKey)
+    parts = {"config": ECH_KEY.config.encoded, "key": private_key.private_bytes_raw()}
+    flags = ["-server", "-ech-is-retry-config", "1", "-expect-ech-accept"]
+    for name, octets in parts.items():
+        flags += [f"-ech-server-{name}", base64.b64encode(octets).decode()]
+    runner = Runner(listener, [*files.flags, *flags, "-expect-server-name", NAME])
+    engine = Connection.client(ClientConfig(trust=authority.trust, ech=ECH_KEY.config_list), NAME)
+    runner.serve(engine)
+    assert runner.outcome() == (0, "")
+    assert engine.negotiated.ech_accepted
 
 
 EARLY = ["-resume-count", "1", "-enable-early-data", "-on-resume-expect-accept-early-data"]
