@@ -10,6 +10,7 @@ import pytest
 from hook_pairs import NAME, over_memory, run_handshake
 
 from trio_tlsx import ClientConfig, ConfigError, Credentials, ReloadingCredentials, ServerConfig
+from trio_tlsx.pki.describe import date
 from trio_tlsx.testing import CA, credentials_to_pem, write_pem_files
 
 
@@ -122,6 +123,26 @@ def test_reloading_ignores_a_half_written_chain(ca: CA, tmp_path: Path) -> None:
     for size in range(end + 30, len(whole) - 1, 60):
         files.cert.write_bytes(whole[:size])
         assert files.serves(files.first)
+
+
+def test_reload_is_logged_with_the_names_and_the_dates(
+    files: Files, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "trio_tlsx")
+    files.served()
+    assert not caplog.records
+    renewed = files.ca.issue("a.example", "192.0.2.1")
+    files.write(renewed)
+    files.served()
+    files.served()
+    [record] = caplog.records
+    leaf = renewed.chain[0]
+    begin, end = date(leaf.not_valid_before_utc), date(leaf.not_valid_after_utc)
+    assert record.levelno == logging.INFO
+    assert record.getMessage() == (
+        f"credentials: {str(files.cert)!r} and {str(files.key)!r} reloaded: a certificate for "
+        f"'a.example', '192.0.2.1', valid from {begin} to {end}"
+    )
 
 
 def test_reloading_logs_a_broken_file_once(files: Files, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,9 +8,12 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Self
 
+from cryptography import x509
+
 from ..arguments import CALLABLE, PATH, Expected, check, listed, sequence_of
 from ..errors import ConfigError
 from .credentials import Credentials
+from .describe import date, names_of, subject_of
 
 __all__ = ["ReloadingCredentials"]
 
@@ -31,9 +34,10 @@ class ReloadingCredentials:
     """Reload credentials when their files have changed.
 
     Pass it as ``select_credentials`` of a server or a client. A handshake checks the files, at
-    most once per second. Existing connections are not affected. If the files cannot be loaded,
-    for example because they are half written, the previous credentials stay in use; one line is
-    logged, and the next check tries again. Swapping a symbolic link to a directory, as Kubernetes
+    most once per second. Existing connections are not affected. A reload is logged in one line, at
+    level INFO. If the files cannot be loaded, for example because they are half written, the
+    previous credentials stay in use; one line is logged at level WARNING, and the next check tries
+    again. Swapping a symbolic link to a directory, as Kubernetes
     does, counts as a change.
 
     Args:
@@ -101,19 +105,31 @@ class ReloadingCredentials:
                 self._fault = str(error)
                 logger.warning(
                     "credentials: %s cannot be loaded, the previous ones stay in use: %s",
-                    " and ".join(repr(os.fspath(path)) for path in self._paths),
+                    self._named_paths(),
                     error,
                 )
             return
         if self._look() == state:  # else a file was written meanwhile, and may be half loaded
             self.current = loaded
             self._state, self._fault = state, None
+            logger.info("credentials: %s reloaded: %s", self._named_paths(), _described(loaded))
 
     def _look(self) -> tuple[object, ...]:
         return tuple(map(_state_of, self._paths))
 
+    def _named_paths(self) -> str:
+        return " and ".join(repr(os.fspath(path)) for path in self._paths)
+
     def __repr__(self) -> str:
         return f"<ReloadingCredentials, now {self.current!r}>"
+
+
+def _described(credentials: Credentials) -> str:
+    leaf = credentials.leaf
+    if not isinstance(leaf, x509.Certificate):
+        return "a raw public key"
+    begin, end = date(leaf.not_valid_before_utc), date(leaf.not_valid_after_utc)
+    return f"a certificate for {names_of(leaf) or subject_of(leaf)}, valid from {begin} to {end}"
 
 
 def _state_of(path: str | os.PathLike[str]) -> object:
