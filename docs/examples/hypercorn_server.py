@@ -15,8 +15,11 @@ from trio_tlsx.contrib.hypercorn import serve
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
     """Answer with the version of HTTP."""
-    if scope["type"] != "http":
-        raise NotImplementedError("nothing to start up or to shut down")
+    if scope["type"] == "lifespan":
+        for _ in range(2):  # the startup and the shutdown, which have nothing to do
+            event = await receive()
+            await send({"type": f"{event['type']}.complete"})
+        return
     body = f"HTTP/{scope['http_version']}\n".encode()
     headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})

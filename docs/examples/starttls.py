@@ -38,9 +38,11 @@ class Reader:
 
     async def read_more(self) -> None:
         """Read what has come."""
+        if len(self.unread) > MAX_LINE:
+            raise ConversationEnded(f"a line or message of more than {MAX_LINE} bytes")
         data = await self.stream.receive_some(MAX_LINE)
-        if not data or len(self.unread) > MAX_LINE:
-            raise ConversationEnded(f"the end, or too long a line: {self.unread[:100]!r}")
+        if not data:
+            raise ConversationEnded("the peer has closed the connection")
         self.unread += data
 
     async def line(self) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import imaplib
 import json
 import smtplib
+import socket
 import ssl
+import struct
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable
@@ -30,6 +32,7 @@ SECONDS = 20  # something hangs
 starttls = load_example("starttls")
 ca = CA()
 credentials = ca.issue("localhost", "127.0.0.1")
+CLIENT = ClientConfig(trust=ca.trust)
 
 Serving = Callable[[Credentials], AbstractAsyncContextManager[int]]
 
@@ -243,7 +246,7 @@ def ended(lines: str) -> Any:
     ("protocol", "script", "why"),
     [
         ("smtp", [(b"", b"554 no\r\n")], "554 no"),
-        ("smtp", [(b"", b"2" * 2**14)], "too long a line"),
+        ("smtp", [(b"", b"2" * 2**14)], "more than 4096 bytes"),
         ("imap", [(b"", b"* OK\r\n"), (b"a", b"a NO\r\n")], "a NO"),
         ("postgres", [(bytes(8), b"N")], "answered b'N'"),
     ],
@@ -262,6 +265,7 @@ async def test_starttls_server_offers_no_tls(
         ("smtp", b"MAIL FROM:<>\r\nQUIT\r\n"),
         ("imap", b"a X\r\nb LOGOUT\r\n"),
         ("postgres", bytes(8)),
+        ("smtp", b""),
     ],
 )
 async def test_starttls_client_requests_no_tls(
@@ -271,4 +275,22 @@ async def test_starttls_client_requests_no_tls(
     await client.send_all(said)
     await client.send_eof()
     await starttls.serve(protocol, ServerConfig(credentials=credentials), server)
-    assert capsys.readouterr().out.startswith("no TLS: the client")
+    said_at_the_end = capsys.readouterr().out
+    assert said_at_the_end.startswith(("no TLS: the client", "no TLS: the peer has closed"))
+
+
+async def test_reset_in_the_plaintext_does_not_end_the_server(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    handler = partial(starttls.serve, "smtp", ServerConfig(credentials=credentials))
+    async with trio.open_nursery() as nursery:
+        [listener] = await nursery.start(partial(trio.serve_tcp, handler, 0, host="127.0.0.1"))
+        port: int = listener.socket.getsockname()[1]
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        await stream.receive_some()
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await stream.aclose()
+        async with await starttls.connect("smtp", "127.0.0.1", port, CLIENT) as secure:
+            await secure.do_handshake()
+        nursery.cancel_scope.cancel()
+    assert "no TLS: " in capsys.readouterr().out
