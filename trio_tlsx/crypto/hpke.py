@@ -144,9 +144,14 @@ class HPKESuite(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class HPKEContext:
-    """The keys that one sender and one recipient share, for messages in their order."""
+    """The keys that one sender and one recipient share, for messages in their order.
+
+    Attributes:
+        shared_secret: the secret of the KEM, for key logs.
+    """
 
     suite: HPKESuite
+    shared_secret: bytes = field(repr=False)
     _aead: AEAD = field(repr=False)
     _base_nonce: int = field(repr=False)
     _exporter_secret: bytes = field(repr=False)
@@ -218,4 +223,6 @@ def _context(suite: HPKESuite, shared_secret: bytes, info: bytes) -> HPKEContext
     key = kdf.expand(suite_id, secret, b"key", context, key_length)
     base_nonce = kdf.expand(suite_id, secret, b"base_nonce", context, NONCE_LENGTH)
     exporter_secret = kdf.expand(suite_id, secret, b"exp", context, kdf.hash.digest_size)
-    return HPKEContext(suite, suite.aead.aead(key), int.from_bytes(base_nonce), exporter_secret)
+    return HPKEContext(
+        suite, shared_secret, suite.aead.aead(key), int.from_bytes(base_nonce), exporter_secret
+    )

@@ -29,6 +29,7 @@ from ..pki.server_name import ServerName
 from ..sessions.client import Session
 from .client_hello import HelloParameters, make_client_hello
 from .ech_confirmation import confirmation_for, confirmation_in
+from .ech_key_log import log_ech
 from .psk import Psk
 from .steps import Handshake
 
@@ -91,6 +92,7 @@ def offer_ech(
     outer_hello = encrypted(ech_config, context, outer, hello, enc=enc)
     # A second hello after a rejection repeats the extension.
     outer.ech = outer_hello.extensions[_ECH]
+    log_ech(config.write_key_log, outer.random, context, ech_config)
     return ECHOffer(ech_config, context, outer, outer_hello)
 
 

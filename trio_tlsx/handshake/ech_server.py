@@ -29,6 +29,7 @@ from ..messages.handshake import ClientHello, ServerHello, encode_message
 from ..messages.versions import TLS12
 from ..pki.ech import ECHKey, hpke_info
 from .ech_confirmation import confirmation_for, with_confirmation
+from .ech_key_log import log_ech
 from .steps import Handshake
 
 __all__ = ["ECHReceived", "confirmed", "open_hello", "open_second_hello", "retry_configs"]
@@ -85,6 +86,7 @@ def open_hello(
             encoded = context.open(additional_data, outer.payload)
         except ValueError:
             continue  # encrypted with another key, or a GREASE value
+        log_ech(config.write_key_log, hello.random, context, key.config)
         return accept(hs, encoded, hello), ECHReceived(outer, current, context)
     return hello, ECHReceived(outer, current, None)
 
