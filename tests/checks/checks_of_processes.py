@@ -9,10 +9,12 @@ __all__ = ["REMOVALS_OF_PROCESSES"]
 MESSAGES = "processes/control_messages.py"
 CLAIMS = "processes/claims.py"
 WORKER = "processes/worker.py"
+ECH_KEYS = "processes/ech_rotation.py"
 MESSAGES_TESTS = "tests/processes/test_control_messages.py"
 STATE_TESTS = "tests/processes/test_shared_state.py"
 FAILING_TESTS = "tests/processes/test_failing_workers.py"
 WORKERS_TESTS = "tests/processes/test_workers.py"
+ECH_TESTS = "tests/processes/test_ech_keys_of_workers.py"
 EXAMPLE_TESTS = "tests/docs/test_several_processes_example.py"
 
 REMOVALS_OF_PROCESSES = [
@@ -41,6 +43,12 @@ REMOVALS_OF_PROCESSES = [
     Removal("all workers know the next ticket key", "4.7.1", "processes/key_rotation.py",
             "self.keys = (following, current, urandom(KEY_LENGTH))", "during_a_rotation",
             "self.keys = (urandom(KEY_LENGTH), current)", STATE_TESTS),
+    Removal("all workers have an ECH key before it is published", "RFC 9849 8.1.1", ECH_KEYS,
+            "self.use(_each_once(*before, *loaded))", "before_they_are_published", "pass",
+            ECH_TESTS),
+    Removal("older ECH keys of all workers still decrypt", "RFC 9849 8.1.1", ECH_KEYS,
+            "self.use(_each_once(*self._loaded, *self._published))", "before_they_are_published",
+            "self.use(self._loaded)", ECH_TESTS),
     Removal("all workers have the same ticket keys", "4.7.1", WORKER,
             "if config.ticket_keys is None and config.tickets != 0:", "do_not_share",
             tests=FAILING_TESTS),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -20,11 +21,12 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from processes import CLI, Server, run_program, running
 
-from trio_tlsx import ClientConfig, open_tls_over_tcp_stream
-from trio_tlsx.testing import CA
+from trio_tlsx import ClientConfig, ECHKey, ECHRejected, open_tls_over_tcp_stream
+from trio_tlsx.testing import CA, write_pem_files
 
 SERVE = (*CLI, "serve", "--port", "0", "--processes", "2")
 CONNECT = (*CLI, "connect", "--json")
+PUBLIC_NAME = "public.example"
 PASSWORD = "a-very-secret-password"
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX system")
@@ -78,6 +80,40 @@ async def test_sighup_replaces_the_processes(ca: CA, identity: tuple[str | Path,
         async with stream:
             await stream.send_all(b"hello")
             assert await stream.receive_some() == b"hello"
+        await assert_stops(server)
+
+
+async def test_sighup_takes_the_ech_key_that_the_file_has_now(
+    ca: CA, ca_file: Path, tmp_path: Path
+) -> None:
+    """The key of before still decrypts."""
+    cert, key = write_pem_files(ca.issue("localhost", PUBLIC_NAME), tmp_path)
+    old, new, unknown = (ECHKey.generate(PUBLIC_NAME) for _ in range(3))
+    path = tmp_path / "ech.pem"
+    path.write_bytes(old.to_pem())
+    options = ("--cert", cert, "--key", key, "--ech-key", path)
+    async with running(*SERVE, *options, says=b"listening") as server:
+
+        async def retry_configs() -> bytes | None:
+            config = ClientConfig(trust=ca.trust, ech=unknown.config_list)
+            with pytest.raises(trio.BrokenResourceError) as caught:
+                async with await open_tls_over_tcp_stream(
+                    "localhost", server.port, config=config
+                ) as stream:
+                    await stream.do_handshake()
+            assert isinstance(caught.value.__cause__, ECHRejected)
+            return caught.value.__cause__.retry_configs
+
+        assert await retry_configs() == old.config_list
+        path.write_bytes(new.to_pem())
+        server.process.send_signal(signal.SIGHUP)
+        while await retry_configs() == old.config_list:
+            pass
+        for configs in (old.config_list, new.config_list):
+            ech = base64.b64encode(configs).decode()
+            target = f"localhost:{server.port}"
+            shown = await description([*CONNECT, target, "--ca", ca_file, "--ech", ech])
+            assert shown["ech_accepted"]
         await assert_stops(server)
 
 

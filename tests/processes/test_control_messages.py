@@ -27,6 +27,7 @@ from trio_tlsx.processes.control_messages import (
     Started,
     ToSupervisor,
     ToWorker,
+    UseECHKeys,
     UseTicketKeys,
     decode,
     encode,
@@ -43,10 +44,12 @@ START = Start(
     drain_timeout=30.0,
     ticket_lifetime=7200,
     ticket_keys=KEYS,
+    ech_keys=KEYS,
 )
 FOR_WORKERS: list[ToWorker] = [
     START,
     UseTicketKeys(KEYS),
+    UseECHKeys(KEYS),
     DrainRequest(1.5, True),
     ClaimAnswer(7, True),
     ClaimAnswer(8, False),
@@ -65,7 +68,7 @@ def test_messages_to_the_supervisor_are_decoded_as_they_were(message: ToSupervis
 
 
 def test_no_message_shows_a_key() -> None:
-    for message in (START, UseTicketKeys(KEYS)):
+    for message in (START, UseTicketKeys(KEYS), UseECHKeys(KEYS)):
         assert "kkk" not in repr(message)
         assert "\\x00" not in repr(message)
     assert "None" not in repr(START), "arguments may be secrets"

@@ -37,6 +37,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX s
         ({"ticket_lifetime": 0}, "the lifetime of tickets is 0 seconds"),
         ({"ticket_keys": [b"short"]}, "a ticket key has 5 bytes, not 32"),
         ({"anti_replay_entries": 0}, "max_entries is 0"),
+        ({"ech_keys": b"key"}, "ech_keys is of type bytes; pass an ECHKey, such as"),
+        ({"ech_keys": lambda: b"key"}, "keys is of type bytes; pass an ECHKey, such as"),
     ],
 )
 async def test_mistake_in_the_arguments(options: dict[str, Any], fault: str) -> None:

@@ -40,8 +40,8 @@ async def supervised(
             supervisor.stop(0)
 
 
-async def connect(port: int, config: ClientConfig) -> TCPStream:
-    return await open_tls_over_tcp_stream("127.0.0.1", port, config=config)
+async def connect(port: int, config: ClientConfig, name: str = "127.0.0.1") -> TCPStream:
+    return await open_tls_over_tcp_stream("127.0.0.1", port, config=config, server_hostname=name)
 
 
 async def ask(stream: TCPStream, words: bytes = b"hello") -> int:

@@ -28,6 +28,7 @@ def configuration(worker: Worker, certificate: str, key: str) -> ServerConfig:
     return ServerConfig(
         credentials=Credentials.from_pem_files(certificate, key),
         ticket_keys=worker.ticket_keys,
+        ech_keys=worker.ech_keys,
         anti_replay_cache=worker.anti_replay_cache,
         max_early_data_size=1000,
     )

@@ -58,6 +58,7 @@ async def serve(
                     port=port,
                     processes=processes,
                     drain_timeout=drain,
+                    ech_keys=options.load_ech_keys,
                 )
             )
         except OSError as error:
@@ -74,7 +75,7 @@ async def serve_in_worker(worker: Worker, options: dict[str, Any]) -> None:
     given = ServerOptions(**options)
     log_to(None if given.log is None else Path(given.log))
     cache = worker.anti_replay_cache if given.early_data else None
-    config, _ = given.load(worker.ticket_keys, cache)
+    config, _ = given.load(worker.ticket_keys, cache, worker.ech_keys)
     await worker.serve(
         partial(serve_one, given.service, given.early_data),
         config,

@@ -14,6 +14,7 @@ from ..config.server import MAX_EARLY_DATA_ACCEPTED, ServerConfig
 from ..errors import ConfigError
 from ..pki.credentials import Credentials
 from ..pki.ech import ECHKey
+from ..pki.ech_keys import ECHKeys
 from ..pki.pinning import spki_pin
 from ..pki.reloading import ReloadingCredentials
 from ..sessions.anti_replay import AntiReplayCache
@@ -67,8 +68,14 @@ class ServerOptions:
         self,
         ticket_keys: TicketKeys | None = None,
         anti_replay_cache: AntiReplayCache | None = None,
+        ech_keys: ECHKeys | None = None,
     ) -> tuple[ServerConfig, x509.Certificate]:
         """Read the files; return the configuration and the server's own certificate.
+
+        Args:
+            ticket_keys: the ticket keys of all processes.
+            anti_replay_cache: the anti-replay cache of all processes.
+            ech_keys: the ECH keys of all processes; by default those of the file.
 
         Raises:
             ConfigError: a file or an option does not fit.
@@ -89,7 +96,7 @@ class ServerOptions:
             client_trust=(
                 None if self.client_ca is None else load_trust("--client-ca", self.client_ca)
             ),
-            ech_keys=() if self.ech_key is None else load_ech_key(self.ech_key),
+            ech_keys=ECHKeys(self.load_ech_keys()) if ech_keys is None else ech_keys,
             alpn_protocols=self.service.alpn_protocols if self.alpn is None else self.alpn,
             versions=self.versions,
             tickets=self.tickets,
@@ -99,13 +106,14 @@ class ServerOptions:
         )
         return config, certificate
 
-
-def load_ech_key(path: str) -> ECHKey:
-    """Load the key of ``--ech-key``; ConfigError names the file if it has none."""
-    try:
-        return ECHKey.from_pem(Path(path).read_bytes())
-    except ConfigError as error:
-        raise ConfigError(f"--ech-key: the file {path}: {error}") from error
+    def load_ech_keys(self) -> Sequence[ECHKey]:
+        """Load the key of ``--ech-key``, if there is one; ConfigError names its file."""
+        if self.ech_key is None:
+            return ()
+        try:
+            return [ECHKey.from_pem(Path(self.ech_key).read_bytes())]
+        except ConfigError as error:
+            raise ConfigError(f"--ech-key: the file {self.ech_key}: {error}") from error
 
 
 def reloads(credentials: ReloadingCredentials) -> Callable[[object], Credentials]:

@@ -13,6 +13,9 @@ __all__ = ["ONE_OR_SEVERAL_KEYS", "ECHKeys", "OneOrSeveralKeys"]
 
 OneOrSeveralKeys: TypeAlias = "ECHKey | Sequence[ECHKey]"
 
+#: The most keys of one server: each has a ``config_id`` of its own.
+MAX_ECH_KEYS = 255
+
 ONE_OR_SEVERAL_KEYS = Expected(
     any_of(instance_of(ECHKey), sequence_of(instance_of(ECHKey))),
     "an ECHKey, such as ECHKey.from_pem(pem), or several in a list",
@@ -34,7 +37,7 @@ class ECHKeys:
             configuration verifies once that it has a certificate for each of them.
 
     Raises:
-        ConfigError: an argument has the wrong type.
+        ConfigError: an argument has the wrong type, or there are more than 255 keys.
     """
 
     public_names: frozenset[str]
@@ -58,8 +61,8 @@ class ECHKeys:
                 one, so that each can decrypt before any sends the new configuration.
 
         Raises:
-            ConfigError: there is no key, a key has the wrong type, or its public name is not in
-                ``public_names``.
+            ConfigError: there is no key or more than 255, a key has the wrong type, or its public
+                name is not in ``public_names``.
         """
         keys = _listed(keys)
         if not keys:
@@ -79,4 +82,8 @@ class ECHKeys:
 
 def _listed(keys: OneOrSeveralKeys) -> tuple[ECHKey, ...]:
     check("keys", keys, ONE_OR_SEVERAL_KEYS)
-    return (keys,) if isinstance(keys, ECHKey) else tuple(keys)
+    if isinstance(keys, ECHKey):
+        return (keys,)
+    if len(keys) > MAX_ECH_KEYS:
+        raise ConfigError(f"there are {len(keys)} ECH keys; pass at most {MAX_ECH_KEYS}")
+    return tuple(keys)

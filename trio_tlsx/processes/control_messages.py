@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar, cast
 
 from ..clock import EPOCH, MILLISECOND
-from ..messages.codec import Reader, opaque8, opaque24, uint8, uint32, uint64
+from ..messages.codec import Reader, opaque8, opaque16, opaque24, uint8, uint32, uint64
 
 __all__ = [
     "MAX_CONTROL_MESSAGE",
@@ -27,6 +27,7 @@ __all__ = [
     "Started",
     "ToSupervisor",
     "ToWorker",
+    "UseECHKeys",
     "UseTicketKeys",
     "decode",
     "encode",
@@ -56,6 +57,7 @@ class Start:
         drain_timeout: the time to finish if the supervisor dies, in seconds.
         ticket_lifetime: the lifetime of a ticket, in seconds.
         ticket_keys: the first ticket keys.
+        ech_keys: the first ECH keys, in PEM.
     """
 
     function: str
@@ -65,6 +67,7 @@ class Start:
     drain_timeout: float
     ticket_lifetime: int
     ticket_keys: tuple[bytes, ...] = field(repr=False)
+    ech_keys: tuple[bytes, ...] = field(repr=False)
 
     def body(self) -> bytes:
         """Encode the message."""
@@ -76,13 +79,15 @@ class Start:
             "drain_timeout": self.drain_timeout,
             "ticket_lifetime": self.ticket_lifetime,
         }
-        return opaque24(json.dumps(fields).encode()) + UseTicketKeys(self.ticket_keys).body()
+        keys = UseTicketKeys(self.ticket_keys).body() + UseECHKeys(self.ech_keys).body()
+        return opaque24(json.dumps(fields).encode()) + keys
 
     @classmethod
     def read(cls, reader: Reader) -> Start:
         """Decode the message. Only workers do; they trust the supervisor."""
         fields = cast("dict[str, Any]", json.loads(reader.opaque24()))
-        return cls(**fields, ticket_keys=UseTicketKeys.read(reader).keys)
+        ticket_keys = UseTicketKeys.read(reader).keys
+        return cls(**fields, ticket_keys=ticket_keys, ech_keys=UseECHKeys.read(reader).keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,22 @@ class UseTicketKeys:
     def read(cls, reader: Reader) -> UseTicketKeys:
         """Decode the message."""
         return cls(tuple(reader.opaque8() for _ in range(reader.uint8())))
+
+
+@dataclass(frozen=True, slots=True)
+class UseECHKeys:
+    """To a worker: the ECH keys, in PEM, the current one first."""
+
+    keys: tuple[bytes, ...] = field(repr=False)
+
+    def body(self) -> bytes:
+        """Encode the message."""
+        return uint8(len(self.keys)) + b"".join(map(opaque16, self.keys))
+
+    @classmethod
+    def read(cls, reader: Reader) -> UseECHKeys:
+        """Decode the message."""
+        return cls(tuple(reader.opaque16() for _ in range(reader.uint8())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,11 +233,17 @@ class ReplaceRequest:
         return cls()
 
 
-ToWorker: TypeAlias = Start | UseTicketKeys | DrainRequest | ClaimAnswer
+ToWorker: TypeAlias = Start | UseTicketKeys | DrainRequest | ClaimAnswer | UseECHKeys
 ToSupervisor: TypeAlias = Started | Failed | ReplaceRequest | Claim
 
 #: The messages of each direction. The type of a message is its place; new ones go to the end.
-TO_WORKER: tuple[type[ToWorker], ...] = (Start, UseTicketKeys, DrainRequest, ClaimAnswer)
+TO_WORKER: tuple[type[ToWorker], ...] = (
+    Start,
+    UseTicketKeys,
+    DrainRequest,
+    ClaimAnswer,
+    UseECHKeys,
+)
 TO_SUPERVISOR: tuple[type[ToSupervisor], ...] = (Started, Failed, ReplaceRequest, Claim)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from os import urandom
 
 from ..sessions.sealing import KEY_LENGTH
-from ..sessions.ticket_keys import TicketKeys
+from ..sessions.ticket_keys import DEFAULT_LIFETIME, TicketKeys
 
 __all__ = ["SharedTicketKeys"]
 
@@ -20,8 +20,13 @@ class SharedTicketKeys:
     Args:
         keys: 32 random bytes each: the first encrypts, all decrypt. Without keys the object
             creates its own, which :meth:`rotate` replaces.
+        lifetime: the lifetime of a ticket, in seconds.
+
+    Raises:
+        ConfigError: a key has the wrong type or length, or the lifetime is out of range.
 
     Attributes:
+        lifetime: the lifetime of a ticket, in seconds.
         keys: the keys, in the order that :meth:`TicketKeys.use` expects.
         rotates: whether the keys are the object's own.
     """
@@ -29,7 +34,9 @@ class SharedTicketKeys:
     keys: tuple[bytes, ...]
     rotates: bool
 
-    def __init__(self, keys: Sequence[bytes] = ()) -> None:
+    def __init__(self, keys: Sequence[bytes] = (), lifetime: int = DEFAULT_LIFETIME) -> None:
+        TicketKeys(lifetime=lifetime)  # checks it
+        self.lifetime = lifetime
         self.use(keys)
 
     def use(self, keys: Sequence[bytes] = ()) -> None:

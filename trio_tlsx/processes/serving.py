@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 
@@ -16,9 +16,11 @@ import trio
 
 from ..arguments import BOOL, INT, STR, Expected, check, instance_of
 from ..errors import ConfigError
+from ..pki.ech import ECHKey
 from ..sessions.anti_replay import MemoryAntiReplayCache
-from ..sessions.ticket_keys import DEFAULT_LIFETIME, TicketKeys
+from ..sessions.ticket_keys import DEFAULT_LIFETIME
 from .control_messages import MAX_CONTROL_MESSAGE, Start, UseTicketKeys
+from .ech_rotation import SharedECHKeys
 from .key_rotation import SharedTicketKeys
 from .listening import open_sockets
 from .pool import WorkerError, WorkerPool
@@ -54,6 +56,7 @@ async def serve_in_processes(
     reuse_port: bool = False,
     ticket_keys: Sequence[bytes] = (),
     ticket_lifetime: int = DEFAULT_LIFETIME,
+    ech_keys: ECHKey | Sequence[ECHKey] | Callable[[], ECHKey | Sequence[ECHKey]] = (),
     anti_replay_entries: int = 2**16,
     start_timeout: float = START_TIMEOUT,
     drain_timeout: float = DRAIN_TIMEOUT,
@@ -92,6 +95,9 @@ async def serve_in_processes(
             caller rotates them, with :meth:`Supervisor.use_ticket_keys`. By default the
             supervisor creates keys, and rotates them after each ``ticket_lifetime``.
         ticket_lifetime: the lifetime of a ticket, in seconds, 1 to 604,800 (a week).
+        ech_keys: the keys of Encrypted Client Hello, as for :class:`ECHKeys`; or a function that
+            returns them, for example from files. It is called again for each
+            :meth:`Supervisor.restart_workers`. All workers get the same keys.
         anti_replay_entries: the most ClientHellos with early data to remember at the same time,
             as for :class:`MemoryAntiReplayCache`.
         start_timeout: the time for a worker to call :meth:`Worker.started` or
@@ -110,8 +116,8 @@ async def serve_in_processes(
     """
     count = _available_cores() if processes is None else processes
     _check(function, count, arguments, start_timeout, drain_timeout, reuse_port)
-    keys = SharedTicketKeys(ticket_keys)
-    TicketKeys(lifetime=ticket_lifetime)  # checks it
+    keys = SharedTicketKeys(ticket_keys, ticket_lifetime)
+    shared_ech_keys = SharedECHKeys(ech_keys)
     cache = MemoryAntiReplayCache(anti_replay_entries)
     opened = await open_sockets(count, port, host, backlog, reuse_port=reuse_port)
     with ExitStack() as stack:
@@ -128,6 +134,7 @@ async def serve_in_processes(
                 drain_timeout=drain_timeout,
                 ticket_lifetime=ticket_lifetime,
                 ticket_keys=keys.keys,
+                ech_keys=shared_ech_keys.pem,
             )
 
         pool = WorkerPool(
@@ -138,15 +145,14 @@ async def serve_in_processes(
             start_timeout=start_timeout,
             drain_timeout=drain_timeout,
         )
-        supervisor = Supervisor(pool, keys, sockets, drain_timeout)
-        await _supervise(supervisor, pool, keys, ticket_lifetime, handle_signals, task_status)
+        supervisor = Supervisor(pool, keys, shared_ech_keys, sockets, drain_timeout)
+        await _supervise(supervisor, pool, keys, handle_signals, task_status)
 
 
 async def _supervise(
     supervisor: Supervisor,
     pool: WorkerPool,
     keys: SharedTicketKeys,
-    ticket_lifetime: int,
     handle_signals: bool,
     task_status: trio.TaskStatus[Supervisor],
 ) -> None:
@@ -172,7 +178,7 @@ async def _supervise(
             await pool.wait_all_started()
             if not pool.stopping:
                 task_status.started(supervisor)
-            nursery.start_soon(_rotate, pool, keys, ticket_lifetime)
+            nursery.start_soon(_rotate, pool, keys)
             await ended.wait()
         except trio.Cancelled:
             supervisor.stop()
@@ -203,13 +209,13 @@ async def _handle_restarts(supervisor: Supervisor, task_status: trio.TaskStatus[
             _log.info("replacing the workers")
             try:
                 await supervisor.restart_workers()
-            except WorkerError as error:
+            except (WorkerError, ConfigError, OSError) as error:
                 _log.error("the workers were not replaced: %s", error)
 
 
-async def _rotate(pool: WorkerPool, keys: SharedTicketKeys, lifetime: int) -> None:
+async def _rotate(pool: WorkerPool, keys: SharedTicketKeys) -> None:
     while True:
-        await trio.sleep(lifetime)
+        await trio.sleep(keys.lifetime)
         if keys.rotates:
             keys.rotate()
             pool.send(UseTicketKeys(keys.keys))

@@ -9,8 +9,10 @@ import trio
 
 from ..clock import utc_now
 from ..io.endpoints import SocketAddress
+from ..pki.ech import ECHKey
 from ..sessions.anti_replay import MemoryAntiReplayCache
-from .control_messages import Claim, UseTicketKeys
+from .control_messages import Claim, UseECHKeys, UseTicketKeys
+from .ech_rotation import SharedECHKeys
 from .key_rotation import SharedTicketKeys
 from .pool import WorkerPool
 
@@ -34,12 +36,14 @@ class Supervisor:
         self,
         pool: WorkerPool,
         keys: SharedTicketKeys,
+        ech_keys: SharedECHKeys,
         sockets: Sequence[trio.socket.SocketType],
         drain_timeout: float,
     ) -> None:
         self.addresses = list(dict.fromkeys(sock.getsockname() for sock in sockets))
         self._pool = pool
         self._keys = keys
+        self._ech_keys = ech_keys
         self._sockets = sockets
         self._drain_timeout = drain_timeout
 
@@ -59,11 +63,23 @@ class Supervisor:
         The new processes import the program again. Each worker drains when its successor has
         started. If cancelled, some workers are replaced and the others are not.
 
+        If ``ech_keys`` is a function, it is called first. New keys decrypt in all workers at once,
+        and become the current ones when all workers are replaced. The keys before them still
+        decrypt, until the next change.
+
         Raises:
+            ConfigError: the ECH keys cannot be used. Nothing has changed. If the function raises
+                another exception, it is raised as it is.
             WorkerError: a successor could not start. Its predecessor, and the workers that were
                 not replaced yet, continue.
         """
+        changed = self._ech_keys.load()
+        if changed:
+            self._send_ech_keys()
         await self._pool.replace_all()
+        if changed:
+            self._ech_keys.publish()
+            self._send_ech_keys()
 
     def stop(self, drain_timeout: float | None = None) -> None:
         """Stop the workers, and with them :func:`serve_in_processes`; SIGTERM does the same.
@@ -91,6 +107,22 @@ class Supervisor:
         """
         self._keys.use(keys)
         self._pool.send(UseTicketKeys(self._keys.keys))
+
+    def use_ech_keys(self, keys: ECHKey | Sequence[ECHKey]) -> None:
+        """Replace the ECH keys of all workers.
+
+        Args:
+            keys: as for :meth:`ECHKeys.use`: first pass the new key as the last one, so that all
+                workers can decrypt before any sends the new configuration.
+
+        Raises:
+            ConfigError: as for :meth:`ECHKeys.use`.
+        """
+        self._ech_keys.use(keys)
+        self._send_ech_keys()
+
+    def _send_ech_keys(self) -> None:
+        self._pool.send(UseECHKeys(self._ech_keys.pem))
 
     def __repr__(self) -> str:
         return f"<Supervisor, pids {self.pids}>"

@@ -14,6 +14,7 @@ from ..engine.select import engine_for
 from ..errors import ConfigError
 from ..io.listener import HANDSHAKE_TIMEOUT, handshake_first
 from ..io.stream import TLSStream
+from ..pki.ech_keys import ECHKeys
 from ..sessions.anti_replay import AntiReplayCache, MemoryAntiReplayCache
 from ..sessions.ticket_keys import TicketKeys
 from .draining import Draining
@@ -38,6 +39,8 @@ class Worker:
         listeners: the TCP listeners, which are open already.
         ticket_keys: the ticket keys of all workers, for ``ServerConfig(ticket_keys=)``. The
             supervisor rotates them.
+        ech_keys: the ECH keys of all workers, for ``ServerConfig(ech_keys=)``: those that
+            :func:`serve_in_processes` got. Without keys there is no Encrypted Client Hello.
         anti_replay_cache: the cache of all workers, for ``ServerConfig(anti_replay_cache=)``. If
             the supervisor does not answer, it rejects early data.
     """
@@ -45,6 +48,7 @@ class Worker:
     number: int
     listeners: list[trio.SocketListener]
     ticket_keys: TicketKeys
+    ech_keys: ECHKeys
     anti_replay_cache: AntiReplayCache
 
     def __init__(
@@ -52,6 +56,7 @@ class Worker:
         number: int,
         listeners: Sequence[trio.SocketListener],
         ticket_keys: TicketKeys,
+        ech_keys: ECHKeys,
         anti_replay_cache: AntiReplayCache,
         draining: Draining,
         report_started: Callable[[], None],
@@ -59,6 +64,7 @@ class Worker:
         self.number = number
         self.listeners = list(listeners)
         self.ticket_keys = ticket_keys
+        self.ech_keys = ech_keys
         self.anti_replay_cache = anti_replay_cache
         self._draining = draining
         self._report_started = report_started

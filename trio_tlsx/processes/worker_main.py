@@ -15,6 +15,8 @@ from typing import Any, cast
 import trio
 
 from ..pki.describe import one_line
+from ..pki.ech import ECHKey
+from ..pki.ech_keys import ECHKeys
 from ..sessions.ticket_keys import TicketKeys
 from .channel import Channel, channel_to_supervisor
 from .claims import SharedAntiReplayCache
@@ -27,6 +29,7 @@ from .control_messages import (
     Started,
     ToSupervisor,
     ToWorker,
+    UseECHKeys,
     UseTicketKeys,
 )
 from .draining import Draining
@@ -45,6 +48,7 @@ class _Link:
     def __init__(self, channel: Channel[ToSupervisor, ToWorker], start: Start) -> None:
         self.channel = channel
         self.ticket_keys = TicketKeys(start.ticket_keys, lifetime=start.ticket_lifetime)
+        self.ech_keys = ECHKeys([ECHKey.from_pem(pem) for pem in start.ech_keys])
         self.cache = SharedAntiReplayCache(channel.send_nowait)
         self.draining = Draining()
         self.started = False
@@ -65,6 +69,8 @@ class _Link:
             match message:
                 case UseTicketKeys():
                     self.ticket_keys.use(message.keys)
+                case UseECHKeys():
+                    self.ech_keys.use([ECHKey.from_pem(pem) for pem in message.keys])
                 case ClaimAnswer():
                     self.cache.answer(message.question, message.first)
                 case DrainRequest():
@@ -129,6 +135,7 @@ async def _call_function(start: Start, link: _Link) -> None:
         start.number,
         inherited_listeners(start.listeners),
         link.ticket_keys,
+        link.ech_keys,
         link.cache,
         link.draining,
         link.report_started,
