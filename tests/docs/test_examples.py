@@ -116,6 +116,11 @@ async def test_example_without_arguments_prints_its_usage(program: Path) -> None
     assert "Traceback" not in result.stderr.decode()
 
 
+async def test_example_mutual_tls(tmp_path: Path) -> None:
+    result = await run_program([sys.executable, EXAMPLES / "mutual_tls.py", tmp_path / "new"])
+    assert (result.status, result.stdout, result.stderr) == (0, b"hello alice.example\n", b"")
+
+
 async def test_example_blocking_socket_sends_its_alert(pki: tuple[Path, Path, Path]) -> None:
     ca_file, cert, key = pki
     ca_file.write_bytes(CA().pem)  # another CA
