@@ -107,6 +107,7 @@ async def test_cancelled_before_anything_was_done(engine: Engine) -> None:
         with anyio.CancelScope() as scope:
             scope.cancel()
             await client.do_handshake()
+        assert scope.cancelled_caught
         await handshake(client, server)  # nothing had left
 
 

@@ -101,6 +101,22 @@ def refused(
 MLDSA = ["ML-DSA-44", "ML-DSA-65", "ML-DSA-87"]
 
 
+def assert_server_accepted(
+    chain: Chain, name: str, trust: TrustStore, at: datetime.datetime = NOW
+) -> None:
+    """The server's chain is accepted, by a path from the leaf with a trusted certificate."""
+    path = verify_server(chain, name, trust, at)
+    assert path[0] == chain[0]
+    assert not set(path).isdisjoint(trust.certificates)
+
+
+def assert_client_accepted(chain: Chain, trust: TrustStore, at: datetime.datetime = NOW) -> None:
+    """The client's chain is accepted, by a path from the leaf with a trusted certificate."""
+    path = verify_client(chain, trust, at)
+    assert path[0] == chain[0]
+    assert not set(path).isdisjoint(trust.certificates)
+
+
 def as_server(chain: Chain, trust: TrustStore) -> None:
     verify_server(chain, "a.example", trust, NOW)
 

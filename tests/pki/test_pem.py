@@ -35,11 +35,13 @@ def test_pem_blocks_accepted_beside_certificates(label: str) -> None:
     "label", ["CERTIFICATE", "TRUSTED CERTIFICATE", "CERTIFICATE REQUEST", *PARAMETERS]
 )
 def test_pem_blocks_accepted_beside_a_private_key(label: str) -> None:
-    Credentials.from_pem(cert_pem, TEXT + block(label) + key_pem + block(label))
+    credentials = Credentials.from_pem(cert_pem, TEXT + block(label) + key_pem + block(label))
+    assert credentials_to_pem(credentials) == (cert_pem, key_pem)
 
 
 def test_one_file_for_both() -> None:
-    Credentials.from_pem(TEXT + key_pem + cert_pem, TEXT + key_pem + cert_pem)
+    credentials = Credentials.from_pem(TEXT + key_pem + cert_pem, TEXT + key_pem + cert_pem)
+    assert credentials_to_pem(credentials) == (cert_pem, key_pem)
 
 
 OTHERS = ["TRUSTED CERTIFICATE", "X509 CRL", "PUBLIC KEY", "CERTIFICATE REQUEST", "PKCS7", "CMS"]

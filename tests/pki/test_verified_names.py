@@ -11,6 +11,8 @@ from certificate_chains import (
     CLIENT_AUTH,
     NOW,
     A,
+    assert_client_accepted,
+    assert_server_accepted,
     below,
     ca,
     issue,
@@ -46,7 +48,7 @@ BUILTIN = pytest.mark.parametrize("verifier", ["cryptography"], indirect=True)
 )
 def test_certificate_names_that_match(certified: str, wanted: str) -> None:
     root = ca()
-    verify_server(issue(root, "other.example", certified), wanted, root.trust, NOW)
+    assert_server_accepted(issue(root, "other.example", certified), wanted, root.trust)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +131,7 @@ def test_address_with_a_scope_id() -> None:
 def test_client_certificate_without_names_is_accepted() -> None:
     root = ca()
     leaf = issue(root, extended_key_usage=[CLIENT_AUTH], without=[x509.SubjectAlternativeName])
-    verify_client(leaf, root.trust, NOW)
+    assert_client_accepted(leaf, root.trust)
 
 
 def test_server_certificate_without_names_is_rejected() -> None:

@@ -49,7 +49,8 @@ def test_ca_issues_names_longer_than_a_common_name() -> None:
     name = ".".join(["a" * 60, "b" * 60, "example"])
     authority = CA()
     chain = authority.issue(name).chain
-    verify_server(chain, name, authority.trust, datetime.datetime.now(UTC))
+    path = verify_server(chain, name, authority.trust, datetime.datetime.now(UTC))
+    assert path == (*chain, authority.certificate)
 
 
 def test_ca_issues_a_certificate_without_names() -> None:
