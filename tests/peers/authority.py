@@ -69,6 +69,15 @@ class Authority:
                 self._files[key_type] = write_pem_files(credentials, directory)
         return self._files[key_type]
 
+    def files_for(self, *names: str) -> tuple[Path, Path]:
+        """The files of a certificate for other names, and its key."""
+        key = " ".join(names)
+        if key not in self._files:
+            directory = self._directory / key
+            directory.mkdir()
+            self._files[key] = write_pem_files(self.ca.issue(*names), directory)
+        return self._files[key]
+
     def credentials(self, key_type: str = "P-256") -> Credentials:
         """The same, for us."""
         return Credentials.from_pem_files(*self.files(key_type))

@@ -122,19 +122,22 @@ class PreparedPeer:
 
     @asynccontextmanager
     async def connect(
-        self, tap: Tap | None = None, **changed: Any
+        self, tap: Tap | None = None, early_data: bytes = b"", **changed: Any
     ) -> AsyncGenerator[Conversation, None]:
         """Connect once.
 
         Args:
             tap: what is to listen in.
+            early_data: what our client sends at once.
             changed: what is different in our configuration this time.
         """
         transport = await self._connect()
         if tap is not None:
             transport = tap.over(transport)
         config = replace(self._config, **changed) if changed else self._config
-        stream = TLSStream(transport, config, server_hostname=self._server_hostname)
+        stream = TLSStream(
+            transport, config, server_hostname=self._server_hostname, early_data=early_data
+        )
         try:
             yield Conversation(stream, self._part)
         finally:
@@ -223,6 +226,9 @@ class PeerRole:
             async with trio.open_nursery() as nursery:
                 port = await nursery.start(serve)
                 yield partial(trio.open_tcp_stream, "127.0.0.1", port), saw
+                if self.peer.serves_on:
+                    saw.extend([Saw(None)] * part.connections)
+                    nursery.cancel_scope.cancel()
             return
 
         async def call(port: int) -> None:

@@ -36,7 +36,7 @@ def peer_role(*roles: Role, needs: str = "") -> pytest.MarkDecorator:
     """
     cells = [
         pytest.param(
-            PeerRole(peer, role), id=f"{peer.name}-{role}", marks=_marks(peer, role, needs)
+            PeerRole(peer, role), id=f"{peer.name}-{role}", marks=marks(peer, role, needs)
         )
         for peer in PEERS
         for role in roles
@@ -58,7 +58,7 @@ def peer_role_and(
             PeerRole(peer, role),
             value,
             id=f"{peer.name}-{role}-{value}",
-            marks=_marks(peer, role, needs.format(value)),
+            marks=marks(peer, role, needs.format(value)),
         )
         for peer in PEERS
         for role in roles
@@ -67,7 +67,7 @@ def peer_role_and(
     return pytest.mark.parametrize(("peer_role", feature), cells)
 
 
-def _marks(peer: Peer, role: Role, needed: str) -> tuple[pytest.MarkDecorator, ...]:
+def marks(peer: Peer, role: Role, needed: str) -> tuple[pytest.MarkDecorator, ...]:
     """What a peer cannot do is tried all the same, so that the day is noticed when it can."""
     inability = peer.cannot.get((role, needed))
     if inability is None:

@@ -25,6 +25,7 @@ from peer import (
     Inability,
     Part,
     Peer,
+    Role,
     Saw,
     inabilities_of_openssl,
 )
@@ -72,14 +73,18 @@ class OpenSSLPeer(Peer):
         **inabilities_of_openssl(installed_version(), RuntimeError),
     }
 
+    def program(self) -> str:
+        """Return the path of the program, or skip."""
+        return peer_program("openssl")
+
     def require(self) -> None:
-        peer_program("openssl")
+        self.program()
 
     async def serve(
         self, part: Part, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED
     ) -> Sequence[Saw]:
         arguments: list[str | Path] = ["s_server", "-accept", "127.0.0.1:0"]
-        arguments += ["-naccept", str(part.connections), *common(part)]
+        arguments += ["-naccept", str(part.connections), *self.options("server", part)]
         if part.tickets is not None:
             arguments += ["-num_tickets", str(part.tickets)]
         if part.trust:
@@ -88,17 +93,21 @@ class OpenSSLPeer(Peer):
             arguments += ["-stateless"]
         if part.http:
             arguments += ["-www"]
+        if part.early_data:
+            arguments += ["-early_data"]
         if not part.credentials:
             arguments += ["-nocert"]
         if part.closes_first or part.leaves:
             raise CannotDoThat
-        printed = await run(arguments, part, part.connections, task_status)
-        return list(map(read_story, printed.split(CLOSED)[: part.connections]))
+        command = [self.program(), *arguments]
+        printed = await run(command, part, part.connections, task_status)
+        return list(map(self.read, printed.split(CLOSED)[: part.connections]))
 
     async def call(self, part: Part, port: int) -> Sequence[Saw]:
         if part.leaves:
             raise CannotDoThat
-        arguments: list[str | Path] = ["s_client", "-connect", f"127.0.0.1:{port}", *common(part)]
+        arguments: list[str | Path] = ["s_client", "-connect", f"127.0.0.1:{port}"]
+        arguments += self.options("client", part)
         if part.falls_back:
             arguments += ["-fallback_scsv"]
         if part.server_name:
@@ -106,12 +115,24 @@ class OpenSSLPeer(Peer):
         saw: list[Saw] = []
         with tempfile.TemporaryDirectory() as directory:
             session = Path(directory, "session.pem")
+            early_data = Path(directory, "early-data")
+            early_data.write_bytes(part.early_data)
             for _ in range(part.connections):
                 resumption = ["-sess_out", session]
                 if session.exists():
                     resumption += ["-sess_in", session]
-                saw.append(read_story(await run([*arguments, *resumption], part)))
+                    resumption += ["-early_data", early_data] if part.early_data else []
+                printed = await run([self.program(), *arguments, *resumption], part)
+                saw.append(self.read(printed))
         return saw
+
+    def options(self, role: Role, part: Part) -> list[str | Path]:
+        """Return the arguments that both programs understand."""
+        return common(part)
+
+    def read(self, printed: bytes) -> Saw:
+        """Return what the program saw in one connection, from what it printed."""
+        return read_story(printed)
 
 
 def common(part: Part) -> list[str | Path]:
@@ -153,7 +174,7 @@ def read_story(printed: bytes) -> Saw:
 
 
 async def run(
-    arguments: Sequence[str | Path],
+    command: Sequence[str | Path],
     part: Part,
     connections: int = 1,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
@@ -181,7 +202,7 @@ async def run(
         async for piece in pieces:
             await stdin.send_all(piece)
 
-    async with started(arguments) as (stdin, stdout), trio.open_nursery() as nursery:
+    async with started(command) as (stdin, stdout), trio.open_nursery() as nursery:
         # Without a limit: the program may not read on while its output is not read.
         streamed, pieces = trio.open_memory_channel[bytes](math.inf)
         nursery.start_soon(send_back, pieces)
@@ -207,15 +228,14 @@ async def run(
 
 @asynccontextmanager
 async def started(
-    arguments: Sequence[str | Path],
+    command: Sequence[str | Path],
 ) -> AsyncGenerator[tuple[trio.abc.SendStream, trio.abc.ReceiveStream], None]:
     """The program while it runs: its standard input, and its output and errors together."""
-    command = [peer_program("openssl"), *map(str, arguments)]
     pipe = subprocess.PIPE
     async with trio.open_nursery() as nursery:
         start = partial(
             trio.run_process,
-            command,
+            [str(word) for word in command],
             stdin=pipe,
             stdout=pipe,
             stderr=subprocess.STDOUT,

@@ -51,6 +51,10 @@ class Part:
         updates_keys: it changes its keys, and asks for new ones, before it sends back what it got.
         exports: the label of keying material that it exports.
         psk: a pre-shared key: its identity, itself, and its hash.
+        ech_configs: a client's configurations of Encrypted Client Hello.
+        ech_grease: a client sends a GREASE value in place of an encrypted ClientHello.
+        ech_key: the file of a server's key and configuration (RFC 9934).
+        early_data: what a client sends at once in a resumption; a server accepts early data.
     """
 
     _: KW_ONLY
@@ -78,6 +82,10 @@ class Part:
     updates_keys: bool = False
     exports: str = ""
     psk: tuple[str, bytes, str] | None = None
+    ech_configs: bytes = b""
+    ech_grease: bool = False
+    ech_key: Path | None = None
+    early_data: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -89,12 +97,17 @@ class Saw:
         story: what else it said, for whoever reads a failed test.
         resumed: whether it resumed a session; None where it did not come to that.
         exported: its keying material, where it was to export some.
+        ech: whether the inner ClientHello was accepted; None if it does not say.
+        retry_configs: what a rejected client got to try again with: an ECHConfigList, or what
+            identifies it.
     """
 
     alert: AlertDescription | None
     story: str = ""
     resumed: bool | None = None
     exported: bytes | None = None
+    ech: bool | None = None
+    retry_configs: bytes | None = None
 
 
 class CannotDoThat(Exception):
@@ -174,11 +187,13 @@ class Peer(ABC):
         cannot: what it cannot do. Those tests run all the same, and have to fail.
         key_share: the group of the key share that its client sends by default, beside a
             post-quantum one.
+        serves_on: its server does not end by itself, and does not say what it saw.
     """
 
     name: ClassVar[str]
     cannot: ClassVar[Inabilities]
     key_share: ClassVar[str] = "x25519"
+    serves_on: ClassVar[bool] = False
 
     def require(self) -> None:  # noqa: B027 - what is a Python package is there
         """Skip the test, or in CI fail it, where this peer is not installed."""

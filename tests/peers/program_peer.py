@@ -85,7 +85,7 @@ class ProgramPeer(Peer):
         arguments: Sequence[str],
         task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
     ) -> Sequence[Saw]:
-        command = [*self.command(), *arguments, *arguments_of(part)]
+        command = [*self.command(), *arguments, *self.arguments_of(part)]
         printed = b""
         is_listening = False
         async with trio.open_nursery() as nursery:
@@ -105,7 +105,15 @@ class ProgramPeer(Peer):
                 if not is_listening and (match := PORT.search(printed)):
                     is_listening = True
                     task_status.started(int(match[1]))
-        return read_outcomes(printed.decode(), part.connections)
+        return self.read(printed.decode(), part.connections)
+
+    def arguments_of(self, part: Part) -> Sequence[str]:
+        """Return the part as arguments."""
+        return arguments_of(part)
+
+    def read(self, printed: str, connections: int) -> Sequence[Saw]:
+        """Return what the program saw of each connection, from what it printed."""
+        return read_outcomes(printed, connections)
 
 
 def arguments_of(part: Part) -> Sequence[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,13 +11,8 @@ import pytest
 import trio
 from authority import SERVER_NAME, Authority
 from conversations import Tap, payload
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    load_pem_private_key,
-)
-from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
-from cryptography.x509 import load_pem_x509_certificate
+from nss_databases import NICKNAME, make_database
+from nss_peer import GET, page
 from peer import SAFETY_NET
 from processes import Result, Server, free_port, peer_program, run_program, running
 
@@ -36,10 +30,6 @@ from trio_tlsx.testing import CA
 A_LOT = 2**20  # bytes
 BLOCK = 2**14  # what selfserv sends at a time
 
-GET = b"GET / HTTP/1.0\r\n\r\n"
-PASSWORD = "a password"
-NICKNAME = "own"
-
 #: NSS's numbers for alerts that came.
 UNKNOWN_CA_ALERT = b"error -12195:"
 BAD_CERTIFICATE_ALERT = b"error -12271:"
@@ -49,38 +39,6 @@ BAD_CERTIFICATE_ALERT = b"error -12271:"
 def nss() -> None:
     for program in ("certutil", "pk12util", "tstclnt", "selfserv"):
         peer_program(program, "libnss3-tools")
-
-
-def run(*command: str | Path) -> None:
-    subprocess.run(command, check=True, capture_output=True)
-
-
-def make_database(
-    directory: Path, trusted: bytes, credentials: tuple[Path, Path] | None = None
-) -> str:
-    """Make a database of NSS with a trusted CA and perhaps a certificate; return its name."""
-    directory.mkdir()
-    database = f"sql:{directory}"
-    run("certutil", "-N", "-d", database, "--empty-password")
-    ca_file = directory / "ca.pem"
-    ca_file.write_bytes(trusted)
-    run("certutil", "-A", "-d", database, "-n", "ca", "-t", "CT,C,C", "-i", ca_file)
-    if credentials is not None:
-        chain, key_file = (path.read_bytes() for path in credentials)
-        key = load_pem_private_key(key_file, None)
-        assert isinstance(key, EllipticCurvePrivateKey)
-        bundle = directory / "own.p12"
-        bundle.write_bytes(
-            serialize_key_and_certificates(
-                NICKNAME.encode(),
-                key,
-                load_pem_x509_certificate(chain),
-                None,
-                BestAvailableEncryption(PASSWORD.encode()),
-            )
-        )
-        run("pk12util", "-i", bundle, "-d", database, "-W", PASSWORD)
-    return database
 
 
 @dataclass(frozen=True)
@@ -301,15 +259,6 @@ async def selfserv(databases: Databases, *options: str) -> AsyncGenerator[SelfSe
     with trio.fail_after(SAFETY_NET):
         async with running(*command, says=b"About to call accept") as server:
             yield SelfServ(port, server)
-
-
-async def page(stream: TLSStream[Tap]) -> bytes:
-    """Send a request; return the answer, after which the server closes."""
-    async with stream:
-        await stream.send_all(GET)
-        answer = b"".join([data async for data in stream])
-    assert answer.startswith(b"HTTP/1.0 200 OK\r\n"), answer
-    return answer
 
 
 async def test_selfserv_resumes(databases: Databases, authority: Authority) -> None:

@@ -54,7 +54,8 @@ class SServer:
 
 def s_server(authority: Authority, connections: int, *options: str) -> list[str | Path]:
     certificate, key = authority.files()
-    arguments: list[str | Path] = ["s_server", "-accept", "127.0.0.1:0", "-early_data"]
+    arguments: list[str | Path] = [peer_program("openssl"), "s_server"]
+    arguments += ["-accept", "127.0.0.1:0", "-early_data"]
     arguments += ["-cert", certificate, "-key", key, "-naccept", str(connections), *options]
     return arguments
 

@@ -163,7 +163,7 @@ def _kem_key(private_key: _PrivateKey) -> EphemeralKey:
 
 
 def _check_suites(config: ECHConfig) -> None:
-    """Clients may use each suite that the configuration offers (RFC 9849 4.1)."""
+    """Clients may use each suite that the configuration offers (RFC 9849 4)."""
     for kdf, aead in config.cipher_suites:
         if kdf not in KDFS or aead not in AEADS:
             raise ConfigError(

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -83,13 +84,50 @@ func configuration(part map[string]string) *tls.Config {
 	if part["tls12_only"] != "" {
 		config.MaxVersion = tls.VersionTLS12
 	}
+	if part["ech"] != "" {
+		config.EncryptedClientHelloConfigList = base64Decoded(part["ech"])
+	}
+	if part["ech_grease"] != "" && !hasField(config, "grease") {
+		fmt.Println("tls.Config has no option for GREASE")
+		os.Exit(1)
+	}
+	if part["ech_key"] != "" {
+		config.EncryptedClientHelloKeys = []tls.EncryptedClientHelloKey{{
+			Config:      base64Decoded(part["ech_config"]),
+			PrivateKey:  base64Decoded(part["ech_key"]),
+			SendAsRetry: true,
+		}}
+	}
 	return config
+}
+
+// hasField tells whether a name of the configuration's fields contains a text.
+func hasField(config *tls.Config, text string) bool {
+	fields := reflect.TypeOf(*config)
+	for i := range fields.NumField() {
+		if strings.Contains(strings.ToLower(fields.Field(i).Name), text) {
+			return true
+		}
+	}
+	return false
+}
+
+// reportECH tells whether the inner ClientHello was accepted, and what to try again with.
+func reportECH(connection *tls.Conn, err error) {
+	var rejection *tls.ECHRejectionError
+	var retry []byte
+	if errors.As(err, &rejection) {
+		retry = rejection.RetryConfigList
+	}
+	fmt.Printf("ech accepted=%t retry=%x\n", connection.ConnectionState().ECHAccepted, retry)
 }
 
 // play has one conversation: handshake, echo, close.
 func play(connection *tls.Conn, part map[string]string) outcome {
 	defer connection.NetConn().Close()
-	if err := connection.Handshake(); err != nil {
+	err := connection.Handshake()
+	reportECH(connection, err)
+	if err != nil {
 		return failure(err)
 	}
 	state := connection.ConnectionState()
@@ -172,6 +210,12 @@ func number(part map[string]string, name string, otherwise int) int {
 	value, err := strconv.Atoi(part[name])
 	must(err)
 	return value
+}
+
+func base64Decoded(text string) []byte {
+	octets, err := base64.StdEncoding.DecodeString(text)
+	must(err)
+	return octets
 }
 
 func must(err error) {
