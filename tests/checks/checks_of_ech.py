@@ -229,9 +229,9 @@ REMOVALS_OF_ECH = [
         "ECH: a rejected handshake is an error",
         "RFC 9849 6.1.6",
         CLIENT_OF_ANY_VERSION,
-        "if offer.ech is not None and not offer.ech.is_accepted:",
+        "    if rejected is not None:\n",
         "stale",
-        "if False:",
+        "    if False:\n",
         TESTS,
     ),
     Removal(
@@ -400,8 +400,8 @@ REMOVALS_OF_ECH = [
     Removal(
         "ECH: a certificate for the public name",
         "RFC 9849 8.1.1",
-        SERVER_CONFIG,
-        "if all(names.isdisjoint(credentials.dns_names) for credentials in common.candidates):",
+        "pki/ech_keys.py",
+        "if all(names.isdisjoint(credentials.dns_names) for credentials in candidates):",
         "needs_a_certificate",
         "if False:",
         KEYS,

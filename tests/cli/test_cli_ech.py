@@ -47,16 +47,72 @@ async def test_a_name_is_hidden_from_end_to_end(
         assert json.loads(greased.stdout)["ech_accepted"] is False
 
 
-async def test_a_stale_configuration_is_an_error_with_advice(
+async def test_the_report_and_the_page_say_whether_the_name_was_hidden(
+    both_names: tuple[str | Path, ...], ca_file: Path, tmp_path: Path
+) -> None:
+    configs = await keygen(tmp_path / "ech.pem")
+    serve = (*SERVE, *both_names, "--ech-key", tmp_path / "ech.pem", "--http")
+    async with running(*serve) as server:
+        connect = [*CLI, "connect", "--ca", ca_file, f"localhost:{server.port}"]
+        for options, answer in ((["--ech", configs], b"yes"), (["--ech", "grease"], b"no")):
+            request = b"GET / HTTP/1.1\r\n\r\n"
+            result = await run_program([*connect, *options], stdin=request)
+            assert b"name hidden   " + answer in result.stdout
+            assert b"<th>Name hidden</th><td>%b</td>" % answer in result.stdout
+
+
+async def test_a_stale_configuration_is_an_error_with_the_current_one(
     both_names: tuple[str | Path, ...], ca_file: Path, tmp_path: Path
 ) -> None:
     stale = await keygen(tmp_path / "stale.pem")
-    await keygen(tmp_path / "current.pem")
+    current = await keygen(tmp_path / "current.pem")
     async with running(*SERVE, *both_names, "--ech-key", tmp_path / "current.pem") as server:
-        target = f"localhost:{server.port}"
-        result = await run_program([*CLI, "connect", "--ech", stale, "--ca", ca_file, target])
+        connect = [*CLI, "connect", f"localhost:{server.port}"]
+        result = await run_program([*connect, "--ca", ca_file, "--ech", stale])
+        insecure = await run_program([*connect, "--insecure", "--ech", stale])
+        followed = await run_program([*connect, "--ca", ca_file, "--ech", current, "--json"])
+    assert result.status == insecure.status == 1
+    advice = f"public.example has other keys by now; give --ech {current}"
+    assert result.stderr.decode().rstrip().endswith(advice)
+    assert b"it was not verified; remove --insecure" in insecure.stderr
+    assert json.loads(followed.stdout)["ech_accepted"] is True
+
+
+async def test_a_server_without_ech_is_an_error_with_advice(
+    both_names: tuple[str | Path, ...], ca_file: Path, tmp_path: Path
+) -> None:
+    configs = await keygen(tmp_path / "ech.pem")
+    async with running(*SERVE, *both_names) as server:
+        options = ["--ca", ca_file, "--ech", configs, f"localhost:{server.port}"]
+        result = await run_program([*CLI, "connect", *options])
     assert result.status == 1
-    assert b"did not take the encrypted ClientHello" in result.stderr
+    assert b"has turned ECH off; leave out --ech if the name may be seen" in result.stderr
+
+
+async def test_a_server_that_is_not_the_public_name(ca: CA, ca_file: Path, tmp_path: Path) -> None:
+    configs = await keygen(tmp_path / "ech.pem")
+    cert, key = write_pem_files(ca.issue("localhost"), tmp_path)
+    async with running(*SERVE, "--cert", cert, "--key", key) as server:
+        options = ["--ca", ca_file, "--ech", configs, f"localhost:{server.port}"]
+        result = await run_program([*CLI, "connect", *options])
+    assert result.status == 1
+    assert (
+        b"did not take the encrypted ClientHello, and cannot be verified as 'public.example', "
+        b"the public name of the ECH configuration: certificate is for 'localhost'"
+    ) in result.stderr
+    assert b"--server-name" not in result.stderr
+
+
+async def test_a_certificate_without_the_public_name_is_refused(ca: CA, tmp_path: Path) -> None:
+    await keygen(tmp_path / "ech.pem")
+    cert, key = write_pem_files(ca.issue("localhost"), tmp_path)
+    result = await run_program(
+        [*SERVE, "--cert", cert, "--key", key, "--ech-key", tmp_path / "ech.pem"]
+    )
+    assert result.status == 1
+    assert f"--cert {cert} --key {key}: no certificate is for 'public.example'" in (
+        result.stderr.decode()
+    )
 
 
 async def test_no_key_is_overwritten(tmp_path: Path) -> None:

@@ -384,6 +384,16 @@ async def _(subject: Subject) -> Outcome:
     return await meet(ours, server_with(CA_OF_ALL.issue(SERVER_NAME, "public.example")))
 
 
+@happens(
+    "the server rejects the encrypted ClientHello, and its certificate is not for the public name"
+)
+async def _(subject: Subject) -> Outcome:
+    assert subject.native
+    key = ECHKey.generate("public.example")
+    ours = dataclasses.replace(NATIVE_CLIENT, ech=key.config_list)
+    return await meet(ours, server_with(CA_OF_ALL.issue(SERVER_NAME)))
+
+
 @happens("in TLS 1.2, the server requires a client certificate, and the client sent none")
 async def _(subject: Subject) -> Outcome:
     config = subject.server_config()

@@ -307,6 +307,7 @@ def test_a_server_that_is_not_the_public_name_turns_nothing_off() -> None:
     error = failure_of(lambda: shake_hands(client, server))
     assert isinstance(error, CertificateError)
     assert error.alert is AlertDescription.bad_certificate
+    assert "the public name of the ECH configuration" in str(error)
 
 
 def test_without_verification_there_are_no_retry_configs() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 import socket
@@ -18,6 +19,7 @@ from ..errors import (
     AlertReceived,
     CertificateError,
     ConfigError,
+    ECHRejected,
     NegotiationError,
     TLSError,
 )
@@ -75,8 +77,24 @@ def with_advice(
         server_name: the name that the certificate was verified for.
         without: the options that the command does not have or that cannot help.
     """
+    if isinstance(error.__cause__, ECHRejected):
+        return _rejection(error.__cause__)
     advice = _advice(error.__cause__, server_name, without)
     return f"{error}; {advice}" if advice else str(error)
+
+
+def _rejection(error: ECHRejected) -> str:
+    """Return what to do after a rejection of ECH, with the options in place of the arguments."""
+    what = "the server did not take the encrypted ClientHello"
+    if error.retry_configs is not None:
+        configs = base64.b64encode(error.retry_configs).decode("ascii")
+        return f"{what}: {error.public_name} has other keys by now; give --ech {configs}"
+    if error.is_disabled:
+        return (
+            f"{what}: {error.public_name} has turned ECH off; leave out --ech if the name may be "
+            "seen"
+        )
+    return f"{what}, and it was not verified; remove --insecure to get its current configurations"
 
 
 def _advice(cause: BaseException | None, server_name: str, without: Collection[str]) -> str | None:
@@ -97,8 +115,8 @@ def _advice(cause: BaseException | None, server_name: str, without: Collection[s
         return f"to trust it, give --ca FILE{skipping}"
     if "--server-name" in without or cause.alert is not AlertDescription.bad_certificate:
         return None
-    if cause.certificate is None:
-        return None
+    if cause.certificate is None or isinstance(cause.__cause__, CertificateError):
+        return None  # the second is a certificate for the public name of ECH
     try:
         is_right_name = is_named(cause.certificate, ServerName.parse(server_name))
     except MALFORMED:

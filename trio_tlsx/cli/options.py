@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -148,16 +149,19 @@ class KeyFiles(NamedTuple):
     key: Path
     password: str | None
 
-    def load(self) -> Credentials:
-        """Read the files; the error names them."""
+    def load(self, check: Callable[[Credentials], None] | None = None) -> Credentials:
+        """Read the files, and check what they contain; the error names them."""
         try:
-            return Credentials.from_pem_files(*self)
+            credentials = Credentials.from_pem_files(*self)
+            if check is not None:
+                check(credentials)
         except ConfigError as error:
             raise ConfigError(f"--cert {self.cert} --key {self.key}: {error}") from error
+        return credentials
 
-    def reloading(self) -> ReloadingCredentials:
-        """Read the files, and again when they have changed."""
-        return ReloadingCredentials(self.load, (self.cert, self.key))
+    def reloading(self, check: Callable[[Credentials], None]) -> ReloadingCredentials:
+        """Read and check the files, and again when they have changed."""
+        return ReloadingCredentials(partial(self.load, check), (self.cert, self.key))
 
 
 def key_files(cert: Path | None, key: Path | None, password_source: str | None) -> KeyFiles | None:

@@ -14,7 +14,7 @@ from ..config.server import MAX_EARLY_DATA_ACCEPTED, ServerConfig
 from ..errors import ConfigError
 from ..pki.credentials import Credentials
 from ..pki.ech import ECHKey
-from ..pki.ech_keys import ECHKeys
+from ..pki.ech_keys import ECHKeys, check_public_names
 from ..pki.pinning import spki_pin
 from ..pki.reloading import ReloadingCredentials
 from ..sessions.anti_replay import AntiReplayCache
@@ -80,9 +80,10 @@ class ServerOptions:
         Raises:
             ConfigError: a file or an option does not fit.
         """
+        held = ECHKeys(self.load_ech_keys()) if ech_keys is None else ech_keys
         if self.cert is not None and self.key is not None:
             files = KeyFiles(Path(self.cert), Path(self.key), self.password)
-            reloading = files.reloading()
+            reloading = files.reloading(lambda now: check_public_names(held, (now,)))
             credentials, select = None, reloads(reloading)
             certificate = reloading.current.chain[0]
         else:
@@ -96,7 +97,7 @@ class ServerOptions:
             client_trust=(
                 None if self.client_ca is None else load_trust("--client-ca", self.client_ca)
             ),
-            ech_keys=ECHKeys(self.load_ech_keys()) if ech_keys is None else ech_keys,
+            ech_keys=held,
             alpn_protocols=self.service.alpn_protocols if self.alpn is None else self.alpn,
             versions=self.versions,
             tickets=self.tickets,

@@ -71,6 +71,8 @@ def _summary(stream: TLSStream[trio.SocketStream]) -> str:
         facts.append(f"ALPN {settled.alpn_protocol}")
     if settled.server_name:
         facts.append(f"for {settled.server_name}")
+    if settled.ech_accepted:
+        facts.append("name hidden")
     if settled.peer_certificates:
         facts.append(f"from {subject_of(settled.peer_certificates[0])}")
     if settled.resumed:

@@ -17,7 +17,7 @@ from ..messages.versions import TLS13
 from ..pki.credentials import Credentials
 from ..pki.distinguished_names import subject_name
 from ..pki.ech import ECHKey
-from ..pki.ech_keys import ECHKeys
+from ..pki.ech_keys import ECHKeys, check_public_names
 from ..pki.negotiated import Negotiated
 from ..pki.trust import TrustStore
 from ..sessions.anti_replay import AntiReplayCache, MemoryAntiReplayCache
@@ -235,14 +235,8 @@ def _hold_ech_keys(config: ServerConfig, common: CommonParameters) -> ECHKeys:
             "two of the ech_keys have the same config_id: generate one of them again with "
             "other_ids=, or pass ech_trial_decryption=True"
         )
-    for name in sorted(held.public_names) if common.candidates else ():
-        # RFC 9525 6.3: a star stands for exactly one label.
-        names = {name.lower(), "*." + name.lower().partition(".")[2]}
-        if all(names.isdisjoint(credentials.dns_names) for credentials in common.candidates):
-            raise ConfigError(
-                f"no certificate is for {name!r}, the public name of an ECH key: without one a "
-                "client with an old configuration cannot get the current one"
-            )
+    if common.candidates:
+        check_public_names(held, common.candidates)
     return held
 
 

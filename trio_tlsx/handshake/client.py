@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ..config.client import ClientParameters
 from ..crypto.hpke import HPKESuite
-from ..errors import AlertDescription, NegotiationError, ProtocolError
+from ..errors import AlertDescription, CertificateError, NegotiationError, ProtocolError
 from ..messages import extensions as ext
 from ..messages.ech import INNER_ECH, ECHConfig
 from ..messages.extensions import ExtensionType
@@ -27,6 +27,7 @@ from .ech_client import (
     offer_ech,
     rejection,
     send_encrypted,
+    unauthenticated,
 )
 from .established import Completed
 from .questions import ECHConfigsWanted
@@ -62,17 +63,23 @@ def client_handshake(
     version = selected_version(config, answer)
     if offer.ech is not None:
         offer = taken_offer(hs, config, offer, offer.ech, answer, version)
-    if version == TLS12:
-        from .client12 import run as run_12  # most servers select TLS 1.3
+    rejected = None if offer.ech is None or offer.ech.is_accepted else offer.ech
+    try:
+        if version == TLS12:
+            from .client12 import run as run_12  # most servers select TLS 1.3
 
-        completed = yield from run_12(hs, offer, answer)
-    else:
-        if TLS12 in config.versions:
-            hs.follow(MessageRules())
-            hs.is_skipped = None
-        completed = yield from client13.run(hs, offer, answer)
-    if offer.ech is not None and not offer.ech.is_accepted:
-        raise rejection(offer.ech, verified=not config.insecure_skip_verification)
+            completed = yield from run_12(hs, offer, answer)
+        else:
+            if TLS12 in config.versions:
+                hs.follow(MessageRules())
+                hs.is_skipped = None
+            completed = yield from client13.run(hs, offer, answer)
+    except CertificateError as error:
+        if rejected is None:
+            raise
+        raise unauthenticated(rejected, error) from error
+    if rejected is not None:
+        raise rejection(rejected, verified=not config.insecure_skip_verification)
     return completed
 
 

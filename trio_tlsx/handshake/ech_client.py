@@ -14,7 +14,7 @@ from os import urandom
 from ..config.client import ClientParameters
 from ..crypto.cipher_suites import CipherSuite
 from ..crypto.hpke import AEAD_TAG_LENGTH, HPKEContext, HPKESuite, setup_base_sender
-from ..errors import AlertDescription, ECHRejected, ProtocolError
+from ..errors import AlertDescription, CertificateError, ECHRejected, ProtocolError
 from ..messages.ech import (
     INNER_ECH,
     ECHConfig,
@@ -42,6 +42,7 @@ __all__ = [
     "read_retry_configs",
     "rejection",
     "send_encrypted",
+    "unauthenticated",
 ]
 
 _ECH = ExtensionType.encrypted_client_hello
@@ -213,6 +214,19 @@ def read_retry_configs(made: ECHOffer | None, extensions: Extensions) -> None:
     decode_config_list(extensions[_ECH])
     if made is not None:
         made.retry_configs = extensions[_ECH]
+
+
+def unauthenticated(made: ECHOffer, error: CertificateError) -> CertificateError:
+    """Return the error for a server that rejected the hidden hello, and is not the public name's.
+
+    Its answer does not tell whether ECH is turned off (RFC 9849 6.1.6).
+    """
+    return CertificateError(
+        f"the server did not take the encrypted ClientHello, and cannot be verified as "
+        f"{made.config.public_name!r}, the public name of the ECH configuration: {error}",
+        error.alert,
+        certificate=error.certificate,
+    )
 
 
 def rejection(made: ECHOffer, *, verified: bool) -> ECHRejected:

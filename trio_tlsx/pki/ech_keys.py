@@ -7,9 +7,10 @@ from typing import TypeAlias
 
 from ..arguments import Expected, any_of, check, instance_of, sequence_of
 from ..errors import ConfigError
+from .credentials import Credentials
 from .ech import ECHKey
 
-__all__ = ["ONE_OR_SEVERAL_KEYS", "ECHKeys", "OneOrSeveralKeys"]
+__all__ = ["ONE_OR_SEVERAL_KEYS", "ECHKeys", "OneOrSeveralKeys", "check_public_names"]
 
 OneOrSeveralKeys: TypeAlias = "ECHKey | Sequence[ECHKey]"
 
@@ -78,6 +79,22 @@ class ECHKeys:
 
     def __repr__(self) -> str:
         return f"<ECHKeys, {len(self._keys)} keys>"
+
+
+def check_public_names(keys: ECHKeys, candidates: Sequence[Credentials]) -> None:
+    """Check that a server can be what the public names of its keys say (RFC 9849 8.1.1).
+
+    Raises:
+        ConfigError: none of the credentials is for one of the names.
+    """
+    for name in sorted(keys.public_names):
+        # RFC 9525 6.3: a star stands for exactly one label.
+        names = {name.lower(), "*." + name.lower().partition(".")[2]}
+        if all(names.isdisjoint(credentials.dns_names) for credentials in candidates):
+            raise ConfigError(
+                f"no certificate is for {name!r}, the public name of an ECH key: without one a "
+                "client with an old configuration cannot get the current one"
+            )
 
 
 def _listed(keys: OneOrSeveralKeys) -> tuple[ECHKey, ...]:
