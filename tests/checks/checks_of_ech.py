@@ -110,9 +110,9 @@ REMOVALS_OF_ECH = [
         "ECH: the inner hello offers TLS 1.3 alone",
         "RFC 9849 6.1",
         CLIENT_CONFIG,
-        "self, versions=frozenset({TLS13}), tls12=Parameters12(), in_inner_hello=True",
+        "versions=frozenset({TLS13}),\n            tls12=Parameters12(),\n            selected",
         "tls_1_3_alone",
-        "self, in_inner_hello=True",
+        "selected",
         TESTS,
     ),
     Removal(

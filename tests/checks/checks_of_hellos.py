@@ -12,12 +12,14 @@ from places import (
     PSK_CONFIG,
     PSK_LOOKUP,
     SECOND_HELLO,
+    SELECTED_GROUPS,
     SERVER_HELLO,
 )
 from removal import Removal, without_branch, without_statement
 
 __all__ = ["REMOVALS_OF_HELLOS"]
 
+CLIENT_CONFIG = "config/client.py"
 KEY_SHARES = "tests/handshake/test_key_shares.py"
 
 REMOVALS_OF_HELLOS = [
@@ -44,7 +46,7 @@ REMOVALS_OF_HELLOS = [
             "share = offer.parameters.shares.get(code)", "server_hello-group",
             "share = next(iter(offer.parameters.shares.values()))"),
     Removal("the client's key shares are for offered groups", "4.3.8", SERVER_HELLO,
-            "if not shares.keys() <= set(offered):", "share-for-group or shares-not-of"),
+            "if shares.keys() - offered:", "share-for-group or shares-not-of"),
     Removal("a server requests a post-quantum group that it prefers", "4.3.8", GROUP_SELECTION,
             "return next((group for group in preferred if group.is_post_quantum), shared)",
             "retries_for_a_preferred", "return shared", "tests/handshake/test_group_selection.py"),
@@ -158,6 +160,23 @@ REMOVALS_OF_HELLOS = [
             "return {code: group.generate()}", "second_client_hello_has_no_key",
             "return {code: vars([*shares.values()][0]).get('_second') or group.generate()}",
             KEY_SHARES),
+    Removal("a remembered group takes the place of one of its kind only", "4.3.8",
+            "handshake/client_hello.py", "if group.is_post_quantum is not kind]",
+            "post_quantum_share", "]", SELECTED_GROUPS),
+    Removal("number of servers that a client remembers a group of", "4.3.8",
+            "sessions/selected_groups.py", "if len(self) > MAX_SERVERS:", "limited",
+            tests=SELECTED_GROUPS),
+    Removal("no group is remembered of a server that is not verified", "4.3.8", CLIENT_CONFIG,
+            "if named or config.insecure_skip_verification or not config.remember_groups:",
+            "not_verified", "if named or not config.remember_groups:", SELECTED_GROUPS),
+    Removal("ECH: the key shares do not depend on the hidden name", "RFC 9849 10.5",
+            CLIENT_CONFIG,
+            "tls12=Parameters12(),\n            selected_groups=None,", "encrypted",
+            "tls12=Parameters12(),", SELECTED_GROUPS),
+    Removal("no group is remembered of a server that rejected ECH", "RFC 9849 6.1.7",
+            CLIENT_CONFIG,
+            "session_store=None,\n            selected_groups=None,", "rejected",
+            "session_store=None,", SELECTED_GROUPS),
     Removal("ML-KEM keys are not shared", "RFC 9954 2", "crypto/groups.py",
             "if group.is_post_quantum:", "same_x25519_key", tests=KEY_SHARES),
     without_statement("private keys are dropped when the group is chosen", "F.1", CLIENT_HELLO,

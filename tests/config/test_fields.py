@@ -124,6 +124,7 @@ ACCEPTED: dict[str, set[str]] = {
     "middlebox_compatibility": {"bool"},
     "insecure_skip_verification": {"bool"},
     "resumption": {"bool"},
+    "remember_groups": {"bool"},
     "session_store": {"None", "SessionStore"},
     "session_context": {"bytes path"},
     "verify_on_resumption": {"bool"},

@@ -1,4 +1,4 @@
-"""The group of a key exchange over streams: HelloRetryRequests (RFC 9846 4.3.8)."""
+"""The group of a key exchange over streams, and HelloRetryRequests (RFC 9846 4.3.8)."""
 
 from __future__ import annotations
 
@@ -29,3 +29,15 @@ async def test_server_retries_for_a_post_quantum_group(
     retries = retry_for_group == "post_quantum"
     assert client.negotiated.group == ("X25519MLKEM768" if retries else "x25519")
     assert server.negotiated.hello_retry_request is retries
+
+
+async def test_second_connection_needs_no_retry() -> None:
+    client_config = ClientConfig(trust=authority.trust, resumption=False)
+    server_config = ServerConfig(credentials=credentials(), groups=["P-384"])
+    for retried in (True, False):
+        one, other = trio.testing.memory_stream_pair()
+        client: AnyStream = TLSStream(one, client_config, server_hostname=SERVER_NAME)
+        server: AnyStream = TLSStream(other, server_config, server_side=True)
+        await handshake(client, server)
+        assert client.negotiated.hello_retry_request is retried
+        assert server.negotiated.group == "secp384r1"

@@ -55,6 +55,7 @@ class ServerPeer(Peer):
     engine_config: ClassVar = ClientConfig(
         trust=authority.trust,
         groups=["x25519", "P-256"],
+        remember_groups=False,
         alpn_protocols=["h2", "http/1.1"],
         credentials=credentials,
     )

@@ -24,6 +24,7 @@ from ..pki.trust import TrustStore
 from ..record.protection import MAX_INNER_PLAINTEXT_LENGTH, MAX_PLAINTEXT_LENGTH
 from ..sessions.client import MemorySessionStore, SessionStore
 from ..sessions.external_psk import MAX_PSKS, ExternalPSK, list_psks
+from ..sessions.selected_groups import SelectedGroups
 from .common import CommonConfig, CommonParameters, Trust, check_fields, load_trust, resolve_common
 from .fields import CLIENT_FIELDS
 from .names import GROUP_ALIASES, look_up
@@ -59,6 +60,11 @@ class ClientConfig(CommonConfig):
             that the server accepts, the handshake saves a round trip; with none (``()``) the
             server selects the group first. By default the first post-quantum group and the first
             other one.
+        remember_groups: remember, in memory, which group a server selected if it has no key share
+            by default, and send a key share for it in the next ClientHello to the same name and
+            port. This saves the round trip of a HelloRetryRequest from the second connection on.
+            It has no effect with ``key_shares``, with ``insecure_skip_verification``, and for an
+            encrypted ClientHello.
         credentials: the client's certificate chain and key, for a server that requests them; or
             several. The client sends the first that comes from a CA that the server names and can
             sign with a scheme that the server accepts. If none does, it sends no certificate.
@@ -105,6 +111,7 @@ class ClientConfig(CommonConfig):
 
     trust: Trust | None = None
     key_shares: Sequence[str] | None = None
+    remember_groups: bool = True
     select_credentials: SelectClientCredentials | None = None
     middlebox_compatibility: bool = True
     insecure_skip_verification: bool = False
@@ -135,6 +142,7 @@ class ClientParameters(CommonParameters):
 
     trust: TrustStore | None
     key_share_codes: frozenset[int] | None
+    selected_groups: SelectedGroups | None
     select_credentials: SelectClientCredentials | None
     middlebox_compatibility: bool
     insecure_skip_verification: bool
@@ -154,9 +162,16 @@ class ClientParameters(CommonParameters):
 
     @cached_property
     def ech_inner(self) -> ClientParameters:
-        """The parameters of an inner hello, which offers TLS 1.3 alone (RFC 9849 6.1)."""
+        """The parameters of an inner hello, which offers TLS 1.3 alone (RFC 9849 6.1).
+
+        Its key shares are those of the outer hello, so they must not depend on its name.
+        """
         return replace(
-            self, versions=frozenset({TLS13}), tls12=Parameters12(), in_inner_hello=True
+            self,
+            versions=frozenset({TLS13}),
+            tls12=Parameters12(),
+            selected_groups=None,
+            in_inner_hello=True,
         )
 
     @cached_property
@@ -173,11 +188,27 @@ class ClientParameters(CommonParameters):
         return replace(
             self.ech_outer,
             session_store=None,
+            selected_groups=None,
             candidates=(),
             select_credentials=None,
             verify_replaces_builtin=False,
             for_public_name=True,
         )
+
+    @cached_property
+    def default_key_shares(self) -> tuple[Group, ...]:
+        """The groups of the first key shares, in order of preference.
+
+        Unless the configuration names them, they are the first post-quantum group and the first
+        other group. A server without post-quantum groups then needs no further round trip.
+        """
+        groups = self.group_table.values() if TLS13 in self.versions else ()
+        if self.key_share_codes is not None:
+            return tuple(group for group in groups if group.code in self.key_share_codes)
+        first_of_kind: dict[bool, Group] = {}
+        for group in groups:
+            first_of_kind.setdefault(group.is_post_quantum, group)
+        return tuple(first_of_kind.values())
 
     @cached_property
     def usable_suites(self) -> tuple[CipherSuite, ...]:
@@ -242,6 +273,7 @@ def _resolve(config: ClientConfig) -> ClientParameters:
         **vars(common),
         trust=load_trust("trust", config.trust),
         key_share_codes=_key_share_codes(config.key_shares, common.group_table),
+        selected_groups=_selected_groups(config),
         select_credentials=config.select_credentials,
         middlebox_compatibility=config.middlebox_compatibility,
         insecure_skip_verification=config.insecure_skip_verification,
@@ -319,6 +351,13 @@ def _key_share_codes(
         return frozenset()
     shares = look_up("key share", names, group_table.values(), GROUP_ALIASES)
     return frozenset(group.code for group in shares)
+
+
+def _selected_groups(config: ClientConfig) -> SelectedGroups | None:
+    named = config.key_shares is not None
+    if named or config.insecure_skip_verification or not config.remember_groups:
+        return None
+    return SelectedGroups()
 
 
 def _list_psks(psks: Sequence[ExternalPSK]) -> tuple[ExternalPSK, ...]:

@@ -86,6 +86,7 @@ CLIENT_FIELDS: Mapping[str, Expected] = {
     "key_shares": Expected(
         optional(sequence_of(STR)), 'a list of names, such as ["x25519"], or None'
     ),
+    "remember_groups": _FLAG,
     "select_credentials": _HOOK,
     "middlebox_compatibility": _FLAG,
     "insecure_skip_verification": _FLAG,

@@ -111,6 +111,7 @@ def make_offer(
     parameters = HelloParameters.initial(
         config,
         server_name,
+        port,
         psks,
         early_data=early is not None,
         session12=session12,

@@ -35,6 +35,7 @@ from .alpn import selected_protocol
 from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
 from .certificate_compression import compressor_for, decompressed, message_types
 from .client13_hello import Offer, Selection, process_hello_retry_request, process_server_hello
+from .client_hello import remember_group
 from .early_data import EarlyDataOffer
 from .ech_client import read_retry_configs
 from .established import Completed, Established
@@ -329,6 +330,7 @@ def complete(
     """Return what the connection needs of its handshake."""
     config, suite, psk = offer.config, selection.suite, selection.psk
     session = psk.session if psk else None
+    remember_group(config, offer.server_name, offer.port, selection.group)
     resumption_secret = application.secret.resumption(hs.transcript.digest())
     keep_ticket: Callable[[NewSessionTicket], SessionReceived | None] = ignore_ticket
     if config.session_store is not None and server is not None:

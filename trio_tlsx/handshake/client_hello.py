@@ -25,6 +25,7 @@ __all__ = [
     "HelloParameters",
     "current_psks",
     "make_client_hello",
+    "remember_group",
 ]
 
 _E = ExtensionType
@@ -65,6 +66,7 @@ class HelloParameters:
         cls,
         config: ClientParameters,
         server_name: ServerName,
+        port: int | None,
         psks: Sequence[Psk[Session]],
         *,
         early_data: bool,
@@ -77,7 +79,7 @@ class HelloParameters:
             server_name,
             urandom(RANDOM_LENGTH),
             make_legacy_session_id(config, session12),
-            generate_key_shares(initial_groups(config)),
+            generate_key_shares(initial_groups(config, server_name, port)),
             psks,
             early_data,
             session12,
@@ -147,19 +149,34 @@ def make_legacy_session_id(config: ClientParameters, session12: Session | None) 
     return urandom(MAX_SESSION_ID_LENGTH) if has_id else b""
 
 
-def initial_groups(config: ClientParameters) -> Sequence[Group]:
-    """Return the groups of the first key shares, in order of preference.
+def initial_groups(
+    config: ClientParameters, server_name: ServerName, port: int | None
+) -> Sequence[Group]:
+    """Return the groups of the first key shares, in order of preference (RFC 9846 4.3.8).
 
-    Unless the configuration names them, they are the first post-quantum group and the first other
-    group. A server without post-quantum groups then needs no further round trip.
+    A group that this server selected before takes the place of the default one of its kind. So the
+    client offers a post-quantum key share as ever.
     """
-    groups = config.group_table.values() if TLS13 in config.versions else ()
-    if config.key_share_codes is not None:
-        return [group for group in groups if group.code in config.key_share_codes]
-    first_of_kind: dict[bool, Group] = {}
-    for group in groups:
-        first_of_kind.setdefault(group.is_post_quantum, group)
-    return list(first_of_kind.values())
+    remembered = config.selected_groups
+    if not remembered or (code := remembered.get((server_name.host, port))) is None:
+        return config.default_key_shares
+    selected = config.group_table[code]
+    kind = selected.is_post_quantum
+    others = [group for group in config.default_key_shares if group.is_post_quantum is not kind]
+    return [group for group in config.group_table.values() if group in (selected, *others)]
+
+
+def remember_group(
+    config: ClientParameters, server_name: ServerName, port: int | None, group: Group | None
+) -> None:
+    """Remember the group that an authenticated server selected, unless it is a default one."""
+    remembered = config.selected_groups
+    if remembered is None or group is None:
+        return
+    if group not in config.default_key_shares:
+        remembered.remember((server_name.host, port), group.code)
+    elif remembered:
+        remembered.pop((server_name.host, port), None)
 
 
 def current_psks(config: ClientParameters, session: Session | None) -> Sequence[Psk[Session]]:

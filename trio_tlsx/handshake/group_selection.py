@@ -42,8 +42,10 @@ def select_group(
         common: at least one group, in the server's order of preference.
         shares: the client's key shares.
     """
+    if common[0].code in shares or config.retry_for_group == "always":
+        return common[0]
     shared = next((group for group in common if group.code in shares), None)
-    if shared is None or config.retry_for_group == "always":
+    if shared is None:
         return common[0]
     if config.retry_for_group == "never" or shared.is_post_quantum:
         return shared

@@ -326,7 +326,7 @@ def choose(
     suite, psk = next(pairs, (suites[0], None))
     offered = supported_groups(hello)
     shares = key_shares(hello)
-    if not shares.keys() <= set(offered):
+    if shares.keys() - offered:
         raise ProtocolError("the peer sent a key share for a group that it does not offer")
     common = [group for group in config.group_table.values() if group.code in offered]
     if psk is not None and (PSK_DHE_KE not in modes or (PSK_KE in modes and not common)):
