@@ -7,12 +7,14 @@ from removal import Removal
 __all__ = ["REMOVALS_OF_REDIS"]
 
 CACHE = "contrib/redis/anti_replay.py"
-KEYS = "contrib/redis/ticket_keys.py"
+KEYS = "contrib/redis/rotation.py"
 STORES = "contrib/redis/stores.py"
 CONNECTIONS = "contrib/redis/connections.py"
 
 CACHE_TESTS = "tests/contrib/test_redis_anti_replay.py"
 KEYS_TESTS = "tests/contrib/test_redis_ticket_keys.py"
+ECH_KEYS = "contrib/redis/ech_keys.py"
+ECH_TESTS = "tests/contrib/test_redis_ech_keys.py"
 STORES_TESTS = "tests/contrib/test_redis_stores.py"
 
 REMOVALS_OF_REDIS = [
@@ -86,6 +88,15 @@ REMOVALS_OF_REDIS = [
     Removal("the answer of Redis with ticket keys can be decoded", "4.7.1", KEYS,
             "except (TypeError, ValueError) as error:", "answer_that_is_none",
             "except ZeroDivisionError as error:", KEYS_TESTS),
+    # ECH keys
+    Removal("ECH keys in Redis have the public name", "RFC 9849 8.1.1", ECH_KEYS,
+            "if key.config.public_name != self._public_name:", "another_public_name",
+            "if False:", ECH_TESTS),
+    Removal("only an ECH key that other servers know is published", "RFC 9849 8.1.1", ECH_KEYS,
+            "while not self._shared or ", "only_if_other_servers", "while ", ECH_TESTS),
+    Removal("the length of a ticket key in Redis", "4.7.1", "contrib/redis/ticket_keys.py",
+            "is_key=lambda key: len(key) == KEY_LENGTH", "wrong_length",
+            "is_key=lambda key: True", KEYS_TESTS),
     # Stores
     Removal("a ticket in Redis is used once", "8.1", STORES,
             "redis.call('DEL', KEYS[2])", "taken_once or concurrent_takes", "", STORES_TESTS),

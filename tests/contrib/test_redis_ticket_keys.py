@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -13,73 +13,22 @@ import pytest
 import trio
 import trio.testing
 from coredis.connection import TCPConnection, TCPLocation
+from one_store import OneStore, sharing
 from redis_servers import RedisServer, redis_server
 
 from trio_tlsx import ConfigError
-from trio_tlsx.contrib.redis import (
-    RedisConnections,
-    RedisTicketKeys,
-    RedisUnavailable,
-    Refusal,
-)
+from trio_tlsx.contrib.redis import RedisConnections, RedisTicketKeys
+from trio_tlsx.sessions.sealing import seal
 
 WRAPPING = secrets.token_bytes(32)
 STATE, CONTEXT = b"the state of a session", b"context"
 LIFETIME = 7200
 PERIOD = LIFETIME / 2
-SHARED = object()
 NAME = f"trio-tlsx:ticket-keys:{LIFETIME}"
-
-
-class OneStore(RedisConnections):
-    """A Redis server in memory, by trio's clock, that only shares ticket keys.
-
-    Attributes:
-        behind: how far its clock is behind.
-        absent: whether it cannot be reached.
-        keys: what it has stored.
-        answer: what it answers instead of the keys.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(lambda: TCPConnection(TCPLocation("127.0.0.1", 1)))
-        self.behind = 0.0
-        self.absent = False
-        self.keys: dict[int, bytes] = {}
-        self.answer: Any = SHARED
-
-    def exchange(self) -> Any:
-        if self.absent:
-            raise RedisUnavailable(Refusal.UNREACHABLE)
-        return self
-
-    async def run_script(self, script: object, keys: object, arguments: Sequence[Any]) -> Any:
-        if self.answer is not SHARED:
-            return self.answer
-        milliseconds = int(1000 * (10**9 + trio.current_time() - self.behind))
-        period = milliseconds // arguments[0]
-        kept = range(period - arguments[1], period + 3)
-        self.keys = {number: key for number, key in self.keys.items() if number in kept}
-        for number, key in zip(arguments[2::2], arguments[3::2], strict=True):
-            if number in (period, period + 1):
-                self.keys.setdefault(number, key)
-        stored = [
-            item for number, key in self.keys.items() for item in (str(number).encode(), key)
-        ]
-        return [str(milliseconds).encode(), *stored]
 
 
 def make(redis: RedisConnections, wrapping: bytes = WRAPPING, **options: Any) -> RedisTicketKeys:
     return RedisTicketKeys(redis, [wrapping], lifetime=LIFETIME, **options)
-
-
-@asynccontextmanager
-async def sharing(*servers: RedisTicketKeys) -> AsyncGenerator[None, None]:
-    async with trio.open_nursery() as nursery:
-        for keys in servers:
-            await nursery.start(keys.run)
-        yield
-        nursery.cancel_scope.cancel()
 
 
 def opens(keys: RedisTicketKeys, ticket: bytes) -> bool:
@@ -144,10 +93,10 @@ async def test_next_key_is_known_one_period_before_its_use(
 async def test_server_without_redis_goes_on_and_says_so(
     store: OneStore, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    keys = make(store)
+    keys = RedisTicketKeys(store, [WRAPPING], lifetime=120)
     async with sharing(keys):
         store.absent = True
-        await trio.sleep(4 * PERIOD)
+        await trio.sleep(4 * 60)
         assert opens(keys, sealed(keys))
         assert keys.problem is not None
         store.absent = False
@@ -267,6 +216,18 @@ async def test_key_of_another_period_is_not_accepted(
         assert one.problem == "the next key is not known yet"
 
 
+async def test_key_of_a_wrong_length_is_not_used(
+    store: OneStore, autojump_clock: trio.testing.MockClock
+) -> None:
+    one = make(store)
+    async with sharing(one):
+        coming = max(store.keys)
+        context = one._rotation._context(coming)  # pyright: ignore[reportPrivateUsage]
+        store.keys[coming] = seal(WRAPPING, b"short", context)
+        await trio.sleep(60)
+        assert one.problem == "the next key is not known yet"
+
+
 @pytest.mark.parametrize("answer", [None, [], [b"x"], [b"1", b"2"], [b"1", b"1e3", b"2"]])
 async def test_answer_that_is_none_is_a_problem(
     store: OneStore, autojump_clock: trio.testing.MockClock, answer: Any
@@ -328,7 +289,7 @@ async def test_real_server_accepts_no_key_of_another_time(server: RedisServer) -
     """A server that believes in another time cannot bring its keys."""
     async with connected(server) as redis:
         wrong = make(redis)
-        await wrong._ask({1: bytes(32), 10**9: bytes(32)})  # pyright: ignore[reportPrivateUsage]
+        await wrong._rotation.ask({1: bytes(32), 10**9: bytes(32)})  # pyright: ignore[reportPrivateUsage]
         assert server.command("HKEYS", NAME) == ""
 
 
@@ -348,6 +309,6 @@ def test_arguments_are_checked(store: OneStore) -> None:
         RedisTicketKeys(store, [])
     with pytest.raises(ConfigError, match="a key-encryption key has 16 bytes, not 32"):
         RedisTicketKeys(store, [bytes(16)])
-    with pytest.raises(ConfigError, match="the lifetime of tickets is 1 second; pass at least 2"):
+    with pytest.raises(ConfigError, match="lifetime is 1; pass at least 2 seconds"):
         RedisTicketKeys(store, [WRAPPING], lifetime=1)
     assert repr(make(store)) == "<RedisTicketKeys, 0 keys, no answer of Redis yet>"

@@ -21,8 +21,8 @@ def test_each_reason_to_reject_early_data_has_a_row(reason: Refusal) -> None:
     assert re.search(rf"^\| .*`{reason.value}`", section, re.MULTILINE)
 
 
-def test_each_problem_of_the_ticket_keys_has_a_row() -> None:
-    source = (ROOT / "trio_tlsx" / "contrib" / "redis" / "ticket_keys.py").read_text()
+def test_each_problem_of_the_shared_keys_has_a_row() -> None:
+    source = (ROOT / "trio_tlsx" / "contrib" / "redis" / "rotation.py").read_text()
     problems = re.findall(r'_note\(f?"([^"{]+)', source)
     assert len(problems) == 4
     section = RUNBOOK.partition("## The rotation")[2].partition("\n## ")[0]

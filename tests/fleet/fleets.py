@@ -15,14 +15,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 from processes import ROOT, peer_program
 from tls_pairs import SERVER_NAME
 
-from trio_tlsx import ClientConfig, Connection, Session, TLSStream
+from trio_tlsx import ClientConfig, Connection, ECHRejected, Session, TLSStream
 from trio_tlsx.testing import CA, write_pem_files
 
 SAFETY_NET = 60  # seconds: something hangs
+
+PUBLIC_NAME = "public.example"
 
 NODE = Path(__file__).with_name("node.py")
 
@@ -51,11 +54,13 @@ class Answer:
         node: its name.
         resumed: whether the session was resumed.
         early: the early data that it accepted.
+        hidden: whether the client's name was hidden.
     """
 
     node: str
     resumed: bool
     early: str
+    hidden: bool
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,8 @@ class Fleet:
 
     def __init__(self, directory: Path) -> None:
         self.ca = CA()
-        self.certificate, self.key = write_pem_files(self.ca.issue(SERVER_NAME), directory)
+        credentials = self.ca.issue(SERVER_NAME, PUBLIC_NAME)
+        self.certificate, self.key = write_pem_files(credentials, directory)
         self.wrapping = secrets.token_hex(32)
         self.nodes: dict[str, NodeProcess] = {}
         self.front = 0
@@ -155,21 +161,39 @@ class Fleet:
                 while (await node.report()).keys is not None:
                     await trio.sleep(0.1)
 
-    async def connect(self, port: int, early: str = "") -> Answer:
+    async def connect(
+        self, port: int, early: str = "", client: ClientConfig | None = None
+    ) -> Answer:
         """Connect, send early data if there is some, and return the answer.
 
         The node must see the client's own address, also behind a proxy.
         """
+        config = self.client if client is None else client
         with trio.fail_after(SAFETY_NET):
             transport = await trio.open_tcp_stream("127.0.0.1", port)
             address = transport.socket.getsockname()
             options: dict[str, Any] = {"early_data": early.encode()} if early else {}
-            stream = TLSStream(transport, self.client, server_hostname=SERVER_NAME, **options)
+            stream = TLSStream(transport, config, server_hostname=SERVER_NAME, **options)
             async with stream:
                 answer = b"".join([bytes(data) async for data in stream])
         fields = json.loads(answer)
         assert tuple(fields.pop("client")) == address
         return Answer(**fields)
+
+    async def uses_ech(self, port: int, configs: bytes) -> None:
+        """Connect with a hidden name, which the node must accept."""
+        client = ClientConfig(trust=self.ca.trust, ech=configs, resumption=False)
+        answer = await self.connect(port, client=client)
+        assert answer.hidden
+
+    async def has_ech_rejected(self, port: int, configs: bytes) -> bytes:
+        """Connect with configurations that no node has; return those to try again with."""
+        with pytest.raises(trio.BrokenResourceError) as caught:
+            await self.uses_ech(port, configs)
+        rejected = caught.value.__cause__
+        assert isinstance(rejected, ECHRejected)
+        assert rejected.retry_configs is not None
+        return rejected.retry_configs
 
     def recorded(self) -> tuple[str, bytes]:
         """Return new early data, and a client's first flight with it."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -27,7 +28,12 @@ from trio_tlsx import (
     TLSStream,
     handshake_first,
 )
-from trio_tlsx.contrib.redis import RedisAntiReplayCache, RedisConnections, RedisTicketKeys
+from trio_tlsx.contrib.redis import (
+    RedisAntiReplayCache,
+    RedisConnections,
+    RedisECHKeys,
+    RedisTicketKeys,
+)
 
 
 @dataclass
@@ -42,7 +48,8 @@ class Options:
         sentinel: whether that is Sentinel.
         replicas: the number of replicas of its Redis server.
         wrapping: its key-encryption key, in hex.
-        lifetime: the lifetime of its tickets, in seconds.
+        lifetime: the lifetime of its tickets and of its ECH keys, in seconds.
+        public_names: the public name of its ECH keys, if it has some.
         clock: how far its clock is ahead, in seconds.
         proxied: whether it is behind a proxy.
     """
@@ -55,6 +62,7 @@ class Options:
     sentinel: bool = False
     replicas: int = 0
     lifetime: int = 7200
+    public_names: Sequence[str] = ()
     clock: float = 0
     proxied: bool = False
 
@@ -77,6 +85,10 @@ class Node:
         self.redis = RedisConnections(self.connect_redis, timeout=0.8)
         wrapping = [bytes.fromhex(options.wrapping)]
         self.keys = RedisTicketKeys(self.redis, wrapping, lifetime=options.lifetime)
+        self.ech_keys = [
+            RedisECHKeys(self.redis, wrapping, name, lifetime=options.lifetime)
+            for name in options.public_names
+        ]
         self.cache = RedisAntiReplayCache(self.redis, replicas=options.replicas)
 
     async def connect_redis(self) -> BaseConnection:
@@ -91,6 +103,7 @@ class Node:
         config = ServerConfig(
             credentials=Credentials.from_pem_files(options.certificate, options.key),
             ticket_keys=self.keys,
+            ech_keys=self.ech_keys[0] if self.ech_keys else (),
             anti_replay_cache=self.cache,
             max_early_data_size=1000,
             clock=options.now,
@@ -98,6 +111,8 @@ class Node:
         async with trio.open_nursery() as nursery:
             await nursery.start(self.redis.run)
             await nursery.start(self.keys.run)
+            for ech_keys in self.ech_keys:
+                await nursery.start(ech_keys.run)
             await nursery.start(self.cache.run)
             [tcp_listener] = await trio.open_tcp_listeners(0, host="127.0.0.1", backlog=512)
             below: trio.abc.Listener[Any] = tcp_listener
@@ -130,6 +145,7 @@ class Node:
             "node": self.options.name,
             "resumed": stream.negotiated.resumed,
             "early": early.decode(),
+            "hidden": stream.negotiated.ech_accepted,
             "client": list(stream.remote_address or ()),
         }
         await stream.send_all(json.dumps(answer).encode())

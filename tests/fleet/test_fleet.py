@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
-from fleets import Fleet, behind_haproxy, fleet_of, replay_often
+from fleets import PUBLIC_NAME, Fleet, behind_haproxy, fleet_of, replay_often
 from redis_servers import age_marker, redis_server
+
+from trio_tlsx import ECHKey
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -17,10 +20,10 @@ NODES = ("north", "south", "west")
 
 
 @asynccontextmanager
-async def proxied_fleet(directory: Path, lifetime: int = 7200) -> AsyncGenerator[Fleet, None]:
+async def proxied_fleet(directory: Path, **options: Any) -> AsyncGenerator[Fleet, None]:
     """Three nodes behind haproxy, with a Redis server that has run for long."""
     with redis_server(directory / "redis") as redis:
-        options = {"redis": redis.port, "proxied": True, "lifetime": lifetime}
+        options = {"redis": redis.port, "proxied": True, **options}
         async with fleet_of(directory / "fleet", dict.fromkeys(NODES, options)) as fleet:
             age_marker(redis)
             async with behind_haproxy(fleet, directory):
@@ -64,3 +67,20 @@ async def test_rotation_under_load_loses_no_resumption(tmp_path: Path) -> None:
                 lost += not answer.resumed
         assert count > 10
         assert lost == 0
+
+
+async def test_rotation_of_ech_keys_rejects_no_client_twice(tmp_path: Path) -> None:
+    """A key is the current one for four seconds here."""
+    unknown = ECHKey.generate(PUBLIC_NAME).config_list
+    with redis_server(tmp_path / "redis") as redis:
+        options = {"redis": redis.port, "lifetime": 8, "public_names": [PUBLIC_NAME]}
+        async with fleet_of(tmp_path / "fleet", {"north": options, "south": options}) as fleet:
+            north, south = (node.port for node in fleet.nodes.values())
+            seen = [await fleet.has_ech_rejected(north, unknown)]
+            with trio.fail_after(120):
+                while len(seen) < 4:
+                    for one, other in ((north, south), (south, north)):
+                        current = await fleet.has_ech_rejected(one, unknown)
+                        await fleet.uses_ech(other, current)
+                        await fleet.uses_ech(other, seen[-1])
+                        seen += [] if current in seen else [current]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,11 @@ import trio
 from processes import EXAMPLES, peer_program, run_program, running
 from redis_servers import RedisServer
 
-from trio_tlsx import ClientConfig, TLSStream
+from trio_tlsx import ClientConfig, ECHKey, ECHRejected, TLSStream
 from trio_tlsx.testing import CA, write_pem_files
 
 FLEET = EXAMPLES / "fleet"
+PUBLIC_NAME = "public.example"
 
 
 @pytest.fixture
@@ -33,16 +35,24 @@ async def ask(port: int, config: ClientConfig, text: bytes = b"hello") -> str:
 
 async def test_fleet_on_one_machine(programs: None, tmp_path: Path) -> None:
     ca = CA()
-    files = write_pem_files(ca.issue("localhost"), tmp_path)
+    files = write_pem_files(ca.issue("localhost", PUBLIC_NAME), tmp_path)
     config = ClientConfig(trust=ca.trust)
-    command = (sys.executable, FLEET / "run.py", *files, "0")
+    hidden = ClientConfig(trust=ca.trust, ech=ECHKey.generate(PUBLIC_NAME).config_list)
+    command = (sys.executable, FLEET / "run.py", *files, "0", PUBLIC_NAME)
     async with running(*command, says=b"listening on port") as fleet:
         answers = [await ask(fleet.port, config) for _ in range(6)]
+        with pytest.raises(trio.BrokenResourceError) as caught:
+            await ask(fleet.port, hidden)
+        rejected = caught.value.__cause__
+        assert isinstance(rejected, ECHRejected)
+        hidden = replace(hidden, ech=rejected.retry_configs)
+        names = {(await ask(fleet.port, hidden)).split(",")[0] for _ in range(3)}
         fleet.process.send_signal(signal.SIGTERM)
         with trio.fail_after(30):
             assert await fleet.process.wait() == 0
     assert answers[0].endswith(", new: hello")
     assert {answer.split(",")[0] for answer in answers} == {"north", "south", "west"}
+    assert names == {"north", "south", "west"}
     assert all(answer.endswith(", resumed: hello") for answer in answers[1:])
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", fleet.port))

@@ -2,7 +2,9 @@
 
 It needs haproxy and redis-server. If one of the programs ends, all end.
 
-Usage: python run.py CERT_FILE KEY_FILE PORT
+Usage: python run.py CERT_FILE KEY_FILE PORT PUBLIC_NAME
+
+PUBLIC_NAME is the name that clients of Encrypted Client Hello show. The certificate must have it.
 """
 
 import os
@@ -46,7 +48,9 @@ async def wait_for(path: Path) -> None:
         await trio.sleep(0.05)
 
 
-async def run_fleet(cert_file: str, key_file: str, port: int, directory: Path) -> None:
+async def run_fleet(
+    cert_file: str, key_file: str, port: int, public_name: str, directory: Path
+) -> None:
     """Start everything, and wait."""
     wrapping_key = directory / "wrapping.key"
     wrapping_key.touch(mode=0o600)  # Redis must never see it
@@ -60,7 +64,7 @@ async def run_fleet(cert_file: str, key_file: str, port: int, directory: Path) -
         await wait_for(redis_socket)
         ports = {
             name.upper(): await start_server(
-                nursery, name, cert_file, key_file, wrapping_key, redis_socket
+                nursery, name, cert_file, key_file, public_name, wrapping_key, redis_socket
             )
             for name in NAMES
         }
@@ -78,7 +82,8 @@ async def run_fleet(cert_file: str, key_file: str, port: int, directory: Path) -
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 4:
+    if len(sys.argv) != 5:
         sys.exit(__doc__)
     with tempfile.TemporaryDirectory() as directory:
-        trio.run(run_fleet, sys.argv[1], sys.argv[2], int(sys.argv[3]), Path(directory))
+        cert, key, port, name = sys.argv[1:]
+        trio.run(run_fleet, cert, key, int(port), name, Path(directory))

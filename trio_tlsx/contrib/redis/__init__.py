@@ -2,7 +2,7 @@
 
 - ``connections``: the connections to Redis, which a nursery owns.
 - ``anti_replay``: accept early data once on all servers.
-- ``ticket_keys``: rotate the ticket keys of all servers together.
+- ``rotation``: rotate the keys of all servers together, ``ticket_keys`` and ``ech_keys``.
 - ``stores``: tickets of servers and sessions of clients.
 
 A handshake never needs Redis. Without it, early data is rejected, and a session that this process
@@ -11,12 +11,14 @@ cannot resume gets a full handshake.
 
 from .anti_replay import RedisAntiReplayCache
 from .connections import RedisConnections, RedisUnavailable, Refusal
+from .ech_keys import RedisECHKeys
 from .stores import RedisSessionStore, RedisTicketStore
 from .ticket_keys import RedisTicketKeys
 
 __all__ = [
     "RedisAntiReplayCache",
     "RedisConnections",
+    "RedisECHKeys",
     "RedisSessionStore",
     "RedisTicketKeys",
     "RedisTicketStore",

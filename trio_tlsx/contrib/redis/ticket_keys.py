@@ -1,66 +1,19 @@
-"""Ticket keys in Redis, which all servers rotate together (RFC 9846 4.7.1).
-
-Time is divided into periods, by the clock of Redis. Each period has one key. All servers learn the
-key of a period one period before it begins, and keep it for two periods after it has ended.
-"""
+"""Ticket keys in Redis, which all servers rotate together (RFC 9846 4.7.1)."""
 
 from __future__ import annotations
 
-import logging
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from os import urandom
-from typing import Any
 
 import trio
 
-from ...arguments import STR, Expected, check, instance_of
 from ...clock import Clock, utc_now
-from ...errors import ConfigError
-from ...messages.codec import opaque16, uint64
-from ...sessions.sealing import KEY_LENGTH, seal, unseal
-from ...sessions.ticket_keys import DEFAULT_LIFETIME, KEYS, TicketKeys
-from .connections import RedisConnections, RedisUnavailable, Refusal, Script
+from ...sessions.sealing import KEY_LENGTH
+from ...sessions.ticket_keys import DEFAULT_LIFETIME, TicketKeys
+from .connections import RedisConnections
+from .rotation import KeyRotation
 
 __all__ = ["RedisTicketKeys"]
-
-_log = logging.getLogger("trio_tlsx")
-
-#: A key decrypts for this many periods after its own.
-PERIODS_KEPT = 2
-
-#: The time between two reads of the keys, in seconds, and after a read that failed.
-REFRESH_SECONDS = 30.0
-RETRY_SECONDS = 1.0
-
-#: The most by which the clock of Redis may go back, in seconds.
-MAX_STEP_BACK = 30.0
-
-WRAPPING = b"trio-tlsx ticket key"
-
-# Store the proposed keys of this period and of the next, unless another server was first. Remove
-# those of periods that are over: no server can bring back an old key.
-SHARE = Script("""
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local period = math.floor(now / tonumber(ARGV[1]))
-local kept = tonumber(ARGV[2])
-for _, stored in ipairs(redis.call('HKEYS', KEYS[1])) do
-    local number = tonumber(stored)
-    if not number or number < period - kept or number > period + 2 then
-        redis.call('HDEL', KEYS[1], stored)
-    end
-end
-for index = 3, #ARGV, 2 do
-    local number = tonumber(ARGV[index])
-    if number == period or number == period + 1 then
-        redis.call('HSETNX', KEYS[1], ARGV[index], ARGV[index + 1])
-    end
-end
-local stored = redis.call('HGETALL', KEYS[1])
-table.insert(stored, 1, tostring(now))
-return stored
-""")
 
 
 class RedisTicketKeys(TicketKeys):
@@ -82,9 +35,6 @@ class RedisTicketKeys(TicketKeys):
         prefix: the start of the keys in Redis.
         clock: returns the time, with a time zone.
 
-    Attributes:
-        problem: why the keys are not shared and current, as a sentence; None if they are.
-
     Raises:
         ConfigError: an argument has the wrong type, a key has the wrong length, or the lifetime is
             out of range.
@@ -99,142 +49,30 @@ class RedisTicketKeys(TicketKeys):
         prefix: str = "trio-tlsx",
         clock: Clock = utc_now,
     ) -> None:
-        check("redis", redis, Expected(instance_of(RedisConnections), "RedisConnections"))
-        check("key_encryption_keys", key_encryption_keys, KEYS)
-        check("prefix", prefix, Expected(STR, "the start of the keys in Redis"))
         super().__init__(lifetime=lifetime, clock=clock)
-        if lifetime < PERIODS_KEPT:
-            raise ConfigError(f"the lifetime of tickets is {lifetime} second; pass at least 2")
-        if not key_encryption_keys:
-            raise ConfigError("key_encryption_keys is empty: pass at least one key")
-        for key in key_encryption_keys:
-            if len(key) != KEY_LENGTH:
-                raise ConfigError(
-                    f"a key-encryption key has {len(key)} bytes, not {KEY_LENGTH}: "
-                    f"pass secrets.token_bytes({KEY_LENGTH})"
-                )
-        self.problem: str | None = "no answer of Redis yet"
-        self._redis = redis
-        self._wrapping = tuple(bytes(key) for key in key_encryption_keys)
-        self._period = lifetime / PERIODS_KEPT
-        self._name = f"{prefix}:ticket-keys:{lifetime}".encode()
-        # The time of Redis is trio's time and this; None until Redis has answered.
-        self._offset: float | None = None
-        self._current: dict[int, bytes] = {}  # the key of each period, by the last answer
-        self._known: dict[bytes, int] = {}  # all keys that decrypt, with their periods
+        self._rotation = KeyRotation(
+            "ticket keys",
+            f"ticket-keys:{lifetime}",
+            redis,
+            key_encryption_keys,
+            lifetime,
+            prefix,
+            create=lambda: urandom(KEY_LENGTH),
+            is_key=lambda key: len(key) == KEY_LENGTH,
+            use=self.use,
+        )
+
+    @property
+    def problem(self) -> str | None:
+        """Why the keys are not shared and current, as a sentence; None if they are."""
+        return self._rotation.problem
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Read, create and rotate the keys, until cancelled.
 
         ``await nursery.start(keys.run)`` returns after the first attempt, whatever its result is.
         """
-        while True:
-            shared = await self._share()
-            task_status.started()
-            task_status = trio.TASK_STATUS_IGNORED
-            pause = min(REFRESH_SECONDS, self._period / 4) if shared else RETRY_SECONDS
-            await trio.sleep(min(pause, self._until_next_period()))
-            self._select()
-
-    async def _share(self) -> bool:
-        """Read the keys, propose those that are missing; return whether that succeeded."""
-        try:
-            await self._ask({})
-            if missing := self._missing():
-                await self._ask(missing)
-        except RedisUnavailable as error:
-            self._note(f"Redis could not be asked ({error.reason.value})")
-            return False
-        self._select()
-        return True
-
-    async def _ask(self, proposed: Mapping[int, bytes]) -> None:
-        """Store keys of periods that have none, and read all.
-
-        Raises:
-            RedisUnavailable: Redis did not answer, refused, or its clock went back.
-        """
-        arguments: list[bytes | str | int] = [int(self._period * 1000), PERIODS_KEPT]
-        for number, key in proposed.items():
-            arguments += [number, seal(self._wrapping[0], key, self._context(number))]
-        answer = await self._redis.exchange().run_script(SHARE, [self._name], arguments)
-        try:
-            now, *stored = answer
-            offset = int(now) / 1000 - trio.current_time()
-            current = dict(self._unwrapped(stored))
-        except (TypeError, ValueError) as error:
-            raise RedisUnavailable(Refusal.FAULT, "the answer cannot be decoded") from error
-        if self._offset is not None and offset < self._offset - MAX_STEP_BACK:
-            raise RedisUnavailable(Refusal.CLOCK)
-        self._offset, self._current = offset, current
-        self._known |= {key: number for number, key in self._current.items()}
-
-    def _context(self, number: int) -> bytes:
-        return WRAPPING + opaque16(self._name) + uint64(number)
-
-    def _unwrapped(self, stored: Sequence[Any]) -> Iterator[tuple[int, bytes]]:
-        for name, wrapped in zip(stored[::2], stored[1::2], strict=True):
-            number = int(name)
-            for wrapping in self._wrapping:
-                key = unseal(wrapping, wrapped, self._context(number))
-                if key is not None and len(key) == KEY_LENGTH:
-                    yield number, key
-                    break
-
-    def _missing(self) -> dict[int, bytes]:
-        """Return keys for this period and the next, if Redis has none.
-
-        A server that has known a key proposes it again, so that a Redis server that has lost its
-        data gets it back.
-        """
-        period = self._period_now()
-        known = {number: key for key, number in self._known.items()}
-        return {
-            number: known.get(number) or urandom(KEY_LENGTH)
-            for number in (period, period + 1)
-            if number not in self._current
-        }
-
-    def _period_now(self) -> int:
-        return math.floor((trio.current_time() + (self._offset or 0)) / self._period)
-
-    def _until_next_period(self) -> float:
-        if self._offset is None:
-            return math.inf
-        return self._period - (trio.current_time() + self._offset) % self._period
-
-    def _select(self) -> None:
-        """Encrypt with the key of the present period, and keep those that still decrypt."""
-        if self._offset is None:
-            return
-        period = self._period_now()
-        usable = [number for number in self._current if number <= period]
-        if not usable:
-            self._note("Redis has no key that a key-encryption key of this server opens")
-            return
-        newest = max(usable)
-        encrypts = self._current[newest]
-        self._known = {
-            key: number
-            for key, number in self._known.items()
-            if number >= period - PERIODS_KEPT or key == encrypts
-        }
-        self.use([encrypts, *(key for key in self._known if key != encrypts)])
-        if newest < period:
-            self._note("the newest key that this server knows is of an earlier period")
-        elif period + 1 not in self._current:
-            self._note("the next key is not known yet")
-        else:
-            self._note(None)
-
-    def _note(self, problem: str | None) -> None:
-        if problem == self.problem:
-            return
-        self.problem = problem
-        if problem is None:
-            _log.info("ticket keys: shared by Redis and current")
-        else:
-            _log.warning("ticket keys: %s; this server goes on with the keys it has", problem)
+        await self._rotation.run(task_status=task_status)
 
     def __repr__(self) -> str:
-        return f"<RedisTicketKeys, {len(self._known)} keys, {self.problem or 'shared'}>"
+        return f"<RedisTicketKeys, {len(self._rotation.known)} keys, {self.problem or 'shared'}>"
