@@ -12,6 +12,7 @@ from trio_tlsx.messages.ech import (
     decode_config_list,
     decode_inner_hello,
     encode_config_list,
+    encode_inner_hello,
     is_public_name,
 )
 from trio_tlsx.messages.extensions import Extensions, ExtensionType
@@ -145,3 +146,18 @@ def test_an_inner_hello_cannot_take_an_extension_of_ech(code: int) -> None:
     with pytest.raises(ProtocolError, match="names an extension of ECH") as caught:
         decode_inner_hello(encoded, outer)
     assert caught.value.alert is AlertDescription.illegal_parameter
+
+
+def test_extensions_that_do_not_follow_each_other_keep_their_order() -> None:
+    """RFC 9849 5.1: what is taken from the outer hello stands at one place."""
+    shared = {
+        ExtensionType.supported_groups: b"groups",
+        ExtensionType.signature_algorithms: b"schemes",
+        0xABCD: b"another",
+        ExtensionType.key_share: b"shares",
+    }
+    inner = hello({**shared, ECH: b"inner"})
+    outer = hello({**shared, ECH: b"outer"})
+    encoded = encode_inner_hello(inner, outer, 0)
+    assert b"groups" not in encoded
+    assert list(decode_inner_hello(encoded, outer).extensions) == list(inner.extensions)

@@ -91,17 +91,20 @@ class ClientPeer(Peer):
             extensions[E.cookie] = cookie
         return replace(hello, extensions=extensions)
 
+    def send_hello(self, place: str, hello: ClientHello) -> None:
+        self.step(place, hello)
+
     def script(self) -> None:
         psks = [] if self.psk is None else [self.psk]
         hello = self.first_hello()
-        self.step("client_hello", with_psks(hello, psks, ()))
+        self.send_hello("client_hello", with_psks(hello, psks, ()))
         answer = self.hear(ServerHello)
         if answer.is_hello_retry_request:
             self.transcript.retry(SUITE)
             self.before = tuple(self.transcript.messages)
             self.transcript.start(SUITE)
             hello = self.second_hello(hello, answer)
-            self.step("second_client_hello", with_psks(hello, psks, self.before))
+            self.send_hello("second_client_hello", with_psks(hello, psks, self.before))
             answer = self.hear(ServerHello)
         else:
             self.transcript.start(SUITE)

@@ -168,7 +168,7 @@ class Peer:
         """Send handshake messages in one record; octets stand for a message that is none."""
         octets = [m if isinstance(m, bytes) else encode_message(m) for m in messages]
         for message in octets:
-            self.transcript.add(message)
+            self.transcript.add(self.in_transcript(message))
         self.record(b"".join(octets))
 
     def record(
@@ -229,7 +229,7 @@ class Peer:
             raise AssertionError(f"the engine sent no {message_type.__name__}")
         handshake_type, octets = message
         assert handshake_type == message_type.handshake_type, handshake_type
-        self.transcript.add(octets)
+        self.transcript.add(self.in_transcript(octets))
         return message_type.decode(octets[MESSAGE_HEADER_LENGTH:])
 
     def _next_message(self) -> tuple[int, bytes] | None:
@@ -262,6 +262,10 @@ class Peer:
             self.alerts.append((protected, content))
 
     # What both roles do alike
+
+    def in_transcript(self, message: bytes) -> bytes:
+        """What the transcript has for a message: with ECH, the inner hello for the outer one."""
+        return message
 
     def sign(
         self,

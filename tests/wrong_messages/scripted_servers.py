@@ -78,14 +78,25 @@ class ServerPeer(Peer):
         session_id = self.hello.legacy_session_id
         return ServerHello(0x0303, random, session_id, SUITE.code, 0, {**extensions, **versions})
 
+    def hear_hello(self) -> ClientHello:
+        return self.hear(ClientHello)
+
+    def confirmed(self, answer: ServerHello) -> ServerHello:
+        """With ECH, the answer says that the inner hello was taken."""
+        return answer
+
+    def encrypted_extensions(self) -> dict[int, bytes]:
+        alpn = ext.encode_alpn([b"h2"])
+        return {E.application_layer_protocol_negotiation: alpn, E.server_name: b""}
+
     def script(self) -> None:
-        self.hello = self.hear(ClientHello)
+        self.hello = self.hear_hello()
         if self.retry_extensions:
             retry = self.hello_of(HELLO_RETRY_REQUEST_RANDOM, self.retry_extensions)
-            self.step("hello_retry_request", retry)
+            self.step("hello_retry_request", self.confirmed(retry))
             self.transcript.retry(SUITE)
             self.transcript.start(SUITE)
-            self.hello = self.hear(ClientHello)
+            self.hello = self.hear_hello()
         else:
             self.transcript.start(SUITE)
         shares = ext.decode_key_shares(self.hello.extensions[E.key_share])
@@ -94,7 +105,7 @@ class ServerPeer(Peer):
         extensions: dict[int, bytes] = {E.key_share: ext.encode_key_share_entry(group, own)}
         if self.psk is not None:
             extensions[E.pre_shared_key] = b"\0\0"
-        self.step("server_hello", self.hello_of(b"r" * 32, extensions))
+        self.step("server_hello", self.confirmed(self.hello_of(b"r" * 32, extensions)))
 
         early_secret = EarlySecret(SUITE, self.psk.secret if self.psk else None)
         handshake_secret = early_secret.handshake_secret(shared_secret)
@@ -103,13 +114,7 @@ class ServerPeer(Peer):
         self.finished_key = handshake_secret.server_handshake_traffic(hello_hash)
         self.sealer = Sealer(SUITE, self.finished_key)
 
-        alpn = ext.encode_alpn([b"h2"])
-        self.step(
-            "encrypted_extensions",
-            EncryptedExtensions(
-                {E.application_layer_protocol_negotiation: alpn, E.server_name: b""}
-            ),
-        )
+        self.step("encrypted_extensions", EncryptedExtensions(self.encrypted_extensions()))
         if self.asks_for_certificate:
             schemes = ext.encode_uint16_list([SignatureScheme.ecdsa_secp256r1_sha256])
             request = CertificateRequest(b"", {E.signature_algorithms: schemes})

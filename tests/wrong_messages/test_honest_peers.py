@@ -24,6 +24,17 @@ from scripted_clients import (
     RetriedClientPeer,
     UncookiedClientPeer,
 )
+from scripted_ech import (
+    OTHER_KEY,
+    AcceptingRetryingServerPeer,
+    AcceptingServerPeer,
+    EncryptingClientPeer,
+    EncryptingRetriedClientPeer,
+    GreasedRetryingServerPeer,
+    GreasedServerPeer,
+    RejectingRetryingServerPeer,
+    RejectingServerPeer,
+)
 from scripted_peer import DATA, AnyMessage, Peer
 from scripted_peers12 import (
     AskingServerPeer12,
@@ -46,6 +57,7 @@ from scripted_sessions12 import (
     TicketServerPeer12,
 )
 
+from trio_tlsx.errors import ECHRejected
 from trio_tlsx.messages.handshake import encode_message
 from trio_tlsx.messages.handshake12 import HelloRequest
 from trio_tlsx.record.protection import ContentType
@@ -71,6 +83,12 @@ PEERS = [
     RetriedResumedClientPeer,
     CompressingServerPeer,
     CompressingClientPeer,
+    AcceptingServerPeer,
+    AcceptingRetryingServerPeer,
+    GreasedServerPeer,
+    GreasedRetryingServerPeer,
+    EncryptingClientPeer,
+    EncryptingRetriedClientPeer,
 ]
 
 
@@ -84,6 +102,18 @@ def test_scripted_peer_without_deviation_is_accepted(
     assert peer.failure is None
     assert peer.alerts == []
     assert peer.received == DATA * (3 if isinstance(peer, ServerPeer) else 2)
+
+
+@pytest.mark.parametrize("octet_by_octet", [False, True])
+@pytest.mark.parametrize("make", [RejectingServerPeer, RejectingRetryingServerPeer])
+def test_scripted_server_that_rejects_ech_is_believed(
+    make: type[RejectingServerPeer], octet_by_octet: bool
+) -> None:
+    peer = make({}, octet_by_octet=octet_by_octet)
+    peer.run()
+    assert isinstance(peer.failure, ECHRejected)
+    assert peer.failure.retry_configs == OTHER_KEY.config_list
+    assert peer.received == b""
 
 
 PEERS_12 = [

@@ -12,6 +12,7 @@ import pytest
 import rows_authentication
 import rows_compression
 import rows_early_data
+import rows_ech
 import rows_extensions
 import rows_hellos
 import rows_order
@@ -39,6 +40,7 @@ ROWS = [
     *rows_tickets.ROWS,
     *rows_tls12.ROWS,
     *rows_sessions12.ROWS,
+    *rows_ech.ROWS,
 ]
 
 

@@ -40,8 +40,8 @@ PADDING_UNIT = 32
 SERVER_NAME_OVERHEAD = 9
 
 #: The extensions that an inner hello takes from the outer one if both have the same (RFC 9849
-#: 5.1). They follow each other in both. None has a value that depends on the server's name, so
-#: that the length of the encrypted hello tells nothing (10.5).
+#: 5.1). They follow each other in both; after a gap none is taken. None has a value that depends
+#: on the server's name, so that the length of the encrypted hello tells nothing (10.5).
 SHARED_EXTENSIONS = frozenset(
     {
         _E.supported_versions,
@@ -262,11 +262,12 @@ def encode_inner_hello(inner: ClientHello, outer: ClientHello, maximum_name_leng
         outer: the hello that it goes into, for the extensions that they share.
         maximum_name_length: the name length of the configuration, in bytes.
     """
-    shared = [
-        code
-        for code, body in inner.extensions.items()
-        if code in SHARED_EXTENSIONS and outer.extensions.get(code) == body
-    ]
+    shared: list[int] = []
+    for code, body in inner.extensions.items():
+        if code in SHARED_EXTENSIONS and outer.extensions.get(code) == body:
+            shared.append(code)
+        elif shared:
+            break  # they follow each other
     extensions: dict[int, bytes] = {}
     for code, body in inner.extensions.items():
         if code not in shared:
