@@ -11,6 +11,7 @@ import pytest
 from trio_tlsx import (
     ClientConfig,
     ConfigError,
+    ECHKey,
     ExternalPSK,
     MemorySessionStore,
     ServerConfig,
@@ -259,3 +260,33 @@ def test_psks_by_identity() -> None:
     assert find(b"client 1") is key
     keys.clear()  # a mapping may change
     assert find(b"client 1") is None
+
+
+# Another ech
+
+
+CONFIGS_OF_A_KEY = ECHKey.generate("public.example").config_list
+
+
+def test_with_ech_changes_nothing_else() -> None:
+    config = ClientConfig(alpn_protocols=["h2"], ech="grease")
+    other = config.with_ech(CONFIGS_OF_A_KEY)
+    assert other == replace(config, ech=CONFIGS_OF_A_KEY)
+    assert config.ech == "grease"
+    assert config.parameters.ech_grease
+    assert not other.parameters.ech_grease
+    assert other.parameters.ech == replace(config, ech=CONFIGS_OF_A_KEY).parameters.ech
+    assert other.parameters.session_store is config.parameters.session_store
+    assert other.with_ech("grease") == config
+    assert other.with_ech(None).parameters.ech is None
+
+
+@pytest.mark.parametrize("ech", [b"", "no base64", 7, b"\0\4\xfe\x0a\0\0"])
+def test_with_ech_checks_its_argument(ech: Any) -> None:
+    with pytest.raises(ConfigError):
+        ClientConfig().with_ech(ech)
+
+
+def test_with_ech_needs_tls13() -> None:
+    with pytest.raises(ConfigError, match=r"ech needs TLS 1\.3"):
+        ClientConfig(versions=["TLSv1.2"]).with_ech(CONFIGS_OF_A_KEY)

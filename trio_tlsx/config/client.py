@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeAlias
 
+from ..arguments import check
 from ..crypto.cipher_suites import CipherSuite
 from ..crypto.groups import Group
 from ..crypto.signatures import CERTIFICATE_ONLY_SCHEMES, CLIENT_ONLY_SCHEMES
@@ -144,6 +146,24 @@ class ClientConfig(CommonConfig):
     def parameters(self) -> ClientParameters:
         """The options as the handshake uses them, resolved once."""
         return _resolve(self)
+
+    def with_ech(self, ech: ECHSource | None) -> ClientConfig:
+        """Return a copy with another ``ech``, which shares the sessions of this configuration.
+
+        Args:
+            ech: as for this class.
+
+        Raises:
+            ConfigError: the configurations are malformed, or none can be used; or ``versions`` has
+                no TLS 1.3.
+        """
+        check("ech", ech, CLIENT_FIELDS["ech"])
+        parameters = replace(
+            self.parameters, ech=_ech_source(ech, self.parameters), ech_grease=ech == "grease"
+        )
+        other = copy(self)
+        vars(other).update(ech=ech, parameters=parameters)
+        return other
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

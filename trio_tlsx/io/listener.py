@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from functools import partial
-from typing import Generic, NoReturn, TypeVar, cast
+from typing import Generic, NoReturn, TypeAlias, TypeVar, cast
 
 import trio
 
@@ -28,6 +27,8 @@ from .stream import TLSStream
 
 __all__ = [
     "TLSListener",
+    "connect_and_wrap",
+    "do_handshake_with_ech_retry",
     "handshake_first",
     "open_tls_over_tcp_listeners",
     "open_tls_over_tcp_stream",
@@ -258,25 +259,20 @@ async def open_tls_over_tcp_stream(
         early_data=early_data,
         resend_early_data=resend_early_data,
     )
-    stream = await _wrapped(connect, wrap, config)
-    if not retry_ech:
-        return stream
-    try:
-        await _shake_hands(stream)
-    except trio.BrokenResourceError as error:
-        rejection = error.__cause__
-        if not isinstance(rejection, ECHRejected) or rejection.retry_configs is None:
-            raise
-        config = replace(cast(ClientConfig, config), ech=rejection.retry_configs)
-        stream = await _wrapped(connect, wrap, config)
-        await _shake_hands(stream)
+    stream = await connect_and_wrap(connect, wrap, config)
+    if retry_ech:
+        stream = await do_handshake_with_ech_retry(stream, connect, wrap, config)
     return stream
 
 
-async def _wrapped(
-    connect: Callable[[], Awaitable[trio.SocketStream]],
-    wrap: Callable[..., TLSStream[trio.SocketStream]],
-    config: ClientConfig | ssl.SSLContext,
+#: Opens the connection.
+OpenTransport: TypeAlias = Callable[[], Awaitable[trio.SocketStream]]
+#: Returns the TLS stream over a connection with a configuration.
+WrapTransport: TypeAlias = Callable[..., TLSStream[trio.SocketStream]]
+
+
+async def connect_and_wrap(
+    connect: OpenTransport, wrap: WrapTransport, config: ClientConfig | ssl.SSLContext
 ) -> TLSStream[trio.SocketStream]:
     """Connect, and return the stream over the connection; if that fails, close it."""
     tcp_stream = await connect()
@@ -285,6 +281,25 @@ async def _wrapped(
     except BaseException:
         tcp_stream.socket.close()
         raise
+
+
+async def do_handshake_with_ech_retry(
+    stream: TLSStream[trio.SocketStream],
+    connect: OpenTransport,
+    wrap: WrapTransport,
+    config: ClientConfig | ssl.SSLContext,
+) -> TLSStream[trio.SocketStream]:
+    """Do the handshake; if the server has other configurations, once more with those."""
+    try:
+        await _shake_hands(stream)
+    except trio.BrokenResourceError as error:
+        rejection = error.__cause__
+        if not isinstance(rejection, ECHRejected) or rejection.retry_configs is None:
+            raise
+        config = cast(ClientConfig, config).with_ech(rejection.retry_configs)
+        stream = await connect_and_wrap(connect, wrap, config)
+        await _shake_hands(stream)
+    return stream
 
 
 async def _shake_hands(stream: TLSStream[trio.SocketStream]) -> None:
