@@ -5,6 +5,7 @@ from __future__ import annotations
 from checks_of_authentication import REMOVALS_OF_AUTHENTICATION
 from checks_of_cached_paths import REMOVALS_OF_CACHED_PATHS
 from checks_of_configuration import REMOVALS_OF_CONFIGURATION
+from checks_of_dns import REMOVALS_OF_DNS
 from checks_of_ech import REMOVALS_OF_ECH
 from checks_of_hellos import REMOVALS_OF_HELLOS
 from checks_of_hooks import REMOVALS_OF_HOOKS
@@ -24,6 +25,7 @@ REMOVALS = [
     *REMOVALS_OF_CACHED_PATHS,
     *REMOVALS_OF_HELLOS,
     *REMOVALS_OF_ECH,
+    *REMOVALS_OF_DNS,
     *REMOVALS_OF_SESSIONS,
     *REMOVALS_OF_REDIS,
     *REMOVALS_OF_PROCESSES,

@@ -1,0 +1,196 @@
+"""Open a TLS connection to a service."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+
+import trio
+
+from ..extras import ExtraImports
+
+with ExtraImports("dns"):
+    import dns.asyncresolver
+
+from ...arguments import Expected, check, instance_of
+from ...config.client import ClientConfig
+from ...engine.select import engine_for
+from ...errors import ConfigError
+from ...io.listener import (
+    HAPPY_EYEBALLS_DELAY,
+    connect_and_wrap,
+    do_handshake_with_ech_retry,
+)
+from ...io.stream import TLSStream
+from .lookup import DEFAULT_PORT, lookup_addresses, lookup_service, system_resolver
+from .records import HTTPS, Endpoint, ServiceLookupError
+
+__all__ = ["open_tcp_to_any", "open_tls_to_service"]
+
+
+async def open_tls_to_service(
+    name: str,
+    port: int = DEFAULT_PORT,
+    *,
+    config: ClientConfig | None = None,
+    scheme: str = HTTPS,
+    resolver: dns.asyncresolver.Resolver | None = None,
+    require_ech: bool = False,
+    https_compatible: bool = False,
+    handshake_timeout: float = math.inf,
+    happy_eyeballs_delay: float = HAPPY_EYEBALLS_DELAY,
+    early_data: bytes | bytearray | memoryview = b"",
+    resend_early_data: bool = False,
+) -> TLSStream[trio.SocketStream]:
+    """Connect to a service where DNS says that it is, and do the handshake (RFC 9460, RFC 9848).
+
+    The endpoints are tried in the order of their priorities, each at all of its addresses, until
+    a TCP connection is made. Over it the handshake encrypts the ClientHello with the endpoint's
+    configurations. The server's certificate must be for ``name``, whatever DNS says. If the server
+    rejects Encrypted Client Hello and sends its current configurations, the function connects once
+    more with these (RFC 9849 6.1.6). A handshake that fails is an error; no other endpoint is
+    tried then.
+
+    If all records have configurations, the client connects to these endpoints only (RFC 9848 5.1).
+
+    If cancelled, no connection is left open.
+
+    Args:
+        name: the DNS name of the service, or an IP address.
+        port: its TCP port. Sessions are kept and resumed by ``name`` and this port.
+        config: what to negotiate; by default ``ClientConfig()``. Its ``ech`` must be None or
+            ``"grease"``, and its versions must have TLS 1.3.
+        scheme: the scheme of the service, as for :func:`lookup_service`.
+        resolver: what to ask; by default the DNS servers of the system.
+        require_ech: connect only with Encrypted Client Hello, and fail if DNS has no configuration
+            that can be used.
+        https_compatible: as for :class:`~trio_tlsx.TLSStream`.
+        handshake_timeout: as for :class:`~trio_tlsx.TLSStream`, in seconds.
+        happy_eyeballs_delay: how long to wait for one address before the next is tried too, in
+            seconds (RFC 8305 5).
+        early_data: as for :class:`~trio_tlsx.TLSStream`; anybody who records it can send it again.
+        resend_early_data: as for :class:`~trio_tlsx.TLSStream`.
+
+    Raises:
+        ServiceLookupError: the lookup failed, or there is no endpoint to connect to. It is an
+            :exc:`OSError`.
+        OSError: the connection could not be made.
+        ConfigError: an argument is invalid.
+        trio.BrokenResourceError: the handshake failed.
+    """
+    config = _checked_config(config)
+    engine_for(config, name, False, port, early_data)  # check the arguments before the lookup
+    resolver = resolver or system_resolver()
+    binding = await lookup_service(
+        name, port, scheme=scheme, alpn_protocols=config.alpn_protocols, resolver=resolver
+    )
+    endpoints = [e for e in binding.endpoints if e.can_encrypt or not require_ech]
+    if not endpoints:
+        raise ServiceLookupError(
+            f"DNS has no ECH configuration of {name}:{port} that can be used, and the name must "
+            "not be sent in the clear"
+        )
+    wrap = partial(
+        TLSStream[trio.SocketStream],
+        server_hostname=name,
+        server_port=port,
+        https_compatible=https_compatible,
+        handshake_timeout=handshake_timeout,
+        early_data=early_data,
+        resend_early_data=resend_early_data,
+    )
+    errors: list[OSError] = []
+    for endpoint in endpoints:
+        # A function, since the server may have no configuration that can be used.
+        endpoint_config = config.with_ech(partial(_ech_of, endpoint))
+        connect = partial(_connect_to_endpoint, endpoint, resolver, happy_eyeballs_delay)
+        try:
+            stream = await connect_and_wrap(connect, wrap, endpoint_config)
+        except OSError as error:
+            errors.append(error)
+        else:
+            return await do_handshake_with_ech_retry(stream, connect, wrap, endpoint_config)
+    if len(errors) == 1:
+        raise errors[0]
+    message = f"all attempts to connect to {name}:{port} failed"
+    raise OSError(message) from ExceptionGroup(message, errors)
+
+
+def _checked_config(config: ClientConfig | None) -> ClientConfig:
+    """Return the configuration, or the default one.
+
+    Raises:
+        ConfigError: it cannot be used with configurations from DNS.
+    """
+    config = ClientConfig() if config is None else config
+    check("config", config, Expected(instance_of(ClientConfig), "a ClientConfig"))
+    if config.ech not in (None, "grease"):
+        raise ConfigError("the config has ech of its own, and DNS is asked for it: leave out ech")
+    if "TLSv1.3" not in config.versions:
+        raise ConfigError(
+            "records of DNS may ask for Encrypted Client Hello, which needs TLS 1.3 (RFC 9849 "
+            "6.1): add 'TLSv1.3' to versions"
+        )
+    return config
+
+
+def _ech_of(endpoint: Endpoint, name: str) -> bytes | None:
+    return endpoint.ech
+
+
+async def _connect_to_endpoint(
+    endpoint: Endpoint, resolver: dns.asyncresolver.Resolver, happy_eyeballs_delay: float
+) -> trio.SocketStream:
+    addresses = await lookup_addresses(endpoint, resolver=resolver)
+    return await open_tcp_to_any(addresses, endpoint.port, happy_eyeballs_delay)
+
+
+async def open_tcp_to_any(
+    addresses: Sequence[str], port: int, happy_eyeballs_delay: float
+) -> trio.SocketStream:
+    """Connect to the first of the addresses that answers (RFC 8305 5).
+
+    :func:`trio.open_tcp_stream` does the same for a name, but asks the system for its addresses.
+
+    Raises:
+        OSError: none answers.
+    """
+    attempts = _Attempts(port)
+    try:
+        async with trio.open_nursery() as nursery:
+            for address in addresses:
+                failed = trio.Event()
+                nursery.start_soon(attempts.run, address, failed, nursery.cancel_scope)
+                with trio.move_on_after(happy_eyeballs_delay):
+                    await failed.wait()
+        if attempts.stream is not None:
+            return attempts.stream
+    except BaseException:
+        if attempts.stream is not None:
+            attempts.stream.socket.close()
+        raise
+    message = f"all attempts to connect to {', '.join(addresses)} at port {port} failed"
+    raise OSError(message) from ExceptionGroup(message, attempts.errors)
+
+
+class _Attempts:
+    """Attempts to connect that run at the same time. The first success ends the others."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.stream: trio.SocketStream | None = None
+        self.errors: list[OSError] = []
+
+    async def run(self, address: str, failed: trio.Event, others: trio.CancelScope) -> None:
+        try:
+            stream = await trio.open_tcp_stream(address, self._port)
+        except OSError as error:
+            self.errors.append(error)
+            failed.set()
+            return
+        if self.stream is None:
+            self.stream = stream
+            others.cancel()
+        else:  # two succeeded before one of them could be cancelled
+            stream.socket.close()
