@@ -9,13 +9,8 @@ SVG = Path(__file__).parent / "_static" / "architecture.svg"
 
 #: The layers from the top down: the parts of each with their purpose, and a color.
 LAYERS = [
-    (
-        [
-            ("cli/", "the command line"),
-            ("contrib/", "httpx, hypercorn and others"),
-        ],
-        "trio",
-    ),
+    ([("cli/", "the command line")], "trio"),
+    ([("contrib/", "httpx, hypercorn, Redis, DNS and others")], "trio"),
     ([("testing.py", "a test CA, connected streams in memory")], "trio"),
     ([("processes/", "the supervisor, its workers, and what they share")], "trio"),
     ([("io/", "TLSStream, listeners, transports over sockets and streams")], "trio"),

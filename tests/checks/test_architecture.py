@@ -36,7 +36,8 @@ LAYERS = [
     {"io"},
     {"processes"},
     {"testing"},
-    {"cli", "contrib"},
+    {"contrib"},
+    {"cli"},
     {"__init__", "__main__"},
 ]
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -59,6 +60,7 @@ USE_SSL_LATE = {"trio_tlsx.pki.trust"}
 #: them starts without them. ``tests/checks/test_import.py`` counts what is left.
 LATE_IMPORTS = {
     "trio_tlsx.cli": {"trio_tlsx.cli.commands"},  # says what to install if click is missing
+    "trio_tlsx.cli.service": {"trio_tlsx.contrib.dns"},  # for --ech dns
     "trio_tlsx.contrib.networks": {"trio_tlsx.contrib.anyio_network"},  # on asyncio
     "trio_tlsx.engine.connection": {
         "trio_tlsx.handshake.client",  # for clients, which import it before they connect

@@ -32,6 +32,7 @@ from .options import (
     ca_option,
     client_cert_option,
     client_key_option,
+    dns_server_option,
     key_files,
     key_password_option,
     proxy_option,
@@ -47,6 +48,7 @@ from .options import (
 from .probes import ProbeOffer
 from .self_signed import self_signed_pem
 from .server_options import ServerOptions
+from .service import ServiceLookup
 from .session_file import SessionFile, trust_context
 from .starttls import Protocol
 
@@ -120,8 +122,9 @@ def demo(mebibytes: int) -> None:
 @click.option(
     "--ech",
     metavar="CONFIGS",
-    help="Hide the server's name: an ECHConfigList in base64, or grease (RFC 9849).",
+    help="Hide the server's name: an ECHConfigList in base64, dns, or grease (RFC 9849).",
 )
+@dns_server_option
 @starttls_option
 @proxy_option
 @timeout_option
@@ -159,6 +162,7 @@ def connect(
     tls_max: str,
     insecure: bool,
     ech: str | None,
+    dns_server: Target | None,
     starttls: Protocol | None,
     proxy: Proxy | None,
     timeout: float,
@@ -174,12 +178,8 @@ def connect(
     The target may also be a URL, such as https://example.org/. Standard input goes to the server,
     and the server's data goes to standard output, until the server closes the connection.
     """
-    if ca is not None and insecure:
-        raise click.UsageError("--ca and --insecure exclude each other; give only one")
-    if session is not None and insecure:
-        raise click.UsageError("--session needs a verified server; remove --insecure")
-    if early_data and session is None:
-        raise click.UsageError("--early-data needs a session to resume; add --session FILE")
+    check_combination(ca, session, early_data, insecure=insecure)
+    service = ServiceLookup.of(ech, dns_server, server_name, starttls, proxy)
     files = key_files(cert, key, key_password)
     config = ClientConfig(
         trust=(trust := None if ca is None else load_trust("--ca", ca)),
@@ -191,16 +191,28 @@ def connect(
         session_store=None if session is None else SessionFile(session),
         session_context=b"" if session is None else trust_context(ca),
         key_log=keylog or key_log_from_environment(),
-        ech=ech,
+        ech=ech if service is None else None,
     )
     trio.run(
         connecting.connect,
-        Destination.of(target.host, target.port, starttls, proxy, timeout, trust),
+        Destination.of(target.host, target.port, starttls, proxy, timeout, trust, service),
         server_name or target.host,
         config,
         output_of(as_json=as_json, as_pem=as_pem, quiet=quiet),
         early_data.encode(),
     )
+
+
+def check_combination(
+    ca: Path | None, session: Path | None, early_data: str, *, insecure: bool
+) -> None:
+    """Raise UsageError if options of ``connect`` exclude each other, or one needs another."""
+    if ca is not None and insecure:
+        raise click.UsageError("--ca and --insecure exclude each other; give only one")
+    if session is not None and insecure:
+        raise click.UsageError("--session needs a verified server; remove --insecure")
+    if early_data and session is None:
+        raise click.UsageError("--early-data needs a session to resume; add --session FILE")
 
 
 def output_of(*, as_json: bool, as_pem: bool, quiet: bool) -> connecting.Style:

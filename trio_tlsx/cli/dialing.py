@@ -13,6 +13,7 @@ from ..config.client import ClientConfig
 from ..io.stream import TLSStream
 from ..pki.trust import TrustStore
 from .failures import describe, with_advice
+from .service import ServiceLookup
 from .starttls import STARTTLS, Protocol, request_starttls
 
 __all__ = ["CONNECT_TIMEOUT", "Destination", "Proxy", "connect_tls", "useless_options"]
@@ -56,6 +57,7 @@ class Destination(NamedTuple):
         starttls: the protocol that starts TLS, or None.
         proxy: the proxy to connect through, or None.
         timeout: the time for the connection and the handshake together, in seconds.
+        service: where to look up the service of this name in DNS, or None to connect to it.
     """
 
     host: str
@@ -63,6 +65,7 @@ class Destination(NamedTuple):
     starttls: Protocol | None = None
     proxy: Proxy | None = None
     timeout: float = CONNECT_TIMEOUT
+    service: ServiceLookup | None = None
 
     @classmethod
     def of(
@@ -73,6 +76,7 @@ class Destination(NamedTuple):
         proxy: Proxy | None,
         timeout: float,
         trust: TrustStore | None = None,
+        service: ServiceLookup | None = None,
     ) -> Destination:
         """Return a destination; the default port is that of the protocol, or else 443.
 
@@ -82,7 +86,7 @@ class Destination(NamedTuple):
             port = HTTPS_PORT if starttls is None else STARTTLS[starttls]
         if proxy is not None and proxy.config is not None and trust is not None:
             proxy = proxy._replace(config=ClientConfig(trust=trust))
-        return cls(host, port, starttls, proxy, timeout)
+        return cls(host, port, starttls, proxy, timeout, service)
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -172,6 +176,8 @@ async def connect_tls(
     """
     try:
         with trio.fail_after(target.timeout):
+            if target.service is not None and isinstance(config, ClientConfig):
+                return await target.service.open(target.host, target.port, config, early_data)
             stream = TLSStream(
                 await target.open(),
                 config,
@@ -190,6 +196,8 @@ async def connect_tls(
             f"handshake with {target} failed: "
             + with_advice(error, server_name, without=useless_options(config))
         ) from error
+    except OSError as error:
+        raise click.ClickException(f"cannot connect to {target}: {describe(error)}") from error
     except trio.TooSlowError:
         raise click.ClickException(
             f"{target} did not complete the handshake within {target.timeout:g} s"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Callable
 from functools import partial
@@ -27,6 +28,7 @@ __all__ = [
     "ca_option",
     "client_cert_option",
     "client_key_option",
+    "dns_server_option",
     "key_files",
     "key_password_option",
     "parse_target",
@@ -109,6 +111,22 @@ def _split_proxy(
         )
     config = ClientConfig() if url.scheme == "https" else None
     return Proxy(host, port, unquote(login) if at else None, config)
+
+
+def _split_dns_server(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> Target | None:
+    """Parse ``ADDRESS`` or ``ADDRESS:PORT``."""
+    if value is None:
+        return None
+    target = _split_host_and_port(value, value)
+    try:
+        ipaddress.ip_address(target.host)
+    except ValueError:
+        raise click.BadParameter(
+            f"{target.host!r} is no IP address; give the DNS server as 192.0.2.53 or [::1]:5353"
+        ) from None
+    return target
 
 
 def _split_url(value: str) -> SplitResult:
@@ -247,6 +265,12 @@ tls_max_option: Decorator = click.option(
     default=TLS_VERSIONS[-1],
     show_default=True,
     help="The newest version of TLS to allow.",
+)
+dns_server_option: Decorator = click.option(
+    "--dns-server",
+    callback=_split_dns_server,
+    metavar="ADDRESS[:PORT]",
+    help="The DNS server for --ech dns.  [default: the system's]",
 )
 starttls_option: Decorator = click.option(
     "--starttls", type=click.Choice(list(STARTTLS)), help="Start TLS in this protocol."
