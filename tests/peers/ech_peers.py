@@ -50,8 +50,12 @@ class OpenSSL4Peer(OpenSSLPeer):
     def program(self) -> str:
         return newer_openssl(4, 0)
 
+    def __init__(self, *more: str) -> None:
+        """Take more options for its program."""
+        self._more = more
+
     def options(self, role: Role, part: Part) -> list[str | Path]:
-        arguments = super().options(role, part)
+        arguments = [*super().options(role, part), *self._more]
         if part.ech_configs:
             configs = base64.b64encode(part.ech_configs).decode("ascii")
             arguments += [*self.versions, "-ech_config_list", configs]

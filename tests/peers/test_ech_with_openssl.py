@@ -12,6 +12,7 @@ import pytest
 from authority import SERVER_NAME, Authority
 from conversations import PeerRole
 from ech_peers import OpenSSL4Peer
+from processes import CLI, run_program
 
 from trio_tlsx import ECHKey
 from trio_tlsx.crypto.hpke import AEADS, KDFS
@@ -101,6 +102,15 @@ def test_we_reject_a_key_of_openssl_with_other_algorithms(
         ECHKey.from_pem(path.read_bytes())
 
 
+async def test_openssl_reads_what_ech_keygen_writes(openssl: OpenSSL4Peer, tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    result = await run_program([*CLI, "ech-keygen", "--public-name", PUBLIC_NAME, path])
+    assert result.status == 0
+    printed = run(openssl, "-in", path, "-text")
+    assert ECHKey.from_pem(path.read_bytes()).config.public_key.hex() in printed
+    assert "(has private key)" in printed
+
+
 # Cipher suites
 
 
@@ -133,6 +143,47 @@ async def test_each_cipher_suite(
 ) -> None:
     key = with_suites(ECHKey.generate(PUBLIC_NAME, kem=kem), [(kdf, aead)])
     await accept(PeerRole(openssl, role), authority, key, tmp_path)
+
+
+# Options of OpenSSL's programs
+
+KEY = ECHKey.generate(PUBLIC_NAME)
+OLD_KEY = ECHKey.generate(PUBLIC_NAME, other_ids=[KEY.config.config_id])
+
+
+@pytest.mark.usefixtures("openssl")
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("-ech_no_outer_sni",),
+        ("-ech_outer_sni", "other.example"),
+        ("-alpn", "h2", "-ech_outer_alpn", "http/1.1"),
+    ],
+    ids=lambda options: options[-1],
+)
+async def test_the_outer_hello_differs(
+    options: Sequence[str], authority: Authority, tmp_path: Path
+) -> None:
+    await accept(PeerRole(OpenSSL4Peer(*options), "client"), authority, KEY, tmp_path)
+
+
+@pytest.mark.usefixtures("openssl")
+@pytest.mark.parametrize("trial", [True, False])
+async def test_a_random_config_id_needs_trial_decryption(
+    trial: bool, authority: Authority
+) -> None:
+    """RFC 9849 10.4."""
+    names = Credentials.from_pem_files(*authority.files_for(SERVER_NAME, PUBLIC_NAME))
+    ours = {"ech_keys": [KEY, OLD_KEY], "ech_trial_decryption": trial, "credentials": names}
+    theirs = {"ech_configs": KEY.config_list, "echo": A_BIT}
+    peer_role = PeerRole(OpenSSL4Peer("-ech_ignore_cid"), "client")
+    async with peer_role.connect(authority, ours=ours, theirs=theirs) as us:
+        if trial:
+            await us.converse()
+            assert us.stream.negotiated.ech_accepted
+        else:
+            assert (await us.fail()).alert is AlertDescription.ech_required
+    assert us.saw.ech is trial
 
 
 # Versions
