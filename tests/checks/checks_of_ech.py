@@ -119,9 +119,9 @@ REMOVALS_OF_ECH = [
         "ECH: no application protocol in the outer hello",
         "RFC 9849 10.5",
         CLIENT_CONFIG,
-        "            alpn_protocols=(),\n            psks=(),\n",
+        "return replace(self, alpn_protocols=(), psks=(), psk_required=False)",
         "protocols_are_hidden",
-        "            psks=(),\n",
+        "return replace(self, psks=(), psk_required=False)",
         TESTS,
     ),
     Removal(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -202,6 +203,10 @@ def with_a_new_suite(session: resumption_server.ServerSession) -> bytes:
     return b"\xff\xff" + encode(session)[2:]
 
 
+def with_a_new_group(session: resumption_server.ServerSession) -> bytes:
+    return encode(replace(session, group=0xFFFF))
+
+
 def test_ticket_of_another_form_version_is_rejected(
     scenario: SessionScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,12 +221,15 @@ def test_ticket_of_another_form_version_is_rejected(
     assert scenario.resumes()
 
 
-def test_ticket_with_an_unknown_suite_is_rejected(
-    scenario: SessionScenario, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("encoded", [with_a_new_suite, with_a_new_group])
+def test_ticket_with_an_unknown_algorithm_is_rejected(
+    scenario: SessionScenario,
+    encoded: Callable[[resumption_server.ServerSession], bytes],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Sealed under keys that are shared, by a version with suites that this one lacks."""
+    """Sealed under keys that are shared, by a version with algorithms that this one lacks."""
     with monkeypatch.context() as other_version:
-        other_version.setattr(resumption_server.ServerSession, "encode", with_a_new_suite)
+        other_version.setattr(resumption_server.ServerSession, "encode", encoded)
         scenario.connect()
     assert not scenario.resumes()
     assert scenario.resumes()

@@ -77,7 +77,7 @@ def tls_extension(stream: ConnectionInfo, server_cert: str | None = None) -> TLS
 
 
 def server_certificate(config: ServerConfig | ssl.SSLContext) -> str | None:
-    """Return the certificate of a server in PEM; None if it selects among several, or has none.
+    """Return the certificate of a server in PEM; None if it selects among several.
 
     :class:`ReloadingCredentials` are not several: it is the one in use now.
     """
@@ -88,8 +88,7 @@ def server_certificate(config: ServerConfig | ssl.SSLContext) -> str | None:
         candidates = (config.select_credentials.current,)
     elif config.select_credentials is not None:
         return None
-    chain = candidates[0].chain if len(candidates) == 1 else ()
-    return _pem(chain[0]) if chain else None
+    return _pem(candidates[0].chain[0]) if len(candidates) == 1 else None
 
 
 class TLSApplication:

@@ -14,17 +14,16 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ..clock import EPOCH, MILLISECOND
 from ..config.server import ServerParameters
 from ..crypto.cipher_suites import CIPHER_SUITES, CipherSuite
+from ..crypto.groups import GROUPS
 from ..crypto.key_schedule import ticket_psk
 from ..crypto.signatures import SignatureScheme
 from ..errors import ProtocolError
 from ..messages import grease
-from ..messages.certificate_types import CertificateType
 from ..messages.codec import Reader, opaque8, opaque24, uint8, uint32
 from ..messages.extensions import ExtensionType
 from ..messages.handshake import ClientHello, NewSessionTicket
 from ..pki.certificates import MALFORMED
 from ..pki.credentials import Credentials
-from ..pki.public_keys import load_raw_public_key
 from ..sessions import ticket_binding
 from ..sessions.client import MAX_AGE
 from ..sessions.ticket_store import TicketStore
@@ -39,10 +38,9 @@ __all__ = ["ServerSession", "TicketIssuer", "known_sessions", "ticket_context"]
 TICKET_NAME_LENGTH = 32
 
 #: Parts of an encoded session: the cipher suite, two times in milliseconds, the scheme of the
-#: client's signature, the type of its certificate; what is added to the age, and the limit of
-#: early data.
-_HEAD = struct.Struct(">HQQHB")
-_NUMBERS = struct.Struct(">II")
+#: client's signature; what is added to the age, the limit of early data, and the group.
+_HEAD = struct.Struct(">HQQH")
+_NUMBERS = struct.Struct(">IIH")
 
 _E = ExtensionType
 
@@ -58,8 +56,8 @@ class ServerSession:
         ticket_age_add: what the client adds to the ticket's age, in milliseconds.
         max_early_data_size: how much early data it may send, in bytes; 0 for none.
         application_data: what of the application's own rides along.
-        group: in TLS 1.2, the group of the key exchange; None in TLS 1.3, where each resumption
-            has a key exchange of its own.
+        group: in TLS 1.2, the code of the group of the key exchange; 0 in TLS 1.3, where each
+            resumption has a key exchange of its own.
     """
 
     suite: CipherSuite
@@ -71,16 +69,13 @@ class ServerSession:
     ticket_age_add: int = field(default=0, repr=False)
     max_early_data_size: int = 0
     application_data: bytes = field(default=b"", repr=False)
-    group: str | None = None
+    group: int = 0
 
     def encode(self) -> bytes:
-        client = self.client
-        chain, scheme = (client.chain, client.signature_scheme) if client else ((), 0)
-        certificates = [opaque24(c.public_bytes(Encoding.DER)) for c in chain]
-        certificate_type = CertificateType.X509
-        if client is not None and client.raw_public_key is not None:
-            certificate_type = CertificateType.RawPublicKey
-            certificates = [opaque24(client.raw_public_key.der)]
+        chain, scheme = (
+            (self.client.chain, self.client.signature_scheme) if self.client else ((), 0)
+        )
+        certificates = (opaque24(c.public_bytes(Encoding.DER)) for c in chain)
         return b"".join(
             (
                 _HEAD.pack(
@@ -88,14 +83,12 @@ class ServerSession:
                     (self.issued_at - EPOCH) // MILLISECOND,
                     (self.authenticated_at - EPOCH) // MILLISECOND,
                     scheme,
-                    certificate_type,
                 ),
                 opaque24(b"".join(certificates)),
                 opaque8(self.secret),
                 opaque8(self.alpn_protocol or b""),
-                _NUMBERS.pack(self.ticket_age_add, self.max_early_data_size),
+                _NUMBERS.pack(self.ticket_age_add, self.max_early_data_size, self.group),
                 opaque8(self.application_data),
-                opaque8((self.group or "").encode("ascii")),
             )
         )
 
@@ -105,20 +98,16 @@ class ServerSession:
     ) -> ServerSession:
         """Decode a session that a server with the same ticket keys encoded."""
         reader = Reader(octets, "ticket")
-        head = _HEAD.unpack(reader.take(_HEAD.size))
-        code, issued_at, authenticated_at, scheme, certificate_type = head
+        code, issued_at, authenticated_at, scheme = _HEAD.unpack(reader.take(_HEAD.size))
         entries = Reader(reader.opaque24(), "ticket")
         chain: list[x509.Certificate] = []
-        raw_public_key = None
-        if certificate_type == CertificateType.RawPublicKey:
-            raw_public_key = load_raw_public_key(entries.opaque24())
         while entries:
             chain.append(x509.load_der_x509_certificate(entries.opaque24()))
-        client = None
-        if chain or raw_public_key is not None:
-            client = PeerIdentity(tuple(chain), raw_public_key, SignatureScheme(scheme))
+        client = PeerIdentity(tuple(chain), SignatureScheme(scheme)) if chain else None
         secret, alpn_protocol = reader.opaque8(), reader.opaque8() or None
-        age_add, max_early_data_size = _NUMBERS.unpack(reader.take(_NUMBERS.size))
+        age_add, max_early_data_size, group = _NUMBERS.unpack(reader.take(_NUMBERS.size))
+        if group and group not in GROUPS:
+            raise reader.error("has an unknown group")
         return cls(
             suites[code],
             EPOCH + issued_at * MILLISECOND,
@@ -129,7 +118,7 @@ class ServerSession:
             age_add,
             max_early_data_size,
             reader.opaque8(),
-            reader.opaque8().decode("ascii") or None,
+            group,
         )
 
     def is_usable(self, now: datetime.datetime, lifetime: datetime.timedelta) -> bool:

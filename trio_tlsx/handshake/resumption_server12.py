@@ -144,7 +144,7 @@ def send_ticket(
         client,
         secret.secret,
         terms.alpn_protocol,
-        group=session.group if session else terms.group.name,
+        group=session.group if session else terms.group.code,
         application_data=config.ticket_application_data(negotiated),
     )
     ticket = config.ticket_keys.seal(state.encode(), context_of(terms))

@@ -8,10 +8,9 @@ from dataclasses import replace
 from ..config.server import ServerParameters
 from ..crypto.cipher_suites12 import CipherSuite12
 from ..crypto.exporter12 import Exporter12
-from ..crypto.groups import EphemeralKey
+from ..crypto.groups import GROUPS, EphemeralKey
 from ..crypto.key_schedule12 import DirectionKeys, MasterSecret
 from ..errors import AlertDescription, CertificateError
-from ..messages.certificate_types import CertificateType
 from ..messages.extensions import Extensions, ExtensionType, decode_certificate_status
 from ..messages.handshake import CertificateVerify, ClientHello
 from ..messages.handshake12 import (
@@ -21,7 +20,6 @@ from ..messages.handshake12 import (
     CertificateRequest12,
     CertificateStatus,
     ClientKeyExchange,
-    RawCertificate12,
     ServerHelloDone,
     ServerKeyExchange,
     encode_parameters,
@@ -101,7 +99,7 @@ def full_handshake(hs: Handshake, terms: Terms12) -> Steps[Completed]:
     send_server_certificate(hs, terms, stapled)
     key = yield from send_server_key_exchange(hs, terms, randoms)
     request = send_server_hello_done(hs, terms)
-    certificate = yield from read_client_certificate(hs, terms, request)
+    certificate = yield from read_client_certificate(hs, terms.config, request)
     secret = yield from read_client_key_exchange(hs, terms, randoms, key)
     client = yield from authenticate_client(hs, terms, certificate)
     client_keys, server_keys = secret.traffic_keys()
@@ -134,7 +132,8 @@ def resume(hs: Handshake, terms: Terms12, found: FoundSession) -> Steps[Complete
     suite = config.tls12.suite_table[session.suite.code]
     terms = replace(terms, suite=suite)
     if session.client is not None:
-        yield from verify_client_certificate(hs, config, None, session.client)
+        chain = session.client.chain
+        yield from verify_client_certificate(hs, config, None, chain)
     random = send_server_hello(
         hs,
         terms,
@@ -158,9 +157,7 @@ def resume(hs: Handshake, terms: Terms12, found: FoundSession) -> Steps[Complete
 
 def send_server_certificate(hs: Handshake, terms: Terms12, stapled: Extensions) -> None:
     """Send Certificate, and the OCSP response for it (RFC 6066 8)."""
-    own = terms.credentials
-    key = own.raw_public_key
-    hs.send(Certificate12(own.der_chain) if key is None else RawCertificate12(key.der))
+    hs.send(Certificate12(terms.credentials.der_chain))
     if (status := stapled.get(ExtensionType.status_request)) is not None:
         hs.send(CertificateStatus(decode_certificate_status(status)))
 
@@ -180,12 +177,9 @@ def send_server_key_exchange(
 def send_server_hello_done(hs: Handshake, terms: Terms12) -> CertificateRequest12 | None:
     """Request the client's certificate if the configuration does, and end the flight."""
     config, request = terms.config, None
-    if terms.client_type is not None:
-        is_raw = terms.client_type is CertificateType.RawPublicKey
+    if config.client_auth != "none":
         request = CertificateRequest12(
-            CERTIFICATE_TYPES,
-            config.tls12.scheme_table,
-            () if is_raw else config.client_authorities,
+            CERTIFICATE_TYPES, config.tls12.scheme_table, config.client_authorities
         )
         hs.send(request)
     hs.send(ServerHelloDone())
@@ -196,16 +190,12 @@ def send_server_hello_done(hs: Handshake, terms: Terms12) -> CertificateRequest1
 
 
 def read_client_certificate(
-    hs: Handshake, terms: Terms12, request: CertificateRequest12 | None
+    hs: Handshake, config: ServerParameters, request: CertificateRequest12 | None
 ) -> Steps[Certificate12 | None]:
     """Read Certificate if it was requested; None if the client has no certificate."""
     if request is None:
         return None
-    config = terms.config
-    if terms.client_type is CertificateType.RawPublicKey:
-        certificate = yield from steps12.expect_raw_certificate(hs)
-    else:
-        certificate = yield from hs.expect(Certificate12)
+    certificate = yield from hs.expect(Certificate12)
     if certificate.certificate_list:
         return certificate
     if config.client_auth == "required":
@@ -235,20 +225,16 @@ def authenticate_client(
 ) -> Steps[PeerIdentity | None]:
     """Read CertificateVerify, which signs all messages so far, and verify the certificate."""
     config, content = terms.config, b"".join(hs.transcript.messages)
-    if certificate is None or terms.client_type is None:
+    if certificate is None:
         if hs.transcript.messages:
             hs.transcript.start(terms.suite)
         return None
     message = steps12.certificate_with(certificate, {})
-    presented = authentication.parse_certificate(
-        message, (), config.max_chain_length, config.client_trust, terms.client_type
-    )
-    if presented is None:  # read_client_certificate returned None for it
-        return None
+    chain = authentication.parse_chain(message, (), config.max_chain_length, config.client_trust)
     certificate_verify = yield from hs.expect(CertificateVerify)
-    client = steps12.check_signature(config, presented, certificate_verify, content)
+    client = steps12.check_signature(config, chain, certificate_verify, content)
     hs.transcript.start(terms.suite)
-    yield from verify_client_certificate(hs, config, message, client)
+    yield from verify_client_certificate(hs, config, message, chain)
     return client
 
 
@@ -281,14 +267,14 @@ def negotiated_by(
         session: the session that the connection resumes, if any.
     """
     suite, protocol = terms.suite, terms.alpn_protocol
+    group = GROUPS[session.group] if session else terms.group
     return Negotiated(
         version=suite.protocol,
         cipher_suite=suite.name,
-        group=terms.group.name if session is None else session.group,
+        group=group.name,
         alpn_protocol=protocol.decode("latin-1") if protocol else None,
         server_name=requested_name(terms.hello.extensions),
         peer_certificates=client.chain if client else (),
-        peer_raw_public_key=client.raw_public_key if client else None,
         signature_scheme=client.signature_scheme.name if client else None,
         resumed=session is not None,
         early_data_accepted=False,
@@ -300,11 +286,11 @@ def complete(
     hs: Handshake, terms: Terms12, negotiated: Negotiated, exporter: Exporter12
 ) -> Completed:
     """Return what the connection needs of its handshake."""
-    table, own = terms.config.tls12.suite_table, terms.credentials.chain
+    table = terms.config.tls12.suite_table
     established = Established(
         terms.suite,
         negotiated,
-        server_certificate=own[0] if own else None,
+        server_certificate=terms.credentials.chain[0],
         exporter=exporter,
         shared_suites=tuple(table[c] for c in terms.hello.cipher_suites if c in table),
         own_signature_scheme=hs.signed_with,

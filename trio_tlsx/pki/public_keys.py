@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Self, TypeAlias, cast
 
 from cryptography import x509
 from cryptography.hazmat import asn1
@@ -27,14 +27,16 @@ from .pem import pem_blocks
 from .structure import encode_sequence, read_structure
 
 __all__ = [
-    "Presented",
+    "Chain",
     "RawPublicKey",
     "certificate_of",
+    "certificates_of",
     "decode_pin",
     "label_of",
     "load_raw_public_key",
     "owner_of",
     "pin_of",
+    "raw_public_key_of",
     "spki_of",
 ]
 
@@ -128,22 +130,20 @@ class RawPublicKey:
         return f"<RawPublicKey {self.pin}>"
 
 
-@dataclass(slots=True, eq=False)
-class Presented:
-    """What a peer sends in Certificate: certificates, or one raw public key.
+#: What a peer sends in Certificate: certificates, its own first; or one raw public key.
+Chain: TypeAlias = tuple[x509.Certificate, ...] | tuple[RawPublicKey]
 
-    Attributes:
-        chain: the certificates, the peer's own first. Empty with a raw public key.
-        raw_public_key: the key; None with certificates.
-    """
 
-    chain: tuple[x509.Certificate, ...]
-    raw_public_key: RawPublicKey | None
+def raw_public_key_of(chain: Chain) -> RawPublicKey | None:
+    """Return the raw public key in a chain; None if it has certificates, or nothing."""
+    first = chain[0] if chain else None
+    return first if isinstance(first, RawPublicKey) else None
 
-    @property
-    def leaf(self) -> x509.Certificate | RawPublicKey:
-        """What has the key that the peer has to prove that it holds."""
-        return self.raw_public_key or self.chain[0]
+
+def certificates_of(chain: Chain) -> tuple[x509.Certificate, ...]:
+    """Return the certificates in a chain; none if it has a raw public key."""
+    is_raw = chain and isinstance(chain[0], RawPublicKey)
+    return () if is_raw else cast("tuple[x509.Certificate, ...]", chain)
 
 
 def certificate_of(leaf: x509.Certificate | RawPublicKey) -> x509.Certificate | None:
