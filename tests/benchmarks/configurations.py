@@ -6,7 +6,7 @@ import ssl
 from importlib import import_module
 from typing import Any
 
-from .settings import AES_128, AES_256, CHACHA20, PKI, X25519, Setting
+from .settings import AES_128, AES_256, CHACHA20, OPENSSL_AES_128_12, PKI, X25519, Setting
 
 
 def ours(pki: PKI, setting: Setting) -> tuple[Any, Any]:
@@ -14,7 +14,9 @@ def ours(pki: PKI, setting: Setting) -> tuple[Any, Any]:
     tls: Any = import_module("trio_tlsx")
     common: dict[str, Any] = {"cipher_suites": [setting.suite]}
     if setting.groups == X25519:
-        common["groups"] = ["x25519"]
+        common["groups"] = ["x25519", "P-256"] if setting.is_tls12 else ["x25519"]
+    if setting.is_tls12:
+        common["versions"] = ["TLSv1.2"]
     client = tls.ClientConfig(
         trust=tls.TrustStore.from_pem_file(pki.ca(setting)),
         resumption=setting.tickets > 0,
@@ -55,6 +57,7 @@ class ResumingContext(ssl.SSLContext):
 def client_context(pki: PKI, setting: Setting) -> ResumingContext:
     context = ResumingContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cafile=pki.ca(setting))
+    limit_suites_of_tls12(context, setting)
     return context
 
 
@@ -62,7 +65,14 @@ def server_context(pki: PKI, setting: Setting) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pki.chain(setting), pki.key(setting))
     context.num_tickets = setting.tickets
+    limit_suites_of_tls12(context, setting)
     return context
+
+
+def limit_suites_of_tls12(context: ssl.SSLContext, setting: Setting) -> None:
+    """Set the suite of TLS 1.2: a new context has the stdlib's list, not the configured one."""
+    if setting.is_tls12:
+        context.set_ciphers(OPENSSL_AES_128_12)
 
 
 def pyopenssl(module: Any, pki: PKI, setting: Setting) -> tuple[Any, Any]:

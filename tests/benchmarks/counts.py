@@ -138,18 +138,23 @@ async def repeated(
 
 def main() -> None:
     pki, setting = PKI(Path(sys.argv[1])), Setting.from_json(sys.argv[2])
+    suffix = ", TLS 1.2" if setting.is_tls12 else ""
     result: dict[str, dict[str, dict[str, float]]] = {}
     for kind in LIBRARIES:
         if kind.slowness > 1 or kind.missing() or (setting.tickets and not kind.resumes):
             continue
-        case = f"{'resumed' if setting.tickets else 'full'} handshake in memory"
+        if setting.is_tls12 and not kind.tls12:
+            continue
+        case = f"{'resumed' if setting.tickets else 'full'} handshake in memory{suffix}"
         result.setdefault(case, {})[kind.name] = counts_of_handshake(kind(pki, setting))
     for name in () if setting.tickets else PLACES:
         contender = contender_named(name)
         if not issubclass(contender, OnTrio) or not contender.wraps or contender.missing():
             continue
+        if setting.is_tls12 and not contender.tls:
+            continue
         for case, counts in trio.run(counts_of_streams, contender(pki, setting)).items():
-            result.setdefault(case, {})[name] = counts
+            result.setdefault(case + suffix, {})[name] = counts
     print(json.dumps(result))
 
 

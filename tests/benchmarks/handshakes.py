@@ -5,7 +5,7 @@ from __future__ import annotations
 from .contenders import Contender
 from .measurement import Bench, Case, Work, progress
 from .openssl import s_time
-from .settings import DEFAULT_GROUPS, KEY_TYPES, X25519, Setting
+from .settings import AES_128_12, DEFAULT_GROUPS, KEY_TYPES, X25519, Setting
 
 VARIANTS = {X25519: "X25519", DEFAULT_GROUPS: "default groups"}
 
@@ -13,6 +13,9 @@ VARIANTS = {X25519: "X25519", DEFAULT_GROUPS: "default groups"}
 #: The settings in which all contenders are measured; in other settings only two are.
 FOR_ALL = (Setting(), Setting(groups=DEFAULT_GROUPS), Setting("RSA"), Setting(tickets=2))
 CLOSE_RIVALS = ("trio_tlsx", "trio.SSLStream")
+
+#: A connection of TLS 1.2; otherwise as ``Setting()``.
+TLS12 = Setting(suite=AES_128_12)
 
 
 def one_by_one(bench: Bench, part: str, name: str, setting: Setting) -> Case:
@@ -50,6 +53,7 @@ def full(bench: Bench) -> None:
                 for key in KEY_TYPES
                 for groups in VARIANTS
             ),
+            one_by_one(bench, part, "ECDSA certificate, TLS 1.2", TLS12),
             *map(at_once, VARIANTS),
         ]
     )
@@ -71,31 +75,34 @@ def resumed(bench: Bench) -> None:
 
 def in_memory(bench: Bench) -> None:
     """Complete handshakes without a transport, both sides in one process, on its CPU clock."""
-    for tickets in (0, 2):
-        for groups, variant in VARIANTS.items():
-            setting = Setting(groups=groups, tickets=tickets)
-            progress(f"in memory: {setting}")
-            answer = bench.run_module(
-                "in_memory",
-                setting,
-                str(bench.results.rounds),
-                str(bench.sizes.handshakes_in_memory),
+    for kind, setting in (
+        ("full", Setting()),
+        ("full, TLS 1.2", TLS12),
+        ("full", Setting(groups=DEFAULT_GROUPS)),
+        ("resumed, two tickets", Setting(tickets=2)),
+        ("resumed, two tickets", Setting(tickets=2, groups=DEFAULT_GROUPS)),
+    ):
+        progress(f"in memory: {setting}")
+        answer = bench.run_module(
+            "in_memory",
+            setting,
+            str(bench.results.rounds),
+            str(bench.sizes.handshakes_in_memory),
+        )
+        bench.results.missing |= answer["missing"]
+        bench.results.failures += answer["failures"]
+        bench.results.on_the_wire += answer["on_the_wire"]
+        for name, rounds in answer["figures"].items():
+            figure = bench.results.find_or_add(
+                "in memory", kind, VARIANTS[setting.groups], name, "us", "handshake"
             )
-            bench.results.missing |= answer["missing"]
-            bench.results.failures += answer["failures"]
-            bench.results.on_the_wire += answer["on_the_wire"]
-            kind = "resumed, two tickets" if tickets else "full"
-            for name, rounds in answer["figures"].items():
-                figure = bench.results.find_or_add(
-                    "in memory", kind, variant, name, "us", "handshake"
-                )
-                for figures in rounds:
-                    figure.add(figures)
+            for figures in rounds:
+                figure.add(figures)
 
 
 def counts(bench: Bench) -> None:
     """Count calls, system calls and task steps, of both ends together."""
-    for setting in (Setting(), Setting(tickets=2)):
+    for setting in (Setting(), TLS12, Setting(tickets=2)):
         for case, contenders in bench.run_module("counts", setting).items():
             for name, figures in contenders.items():
                 bench.results.find_or_add("counts", case, "", name, "calls", "").add(figures)

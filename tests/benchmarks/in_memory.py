@@ -43,6 +43,7 @@ class InMemory(ABC):
     slowness: ClassVar[int] = 1
     resumes: ClassVar[bool] = True
     hybrid: ClassVar[bool] = True
+    tls12: ClassVar[bool] = True
 
     @classmethod
     def missing(cls) -> str | None:
@@ -97,7 +98,8 @@ class Ours(InMemory):
 
     def server(self, data: bytes) -> bytes:
         self._server.receive_data(data)
-        if self._server.do_handshake() is self._tls.Want.NOTHING and not self._greeted:
+        self._server.do_handshake()
+        if self._server.handshake_complete and not self._greeted:
             self._greeted = True
             self._server.write(memoryview(b"!"))
         return self._server.data_to_send()
@@ -212,6 +214,7 @@ class SioTLS(InMemory):
     module = "siotls"
     resumes = False
     hybrid = False
+    tls12 = False
 
     def __init__(self, pki: PKI, setting: Setting) -> None:
         self._siotls: Any = import_module("siotls")
@@ -274,6 +277,7 @@ class TLSLite(InMemory):
     module = "tlslite"
     slowness = 10
     hybrid = False
+    tls12 = False
 
     def __init__(self, pki: PKI, setting: Setting) -> None:
         self._api: Any = import_module("tlslite.api")
@@ -373,6 +377,8 @@ def measure(pki: PKI, setting: Setting, rounds: int, count: int) -> dict[str, An
         if setting.tickets and not kind.resumes:
             continue
         if setting.groups != X25519 and not kind.hybrid:
+            continue
+        if setting.is_tls12 and not kind.tls12:
             continue
         if reason := kind.missing():
             result["missing"][kind.name] = reason

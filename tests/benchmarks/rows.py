@@ -55,14 +55,23 @@ class Row:
     def ratio(self, results: Results, other: str, variant: str | None = None) -> float | None:
         """Return the median of the ratios of each round, ours to another's without a variant."""
         own = self.rounds(results, OURS, self.variant if variant is None else variant)
-        theirs = self.rounds(results, other, self.variant)
-        pairs = list(zip(own, theirs, strict=False))
-        return statistics.median(ours / other for ours, other in pairs) if pairs else None
+        return median_ratio(own, self.rounds(results, other, self.variant))
+
+    def ratio_to(self, results: Results, base: Row) -> float | None:
+        """Return the median of the ratios of each round, ours to ours in another case."""
+        own = self.rounds(results, OURS, self.variant)
+        return median_ratio(own, base.rounds(results, OURS, base.variant))
+
+
+def median_ratio(own: list[float], others: list[float]) -> float | None:
+    pairs = list(zip(own, others, strict=False))
+    return statistics.median(one / other for one, other in pairs) if pairs else None
 
 
 P50, MB = ("p50 us",), ("MB/s",)
 X25519 = "X25519"
 BULK = ("16 KiB", "64 KiB", "256 KiB", "1 MiB")
+BULK_64 = "writes of 64 KiB"
 CONNECTIONS = ("1 connection", "10 connections", "100 connections", "1,000 connections")
 FIRST = "first connection of a process"
 FULL, RESUMED, ECDSA = "full handshake", "resumed handshake", "ECDSA certificate"
@@ -71,12 +80,15 @@ FULL, RESUMED, ECDSA = "full handshake", "resumed handshake", "ECDSA certificate
 SUMMARY = (
     *(Row(f"bulk, {size} writes, MB/s", "bulk", f"writes of {size}", MB) for size in BULK),
     *(Row(f"bulk, {size} writes, CPU", "bulk", f"writes of {size}") for size in BULK),
+    Row("bulk, 64 KiB writes, TLS 1.2, MB/s", "bulk", f"{BULK_64}, TLS 1.2", MB),
+    Row("bulk, 64 KiB writes, TLS 1.2, CPU", "bulk", f"{BULK_64}, TLS 1.2"),
     Row("both directions at once, MB/s", "bulk", "both directions at once, 64 KiB", MB),
     Row("round trip, median time", "ping-pong", "1 connection", P50),
     Row("round trip, CPU", "ping-pong", "1 connection"),
     Row("round trips on 64 connections, CPU", "ping-pong", "64 connections"),
     Row("full handshake, median time", FULL, ECDSA, P50, X25519),
     Row("full handshake, CPU", FULL, ECDSA, CPU, X25519),
+    Row("full handshake, TLS 1.2, CPU", FULL, f"{ECDSA}, TLS 1.2", CPU, X25519),
     Row("full handshake, RSA-2048, CPU", FULL, "RSA certificate", CPU, X25519),
     Row("full handshakes, 64 at once, CPU", FULL, f"{ECDSA}, 64 at once", CPU, X25519),
     Row("resumed, two tickets, median time", RESUMED, "server with 2 tickets", P50, X25519),
@@ -118,8 +130,7 @@ class Goal:
         if own is None:
             return None
         if self.base:
-            first = self.base.value(results, OURS)
-            return own / first if first else None
+            return self.row.ratio_to(results, self.base)
         if self.difference:
             other = self.row.value(results, self.other)
             return None if other is None else own - other
@@ -131,6 +142,7 @@ def row_named(title: str) -> Row:
 
 
 MEMORY_FULL = Row("", "in memory", "full", ("us",), X25519)
+MEMORY_12 = Row("", "in memory", "full, TLS 1.2", ("us",), X25519)
 MEMORY_RESUMED = Row("", "in memory", "resumed, two tickets", ("us",), X25519)
 CALLS, STEPS = ("calls",), ("task steps",)
 
@@ -214,6 +226,20 @@ GOALS = (
         row_named("request, 5,000 connections, CPU"),
         1.3,
         base=row_named("request, 1 connection, CPU"),
+    ),
+    Goal(
+        "bulk, 64 KiB, MB/s, TLS 1.2, of our TLS 1.3",
+        row_named("bulk, 64 KiB writes, TLS 1.2, MB/s"),
+        0.95,
+        at_least=True,
+        base=row_named("bulk, 64 KiB writes, MB/s"),
+    ),
+    Goal("full handshake in memory, TLS 1.2, of our TLS 1.3", MEMORY_12, 1, base=MEMORY_FULL),
+    Goal(
+        "connection, full, CPU, TLS 1.2, of our TLS 1.3",
+        row_named("full handshake, TLS 1.2, CPU"),
+        1,
+        base=row_named("full handshake, CPU"),
     ),
     Goal(
         "import beyond trio, ms, under -X importtime",

@@ -25,6 +25,12 @@ PARTS = {
     "counts",
     "hooks",
 }
+CASES_OF_TLS12 = {
+    ("bulk", "writes of 64 KiB, TLS 1.2"),
+    ("full handshake", "ECDSA certificate, TLS 1.2"),
+    ("in memory", "full, TLS 1.2"),
+    ("counts", "64 KiB, TLS 1.2"),
+}
 CONTENDERS = {"trio_tlsx", "trio.SSLStream", "asyncio", "blocking ssl", "raw trio TCP"}
 
 
@@ -57,6 +63,7 @@ def test_smoke_run_measures_every_part(tmp_path: Path) -> None:
         for values in figure["values"].values():
             assert values
             assert all(isinstance(value, int | float) for value in values)
+    assert {(figure["part"], figure["case"]) for figure in figures} >= CASES_OF_TLS12
     for row in results["on_the_wire"]:
         seen = row["seen"]
         assert seen["suite"] == row["suite"]
