@@ -134,8 +134,10 @@ def encode_psk_key_exchange_modes(config: ClientParameters) -> bytes:
 def psk_modes(config: ServerParameters, hello: ClientHello) -> Collection[int]:
     """Return the key exchange modes that both sides allow (RFC 9846 4.3.9)."""
     body = hello.extensions.get(_E.psk_key_exchange_modes)
-    modes = b"" if body is None else ext.decode_psk_key_exchange_modes(body)
-    return set(modes).intersection(allowed_modes(config))
+    if body is None:
+        return ()
+    modes = ext.decode_psk_key_exchange_modes(body)
+    return [mode for mode in allowed_modes(config) if mode in modes]
 
 
 def decode_offered_psks(hello: ClientHello) -> OfferedPsks | None:
