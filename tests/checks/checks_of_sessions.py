@@ -26,6 +26,8 @@ from removal import Removal
 
 __all__ = ["REMOVALS_OF_SESSIONS"]
 
+TICKET_REQUESTS = "tests/handshake/test_ticket_requests.py"
+
 REMOVALS_OF_SESSIONS = [
     # Sessions
     Removal("the session belongs to this server", "4.7.1", CLIENT_RESUMPTION,
@@ -76,6 +78,12 @@ REMOVALS_OF_SESSIONS = [
             "digest() + server_name", "another_name", "digest()", RESUMPTION_AUTH),
     Removal("old ticket keys are deleted", "C.4", "sessions/ticket_keys.py",
             "if now - key.since < 2 * lifetime", "rotate", "", TICKET_KEYS),
+    Removal("number of tickets for a client that says how many it wants", "RFC 9149 3", SERVER,
+            "return min(config.tickets_if_wanted, new if psk is None else resumed)",
+            "number_of_tickets", "return new if psk is None else resumed", TICKET_REQUESTS),
+    Removal("a server's number of tickets can be decoded", "RFC 9149 3", "messages/extensions.py",
+            "_E.ticket_request: decode_expected_tickets,",
+            "encrypted_extensions-ticket_request", ""),
     Removal("a resumed client is verified again", "4.7.1", SERVER,
             "if client is not None and terms.early_data is None:",
             "verify_is_called or on_resumption_calls", tests=RESUMPTION_AUTH),

@@ -125,6 +125,7 @@ ACCEPTED: dict[str, set[str]] = {
     "insecure_skip_verification": {"bool"},
     "resumption": {"bool"},
     "remember_groups": {"bool"},
+    "tickets_wanted": {"None", "list of int"},
     "session_store": {"None", "SessionStore"},
     "session_context": {"bytes path"},
     "verify_on_resumption": {"bool"},

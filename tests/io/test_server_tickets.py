@@ -11,7 +11,13 @@ import trio
 from checkpoints import Cut, cut_everywhere
 from tls_pairs import MEMORY, SERVER_NAME, SOCKET, Engine, connected
 
-from trio_tlsx import ClientConfig, ServerConfig, open_tls_over_tcp_listeners
+from trio_tlsx import (
+    ClientConfig,
+    ConnectionEvent,
+    ServerConfig,
+    TicketsSent,
+    open_tls_over_tcp_listeners,
+)
 from trio_tlsx.testing import CA
 
 #: More than a server takes in at once, and less than the kernel holds for it.
@@ -67,6 +73,18 @@ async def test_right_after_the_handshake(native: Engine) -> None:
     assert isinstance(native.server_config, ServerConfig)
     config = replace(native.server_config, tickets_after_handshake=True)
     await session_after(replace(native, server_config=config), "wait_send_all_might_not_block")
+
+
+async def test_client_says_how_many_tickets_it_wants(native: Engine) -> None:
+    events: list[ConnectionEvent] = []
+    engine = native.with_client(versions=["TLSv1.3"], tickets_wanted=(3, 4)).with_server(
+        versions=["TLSv1.3"], on_event=events.append
+    )
+    for _ in range(2):
+        async with connected(engine, MEMORY) as (client, server):
+            await server.send_all(b"data")
+            assert await client.receive_some() == b"data"
+    assert [event.count for event in events if isinstance(event, TicketsSent)] == [3, 4]
 
 
 async def test_over_an_ssl_context(openssl: Engine, ca: CA) -> None:

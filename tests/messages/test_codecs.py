@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from trio_tlsx.errors import ProtocolError
-from trio_tlsx.messages import certificate_types, codec
+from trio_tlsx.messages import certificate_types, codec, ticket_request
 from trio_tlsx.messages import extensions as ext
 from trio_tlsx.messages.handshake import (
     Certificate,
@@ -240,6 +240,14 @@ CODECS = {
         uint8s,
         certificate_types.encode_certificate_type,
         lambda octets: ext.decode_certificate_type(octets, "client_certificate_type"),
+    ),
+    "ticket_request": Codec(
+        st.tuples(uint8s, uint8s),
+        lambda counts: ticket_request.encode_ticket_request(*counts),
+        ext.decode_ticket_request,
+    ),
+    "expected_tickets": Codec(
+        uint8s, ticket_request.encode_expected_tickets, ext.decode_expected_tickets
     ),
     "timestamps": Codec(
         st.lists(some, min_size=1, max_size=4).map(tuple),

@@ -51,6 +51,7 @@ TABLE = {
     E.post_handshake_auth: "CH",
     E.signature_algorithms_cert: "CH CR",
     E.key_share: "CH SH HRR",
+    E.ticket_request: "CH EE",  # RFC 9149 3
     E.encrypted_client_hello: "CH EE HRR",
 }
 
@@ -61,6 +62,7 @@ PLACES = {
     "EE": (AskingServerPeer, "encrypted_extensions"),
     "CR": (AskingServerPeer, "certificate_request"),
     "CT": (AskingServerPeer, "certificate"),
+    "asked EE": (StaplingServerPeer, "encrypted_extensions"),
     "asked CT": (StaplingServerPeer, "certificate"),
     "NST": (AskingServerPeer, "new_session_ticket"),
 }
@@ -73,6 +75,7 @@ UNKNOWN = (0x0A0A, 0x5A5A, 0xFAFA, 40, 46, 0x1234, 0xFFFF)
 UNSOLICITED = [
     ("SH", E.pre_shared_key, b"\0\0"),
     ("EE", E.early_data, b""),
+    ("EE", E.ticket_request, b"\2"),
     ("EE", E.client_certificate_type, b"\2"),
     ("EE", E.server_certificate_type, b"\2"),
     ("CT", E.status_request, b"\1\0\0\1\0"),
@@ -201,6 +204,8 @@ MALFORMED = {
     ("4.3.4", "CR", E.certificate_authorities): "- 0000 00020000 000300023a 000300013aff",
     ("4.5.1.1", "CR", E.status_request): "00 0100000000",
     ("4.5.1.1", "CR", E.signed_certificate_timestamp): "00",
+    ("RFC 9149 3", "CH", E.ticket_request): "- 02 020100",
+    ("RFC 9149 3", "asked EE", E.ticket_request): "- 0201",
     ("4.5.1.1", "asked CT", E.status_request): "- 01 01000000 0100000200 010000010000 020000010a",
     (
         "4.5.1.1",

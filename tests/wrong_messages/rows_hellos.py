@@ -221,6 +221,7 @@ SECOND_HELLO: Mapping[str, Any] = {
     "psk-modes-changed": extension(E.psk_key_exchange_modes, b"\1\0"),
     "unknown-extension-added": extension(0x1234, b""),
     "grease-added": extension(GREASE, b""),
+    "ticket_request-added": extension(E.ticket_request, b"\2\1"),
     "post_handshake_auth-added": extension(E.post_handshake_auth, b""),
     "early_data-added": extension(E.early_data, b""),
     "cookie-first-bit": extension_changed(E.cookie, lambda c: one_bit_wrong(c, 2)),

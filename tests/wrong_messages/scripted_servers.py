@@ -151,10 +151,10 @@ class NewestServerPeer(AskingServerPeer):
 
 
 class StaplingServerPeer(ServerPeer):
-    """One whose client asks for all that there may be beside a certificate."""
+    """One whose client asks for all that there may be beside a certificate, and for tickets."""
 
     engine_config: ClassVar = replace(
-        ServerPeer.engine_config, ocsp_stapling=True, timestamps=True
+        ServerPeer.engine_config, ocsp_stapling=True, timestamps=True, tickets_wanted=(2, 1)
     )
 
 

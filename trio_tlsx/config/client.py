@@ -32,7 +32,10 @@ from .fields import CLIENT_FIELDS
 from .names import GROUP_ALIASES, look_up
 from .tls12 import Parameters12, check_needs_of_tls13
 
-__all__ = ["ClientConfig", "ClientParameters"]
+__all__ = ["MAX_TICKETS_WANTED", "ClientConfig", "ClientParameters"]
+
+#: A connection ignores the tickets after this many.
+MAX_TICKETS_WANTED = 64
 
 _E = ExtensionType
 
@@ -76,6 +79,10 @@ class ClientConfig(CommonConfig):
         middlebox_compatibility: make the handshake look like a resumption of TLS 1.2 to
             middleboxes (RFC 9846 E.4).
         resumption: store the session tickets that servers send, and resume with them.
+        tickets_wanted: how many session tickets of TLS 1.3 the client asks for (RFC 9149): in a
+            new connection, and in one that resumes a session, 0 to 64 each. A client that opens
+            several connections at once needs a ticket for each. The server may send fewer. By
+            default the client does not ask.
         session_store: where to store sessions. By default in memory, in a store of this
             configuration's own.
         session_context: names the trust under which the sessions of a ``session_store`` were
@@ -118,6 +125,7 @@ class ClientConfig(CommonConfig):
     middlebox_compatibility: bool = True
     insecure_skip_verification: bool = False
     resumption: bool = True
+    tickets_wanted: tuple[int, int] | None = None
     session_store: SessionStore | None = None
     session_context: bytes = b""
     verify_on_resumption: bool = False
@@ -167,6 +175,7 @@ class ClientParameters(CommonParameters):
     middlebox_compatibility: bool
     insecure_skip_verification: bool
     session_store: SessionStore | None
+    tickets_wanted: tuple[int, int] | None
     session_context: bytes
     verify_on_resumption: bool
     ocsp_stapling: bool
@@ -298,6 +307,7 @@ def _resolve(config: ClientConfig) -> ClientParameters:
         middlebox_compatibility=config.middlebox_compatibility,
         insecure_skip_verification=config.insecure_skip_verification,
         session_store=_session_store(config) if config.resumption and not psk_required else None,
+        tickets_wanted=_tickets_wanted(config, common, psk_required=psk_required),
         session_context=config.session_context,
         verify_on_resumption=config.verify_on_resumption,
         ocsp_stapling=stapling,
@@ -371,6 +381,26 @@ def _key_share_codes(
         return frozenset()
     shares = look_up("key share", names, group_table.values(), GROUP_ALIASES)
     return frozenset(group.code for group in shares)
+
+
+def _tickets_wanted(
+    config: ClientConfig, common: CommonParameters, *, psk_required: bool
+) -> tuple[int, int] | None:
+    wanted = config.tickets_wanted
+    if wanted is None:
+        return None
+    if len(wanted) != 2 or not all(0 <= count <= MAX_TICKETS_WANTED for count in wanted):
+        raise ConfigError(
+            f"tickets_wanted is {wanted!r}; pass two numbers, 0 to {MAX_TICKETS_WANTED} each: for "
+            "a new connection, and for one that resumes a session"
+        )
+    if psk_required or not config.resumption:
+        raise ConfigError(
+            "tickets_wanted has no effect without resumption: leave it out, or pass "
+            "resumption=True, and trust with psks"
+        )
+    check_needs_of_tls13(common.versions, tickets_wanted=wanted)
+    return wanted
 
 
 def _selected_groups(config: ClientConfig) -> SelectedGroups | None:

@@ -91,6 +91,9 @@ CLIENT_FIELDS: Mapping[str, Expected] = {
     "middlebox_compatibility": _FLAG,
     "insecure_skip_verification": _FLAG,
     "resumption": _FLAG,
+    "tickets_wanted": Expected(
+        optional(sequence_of(INT)), "two numbers of tickets in a tuple, such as (4, 1), or None"
+    ),
     "session_store": Expected(
         optional(has_methods("put", "take")), "an object with the methods of SessionStore, or None"
     ),

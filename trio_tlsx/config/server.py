@@ -44,6 +44,8 @@ MAX_TICKETS_ISSUED = 16
 #: a ticket for the one that it has used.
 DEFAULT_TICKETS = 2
 DEFAULT_TICKETS_IF_RESUMED = 1
+#: The most to a client that says how many it wants (RFC 9149).
+DEFAULT_TICKETS_IF_WANTED = 4
 
 #: The most early data that a server accepts in one handshake, in bytes. Another server of the same
 #: name may have to skip it: BoringSSL accepts no more, and skips little more.
@@ -88,8 +90,10 @@ class ServerConfig(CommonConfig):
             and early data of that connection is rejected.
         tickets: how many session tickets to send to each client that can use them, 0 to 16. By
             default two, and one in a connection that resumes a session, which has used up one.
-            They are sent with the first data, or with ``close_notify`` if the client has not
-            closed yet. :meth:`TLSStream.send_session_tickets` sends them earlier.
+            A client that says how many it wants (RFC 9149) gets as many, but at most this number,
+            by default at most four. They are sent with the first data, or with ``close_notify`` if
+            the client has not closed yet. :meth:`TLSStream.send_session_tickets` sends them
+            earlier.
         tickets_after_handshake: send the tickets right after the handshake. Clients that wait for
             a ticket before they send need this. Leave it off if a client may send, never read,
             and close: such a client answers the tickets with a reset, and loses what it has sent.
@@ -167,6 +171,7 @@ class ServerParameters(CommonParameters):
     retry_for_group: Literal["never", "post_quantum", "always"]
     tickets: int
     tickets_if_resumed: int
+    tickets_if_wanted: int
     tickets_after_handshake: bool
     ticket_keys: TicketKeys
     ticket_store: TicketStore | None
@@ -208,6 +213,9 @@ def _resolve(config: ServerConfig) -> ServerParameters:
         tickets=DEFAULT_TICKETS if config.tickets is None else config.tickets,
         tickets_if_resumed=(
             DEFAULT_TICKETS_IF_RESUMED if config.tickets is None else config.tickets
+        ),
+        tickets_if_wanted=(
+            DEFAULT_TICKETS_IF_WANTED if config.tickets is None else config.tickets
         ),
         tickets_after_handshake=config.tickets_after_handshake,
         ticket_keys=keys,

@@ -13,6 +13,7 @@ from ..messages import grease
 from ..messages.extensions import ExtensionType
 from ..messages.grease import ClientHelloGrease
 from ..messages.handshake import MAX_SESSION_ID_LENGTH, RANDOM_LENGTH, ClientHello
+from ..messages.ticket_request import encode_ticket_request
 from ..messages.versions import TLS12, TLS13
 from ..pki.server_name import ServerName
 from ..sessions.client import Session
@@ -44,6 +45,8 @@ class HelloParameters:
         psks: the offered PSKs, in order of preference.
         early_data: whether early data follows the ClientHello.
         session12: the session of TLS 1.2 that is offered, by its ticket or its id.
+        ticket_request: how many tickets the client wants, as its extension has it; None to leave
+            that to the server.
         cookie: the cookie of a HelloRetryRequest, as its extension has it.
         grease: the reserved values of RFC 8701; None to send none.
         ech: the encrypted_client_hello; None to send none.
@@ -57,6 +60,7 @@ class HelloParameters:
     psks: Sequence[Psk[Session]] = ()
     early_data: bool = False
     session12: Session | None = None
+    ticket_request: bytes | None = None
     cookie: bytes | None = None
     grease: ClientHelloGrease | None = None
     ech: bytes | None = field(default=None, repr=False)
@@ -83,6 +87,7 @@ class HelloParameters:
             psks,
             early_data,
             session12,
+            make_ticket_request(config, psks),
             grease=ClientHelloGrease.choose() if config.grease else None,
             ech=ech,
         )
@@ -130,11 +135,22 @@ def offered_extensions(parameters: HelloParameters) -> dict[int, bytes]:
     if config.session_store is not None or config.psks or parameters.psks:
         # RFC 9846 4.3.9: a server sends no tickets to a client that cannot use them.
         extensions[_E.psk_key_exchange_modes] = encode_psk_key_exchange_modes(config)
+    if parameters.ticket_request is not None:
+        extensions[_E.ticket_request] = parameters.ticket_request
     if parameters.early_data:
         extensions[_E.early_data] = b""
     if parameters.cookie is not None:
         extensions[_E.cookie] = parameters.cookie
     return extensions
+
+
+def make_ticket_request(config: ClientParameters, psks: Sequence[Psk[Session]]) -> bytes | None:
+    """Return the ticket_request, which is the same after a HelloRetryRequest (RFC 9149 3)."""
+    if config.tickets_wanted is None:
+        return None
+    new, resumed = config.tickets_wanted
+    offers_session = any(psk.session is not None for psk in psks)
+    return encode_ticket_request(new, resumed if offers_session else 0)
 
 
 def make_legacy_session_id(config: ClientParameters, session12: Session | None) -> bytes:

@@ -123,12 +123,9 @@ class OfferedPsks:
         return opaque16(b"".join(map(opaque8, self.binders)))
 
 
-def allowed_modes(config: ClientParameters | ServerParameters) -> bytes:
-    return bytes((PSK_DHE_KE, PSK_KE) if config.psk_without_key_exchange else (PSK_DHE_KE,))
-
-
 def encode_psk_key_exchange_modes(config: ClientParameters) -> bytes:
-    return opaque8(allowed_modes(config))
+    modes = (PSK_DHE_KE, PSK_KE) if config.psk_without_key_exchange else (PSK_DHE_KE,)
+    return opaque8(bytes(modes))
 
 
 def psk_modes(config: ServerParameters, hello: ClientHello) -> Collection[int]:
@@ -137,7 +134,8 @@ def psk_modes(config: ServerParameters, hello: ClientHello) -> Collection[int]:
     if body is None:
         return ()
     modes = ext.decode_psk_key_exchange_modes(body)
-    return [mode for mode in allowed_modes(config) if mode in modes]
+    allowed = (PSK_DHE_KE, PSK_KE) if config.psk_without_key_exchange else (PSK_DHE_KE,)
+    return [mode for mode in allowed if mode in modes]
 
 
 def decode_offered_psks(hello: ClientHello) -> OfferedPsks | None:

@@ -18,6 +18,7 @@ from ..messages import grease
 from ..messages.extensions import Extensions, ExtensionType
 from ..messages.handshake import Certificate, CertificateRequest, ClientHello, EncryptedExtensions
 from ..messages.info import requested_name
+from ..messages.ticket_request import decode_ticket_request, encode_expected_tickets
 from ..pki.credentials import Credentials
 from ..pki.negotiated import Negotiated
 from ..record.protection import Opener, Sealer
@@ -114,6 +115,8 @@ def encrypted_extensions(hs: Handshake, terms: Terms, hello: ClientHello) -> Enc
         extensions[_E.server_name] = b""
     if terms.early_data is not None:
         extensions[_E.early_data] = b""
+    if _E.ticket_request in hello.extensions:
+        extensions[_E.ticket_request] = encode_expected_tickets(ticket_count(terms))
     if terms.ech is not None:
         extensions |= retry_configs(terms.ech)
     return EncryptedExtensions(extensions)
@@ -327,17 +330,11 @@ def ticket_issuer(
     negotiated: Negotiated,
     resumption_secret: bytes,
 ) -> TicketIssuer | None:
-    """Return what makes this connection's tickets; None if the client gets none.
-
-    A connection with an external PSK gets none: the PSK is as cheap as a ticket, and no ticket
-    outlives it.
-    """
+    """Return what makes this connection's tickets; None if the client gets none."""
     config, identity, psk = terms.config, terms.identity, terms.psk
     session = psk.session if psk else None
-    count = config.tickets_if_resumed if session else config.tickets
-    if identity is None or not count or not psk_modes(config, terms.hello):
-        return None
-    if psk is not None and psk.external is not None:
+    count = ticket_count(terms)
+    if identity is None or not count:
         return None
     return TicketIssuer(
         config,
@@ -350,3 +347,21 @@ def ticket_issuer(
         alpn_protocol=terms.alpn_protocol,
         application_data=config.ticket_application_data(negotiated),
     )
+
+
+def ticket_count(terms: Terms) -> int:
+    """Return how many tickets the client gets; a client may say how many it wants (RFC 9149 3).
+
+    A connection with an external PSK gets none: the PSK is as cheap as a ticket, and no ticket
+    outlives it.
+    """
+    config, psk, hello = terms.config, terms.psk, terms.hello
+    if terms.identity is None or not psk_modes(config, hello):
+        return 0
+    if psk is not None and psk.external is not None:
+        return 0
+    body = hello.extensions.get(_E.ticket_request)
+    if body is None:
+        return config.tickets if psk is None else config.tickets_if_resumed
+    new, resumed = decode_ticket_request(body)
+    return min(config.tickets_if_wanted, new if psk is None else resumed)

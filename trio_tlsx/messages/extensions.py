@@ -20,6 +20,7 @@ from .codec import (
     uint16s,
     whole_vector,
 )
+from .ticket_request import decode_expected_tickets, decode_ticket_request
 
 __all__ = ["GREASE", "Context", "ExtensionType", "Extensions", "check_context"]
 
@@ -60,6 +61,7 @@ class ExtensionType(enum.IntEnum):
     post_handshake_auth = 49
     signature_algorithms_cert = 50
     key_share = 51
+    ticket_request = 58
     encrypted_client_hello = 0xFE0D
     renegotiation_info = 0xFF01
 
@@ -105,6 +107,7 @@ _ALLOWED: dict[int, Context] = {
     _E.post_handshake_auth: _C.CH,
     _E.signature_algorithms_cert: _C.CH | _C.CR,
     _E.key_share: _C.CH | _C.SH | _C.HRR,
+    _E.ticket_request: _C.CH | _C.EE,
     _E.encrypted_client_hello: _C.CH | _C.EE | _C.HRR,
     # Those of TLS 1.2 only; extensions12.py has their rules there.
     _E.ec_point_formats: _C.CH,
@@ -439,6 +442,7 @@ _DECODERS: Mapping[Context, _Decoders] = {
     _C.CR: _IN_CERTIFICATE_REQUEST,
     _C.EE: {
         _E.early_data: partial(check_empty, what="early_data"),
+        _E.ticket_request: decode_expected_tickets,
         _E.client_certificate_type: partial(
             decode_certificate_type, what="client_certificate_type"
         ),
@@ -464,6 +468,7 @@ _DECODERS: Mapping[Context, _Decoders] = {
         _E.cookie: decode_cookie,
         _E.psk_key_exchange_modes: decode_psk_key_exchange_modes,
         _E.post_handshake_auth: partial(check_empty, what="post_handshake_auth"),
+        _E.ticket_request: decode_ticket_request,
     },
 }
 
