@@ -15,7 +15,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from . import environment, handshakes, hooks, idle, primitives, report, startup, transfers
+from . import (
+    environment,
+    handshakes,
+    hooks,
+    idle,
+    primitives,
+    report,
+    several_processes,
+    startup,
+    transfers,
+)
 from .certificates import create_pki
 from .contenders import PLACES
 from .measurement import SMOKE, Bench, Results, Sizes, progress
@@ -31,6 +41,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "startup": startup.startup,
     "primitives": primitives.primitives,
     "counts": handshakes.counts,
+    "several-processes": several_processes.several_processes,
     "hooks": hooks.hooks,
 }
 ROUNDS = 7

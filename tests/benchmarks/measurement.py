@@ -47,6 +47,7 @@ class Sizes:
     requests: int = 2000
     idle: Sequence[int] = (1000, 10_000)
     s_time_seconds: int = 1
+    seconds_in_processes: int = 5
     primitives: int = 200
     contenders: Sequence[str] = tuple(PLACES)
     variants: Sequence[str] = tuple(PLACES)
@@ -63,6 +64,7 @@ SMOKE = Sizes(
     requests=8,
     idle=(8,),
     primitives=2,
+    seconds_in_processes=1,
     contenders=("trio_tlsx", "trio.SSLStream", "asyncio", "blocking ssl", "raw trio TCP"),
     variants=("trio_tlsx",),
 )

@@ -242,6 +242,20 @@ GOALS = (
         base=row_named("full handshake, CPU"),
     ),
     Goal(
+        "handshakes per CPU second in two processes, of one process",
+        Row(
+            "",
+            "several processes",
+            "full handshakes, 16 clients at once",
+            ("handshakes per CPU second",),
+            "1 process",
+        ),
+        0.9,
+        OURS,
+        True,
+        variant="2 processes",
+    ),
+    Goal(
         "import beyond trio, ms, under -X importtime",
         Row("", "startup", "import beyond trio and ssl, -X importtime", ("ms",)),
         60,

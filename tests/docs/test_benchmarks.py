@@ -23,6 +23,7 @@ PARTS = {
     "startup",
     "primitives",
     "counts",
+    "several processes",
     "hooks",
 }
 CASES_OF_TLS12 = {
