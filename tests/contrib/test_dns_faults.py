@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 import dns.flags
 import dns.message
@@ -99,6 +99,45 @@ async def test_a_truncated_answer_is_asked_for_over_tcp(server: DNSServer) -> No
     assert [transport for *_, transport in server.asked] == ["UDP", "TCP"]
 
 
+def without_the_end(answer: bytes) -> bytes:
+    return answer[:-1]
+
+
+def with_another_tcp_id(answer: bytes) -> bytes:
+    return answer[:2] + bytes([answer[2] ^ 1]) + answer[3:]
+
+
+def with_more_after_it(answer: bytes) -> bytes:
+    return (len(answer) - 1).to_bytes(2) + answer[2:] + b"\0"
+
+
+def nothing(answer: bytes) -> bytes:
+    return b"\0\0"
+
+
+@pytest.mark.parametrize(
+    "over_tcp", [without_the_end, with_another_tcp_id, with_more_after_it, nothing]
+)
+async def test_faults_of_an_answer_over_tcp(
+    server: DNSServer, over_tcp: Callable[[bytes], bytes]
+) -> None:
+    server.truncates = True
+    server.over_tcp = over_tcp
+    server.add(NAME, "HTTPS", "1 attacker.example.")
+    assert "HTTPS records of private.example failed" in await rejection(server)
+
+
+async def test_an_answer_over_tcp_that_does_not_end(
+    server: DNSServer, autojump_clock: trio.testing.MockClock
+) -> None:
+    server.truncates = True
+    server.over_tcp = without_the_end
+    server.hangs_after_answer = True
+    start = trio.current_time()
+    assert f"within {LOOKUP_TIMEOUT} s" in await rejection(server)
+    assert trio.current_time() - start == LOOKUP_TIMEOUT
+
+
 def forged(query: dns.message.Message, **changes: object) -> dns.message.Message:
     """An answer without ``ech`` that leads to the attacker."""
     answer = dns.message.make_response(query)
@@ -126,9 +165,24 @@ def rubbish(query: dns.message.Message) -> list[bytes]:
     return [b"", b"\0", forged(query).to_wire()[:20], bytes(1000)]
 
 
-@pytest.mark.parametrize("before", [with_another_id, with_another_question, a_question, rubbish])
-async def test_forged_answers_are_ignored(server: DNSServer, before: object) -> None:
-    server.before = before  # pyright: ignore[reportAttributeAccessIssue]
+def a_name_that_points_to_itself(query: dns.message.Message) -> list[bytes]:
+    return [query.id.to_bytes(2) + b"\x84\0\0\1\0\0\0\0\0\0\xc0\x0c\0\x41\0\1"]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        with_another_id,
+        with_another_question,
+        a_question,
+        rubbish,
+        a_name_that_points_to_itself,
+    ],
+)
+async def test_forged_answers_are_ignored(
+    server: DNSServer, before: Callable[[dns.message.Message], list[bytes]]
+) -> None:
+    server.before = before
     server.add(NAME, "HTTPS", f"1 . {ECH}")
     binding = await lookup_service(NAME, resolver=server.resolver())
     assert [endpoint.target for endpoint in binding.endpoints] == [NAME]
@@ -159,29 +213,29 @@ async def test_an_answer_from_another_address_is_ignored(server: DNSServer) -> N
     assert found == []
 
 
-@pytest.mark.parametrize(
-    "value",
-    {
-        "an alias with a part of a name": b"\0\0\5abc",
-        "no target": b"\0\1",
-        "a parameter without a length": SERVICE + b"\0\1",
-        "a parameter that is cut": SERVICE + b"\0\1\0\5\2h2",
-        "keys out of order": SERVICE + b"\0\3\0\2\1\xbb\0\1\0\3\2h2",
-        "a key twice": SERVICE + b"\0\3\0\2\1\xbb\0\3\0\2\1\xbb",
-        "an empty alpn": SERVICE + b"\0\1\0\0",
-        "an empty protocol": SERVICE + b"\0\1\0\1\0",
-        "a protocol that is cut": SERVICE + b"\0\1\0\3\5h2",
-        "a port of one byte": SERVICE + b"\0\3\0\1\1",
-        "half an address": SERVICE + b"\0\4\0\2\1\2",
-        "no address": SERVICE + b"\0\4\0\0",
-        "mandatory without its key": SERVICE + b"\0\0\0\2\0\1",
-        "mandatory that names itself": SERVICE + b"\0\0\0\2\0\0",
-        "mandatory out of order": SERVICE + b"\0\0\0\4\0\3\0\1\0\1\0\3\2h2\0\3\0\2\1\xbb",
-        "no-default-alpn with a value": SERVICE + b"\0\1\0\3\2h2\0\2\0\1\0",
-        "no-default-alpn alone": SERVICE + b"\0\2\0\0",
-        "ech of another length": SERVICE + b"\0\5\0\6\0\5\xfe\x0d\0\0",
-    }.values(),
-)
+MALFORMED = {
+    "an alias with a part of a name": b"\0\0\5abc",
+    "no target": b"\0\1",
+    "a parameter without a length": SERVICE + b"\0\1",
+    "a parameter that is cut": SERVICE + b"\0\1\0\5\2h2",
+    "keys out of order": SERVICE + b"\0\3\0\2\1\xbb\0\1\0\3\2h2",
+    "a key twice": SERVICE + b"\0\3\0\2\1\xbb\0\3\0\2\1\xbb",
+    "an empty alpn": SERVICE + b"\0\1\0\0",
+    "an empty protocol": SERVICE + b"\0\1\0\1\0",
+    "a protocol that is cut": SERVICE + b"\0\1\0\3\5h2",
+    "a port of one byte": SERVICE + b"\0\3\0\1\1",
+    "half an address": SERVICE + b"\0\4\0\2\1\2",
+    "no address": SERVICE + b"\0\4\0\0",
+    "mandatory without its key": SERVICE + b"\0\0\0\2\0\1",
+    "mandatory that names itself": SERVICE + b"\0\0\0\2\0\0",
+    "mandatory out of order": SERVICE + b"\0\0\0\4\0\3\0\1\0\1\0\3\2h2\0\3\0\2\1\xbb",
+    "no-default-alpn with a value": SERVICE + b"\0\1\0\3\2h2\0\2\0\1\0",
+    "no-default-alpn alone": SERVICE + b"\0\2\0\0",
+    "ech of another length": SERVICE + b"\0\5\0\6\0\5\xfe\x0d\0\0",
+}
+
+
+@pytest.mark.parametrize("value", MALFORMED.values(), ids=MALFORMED)
 async def test_malformed_records_are_an_error(server: DNSServer, value: bytes) -> None:
     """Not a service without records: the client would send the name in the clear."""
     server.truncates = True  # over UDP a malformed answer is ignored, and time runs out

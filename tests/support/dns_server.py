@@ -47,6 +47,8 @@ class DNSServer:
         silent: the questions that are not answered.
         truncates: whether answers over UDP have no records, so that the client asks over TCP.
         before: makes packets that are sent before the answer over UDP.
+        over_tcp: makes what is sent over TCP from the answer with its length.
+        hangs_after_answer: whether connections over TCP stay open after the answer.
         asked: the questions that came, with the transport.
     """
 
@@ -55,6 +57,8 @@ class DNSServer:
     silent: set[Question] = field(default_factory=set[Question])
     truncates: bool = False
     before: Callable[[dns.message.Message], list[bytes]] = lambda _: []
+    over_tcp: Callable[[bytes], bytes] = lambda answer: answer
+    hangs_after_answer: bool = False
     asked: list[tuple[str, str, str]] = field(default_factory=list[tuple[str, str, str]])
     port: int = 0
 
@@ -131,7 +135,9 @@ class DNSServer:
                 if len(received) >= 2 and len(received) - 2 == int.from_bytes(received[:2]):
                     break
             if answer := self.answer(bytes(received[2:]), "TCP"):
-                await stream.send_all(len(answer).to_bytes(2) + answer)
+                await stream.send_all(self.over_tcp(len(answer).to_bytes(2) + answer))
+            if self.hangs_after_answer:
+                await trio.sleep_forever()
 
 
 @asynccontextmanager
