@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from .io.proxy_protocol import ProxiedStream, ProxyProtocolListener
     from .io.stapling import RefreshingStaple
     from .io.stream import TLSStream
+    from .messages.certificate_types import CertificateType
     from .messages.info import CertificateRequest, ClientHello
     from .pki.compression import CertificateCompressor
     from .pki.credentials import Credentials, PrivateKeySigner, Signer
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from .pki.negotiated import Negotiated
     from .pki.peer import Peer
     from .pki.pinning import pin_spki, spki_pin
+    from .pki.public_keys import RawPublicKey
     from .pki.reloading import ReloadingCredentials
     from .pki.revocation import check_crl, check_stapled_ocsp
     from .pki.trust import TrustStore
@@ -95,6 +97,7 @@ __all__ = [
     "CertificateCompressor",
     "CertificateError",
     "CertificateRequest",
+    "CertificateType",
     "ClientConfig",
     "ClientCredentialsWanted",
     "ClientHello",
@@ -130,6 +133,7 @@ __all__ = [
     "ProxyHeader",
     "ProxyProtocolListener",
     "Question",
+    "RawPublicKey",
     "RefreshingStaple",
     "ReloadingCredentials",
     "ServerConfig",
@@ -201,6 +205,7 @@ _NAMES = {
     ".io.proxy_protocol": "ProxiedStream ProxyProtocolListener",
     ".io.stapling": "RefreshingStaple",
     ".io.stream": "TLSStream",
+    ".messages.certificate_types": "CertificateType",
     ".messages.info": "CertificateRequest ClientHello",
     ".pki.compression": "CertificateCompressor",
     ".pki.credentials": "Credentials PrivateKeySigner Signer",
@@ -210,6 +215,7 @@ _NAMES = {
     ".pki.negotiated": "Negotiated",
     ".pki.peer": "Peer",
     ".pki.pinning": "pin_spki spki_pin",
+    ".pki.public_keys": "RawPublicKey",
     ".pki.reloading": "ReloadingCredentials",
     ".pki.revocation": "check_crl check_stapled_ocsp",
     ".pki.trust": "TrustStore",

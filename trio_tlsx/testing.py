@@ -268,8 +268,10 @@ def memory_tls_pair(
         server_config = ServerConfig(credentials=_throw_away_credentials(server_hostname))
     client_config = client_config or ClientConfig()
     if client_config.trust is None and not client_config.parameters.psk_required:
-        leaves = [credentials.chain[0] for credentials in server_config.parameters.candidates]
-        trust = TrustStore.from_certificates(leaves)
+        owned = server_config.parameters.candidates
+        leaves = [credentials.chain[0] for credentials in owned if credentials.chain]
+        keys = [each.raw_public_key for each in owned if each.raw_public_key is not None]
+        trust = TrustStore(leaves, public_keys=keys)
         client_config = dataclasses.replace(client_config, trust=trust)
     client, server = trio.testing.memory_stream_pair()
     return (

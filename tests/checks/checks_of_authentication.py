@@ -29,10 +29,10 @@ __all__ = ["REMOVALS_OF_AUTHENTICATION"]
 REMOVALS_OF_AUTHENTICATION = [
     # Who the peer is
     Removal("the server's chain is verified", "4.5.1.3", CLIENT,
-            "return verify_server(chain, server_name, trust, at, der_chain)",
+            "return verify_server(server.chain, server_name, trust, at, der_chain)",
             "unknown-ca or expired or another-name", "return ()"),
     Removal("the client's chain is verified", "4.5.1.3", SERVER,
-            "return verify_client(chain, config.client_trust, at, der_chain)",
+            "return verify_client(client.chain, config.client_trust, at, der_chain)",
             "unknown-ca or expired", "return ()"),
     Removal("the certificate is for the server's name", "RFC 9525 6", "verification/verify.py",
             "builder.build_server_verifier(name.subject).verify(leaf, others)",
@@ -128,7 +128,7 @@ REMOVALS_OF_AUTHENTICATION = [
             DIAGNOSIS),
     Removal("length of the chain", "RFC 5280 6.1", AUTHENTICATION,
             "if len(entries) > limit:", "too-many-certificates"),
-    Removal("the server sends a certificate", "4.5.1.3", CLIENT, "if not chain:",
+    Removal("the server sends a certificate", "4.5.1.3", CLIENT, "if presented is None:",
             "AskingServerPeer-certificate-none"),
     Removal("the client sends a required certificate", "4.5.1.3", SERVER,
             'if config.client_auth == "required":', "CertifiedClientPeer-certificate-none"),

@@ -119,9 +119,9 @@ REMOVALS_OF_ECH = [
         "ECH: no application protocol in the outer hello",
         "RFC 9849 10.5",
         CLIENT_CONFIG,
-        "return replace(self, alpn_protocols=(), psks=(), psk_required=False)",
+        "            alpn_protocols=(),\n            psks=(),\n",
         "protocols_are_hidden",
-        "return replace(self, psks=(), psk_required=False)",
+        "            psks=(),\n",
         TESTS,
     ),
     Removal(

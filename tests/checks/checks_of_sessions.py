@@ -125,7 +125,7 @@ REMOVALS_OF_SESSIONS = [
             "too-much"),
     Removal("a client is verified before its early data is read", "4.5.1", SERVER,
             "# Authorize the client before the application reads its early data.\n"
-            "        yield from verify_client_certificate(hs, terms.config, None, client.chain)",
+            "        yield from verify_client_certificate(hs, terms.config, None, client)",
             "client_that_verify", "pass", EARLY_DATA_TESTS),
     Removal("accepted early data uses the cipher suite of the session (client)", "4.3.10",
             EARLY_DATA,

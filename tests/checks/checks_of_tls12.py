@@ -248,7 +248,7 @@ REMOVALS_OF_TLS12 = [
         "TLS 1.2: the server's chain is not empty",
         "RFC 5246 7.4.2",
         CLIENT,
-        "if not chain:",
+        "if presented is None:",
         "certificate-none",
     ),
     Removal(
@@ -324,7 +324,7 @@ REMOVALS_OF_TLS12 = [
         offer.config,
         offer.server_name,
         steps12.certificate_with(certificate, extensions),
-        chain,
+        server,
     )
 """,
         "not_trusted",
@@ -343,7 +343,7 @@ REMOVALS_OF_TLS12 = [
         "TLS 1.2: the client's chain is verified",
         "RFC 5246 7.4.6",
         SERVER,
-        "    yield from verify_client_certificate(hs, config, message, chain)\n",
+        "    yield from verify_client_certificate(hs, config, message, client)\n",
         "not_trusted",
         "",
         TLS12_TESTS,

@@ -14,13 +14,13 @@ REMOVALS_OF_TLS12_HOOKS = [
         "TLS 1.2: the server's key is proven before verify is called",
         "RFC 8422 5.4",
         CLIENT,
-        """    server = check_key_exchange(offer.config, selection, chain, message)
+        """    server = check_key_exchange(offer.config, selection, presented, message)
     yield from verify_server_certificate(
         hs,
         offer.config,
         offer.server_name,
         steps12.certificate_with(certificate, extensions),
-        chain,
+        server,
     )
 """,
         "server_key_is_proven",
@@ -29,9 +29,9 @@ REMOVALS_OF_TLS12_HOOKS = [
         offer.config,
         offer.server_name,
         steps12.certificate_with(certificate, extensions),
-        chain,
+        presented,
     )
-    server = check_key_exchange(offer.config, selection, chain, message)
+    server = check_key_exchange(offer.config, selection, presented, message)
 """,
         HOOK_TESTS,
     ),
@@ -39,14 +39,14 @@ REMOVALS_OF_TLS12_HOOKS = [
         "TLS 1.2: the client's key is proven before verify is called",
         "RFC 5246 7.4.8",
         SERVER,
-        """    client = steps12.check_signature(config, chain, certificate_verify, content)
+        """    client = steps12.check_signature(config, presented, certificate_verify, content)
     hs.transcript.start(terms.suite)
-    yield from verify_client_certificate(hs, config, message, chain)
+    yield from verify_client_certificate(hs, config, message, client)
 """,
         "client_key_is_proven",
         """    hs.transcript.start(terms.suite)
-    yield from verify_client_certificate(hs, config, message, chain)
-    client = steps12.check_signature(config, chain, certificate_verify, content)
+    yield from verify_client_certificate(hs, config, message, presented)
+    client = steps12.check_signature(config, presented, certificate_verify, content)
 """,
         HOOK_TESTS,
     ),

@@ -79,7 +79,7 @@ REMOVALS_OF_TLS12_RESUMPTION = [
         "TLS 1.2: a resumed client is authorized again",
         "RFC 5246 7.4.6",
         SERVER,
-        "yield from verify_client_certificate(hs, config, None, chain)",
+        "yield from verify_client_certificate(hs, config, None, session.client)",
         "authorized_again",
         RESUMPTION_TESTS,
     ),

@@ -121,6 +121,8 @@ ACCEPTED: dict[str, set[str]] = {
     "trust": {"None", "str", "path", "TrustStore"},
     "key_shares": {"None", *STRINGS},
     "select_credentials": {"None", *CALLABLE},
+    "own_certificate_types": {"None", *STRINGS},
+    "peer_certificate_types": {"None", *STRINGS},
     "middlebox_compatibility": {"bool"},
     "insecure_skip_verification": {"bool"},
     "resumption": {"bool"},

@@ -6,6 +6,7 @@ import pytest
 from engine_pairs import authority
 
 from trio_tlsx.handshake import certificate_selection
+from trio_tlsx.messages.certificate_types import CertificateType
 from trio_tlsx.pki.credentials import Credentials
 
 SCHEMES, CREDENTIALS = 15_000, 300
@@ -44,7 +45,7 @@ def test_server_credentials_selection_is_linear(
 def test_client_credentials_selection_is_linear(
     offered: list[int], many: list[Credentials]
 ) -> None:
-    assert certificate_selection.for_client(many, offered, ()) is None
+    assert certificate_selection.for_client(many, offered, (), CertificateType.X509) is None
     assert CountedScheme.comparisons < SCHEMES
 
 

@@ -19,6 +19,7 @@ CELLS = {
     "resume": "resumed",
     "early data": "early data",
     "client certificate": "client certificate",
+    "P-256": "key of P-256",
 }
 
 #: The columns of the table; of NSS both versions do the same as a client.
@@ -47,6 +48,7 @@ def ech_cell(name: str) -> pytest.MarkDecorator:
 
 def table() -> str:
     """Return the table, with a note for each cell that a peer cannot do."""
+    columns: dict[tuple[str, Role], None]
     columns = dict.fromkeys((COLUMNS[peer.name], role) for peer, role in PEERS)
     notes: list[str] = []
     lines = ["| | " + " | ".join(f"{name} {role}" for name, role in columns) + " |"]
@@ -54,13 +56,12 @@ def table() -> str:
     for cell, title in CELLS.items():
         entries: list[str] = []
         for column in columns:
-            reasons = [
-                f"{column[0]}: {peer.cannot[role, cell].why}."
-                for peer, role in PEERS
-                if (COLUMNS[peer.name], role) == column and (role, cell) in peer.cannot
-            ]
+            peers = [peer for peer, role in PEERS if (COLUMNS[peer.name], role) == column]
+            name, role = column
+            unable = [peer for peer in peers if (role, cell) in peer.cannot]
+            reasons = [f"{name}: {peer.cannot[role, cell].why}." for peer in unable]
             notes += [reason for reason in reasons if reason not in notes]
-            numbers = ", ".join(str(notes.index(reason) + 1) for reason in reasons)
-            entries.append(f"no ({numbers})" if reasons else "yes")
+            numbers = "".join(f" ({notes.index(reason) + 1})" for reason in reasons)
+            entries.append(("no" if unable == peers else "yes") + numbers)
         lines.append(f"| {title} | " + " | ".join(entries) + " |")
     return "\n".join([*lines, "", *(f"{i}. {note}" for i, note in enumerate(notes, 1)), ""])

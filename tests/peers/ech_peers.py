@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from authority import SERVER_NAME
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from go_peer import GoPeer
@@ -38,7 +39,7 @@ class OpenSSL4Peer(OpenSSLPeer):
     name = "openssl"
     cannot: ClassVar[Inabilities] = {
         ("client", "retry and reject"): Inability(
-            "it ends with `illegal_parameter` and without them, with its own server too",
+            "its client sends `illegal_parameter` then, to its own server too",
             AssertionError,
         ),
     }
@@ -94,12 +95,13 @@ def read_retry_configs(printed: str) -> bytes | None:
     return encode_config_list([config])
 
 
-NO_EARLY_DATA = Inability("it has early data with QUIC only", AssertionError)
+P256_LENGTH = 32  # bytes
+NO_EARLY_DATA = Inability("it has no early data over TCP", AssertionError)
 
 
 class ECHGoPeer(GoPeer):
     cannot: ClassVar[Inabilities] = {
-        ("client", "grease"): Inability("`tls.Config` has no option for it", CannotDoThat),
+        ("client", "grease"): Inability("`tls.Config` has no option for GREASE", CannotDoThat),
         ("client", "early data"): NO_EARLY_DATA,
         ("server", "early data"): NO_EARLY_DATA,
     }
@@ -111,10 +113,8 @@ class ECHGoPeer(GoPeer):
         if part.ech_configs:
             arguments += [f"ech={base64.b64encode(part.ech_configs).decode('ascii')}"]
         if part.ech_key:
-            key = ECHKey.from_pem(part.ech_key.read_bytes())
-            secret = load_pem_private_key(part.ech_key.read_bytes(), None)
-            assert isinstance(secret, X25519PrivateKey)
-            config, private = key.config.encoded, secret.private_bytes_raw()
+            pem = part.ech_key.read_bytes()
+            config, private = ECHKey.from_pem(pem).config.encoded, raw_private_key(pem)
             arguments += [f"ech_config={base64.b64encode(config).decode('ascii')}"]
             arguments += [f"ech_key={base64.b64encode(private).decode('ascii')}"]
         return arguments
@@ -128,3 +128,12 @@ class ECHGoPeer(GoPeer):
                 super().read(printed, connections), ECH_IN_GO.findall(printed), strict=True
             )
         ]
+
+
+def raw_private_key(pem: bytes) -> bytes:
+    """Return the private key as HPKE has it (RFC 9180 7.1.2)."""
+    private_key = load_pem_private_key(pem, None)
+    if isinstance(private_key, EllipticCurvePrivateKey):
+        return private_key.private_numbers().private_value.to_bytes(P256_LENGTH)
+    assert isinstance(private_key, X25519PrivateKey)
+    return private_key.private_bytes_raw()

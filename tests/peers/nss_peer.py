@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from nss_databases import NICKNAME, make_database
-from peer import Inabilities, Inability, Part, Peer, Role, Saw
+from peer import CannotDoThat, Inabilities, Inability, Part, Peer, Role, Saw
 from processes import free_port, newer_program, peer_program, run_program, running
 
 from trio_tlsx import ECHKey, TLSStream
@@ -32,6 +32,8 @@ GET = b"GET / HTTP/1.0\r\n\r\n"
 GREASE_PADDING = "100"  # bytes
 GROUPS = {"secp384r1": "P384"}
 
+#: It cannot use any of the configurations, and does not connect.
+CONFIGS_REJECTED = b"SSL_SetClientEchConfigs failed"
 RETRY_CONFIGS = re.compile(rb"^Received ECH retry_configs: *\n(\S+)$", re.MULTILINE)
 
 
@@ -49,7 +51,9 @@ class NSSPeer(Peer):
 
     name = "nss"
     serves_on = True
-    cannot: ClassVar[Inabilities] = {}
+    cannot: ClassVar[Inabilities] = {
+        ("client", "P-256"): Inability("version 3.87 has X25519 only", CannotDoThat),
+    }
 
     def require(self) -> None:
         for program in ("certutil", "pk12util", "tstclnt"):
@@ -100,6 +104,8 @@ class NSSPeer(Peer):
             if part.connections > 1:
                 command += ["-u", "-L", str(part.connections)]
             result = await run_program(command)
+        if CONFIGS_REJECTED in result.stderr:
+            raise CannotDoThat
         # Without the server's acceptance it does not connect.
         retry = RETRY_CONFIGS.search(result.stdout + result.stderr)
         saw = Saw(
@@ -151,7 +157,8 @@ class NewerNSSPeer(NSSPeer):
     cannot: ClassVar[Inabilities] = {
         ("server", "early data"): Inability("`selfserv` rejects all early data", AssertionError),
         ("server", "retry and reject"): Inability(
-            "it sends none then, to its own client neither", AssertionError
+            "`selfserv` sends no retry configurations then, to its own client neither",
+            AssertionError,
         ),
     }
 

@@ -51,6 +51,7 @@ class Scene:
         self,
         ech: bytes | str = KEY.config_list,
         *,
+        key: ECHKey = KEY,
         our: Mapping[str, Any] = NOTHING,
         their: Mapping[str, Any] = NOTHING,
         connections: int = 1,
@@ -58,7 +59,8 @@ class Scene:
         """Have the peer ready.
 
         Args:
-            ech: the client's configurations, or ``"grease"``. The server has :data:`KEY`.
+            ech: the client's configurations, or ``"grease"``.
+            key: the server's key.
             our: what is different in our configuration.
             their: what is different in the peer's part.
             connections: how many connections there are.
@@ -68,11 +70,11 @@ class Scene:
         if self.peer_role.role == "server":
             ours = {"ech": ech}
             path = self.directory / "ech.pem"
-            path.write_bytes(KEY.to_pem())
+            path.write_bytes(key.to_pem())
             theirs["ech_key"] = path
             theirs["credentials"] = self.authority.files_for(SERVER_NAME, PUBLIC_NAME)
         else:
-            ours = {"ech_keys": KEY, "credentials": self.our_credentials()}
+            ours = {"ech_keys": key, "credentials": self.our_credentials()}
             theirs |= {"ech_grease": True} if ech == "grease" else {"ech_configs": ech}
         return self.peer_role.prepare(
             self.authority, ours={**ours, **our}, theirs={**theirs, **their}
@@ -284,6 +286,14 @@ async def test_a_client_with_a_hidden_name_has_a_certificate(scene: Scene) -> No
         assert us.stream.negotiated.ech_accepted
         if scene.peer_role.role == "client":
             assert us.stream.negotiated.peer_certificates[0] == credentials.chain[0]
+
+
+@ech_cell("P-256")
+async def test_the_hidden_name_is_encrypted_to_a_key_of_p256(scene: Scene) -> None:
+    key = ECHKey.generate(PUBLIC_NAME, kem="P-256")
+    async with scene.prepare(key.config_list, key=key) as known:
+        await expect_acceptance(scene, known, Tap())
+    assert known.saw[0].ech is not False
 
 
 def test_the_page_has_the_table() -> None:

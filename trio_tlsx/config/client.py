@@ -14,6 +14,11 @@ from ..crypto.groups import Group
 from ..crypto.signatures import CERTIFICATE_ONLY_SCHEMES, CLIENT_ONLY_SCHEMES
 from ..errors import ConfigError
 from ..messages import extensions as ext
+from ..messages.certificate_types import (
+    DEFAULT_TYPES,
+    CertificateType,
+    encode_certificate_types,
+)
 from ..messages.codec import uint16
 from ..messages.ech import ECHConfig
 from ..messages.extensions import Extensions, ExtensionType
@@ -27,6 +32,7 @@ from ..record.protection import MAX_INNER_PLAINTEXT_LENGTH, MAX_PLAINTEXT_LENGTH
 from ..sessions.client import MemorySessionStore, SessionStore
 from ..sessions.external_psk import MAX_PSKS, ExternalPSK, list_psks
 from ..sessions.selected_groups import SelectedGroups
+from .certificate_types import accepted_types, offered_types
 from .common import CommonConfig, CommonParameters, Trust, check_fields, load_trust, resolve_common
 from .fields import CLIENT_FIELDS
 from .names import GROUP_ALIASES, look_up
@@ -76,6 +82,9 @@ class ClientConfig(CommonConfig):
         select_credentials: a function to call instead of ``credentials``, with the
             :class:`CertificateRequest`. It returns ``Credentials``, several of them, None, or an
             awaitable of these, which is awaited in the task that does the handshake.
+        own_certificate_types: the types of certificates that ``select_credentials`` may return
+            (RFC 7250), most preferred first, of ``"X509"`` and ``"RawPublicKey"``. By default
+            the types of ``credentials``, in their order; with ``select_credentials`` only X.509.
         middlebox_compatibility: make the handshake look like a resumption of TLS 1.2 to
             middleboxes (RFC 9846 E.4).
         resumption: store the session tickets that servers send, and resume with them.
@@ -122,6 +131,7 @@ class ClientConfig(CommonConfig):
     key_shares: Sequence[str] | None = None
     remember_groups: bool = True
     select_credentials: SelectClientCredentials | None = None
+    own_certificate_types: Sequence[str] | None = None
     middlebox_compatibility: bool = True
     insecure_skip_verification: bool = False
     resumption: bool = True
@@ -172,6 +182,8 @@ class ClientParameters(CommonParameters):
     key_share_codes: frozenset[int] | None
     selected_groups: SelectedGroups | None
     select_credentials: SelectClientCredentials | None
+    own_certificate_types: tuple[CertificateType, ...]
+    peer_certificate_types: tuple[CertificateType, ...]
     middlebox_compatibility: bool
     insecure_skip_verification: bool
     session_store: SessionStore | None
@@ -206,7 +218,14 @@ class ClientParameters(CommonParameters):
     @cached_property
     def ech_outer(self) -> ClientParameters:
         """The parameters of an outer hello, which tells nothing of what the client wants."""
-        return replace(self, alpn_protocols=(), psks=(), psk_required=False)
+        return replace(
+            self,
+            alpn_protocols=(),
+            psks=(),
+            psk_required=False,
+            own_certificate_types=DEFAULT_TYPES,
+            peer_certificate_types=DEFAULT_TYPES,  # a raw public key has no name
+        )
 
     @cached_property
     def ech_rejected(self) -> ClientParameters:
@@ -240,6 +259,11 @@ class ClientParameters(CommonParameters):
         return tuple(first_of_kind.values())
 
     @cached_property
+    def negotiates_types(self) -> bool:
+        """Whether the ClientHello offers a type of certificates besides X.509 (RFC 7250 4.1)."""
+        return {self.own_certificate_types, self.peer_certificate_types} != {DEFAULT_TYPES}
+
+    @cached_property
     def usable_suites(self) -> tuple[CipherSuite, ...]:
         """The cipher suites of all versions."""
         return (*self.suite_table.values(), *self.tls12.suite_table.values())
@@ -269,6 +293,12 @@ class ClientParameters(CommonParameters):
             extensions[_E.ec_point_formats] = POINT_FORMATS
             extensions[_E.extended_master_secret] = b""
             extensions[_E.renegotiation_info] = INITIAL_CONNECTION
+        if self.own_certificate_types != DEFAULT_TYPES:
+            types = encode_certificate_types(self.own_certificate_types)
+            extensions[_E.client_certificate_type] = types
+        if self.peer_certificate_types != DEFAULT_TYPES:
+            types = encode_certificate_types(self.peer_certificate_types)
+            extensions[_E.server_certificate_type] = types
         groups = self.group_table if has_13 else self.tls12.group_table
         extensions[_E.supported_groups] = ext.encode_uint16_list(groups)
         if not self.psk_required:
@@ -297,13 +327,18 @@ def _resolve(config: ClientConfig) -> ClientParameters:
     psk_required = bool(psks) and config.trust is None and verified
     if psk_required:
         common = _with_psks_alone(config, common, psks)
+    trust = load_trust("trust", config.trust)
     stapling = bool(common.verifiers) if config.ocsp_stapling is None else config.ocsp_stapling
     return ClientParameters(
         **vars(common),
-        trust=load_trust("trust", config.trust),
+        trust=trust,
         key_share_codes=_key_share_codes(config.key_shares, common.group_table),
         selected_groups=_selected_groups(config),
         select_credentials=config.select_credentials,
+        own_certificate_types=offered_types(config.own_certificate_types, common.candidates),
+        peer_certificate_types=accepted_types(
+            config.peer_certificate_types, trust, verified=verified
+        ),
         middlebox_compatibility=config.middlebox_compatibility,
         insecure_skip_verification=config.insecure_skip_verification,
         session_store=_session_store(config) if config.resumption and not psk_required else None,

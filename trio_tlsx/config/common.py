@@ -84,6 +84,10 @@ class CommonConfig:
             A peer on a slow line can read small records sooner; they are more work for both sides.
         max_chain_length: the most certificates that the peer may send, 1 to 255. This is not the
             length of a path, which has at most 8 intermediate CAs.
+        peer_certificate_types: the types of certificates that the peer may send (RFC 7250), most
+            preferred first, of ``"X509"`` and ``"RawPublicKey"``. By default the types that the
+            trust store has something of, X.509 first. A raw public key has to be in the trust
+            store (:meth:`TrustStore.from_public_keys`), unless ``verify_replaces_builtin`` is set.
         key_update_bytes: update the keys (KeyUpdate) each time about this many bytes of
             application data were sent, at least 16,384. By default the keys are updated only when
             the cipher suite needs it.
@@ -127,6 +131,7 @@ class CommonConfig:
     psk_without_key_exchange: bool = False
     require_extended_master_secret: bool = field(default=False, repr=False)
     max_chain_length: int = DEFAULT_MAX_CHAIN_LENGTH
+    peer_certificate_types: Sequence[str] | None = None
     on_event: OnEvent | None = None
     clock: Clock = utc_now
 

@@ -59,6 +59,9 @@ _COMMON_FIELDS: Mapping[str, Expected] = {
     "record_size_limit": Expected(INT, "a number of bytes"),
     "max_fragment_size": Expected(INT, "a number of bytes"),
     "max_chain_length": Expected(INT, "a number of certificates"),
+    "peer_certificate_types": Expected(
+        optional(sequence_of(STR)), 'a list of "X509" and "RawPublicKey", or None'
+    ),
     "key_update_bytes": Expected(optional(INT), "a number of bytes, or None"),
     "key_log": Expected(
         optional(any_of(PATH, CALLABLE)),
@@ -88,6 +91,9 @@ CLIENT_FIELDS: Mapping[str, Expected] = {
     ),
     "remember_groups": _FLAG,
     "select_credentials": _HOOK,
+    "own_certificate_types": Expected(
+        optional(sequence_of(STR)), 'a list of "X509" and "RawPublicKey", or None'
+    ),
     "middlebox_compatibility": _FLAG,
     "insecure_skip_verification": _FLAG,
     "resumption": _FLAG,

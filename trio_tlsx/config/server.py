@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from ..errors import ConfigError
+from ..messages.certificate_types import DEFAULT_TYPES, CertificateType
 from ..messages.info import ClientHello
 from ..messages.versions import TLS13
 from ..pki.credentials import Credentials
@@ -28,6 +29,7 @@ from ..sessions.ticket_store import (
     TicketStore,
     ticket_application_data_source,
 )
+from .certificate_types import accepted_types
 from .common import CommonConfig, CommonParameters, Trust, check_fields, load_trust, resolve_common
 from .fields import SERVER_FIELDS
 from .tls12 import Parameters12, check_needs_of_tls13
@@ -165,6 +167,7 @@ class ServerParameters(CommonParameters):
     select_credentials: SelectServerCredentials | None
     client_auth: Literal["none", "optional", "required"]
     client_trust: TrustStore | None
+    peer_certificate_types: tuple[CertificateType, ...]
     client_authorities: tuple[bytes, ...]
     client_policy: bytes
     require_cookie: bool
@@ -201,13 +204,16 @@ def _resolve(config: ServerConfig) -> ServerParameters:
     keys = TicketKeys(clock=config.clock) if config.ticket_keys is None else config.ticket_keys
     trust = load_trust("client_trust", config.client_trust)
     trusted = () if trust is None else trust.certificates
+    verified = not config.verify_replaces_builtin
+    types = accepted_types(config.peer_certificate_types, trust, verified=verified)
     return ServerParameters(
         **vars(common),
         select_credentials=config.select_credentials,
         client_auth=config.client_auth,
         client_trust=trust,
+        peer_certificate_types=types,
         client_authorities=_authorities(trusted),
-        client_policy=_client_policy(config.client_auth, trusted),
+        client_policy=_client_policy(config.client_auth, trust, types),
         require_cookie=config.require_cookie,
         retry_for_group=config.retry_for_group,
         tickets=DEFAULT_TICKETS if config.tickets is None else config.tickets,
@@ -278,6 +284,11 @@ def _check_client_auth(config: ServerConfig) -> None:
             f"client_auth is {config.client_auth!r}, but there is no client_trust: pass the CAs "
             "that issue the clients' certificates"
         )
+    if config.client_auth == "none" and config.peer_certificate_types is not None:
+        raise ConfigError(
+            "peer_certificate_types has no effect without client_auth: pass "
+            "client_auth='optional' or 'required', or leave out peer_certificate_types"
+        )
     if config.client_auth == "none" and config.client_trust is not None:
         raise ConfigError(
             "client_trust has no effect without client_auth: pass client_auth='optional' or "
@@ -306,11 +317,17 @@ def _authorities(trusted: Iterable[x509.Certificate]) -> tuple[bytes, ...]:
     return names if sum(len(name) + 2 for name in names) <= MAX_AUTHORITIES_LENGTH else ()
 
 
-def _client_policy(client_auth: str, trusted: Iterable[x509.Certificate]) -> bytes:
+def _client_policy(
+    client_auth: str, trust: TrustStore | None, types: Sequence[CertificateType]
+) -> bytes:
     """Return a digest of the client verification; a ticket is valid under the same policy only."""
     digest = hashlib.sha256(client_auth.encode())
-    for certificate in trusted:
+    for certificate in () if trust is None else trust.certificates:
         digest.update(certificate.fingerprint(hashes.SHA256()))
+    if types != DEFAULT_TYPES:
+        digest.update(bytes(types))
+        for pin in () if trust is None else sorted(trust.pins):
+            digest.update(pin)
     return digest.digest()
 
 

@@ -77,7 +77,7 @@ def tls_extension(stream: ConnectionInfo, server_cert: str | None = None) -> TLS
 
 
 def server_certificate(config: ServerConfig | ssl.SSLContext) -> str | None:
-    """Return the certificate of a server in PEM; None if it selects among several.
+    """Return the certificate of a server in PEM; None if it selects among several, or has none.
 
     :class:`ReloadingCredentials` are not several: it is the one in use now.
     """
@@ -88,7 +88,8 @@ def server_certificate(config: ServerConfig | ssl.SSLContext) -> str | None:
         candidates = (config.select_credentials.current,)
     elif config.select_credentials is not None:
         return None
-    return _pem(candidates[0].chain[0]) if len(candidates) == 1 else None
+    chain = candidates[0].chain if len(candidates) == 1 else ()
+    return _pem(chain[0]) if chain else None
 
 
 class TLSApplication:

@@ -105,5 +105,5 @@ class OpenTelemetryMetrics:
             self._retries.add(1, role)
         if negotiated.early_data_accepted:
             self._early_data.add(1, role)
-        if event.server_side and negotiated.peer_certificates:
+        if event.server_side and (negotiated.peer_certificates or negotiated.peer_raw_public_key):
             self._client_certificates.add(1, role)

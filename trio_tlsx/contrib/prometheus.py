@@ -113,5 +113,5 @@ class PrometheusMetrics:
             self._retries.labels(role).inc()
         if negotiated.early_data_accepted:
             self._early_data.labels(role).inc()
-        if event.server_side and negotiated.peer_certificates:
+        if event.server_side and (negotiated.peer_certificates or negotiated.peer_raw_public_key):
             self._client_certificates.inc()

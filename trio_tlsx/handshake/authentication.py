@@ -11,15 +11,16 @@ from types import MappingProxyType
 from typing import Protocol
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from ..config.client import ClientParameters
 from ..config.server import ServerParameters
 from ..crypto import signatures
 from ..crypto.cipher_suites import CipherSuite
 from ..crypto.key_schedule import finished_verify_data
-from ..crypto.signatures import SignatureScheme
+from ..crypto.signatures import KeyHolder, SignatureScheme
 from ..errors import AlertDescription, CertificateError, ProtocolError
+from ..messages.certificate_types import CertificateType
 from ..messages.extensions import (
     Context,
     Extensions,
@@ -33,6 +34,12 @@ from ..pki.certificates import MALFORMED
 from ..pki.compression import CertificateCompressor
 from ..pki.credentials import Credentials
 from ..pki.peer import Peer
+from ..pki.public_keys import (
+    Presented,
+    RawPublicKey,
+    certificate_of,
+    load_raw_public_key,
+)
 from ..pki.rsa_keys import check_rsa_work
 from ..pki.trust import TrustStore
 from ..record.message_reader import wrong_finished_length
@@ -45,7 +52,7 @@ __all__ = [
     "check_signature",
     "expect_certificate_verify",
     "expect_finished",
-    "parse_chain",
+    "parse_certificate",
     "send_certificate",
     "send_finished",
     "verify_peer",
@@ -100,24 +107,32 @@ class SignedMessage(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class PeerIdentity:
-    """The chain of a peer that proved to hold its key, and the scheme of that proof."""
+class PeerIdentity(Presented):
+    """What a peer presented that proved to hold its key, and the scheme of that proof."""
 
-    chain: tuple[x509.Certificate, ...]
     signature_scheme: SignatureScheme
 
 
-def parse_chain(
-    certificate: Certificate, requested: Iterable[int], limit: int, trust: TrustStore | None
-) -> tuple[x509.Certificate, ...]:
-    """Return the certificates of a Certificate message.
+def parse_certificate(
+    certificate: Certificate,
+    requested: Iterable[int],
+    limit: int,
+    trust: TrustStore | None,
+    certificate_type: CertificateType,
+) -> Presented | None:
+    """Return the content of a Certificate message; None if it is empty.
 
     Args:
         requested: the extensions that our ClientHello or CertificateRequest held.
         limit: how many certificates the message may have.
         trust: the trust store that the chain will be verified with, if any.
+        certificate_type: the type that was negotiated.
     """
     entries = certificate.certificate_list
+    if not entries:
+        return None
+    if certificate_type is CertificateType.RawPublicKey:
+        return Presented((), parse_raw_public_key(certificate, requested))
     if len(entries) > limit:
         raise CertificateError(
             f"the peer sent {len(entries)} certificates and max_chain_length is {limit}: raise "
@@ -128,35 +143,64 @@ def parse_chain(
         check_context(entry.extensions, Context.CT, requested)
     load = x509.load_der_x509_certificate if trust is None else trust.load_certificate
     try:
-        return tuple([load(entry.cert_data) for entry in entries])
+        chain = tuple([load(entry.cert_data) for entry in entries])
     except MALFORMED as error:
         raise CertificateError("the peer's certificate cannot be parsed") from error
+    return Presented(chain, None)
+
+
+def parse_raw_public_key(certificate: Certificate, requested: Iterable[int]) -> RawPublicKey:
+    """Return the raw public key of a Certificate message (RFC 7250 3, RFC 9846 4.5.1)."""
+    entry, *others = certificate.certificate_list
+    if others:
+        raise ProtocolError("the peer sent more than one raw public key")
+    check_context(entry.extensions, Context.CT, tuple(requested))
+    if entry.extensions:
+        raise ProtocolError("the peer sent an OCSP response or timestamps with a raw public key")
+    try:
+        key = load_raw_public_key(entry.cert_data)
+        usable = signatures.schemes_for(key)
+    except UnsupportedAlgorithm as error:
+        raise unsupported_raw_key() from error
+    except MALFORMED as error:
+        raise CertificateError("the peer's raw public key cannot be parsed") from error
+    if not usable:
+        raise unsupported_raw_key()
+    return key
+
+
+def unsupported_raw_key() -> CertificateError:
+    """Return the error for a raw public key that no signature scheme is for."""
+    return CertificateError(
+        "the peer's raw public key is of an unsupported kind",
+        AlertDescription.unsupported_certificate,
+    )
 
 
 def expect_certificate_verify(
     hs: Handshake,
-    chain: tuple[x509.Certificate, ...],
+    presented: Presented,
     accepted: Collection[SignatureScheme],
     context: bytes,
 ) -> Steps[PeerIdentity]:
-    """Read CertificateVerify, which proves that the peer holds the key of ``chain[0]`` (4.5.2)."""
+    """Read CertificateVerify, the proof that the peer holds the key that it presented (4.5.2)."""
     content = _signed_content(context, hs.transcript.digest())
     schemes_for = partial(signatures.schemes_for, legacy=True)
     certificate_verify = yield from hs.expect(CertificateVerify)
     return check_signature(
-        chain, accepted, certificate_verify, content, schemes_for, signatures.verify
+        presented, accepted, certificate_verify, content, schemes_for, signatures.verify
     )
 
 
 def check_signature(
-    chain: tuple[x509.Certificate, ...],
+    presented: Presented,
     accepted: Iterable[SignatureScheme],
     signed: SignedMessage,
     content: bytes,
-    schemes_for: Callable[[x509.Certificate], Collection[SignatureScheme]],
-    verify: Callable[[SignatureScheme, x509.Certificate, bytes, bytes], None],
+    schemes_for: Callable[[KeyHolder], Collection[SignatureScheme]],
+    verify: Callable[[SignatureScheme, KeyHolder, bytes, bytes], None],
 ) -> PeerIdentity:
-    """Check the signature that proves that the peer holds the key of ``chain[0]``.
+    """Check the signature that proves that the peer holds the key that it presented.
 
     Args:
         accepted: the schemes that were offered for it.
@@ -170,7 +214,7 @@ def check_signature(
             ``decrypt_error``, the signature is wrong.
         CertificateError: the key is of an unsupported kind, or too costly.
     """
-    leaf = chain[0]
+    leaf = presented.raw_public_key or presented.chain[0]
     for scheme in accepted:
         if scheme == signed.algorithm:
             break
@@ -192,15 +236,15 @@ def check_signature(
             "the peer does not hold the key of its certificate: its signature is wrong",
             AlertDescription.decrypt_error,
         ) from None
-    return PeerIdentity(chain, scheme)
+    return PeerIdentity(presented.chain, presented.raw_public_key, scheme)
 
 
-def unsupported_key(leaf: x509.Certificate) -> CertificateError:
+def unsupported_key(leaf: x509.Certificate | RawPublicKey) -> CertificateError:
     """Return the error for a key that the library cannot read."""
     return CertificateError(
         "the key in the peer's certificate is of an unsupported kind",
         AlertDescription.unsupported_certificate,
-        certificate=leaf,
+        certificate=certificate_of(leaf),
     )
 
 
@@ -208,7 +252,7 @@ def verify_peer(
     hs: Handshake,
     config: ClientParameters | ServerParameters,
     certificate: Certificate | None,
-    chain: tuple[x509.Certificate, ...],
+    presented: Presented,
     server_name: str | None,
     verify: Callable[[datetime.datetime], tuple[x509.Certificate, ...]],
     *,
@@ -217,7 +261,7 @@ def verify_peer(
     """Verify a peer that holds its key: with the built-in rules, then with the hooks.
 
     Args:
-        certificate: what ``chain`` was parsed from; None where it is that of an earlier
+        certificate: what ``presented`` was parsed from; None where it is that of an earlier
             connection, which this one resumes.
         verify: the built-in verification; returns the verified path.
         for_public_name: whether ``server_name`` is the public name of ECH.
@@ -238,7 +282,7 @@ def verify_peer(
     ocsp_response = None if status is None else decode_certificate_status(status)
     timestamps = extensions.get(ExtensionType.signed_certificate_timestamp)
     peer = Peer(
-        chain,
+        presented.chain,
         server_name,
         ocsp_response,
         path,
@@ -247,6 +291,7 @@ def verify_peer(
         resumed=certificate is None,
         timestamps=() if timestamps is None else decode_timestamps(timestamps),
         for_public_name=for_public_name,
+        raw_public_key=presented.raw_public_key,
     )
     for verifier in config.verifiers:
         yield from hs.ask(VerificationWanted(peer, verifier))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TypeAlias
 
 from ..crypto.signatures import SignatureScheme
+from ..messages.certificate_types import CertificateType
 from ..pki.credentials import Credentials
 
 __all__ = ["Selected", "for_client", "for_server"]
@@ -26,12 +27,13 @@ def for_server(
     """Select credentials for the requested name (RFC 9846 4.5.1.2); None if none fit.
 
     A certificate with the very name goes before a wildcard, and either before the others, which
-    serve only where nobody has that name. Among equals the first that can sign in a scheme of the
+    serve only where nobody has that name. A raw public key, which has no name, is as good as a
+    certificate with the very name. Among equals the first that can sign in a scheme of the
     client's does.
     """
     if server_name is None:
         return _first(candidates, schemes, schemes_of)
-    exact = [c for c in candidates if server_name in c.dns_names]
+    exact = [c for c in candidates if server_name in c.dns_names or not c.chain]
     # RFC 9525 6.3: the star is the whole left-most label and stands for exactly one.
     wildcard = "*." + server_name.partition(".")[2]
     wild = [c for c in candidates if wildcard in c.dns_names]
@@ -42,14 +44,17 @@ def for_client(
     candidates: Iterable[Credentials],
     schemes: Collection[int],
     authorities: Collection[bytes],
+    certificate_type: CertificateType,
     schemes_of: SchemesOf = None,
 ) -> Selected | None:
-    """Select the first credentials from one of these authorities; None if none fit.
+    """Select the first credentials of this type from one of these authorities; None if none fit.
 
     RFC 9846 4.5.1.2: where it names any, one of them should have issued a certificate of the
-    chain. (Or be one, where a server trusts a client's certificate itself.)
+    chain. (Or be one, where a server trusts a client's certificate itself.) Nobody issues a raw
+    public key.
     """
-    if authorities:
+    candidates = [c for c in candidates if c.certificate_type == certificate_type]
+    if authorities and certificate_type is CertificateType.X509:
         candidates = [c for c in candidates if not c.authorities.isdisjoint(authorities)]
     return _first(candidates, schemes, schemes_of)
 

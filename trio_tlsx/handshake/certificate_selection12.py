@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ..config.names import GROUP_ALIASES
-from ..crypto.signatures import SignatureScheme
+from ..crypto.signatures import KeyHolder, SignatureScheme
 from ..crypto.signatures12 import AUTHENTICATION_BY, SCHEMES_12
 from ..messages.handshake12 import ECDSA_SIGN, RSA_SIGN, CertificateRequest12
 from ..pki.credentials import Credentials
@@ -35,7 +34,7 @@ def schemes_of_12(credentials: Credentials) -> Sequence[SignatureScheme]:
     return [scheme for scheme in schemes if scheme in SCHEMES_12]
 
 
-def curve_of(certificate: x509.Certificate) -> str | None:
+def curve_of(certificate: KeyHolder) -> str | None:
     """Return the name of the group that the key of an ECDSA certificate is in; None for others."""
     key = certificate.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey):

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from cryptography import x509
-
 from ..config.client import ClientParameters
 from ..crypto.exporter12 import Exporter12
 from ..crypto.groups import EphemeralKey, Group
 from ..crypto.key_schedule12 import DirectionKeys, MasterSecret
-from ..crypto.signatures import SignatureScheme
+from ..crypto.signatures import KeyHolder, SignatureScheme
 from ..crypto.signatures12 import authentication_of
 from ..errors import AlertDescription, ProtocolError
 from ..messages import info
+from ..messages.certificate_types import CertificateType
 from ..messages.extensions import ExtensionType, encode_certificate_status
 from ..messages.handshake import CertificateVerify, ServerHello
 from ..messages.handshake12 import (
@@ -22,16 +21,19 @@ from ..messages.handshake12 import (
     CertificateStatus,
     ClientKeyExchange,
     NewSessionTicket12,
+    RawCertificate12,
     ServerHelloDone,
     ServerKeyExchange,
     encode_parameters,
 )
 from ..pki.certificates import MALFORMED
 from ..pki.negotiated import Negotiated
+from ..pki.public_keys import Presented
 from . import authentication, certificate_selection, early_data, steps12
 from .authentication import PeerIdentity
 from .certificate_selection import Selected
 from .certificate_selection12 import curve_of, schemes_of_12, schemes_of_request
+from .certificate_types import check_server_type
 from .client12_hello import Selection12, process_server_hello
 from .client13 import trust_of, verify_server_certificate
 from .client13_hello import Offer
@@ -101,9 +103,9 @@ def full_handshake(
         The server's identity, the name of the group of the key exchange, the master secret, and
         the verify_data of the first Finished.
     """
-    chain, certificate = yield from read_server_certificate(hs, offer)
+    presented, certificate = yield from read_server_certificate(hs, offer, selection)
     server, exchange = yield from read_server_key_exchange(
-        hs, offer, selection, certificate, chain
+        hs, offer, selection, certificate, presented
     )
     request = yield from read_server_hello_done(hs, offer, selection)
     credentials = yield from send_client_certificate(hs, offer.config, request)
@@ -118,18 +120,27 @@ def full_handshake(
 
 
 def read_server_certificate(
-    hs: Handshake, offer: Offer
-) -> Steps[tuple[tuple[x509.Certificate, ...], Certificate12]]:
+    hs: Handshake, offer: Offer, selection: Selection12
+) -> Steps[tuple[Presented, Certificate12]]:
     """Read Certificate; its key is not proven yet."""
-    certificate = yield from hs.expect(Certificate12)
-    config = offer.config
-    chain = authentication.parse_chain(
-        steps12.certificate_with(certificate, {}), (), config.max_chain_length, trust_of(config)
+    config, types = offer.config, selection.types
+    if config.negotiates_types:
+        check_server_type(config, types)
+    if types.of_server is CertificateType.X509:
+        certificate = yield from hs.expect(Certificate12)
+    else:
+        certificate = yield from steps12.expect_raw_certificate(hs)
+    presented = authentication.parse_certificate(
+        steps12.certificate_with(certificate, {}),
+        (),
+        config.max_chain_length,
+        trust_of(config),
+        types.of_server,
     )
-    if not chain:
+    if presented is None:
         # RFC 5246 7.4.2
         raise ProtocolError("the server sent no certificate at all", AlertDescription.decode_error)
-    return chain, certificate
+    return presented, certificate
 
 
 def read_server_key_exchange(
@@ -137,7 +148,7 @@ def read_server_key_exchange(
     offer: Offer,
     selection: Selection12,
     certificate: Certificate12,
-    chain: tuple[x509.Certificate, ...],
+    presented: Presented,
 ) -> Steps[tuple[PeerIdentity, KeyExchange]]:
     """Read CertificateStatus and ServerKeyExchange, and authenticate the server."""
     extensions: dict[int, bytes] = {}
@@ -153,13 +164,15 @@ def read_server_key_exchange(
             message = None
     if message is None:
         message = yield from hs.expect(ServerKeyExchange)
-    server = check_key_exchange(offer.config, selection, chain, message)
+    if extensions and presented.raw_public_key is not None:
+        raise ProtocolError("the peer sent an OCSP response or timestamps with a raw public key")
+    server = check_key_exchange(offer.config, selection, presented, message)
     yield from verify_server_certificate(
         hs,
         offer.config,
         offer.server_name,
         steps12.certificate_with(certificate, extensions),
-        chain,
+        server,
     )
     return server, exchange_keys(offer.config, message)
 
@@ -167,11 +180,11 @@ def read_server_key_exchange(
 def check_key_exchange(
     config: ClientParameters,
     selection: Selection12,
-    chain: tuple[x509.Certificate, ...],
+    presented: Presented,
     message: ServerKeyExchange,
 ) -> PeerIdentity:
     """Check that the holder of the certificate's key signed the key exchange."""
-    leaf = chain[0]
+    leaf = presented.raw_public_key or presented.chain[0]
     try:
         authentication_of_leaf = authentication_of(leaf)
     except MALFORMED as error:
@@ -182,10 +195,10 @@ def check_key_exchange(
         )
     check_curve(config, leaf)
     content = b"".join(selection.randoms) + encode_parameters(message.group, message.public)
-    return steps12.check_signature(config, chain, message, content)
+    return steps12.check_signature(config, presented, message, content)
 
 
-def check_curve(config: ClientParameters, leaf: x509.Certificate) -> None:
+def check_curve(config: ClientParameters, leaf: KeyHolder) -> None:
     """Check that the key of an ECDSA certificate is on an offered curve (RFC 8422 5.3)."""
     curve, offered = curve_of(leaf), [group.name for group in config.group_table.values()]
     if curve is not None and curve not in offered:
@@ -216,7 +229,11 @@ def read_server_hello_done(
     message = yield from hs.expect(CertificateRequest12, ServerHelloDone)
     if isinstance(message, CertificateRequest12):
         request = info.CertificateRequest(
-            offer.server_name.host, message.authorities, schemes_of_request(message), {}
+            offer.server_name.host,
+            message.authorities,
+            schemes_of_request(message),
+            {},
+            selection.types.of_client,
         )
         yield from hs.expect(ServerHelloDone)
         hs.check_end_of_flight()
@@ -243,11 +260,18 @@ def send_client_certificate(
         candidates = yield from hs.ask(wanted)
         authorities = ()  # the hook has taken them into account
     selected = certificate_selection.for_client(
-        candidates, request.signature_schemes, authorities, schemes_of_12
+        candidates,
+        request.signature_schemes,
+        authorities,
+        request.certificate_type,
+        schemes_of_12,
     )
     if selected is None:
         hs.note_missing_certificate()
-    hs.send(Certificate12(() if selected is None else selected[0].der_chain))
+        hs.send(Certificate12(()))  # a raw public key of no octets looks the same
+    else:
+        key = selected[0].raw_public_key
+        hs.send(Certificate12(selected[0].der_chain) if key is None else RawCertificate12(key.der))
     return selected
 
 
@@ -314,6 +338,7 @@ def complete(
         alpn_protocol=selection.alpn_protocol,
         server_name=offer.server_name.host,
         peer_certificates=server.chain,
+        peer_raw_public_key=server.raw_public_key,
         signature_scheme=server.signature_scheme.name,
         resumed=selection.session is not None,
         early_data_accepted=False,
@@ -321,7 +346,7 @@ def complete(
     established = Established(
         suite,
         negotiated,
-        server_certificate=server.chain[0],
+        server_certificate=server.chain[0] if server.chain else None,
         exporter=exporter,
         shared_suites=None,
         own_signature_scheme=signed_with,

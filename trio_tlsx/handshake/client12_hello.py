@@ -13,6 +13,7 @@ from ..record.protection12 import Opener12
 from ..sessions.client import Session
 from . import steps12
 from .alpn import selected_protocol
+from .certificate_types import DEFAULTS, SelectedTypes, selected_types
 from .client13_hello import Offer
 from .record_sizes import accept_record_sizes
 from .steps import Handshake
@@ -33,6 +34,7 @@ class Selection12:
         alpn_protocol: the application protocol; None if none was selected.
         extensions: the server's.
         session: the session that the server resumes; None for a full handshake.
+        types: the types of certificates.
     """
 
     suite: CipherSuite12
@@ -42,6 +44,7 @@ class Selection12:
     alpn_protocol: str | None
     extensions: Extensions
     session: Session | None
+    types: SelectedTypes
 
     @property
     def ticket_promised(self) -> bool:
@@ -82,6 +85,7 @@ def process_server_hello(hs: Handshake, offer: Offer, answer: ServerHello) -> Se
         selected_protocol(config, extensions),
         extensions,
         session,
+        selected_types(config, extensions) if config.negotiates_types else DEFAULTS,
     )
 
 

@@ -15,6 +15,7 @@ from ..crypto.key_schedule import finished_verify_data
 from ..errors import AlertDescription, ProtocolError
 from ..messages import extensions as ext
 from ..messages import info
+from ..messages.certificate_types import CertificateType
 from ..messages.extensions import Context, Extensions, ExtensionType, check_context
 from ..messages.handshake import (
     Certificate,
@@ -29,11 +30,13 @@ from ..pki.server_name import ServerName
 from ..pki.trust import TrustStore
 from ..record.protection import Opener, Sealer
 from ..sessions.client import Session
+from ..verification.raw_keys import verify_raw_public_key
 from ..verification.verify import verify_server
 from . import authentication, certificate_selection, early_data
 from .alpn import selected_protocol
 from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
 from .certificate_compression import compressor_for, decompressed, message_types
+from .certificate_types import DEFAULTS, SelectedTypes, check_server_type, selected_types
 from .client13_hello import Offer, Selection, process_hello_retry_request, process_server_hello
 from .client_hello import remember_group
 from .early_data import EarlyDataOffer
@@ -56,6 +59,7 @@ class ServerExtensions:
 
     alpn_protocol: str | None
     early_data_accepted: bool
+    types: SelectedTypes
 
 
 def run(hs: Handshake, offer: Offer, answer: ServerHello) -> Steps[Completed]:
@@ -84,7 +88,7 @@ def run(hs: Handshake, offer: Offer, answer: ServerHello) -> Steps[Completed]:
     selection = process_server_hello(hs, offer, answer)
     keys = establish_handshake_keys(hs, offer, selection)
     selected = yield from read_encrypted_extensions(hs, offer, selection, keys)
-    request, server = yield from read_server_certificate(hs, offer, selection)
+    request, server = yield from read_server_certificate(hs, offer, selection, selected)
     yield from read_server_finished(hs, offer, selection, selected, keys)
     application = establish_application_keys(hs, keys)
     if selected.early_data_accepted:
@@ -129,7 +133,8 @@ def read_encrypted_extensions(
         hs.early_data.exporter = None
         if early is not None:
             hs.protect_outgoing(Sealer(keys.suite, keys.client_traffic))
-    return ServerExtensions(protocol, accepted)
+    types = selected_types(offer.config, extensions) if offer.config.negotiates_types else DEFAULTS
+    return ServerExtensions(protocol, accepted, types)
 
 
 def apply_extensions(hs: Handshake, offer: Offer, extensions: Extensions) -> str | None:
@@ -147,7 +152,7 @@ def apply_extensions(hs: Handshake, offer: Offer, extensions: Extensions) -> str
 
 
 def read_server_certificate(
-    hs: Handshake, offer: Offer, selection: Selection
+    hs: Handshake, offer: Offer, selection: Selection, selected: ServerExtensions
 ) -> Steps[tuple[info.CertificateRequest | None, PeerIdentity | None]]:
     """Read CertificateRequest, Certificate and CertificateVerify, and authenticate the server.
 
@@ -159,33 +164,39 @@ def read_server_certificate(
     if selection.psk is not None:
         session = selection.psk.session
         return None, None if session is None else server_of(session)
-    config, request = offer.config, None
-    certificate_types = message_types(config.compressors)
-    message = yield from hs.expect(CertificateRequest, *certificate_types)
+    config, request, types = offer.config, None, selected.types
+    if config.negotiates_types:
+        check_server_type(config, types)
+    messages = message_types(config.compressors)
+    message = yield from hs.expect(CertificateRequest, *messages)
     if isinstance(message, CertificateRequest):
-        request = read_request(message, offer.server_name)
-        message = yield from hs.expect(*certificate_types)
+        request = read_request(message, offer.server_name, types.of_client)
+        message = yield from hs.expect(*messages)
     certificate = decompressed(config.compressors, message)
-    return request, (yield from authenticate_server(hs, offer, certificate))
+    return request, (yield from authenticate_server(hs, offer, certificate, types.of_server))
 
 
 def authenticate_server(
-    hs: Handshake, offer: Offer, certificate: Certificate
+    hs: Handshake, offer: Offer, certificate: Certificate, certificate_type: CertificateType
 ) -> Steps[PeerIdentity]:
     """Read CertificateVerify, and verify that the certificate is the server's."""
     if certificate.certificate_request_context:
         raise ProtocolError("the server's Certificate has a context, but nobody asked for one")
     config = offer.config
-    chain = authentication.parse_chain(
-        certificate, offer.hello.extensions, config.max_chain_length, trust_of(config)
+    presented = authentication.parse_certificate(
+        certificate,
+        offer.hello.extensions,
+        config.max_chain_length,
+        trust_of(config),
+        certificate_type,
     )
-    if not chain:
+    if presented is None:
         # RFC 9846 4.5.1.3
         raise ProtocolError("the server sent no certificate at all", AlertDescription.decode_error)
     server = yield from authentication.expect_certificate_verify(
-        hs, chain, config.scheme_table, SERVER_CONTEXT
+        hs, presented, config.scheme_table, SERVER_CONTEXT
     )
-    yield from verify_server_certificate(hs, config, offer.server_name, certificate, chain)
+    yield from verify_server_certificate(hs, config, offer.server_name, certificate, server)
     return server
 
 
@@ -194,15 +205,15 @@ def verify_server_certificate(
     config: ClientParameters,
     server_name: ServerName,
     certificate: Certificate | None,
-    chain: tuple[x509.Certificate, ...],
+    server: PeerIdentity,
 ) -> Steps[None]:
     der_chain = certificate.der_chain if certificate else None
-    verify = partial(check_server, config, server_name, chain, der_chain)
+    verify = partial(check_server, config, server_name, server, der_chain)
     yield from authentication.verify_peer(
         hs,
         config,
         certificate,
-        chain,
+        server,
         server_name.host,
         verify,
         for_public_name=config.for_public_name,
@@ -214,22 +225,25 @@ def reverify_on_resumption(
 ) -> Steps[None]:
     """Verify the certificate of a session's server again, if the configuration asks for it."""
     if config.verify_on_resumption:
-        chain = session.peer_certificates
-        yield from verify_server_certificate(hs, config, server_name, None, chain)
+        server = server_of(session)
+        yield from verify_server_certificate(hs, config, server_name, None, server)
 
 
 def check_server(
     config: ClientParameters,
     server_name: ServerName,
-    chain: tuple[x509.Certificate, ...],
+    server: PeerIdentity,
     der_chain: Sequence[bytes] | None,
     at: datetime.datetime,
 ) -> tuple[x509.Certificate, ...]:
-    """Return the verified path; it is empty if verification is turned off."""
+    """Return the verified path; empty for a raw public key, and if verification is turned off."""
     trust = trust_of(config)
     if trust is None:
         return ()
-    return verify_server(chain, server_name, trust, at, der_chain)
+    if server.raw_public_key is not None:
+        verify_raw_public_key(server.raw_public_key, trust)
+        return ()
+    return verify_server(server.chain, server_name, trust, at, der_chain)
 
 
 def trust_of(config: ClientParameters) -> TrustStore | None:
@@ -239,7 +253,9 @@ def trust_of(config: ClientParameters) -> TrustStore | None:
     return TrustStore.platform() if config.trust is None else config.trust
 
 
-def read_request(request: CertificateRequest, server_name: ServerName) -> info.CertificateRequest:
+def read_request(
+    request: CertificateRequest, server_name: ServerName, certificate_type: CertificateType
+) -> info.CertificateRequest:
     if request.certificate_request_context:
         # RFC 9846 4.4.2: only requests after the handshake have one.
         raise ProtocolError("the server's CertificateRequest has a context")
@@ -249,7 +265,7 @@ def read_request(request: CertificateRequest, server_name: ServerName) -> info.C
             "the server's CertificateRequest lacks signature_algorithms",
             AlertDescription.missing_extension,
         )
-    return info.CertificateRequest.of(request, server_name.host)
+    return info.CertificateRequest.of(request, server_name.host, certificate_type)
 
 
 def read_server_finished(
@@ -293,7 +309,9 @@ def send_client_certificate(
         wanted = ClientCredentialsWanted(request, config.select_credentials)
         candidates = yield from hs.ask(wanted)
         authorities = ()  # the hook has taken them into account
-    selected = certificate_selection.for_client(candidates, request.signature_schemes, authorities)
+    selected = certificate_selection.for_client(
+        candidates, request.signature_schemes, authorities, request.certificate_type
+    )
     if selected is None:
         hs.send(Certificate(b"", ()))
         return
@@ -352,6 +370,7 @@ def complete(
         alpn_protocol=selected.alpn_protocol,
         server_name=offer.server_name.host,
         peer_certificates=server.chain if server else (),
+        peer_raw_public_key=server.raw_public_key if server else None,
         signature_scheme=server.signature_scheme.name if server else None,
         resumed=session is not None,
         early_data_accepted=selected.early_data_accepted,
@@ -362,7 +381,7 @@ def complete(
     established = Established(
         suite,
         negotiated,
-        server_certificate=server.chain[0] if server else None,
+        server_certificate=server.chain[0] if server and server.chain else None,
         exporter=Exporter13(application.suite, application.exporter),
         shared_suites=None,
         own_signature_scheme=hs.signed_with,

@@ -11,9 +11,11 @@ from ..crypto.cipher_suites import CipherSuite
 from ..crypto.key_schedule import ticket_psk
 from ..crypto.signatures import SignatureScheme
 from ..messages import extensions as ext
+from ..messages.certificate_types import CertificateType
 from ..messages.extensions import Context, ExtensionType, check_context
 from ..messages.handshake import NewSessionTicket
 from ..messages.versions import TLS13
+from ..pki.public_keys import RawPublicKey
 from ..pki.server_name import ServerName
 from ..sessions.client import Session, SessionStore
 from ..sessions.ticket_keys import MAX_LIFETIME
@@ -52,12 +54,26 @@ def is_usable(
         and len(session.ticket) <= MAX_TICKET_LENGTH
         and (session.suite.version == TLS13 or session.extended_master_secret)  # RFC 7627 5.3
         and (config.in_inner_hello or not session.name_was_hidden)
+        and (session.peer_raw_public_key is None or accepts(config, session.peer_raw_public_key))
     )
+
+
+def accepts(config: ClientParameters, key: RawPublicKey) -> bool:
+    """Return whether a server may still have this raw public key."""
+    if CertificateType.RawPublicKey not in config.peer_certificate_types:
+        return False
+    if config.insecure_skip_verification or config.verify_replaces_builtin:
+        return True
+    return config.trust is not None and key.digest in config.trust.pins
 
 
 def server_of(session: Session) -> PeerIdentity:
     """Return the identity of the server that the session was made with."""
-    return PeerIdentity(session.peer_certificates, SignatureScheme[session.signature_scheme])
+    return PeerIdentity(
+        session.peer_certificates,
+        session.peer_raw_public_key,
+        SignatureScheme[session.signature_scheme],
+    )
 
 
 def psk_of(session: Session, now: datetime.datetime) -> Psk[Session]:
@@ -109,6 +125,7 @@ class TicketKeeper:
             context=self.config.session_context,
             cipher_suite=self.suite.name,
             peer_certificates=self.server.chain,
+            peer_raw_public_key=self.server.raw_public_key,
             signature_scheme=self.server.signature_scheme.name,
             verified_at=self.verified_at,
             received_at=self.config.clock(),

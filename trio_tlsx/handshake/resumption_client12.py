@@ -96,6 +96,7 @@ def store_session(
             context=config.session_context,
             cipher_suite=selection.suite.name,
             peer_certificates=server.chain,
+            peer_raw_public_key=server.raw_public_key,
             signature_scheme=server.signature_scheme.name,
             verified_at=now,
             received_at=now,

@@ -19,11 +19,13 @@ from ..crypto.key_schedule import ticket_psk
 from ..crypto.signatures import SignatureScheme
 from ..errors import ProtocolError
 from ..messages import grease
+from ..messages.certificate_types import CertificateType
 from ..messages.codec import Reader, opaque8, opaque24, uint8, uint32
 from ..messages.extensions import ExtensionType
 from ..messages.handshake import ClientHello, NewSessionTicket
 from ..pki.certificates import MALFORMED
 from ..pki.credentials import Credentials
+from ..pki.public_keys import load_raw_public_key
 from ..sessions import ticket_binding
 from ..sessions.client import MAX_AGE
 from ..sessions.ticket_store import TicketStore
@@ -38,8 +40,9 @@ __all__ = ["ServerSession", "TicketIssuer", "known_sessions", "ticket_context"]
 TICKET_NAME_LENGTH = 32
 
 #: Parts of an encoded session: the cipher suite, two times in milliseconds, the scheme of the
-#: client's signature; what is added to the age, the limit of early data, and the group.
-_HEAD = struct.Struct(">HQQH")
+#: client's signature, the type of its certificate; what is added to the age, the limit of early
+#: data, and the group.
+_HEAD = struct.Struct(">HQQHB")
 _NUMBERS = struct.Struct(">IIH")
 
 _E = ExtensionType
@@ -72,10 +75,13 @@ class ServerSession:
     group: int = 0
 
     def encode(self) -> bytes:
-        chain, scheme = (
-            (self.client.chain, self.client.signature_scheme) if self.client else ((), 0)
-        )
-        certificates = (opaque24(c.public_bytes(Encoding.DER)) for c in chain)
+        client = self.client
+        chain, scheme = (client.chain, client.signature_scheme) if client else ((), 0)
+        certificates = [opaque24(c.public_bytes(Encoding.DER)) for c in chain]
+        certificate_type = CertificateType.X509
+        if client is not None and client.raw_public_key is not None:
+            certificate_type = CertificateType.RawPublicKey
+            certificates = [opaque24(client.raw_public_key.der)]
         return b"".join(
             (
                 _HEAD.pack(
@@ -83,6 +89,7 @@ class ServerSession:
                     (self.issued_at - EPOCH) // MILLISECOND,
                     (self.authenticated_at - EPOCH) // MILLISECOND,
                     scheme,
+                    certificate_type,
                 ),
                 opaque24(b"".join(certificates)),
                 opaque8(self.secret),
@@ -98,12 +105,18 @@ class ServerSession:
     ) -> ServerSession:
         """Decode a session that a server with the same ticket keys encoded."""
         reader = Reader(octets, "ticket")
-        code, issued_at, authenticated_at, scheme = _HEAD.unpack(reader.take(_HEAD.size))
+        head = _HEAD.unpack(reader.take(_HEAD.size))
+        code, issued_at, authenticated_at, scheme, certificate_type = head
         entries = Reader(reader.opaque24(), "ticket")
         chain: list[x509.Certificate] = []
+        raw_public_key = None
+        if certificate_type == CertificateType.RawPublicKey:
+            raw_public_key = load_raw_public_key(entries.opaque24())
         while entries:
             chain.append(x509.load_der_x509_certificate(entries.opaque24()))
-        client = PeerIdentity(tuple(chain), SignatureScheme(scheme)) if chain else None
+        client = None
+        if chain or raw_public_key is not None:
+            client = PeerIdentity(tuple(chain), raw_public_key, SignatureScheme(scheme))
         secret, alpn_protocol = reader.opaque8(), reader.opaque8() or None
         age_add, max_early_data_size, group = _NUMBERS.unpack(reader.take(_NUMBERS.size))
         if group and group not in GROUPS:

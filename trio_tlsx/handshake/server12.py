@@ -11,6 +11,7 @@ from ..crypto.exporter12 import Exporter12
 from ..crypto.groups import GROUPS, EphemeralKey
 from ..crypto.key_schedule12 import DirectionKeys, MasterSecret
 from ..errors import AlertDescription, CertificateError
+from ..messages.certificate_types import CertificateType
 from ..messages.extensions import Extensions, ExtensionType, decode_certificate_status
 from ..messages.handshake import CertificateVerify, ClientHello
 from ..messages.handshake12 import (
@@ -20,6 +21,7 @@ from ..messages.handshake12 import (
     CertificateRequest12,
     CertificateStatus,
     ClientKeyExchange,
+    RawCertificate12,
     ServerHelloDone,
     ServerKeyExchange,
     encode_parameters,
@@ -99,7 +101,7 @@ def full_handshake(hs: Handshake, terms: Terms12) -> Steps[Completed]:
     send_server_certificate(hs, terms, stapled)
     key = yield from send_server_key_exchange(hs, terms, randoms)
     request = send_server_hello_done(hs, terms)
-    certificate = yield from read_client_certificate(hs, terms.config, request)
+    certificate = yield from read_client_certificate(hs, terms, request)
     secret = yield from read_client_key_exchange(hs, terms, randoms, key)
     client = yield from authenticate_client(hs, terms, certificate)
     client_keys, server_keys = secret.traffic_keys()
@@ -132,8 +134,7 @@ def resume(hs: Handshake, terms: Terms12, found: FoundSession) -> Steps[Complete
     suite = config.tls12.suite_table[session.suite.code]
     terms = replace(terms, suite=suite)
     if session.client is not None:
-        chain = session.client.chain
-        yield from verify_client_certificate(hs, config, None, chain)
+        yield from verify_client_certificate(hs, config, None, session.client)
     random = send_server_hello(
         hs,
         terms,
@@ -157,7 +158,9 @@ def resume(hs: Handshake, terms: Terms12, found: FoundSession) -> Steps[Complete
 
 def send_server_certificate(hs: Handshake, terms: Terms12, stapled: Extensions) -> None:
     """Send Certificate, and the OCSP response for it (RFC 6066 8)."""
-    hs.send(Certificate12(terms.credentials.der_chain))
+    own = terms.credentials
+    key = own.raw_public_key
+    hs.send(Certificate12(own.der_chain) if key is None else RawCertificate12(key.der))
     if (status := stapled.get(ExtensionType.status_request)) is not None:
         hs.send(CertificateStatus(decode_certificate_status(status)))
 
@@ -177,9 +180,12 @@ def send_server_key_exchange(
 def send_server_hello_done(hs: Handshake, terms: Terms12) -> CertificateRequest12 | None:
     """Request the client's certificate if the configuration does, and end the flight."""
     config, request = terms.config, None
-    if config.client_auth != "none":
+    if terms.client_type is not None:
+        is_raw = terms.client_type is CertificateType.RawPublicKey
         request = CertificateRequest12(
-            CERTIFICATE_TYPES, config.tls12.scheme_table, config.client_authorities
+            CERTIFICATE_TYPES,
+            config.tls12.scheme_table,
+            () if is_raw else config.client_authorities,
         )
         hs.send(request)
     hs.send(ServerHelloDone())
@@ -190,12 +196,16 @@ def send_server_hello_done(hs: Handshake, terms: Terms12) -> CertificateRequest1
 
 
 def read_client_certificate(
-    hs: Handshake, config: ServerParameters, request: CertificateRequest12 | None
+    hs: Handshake, terms: Terms12, request: CertificateRequest12 | None
 ) -> Steps[Certificate12 | None]:
     """Read Certificate if it was requested; None if the client has no certificate."""
     if request is None:
         return None
-    certificate = yield from hs.expect(Certificate12)
+    config = terms.config
+    if terms.client_type is CertificateType.RawPublicKey:
+        certificate = yield from steps12.expect_raw_certificate(hs)
+    else:
+        certificate = yield from hs.expect(Certificate12)
     if certificate.certificate_list:
         return certificate
     if config.client_auth == "required":
@@ -225,16 +235,20 @@ def authenticate_client(
 ) -> Steps[PeerIdentity | None]:
     """Read CertificateVerify, which signs all messages so far, and verify the certificate."""
     config, content = terms.config, b"".join(hs.transcript.messages)
-    if certificate is None:
+    if certificate is None or terms.client_type is None:
         if hs.transcript.messages:
             hs.transcript.start(terms.suite)
         return None
     message = steps12.certificate_with(certificate, {})
-    chain = authentication.parse_chain(message, (), config.max_chain_length, config.client_trust)
+    presented = authentication.parse_certificate(
+        message, (), config.max_chain_length, config.client_trust, terms.client_type
+    )
+    if presented is None:  # read_client_certificate returned None for it
+        return None
     certificate_verify = yield from hs.expect(CertificateVerify)
-    client = steps12.check_signature(config, chain, certificate_verify, content)
+    client = steps12.check_signature(config, presented, certificate_verify, content)
     hs.transcript.start(terms.suite)
-    yield from verify_client_certificate(hs, config, message, chain)
+    yield from verify_client_certificate(hs, config, message, client)
     return client
 
 
@@ -275,6 +289,7 @@ def negotiated_by(
         alpn_protocol=protocol.decode("latin-1") if protocol else None,
         server_name=requested_name(terms.hello.extensions),
         peer_certificates=client.chain if client else (),
+        peer_raw_public_key=client.raw_public_key if client else None,
         signature_scheme=client.signature_scheme.name if client else None,
         resumed=session is not None,
         early_data_accepted=False,
@@ -286,11 +301,11 @@ def complete(
     hs: Handshake, terms: Terms12, negotiated: Negotiated, exporter: Exporter12
 ) -> Completed:
     """Return what the connection needs of its handshake."""
-    table = terms.config.tls12.suite_table
+    table, own = terms.config.tls12.suite_table, terms.credentials.chain
     established = Established(
         terms.suite,
         negotiated,
-        server_certificate=terms.credentials.chain[0],
+        server_certificate=own[0] if own else None,
         exporter=exporter,
         shared_suites=tuple(table[c] for c in terms.hello.cipher_suites if c in table),
         own_signature_scheme=hs.signed_with,

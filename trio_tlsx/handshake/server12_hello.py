@@ -13,6 +13,7 @@ from ..crypto.signatures import SignatureScheme
 from ..crypto.signatures12 import authentication_of
 from ..errors import NegotiationError, ProtocolError
 from ..messages import extensions as ext
+from ..messages.certificate_types import CertificateType
 from ..messages.extensions import Extensions, ExtensionType
 from ..messages.extensions12 import (
     INITIAL_CONNECTION,
@@ -28,6 +29,13 @@ from . import certificate_selection, steps12
 from .alpn import choose_protocol
 from .certificate_selection import Selected
 from .certificate_selection12 import curve_of, schemes_of_12
+from .certificate_types import (
+    DEFAULT_TYPES,
+    accepted_types,
+    answer_types,
+    no_common_type,
+    requested_type,
+)
 from .hello import NO_COMPRESSION
 from .record_sizes import answer_record_sizes
 from .steps import Handshake
@@ -49,6 +57,7 @@ class Terms12:
     Attributes:
         identity: the credentials and the signature scheme of the server.
         extended_master_secret: whether both sides have it.
+        client_type: the type of certificate that is requested of the client; None for none.
     """
 
     config: ServerParameters
@@ -58,6 +67,7 @@ class Terms12:
     group: Group
     alpn_protocol: bytes | None
     extended_master_secret: bool
+    client_type: CertificateType | None
 
     @property
     def credentials(self) -> Credentials:
@@ -82,7 +92,7 @@ def choose_terms(
     suites = common_suites(config, hello)
     groups = common_groups(config, hello)
     identity = select_credentials(candidates, hello, {suite.authentication for suite in suites})
-    authentication = authentication_of(identity[0].chain[0])
+    authentication = authentication_of(identity[0].raw_public_key or identity[0].chain[0])
     suite = next(s for s in suites if s.authentication == authentication)
     return Terms12(
         config,
@@ -92,6 +102,7 @@ def choose_terms(
         groups[0],
         choose_protocol(config, hello),
         steps12.check_extended_master_secret(config, hello.extensions),
+        None if config.client_auth == "none" else requested_type(config, hello.extensions),
     )
 
 
@@ -136,15 +147,21 @@ def select_credentials(
     curves = supported_curves(hello)
 
     def schemes_of(credentials: Credentials) -> Sequence[SignatureScheme]:
-        leaf = credentials.chain[0]
+        leaf = credentials.raw_public_key or credentials.chain[0]
         # RFC 8422 5.3: the curve of an ECDSA certificate is one that the client supports.
         curve = curve_of(leaf)
         if curve is not None and curve not in curves:
             return ()
         return schemes_of_12(credentials) if authentication_of(leaf) in kinds else ()
 
+    accepted: Collection[int] = DEFAULT_TYPES
+    if _E.server_certificate_type in hello.extensions:
+        accepted = accepted_types(hello.extensions)
+    fitting = [each for each in candidates if each.certificate_type in accepted]
+    if not fitting:
+        raise no_common_type(candidates)
     name = requested_name(hello.extensions)
-    selected = certificate_selection.for_server(candidates, schemes, name, schemes_of)
+    selected = certificate_selection.for_server(fitting, schemes, name, schemes_of)
     if selected is None:
         raise NegotiationError(
             "none of this server's certificates goes with the cipher suites, the groups and the "
@@ -177,6 +194,11 @@ def send_server_hello(
         resumes: whether it is.
     """
     extensions = answered_extensions(hs, terms, stapled)
+    if _E.client_certificate_type in terms.hello.extensions or (
+        _E.server_certificate_type in terms.hello.extensions
+    ):
+        requested = None if resumes else terms.client_type
+        extensions |= answer_types(terms.hello.extensions, requested, terms.credentials)
     if _E.server_name in terms.hello.extensions and not resumes:
         # RFC 6066 3: not where a session is resumed, which is of this name already.
         extensions[_E.server_name] = b""

@@ -15,6 +15,7 @@ from ..crypto.signatures import CERTIFICATE_ONLY_SCHEMES
 from ..errors import AlertDescription, CertificateError
 from ..messages import extensions as ext
 from ..messages import grease
+from ..messages.certificate_types import CertificateType
 from ..messages.extensions import Extensions, ExtensionType
 from ..messages.handshake import Certificate, CertificateRequest, ClientHello, EncryptedExtensions
 from ..messages.info import requested_name
@@ -22,10 +23,12 @@ from ..messages.ticket_request import decode_ticket_request, encode_expected_tic
 from ..pki.credentials import Credentials
 from ..pki.negotiated import Negotiated
 from ..record.protection import Opener, Sealer
+from ..verification.raw_keys import verify_raw_public_key
 from ..verification.verify import verify_client
 from . import authentication, early_data
 from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
 from .certificate_compression import compressor_for, decompressed, message_types, offer
+from .certificate_types import answer_types
 from .ech_server import ECHReceived, retry_configs
 from .established import Completed, Established
 from .keys13 import ApplicationKeys, HandshakeKeys
@@ -109,6 +112,11 @@ def encrypted_extensions(hs: Handshake, terms: Terms, hello: ClientHello) -> Enc
         extensions[_E.application_layer_protocol_negotiation] = protocols
     ours = terms.config.record_size_limit
     extensions |= answer_record_sizes(hs, ours, hello.extensions, type_length=Opener.type_length)
+    if _E.client_certificate_type in hello.extensions or (
+        _E.server_certificate_type in hello.extensions
+    ):
+        own = terms.identity[0] if terms.identity else None
+        extensions |= answer_types(hello.extensions, terms.client_type, own)
     resumes = terms.psk is not None and terms.psk.session is not None
     if _E.server_name in hello.extensions and not resumes:
         # RFC 6066 3: not where a session is resumed, which is of this name already.
@@ -124,19 +132,20 @@ def encrypted_extensions(hs: Handshake, terms: Terms, hello: ClientHello) -> Enc
 
 def send_certificate_request(hs: Handshake, terms: Terms) -> CertificateRequest | None:
     """Request the client's certificate, unless a PSK authenticates both sides (RFC 9846 4.4.2)."""
-    request = None if terms.psk is not None else certificate_request(terms.config)
-    if request is not None:
-        hs.send(request)
+    if terms.client_type is None:
+        return None
+    request = certificate_request(terms.config, terms.client_type)
+    hs.send(request)
     return request
 
 
-def certificate_request(config: ServerParameters) -> CertificateRequest | None:
-    if config.client_auth == "none":
-        return None
+def certificate_request(
+    config: ServerParameters, certificate_type: CertificateType
+) -> CertificateRequest:
     schemes = (*config.scheme_table, *CERTIFICATE_ONLY_SCHEMES)
     extensions: dict[int, bytes] = {}
     extensions[_E.signature_algorithms] = ext.encode_uint16_list(schemes)
-    if config.client_authorities:
+    if config.client_authorities and certificate_type is CertificateType.X509:
         names = ext.encode_certificate_authorities(config.client_authorities)
         extensions[_E.certificate_authorities] = names
     extensions |= offer(config.compressors)
@@ -183,7 +192,7 @@ def receive_early_data(hs: Handshake, terms: Terms, keys: HandshakeKeys) -> Step
         return
     if (client := resumed_client(terms)) is not None:
         # Authorize the client before the application reads its early data.
-        yield from verify_client_certificate(hs, terms.config, None, client.chain)
+        yield from verify_client_certificate(hs, terms.config, None, client)
     yield from hs.flush()  # an application that answers early data need not wait for it
     hs.early_data.may_be_answered = True
     yield from early_data.receive(hs, terms.early_data)
@@ -204,13 +213,16 @@ def read_client_certificate(
     Returns:
         The client's identity, which may be that of the session; None if it has none.
     """
-    if request is None:
+    if request is None or terms.client_type is None:
         return resumed_client(terms)
-    return (yield from authenticate_client(hs, terms.config, request))
+    return (yield from authenticate_client(hs, terms.config, request, terms.client_type))
 
 
 def authenticate_client(
-    hs: Handshake, config: ServerParameters, request: CertificateRequest
+    hs: Handshake,
+    config: ServerParameters,
+    request: CertificateRequest,
+    certificate_type: CertificateType,
 ) -> Steps[PeerIdentity | None]:
     """Verify the client's certificate and its proof of possession; None if it sent none."""
     message = yield from hs.expect(*message_types(config.compressors))
@@ -220,10 +232,14 @@ def authenticate_client(
             "the client's Certificate answers another request",
             AlertDescription.illegal_parameter,
         )
-    chain = authentication.parse_chain(
-        certificate, request.extensions, config.max_chain_length, config.client_trust
+    presented = authentication.parse_certificate(
+        certificate,
+        request.extensions,
+        config.max_chain_length,
+        config.client_trust,
+        certificate_type,
     )
-    if not chain:
+    if presented is None:
         if config.client_auth == "required":
             raise CertificateError(
                 "this client sent no certificate, and one is required",
@@ -231,9 +247,9 @@ def authenticate_client(
             )
         return None
     client = yield from authentication.expect_certificate_verify(
-        hs, chain, config.scheme_table, CLIENT_CONTEXT
+        hs, presented, config.scheme_table, CLIENT_CONTEXT
     )
-    yield from verify_client_certificate(hs, config, certificate, chain)
+    yield from verify_client_certificate(hs, config, certificate, client)
     return client
 
 
@@ -241,23 +257,26 @@ def verify_client_certificate(
     hs: Handshake,
     config: ServerParameters,
     certificate: Certificate | None,
-    chain: tuple[x509.Certificate, ...],
+    client: PeerIdentity,
 ) -> Steps[None]:
     der_chain = certificate.der_chain if certificate else None
-    verify = partial(check_client, config, chain, der_chain)
-    yield from authentication.verify_peer(hs, config, certificate, chain, None, verify)
+    verify = partial(check_client, config, client, der_chain)
+    yield from authentication.verify_peer(hs, config, certificate, client, None, verify)
 
 
 def check_client(
     config: ServerParameters,
-    chain: tuple[x509.Certificate, ...],
+    client: PeerIdentity,
     der_chain: Sequence[bytes] | None,
     at: datetime.datetime,
 ) -> tuple[x509.Certificate, ...]:
-    """Return the verified path of the client's certificate."""
+    """Return the verified path of the client's certificate; empty for a raw public key."""
+    if client.raw_public_key is not None:
+        verify_raw_public_key(client.raw_public_key, config.client_trust)
+        return ()
     if config.client_trust is None:
         raise CertificateError("no CA is trusted for clients", AlertDescription.unknown_ca)
-    return verify_client(chain, config.client_trust, at, der_chain)
+    return verify_client(client.chain, config.client_trust, at, der_chain)
 
 
 def read_client_finished(
@@ -268,7 +287,7 @@ def read_client_finished(
     yield from authentication.expect_finished(hs, expected)
     client = resumed_client(terms)
     if client is not None and terms.early_data is None:
-        yield from verify_client_certificate(hs, terms.config, None, client.chain)
+        yield from verify_client_certificate(hs, terms.config, None, client)
     hs.incoming.accept_change_cipher_spec = False
     hs.protect_incoming(Opener(application.suite, application.client_traffic))
 
@@ -280,11 +299,12 @@ def complete(
     config, identity = terms.config, terms.identity
     negotiated = negotiated_by(hs, terms, client)
     external = terms.psk is not None and terms.psk.external is not None
+    own = identity[0].chain if identity else ()
     offered = terms.hello.cipher_suites
     established = Established(
         terms.suite,
         negotiated,
-        server_certificate=identity[0].chain[0] if identity and not external else None,
+        server_certificate=own[0] if own and not external else None,
         exporter=Exporter13(application.suite, application.exporter),
         shared_suites=tuple([config.suite_table[c] for c in offered if c in config.suite_table]),
         own_signature_scheme=hs.signed_with,
@@ -314,6 +334,7 @@ def negotiated_by(hs: Handshake, terms: Terms, client: PeerIdentity | None) -> N
         alpn_protocol=protocol.decode("latin-1") if protocol else None,
         server_name=requested_name(terms.hello.extensions),
         peer_certificates=client.chain if client else (),
+        peer_raw_public_key=client.raw_public_key if client else None,
         signature_scheme=client.signature_scheme.name if client else None,
         resumed=session is not None,
         early_data_accepted=terms.early_data is not None,

@@ -13,6 +13,7 @@ from ..crypto.groups import Group
 from ..crypto.signatures import CLIENT_ONLY_SCHEMES
 from ..errors import AlertDescription, NegotiationError, ProtocolError
 from ..messages import extensions as ext
+from ..messages.certificate_types import CertificateType
 from ..messages.codec import uint16
 from ..messages.extensions import Context, ExtensionType, check_context
 from ..messages.handshake import (
@@ -28,6 +29,7 @@ from ..record.receive import MAX_SKIPPED_EARLY_DATA
 from . import certificate_selection, early_data
 from .alpn import choose_protocol
 from .certificate_selection import Selected
+from .certificate_types import DEFAULT_TYPES, accepted_types, no_common_type, requested_type
 from .early_data import Accepted
 from .ech_server import ECHReceived, confirmed, open_second_hello
 from .external_psk import find_psks
@@ -101,6 +103,7 @@ class Terms:
         early_data: the early data that the server accepts; None for none.
         ech: the encrypted_client_hello that the client sent, if any.
         messages: where ``ech`` was accepted, the messages so far, which are confirmed.
+        client_type: the type of certificate that is requested of the client; None for none.
     """
 
     config: ServerParameters
@@ -115,6 +118,7 @@ class Terms:
     early_data: Accepted | None
     ech: ECHReceived | None = None
     messages: Sequence[bytes] = field(default=(), repr=False)
+    client_type: CertificateType | None = None
 
 
 def process_client_hello(
@@ -135,6 +139,10 @@ def process_client_hello(
     if choice.missing_group is not None or config.require_cookie:
         choice, hello = yield from request_retry(hs, config, choice, hello, ech)
         psk_index = check_psk(hs, choice.psk, decode_offered_psks(hello))
+    client_type = None
+    if choice.psk is None and config.client_auth != "none":
+        # RFC 9846 4.4.2: not if a PSK authenticates both sides.
+        client_type = requested_type(config, hello.extensions)
     protocol = choose_protocol(config, hello)
     messages = () if ech is None else tuple(hs.transcript.messages)
     hs.transcript.start(choice.suite)
@@ -152,6 +160,7 @@ def process_client_hello(
         accepted,
         ech,
         messages,
+        client_type,
     )
 
 
@@ -252,6 +261,10 @@ def select_credentials(candidates: Sequence[Credentials], hello: ClientHello) ->
     offered = ext.decode_uint16_list(body, "signature_algorithms")
     # RFC 9963 2: no client may offer these, and a server never signs with them.
     schemes = [scheme for scheme in offered if scheme not in CLIENT_ONLY_SCHEMES]
+    accepted: Collection[int] = DEFAULT_TYPES
+    if _E.server_certificate_type in hello.extensions:
+        accepted = accepted_types(hello.extensions)
+    candidates = [each for each in candidates if each.certificate_type in accepted]
     # One certificate serves all names.
     name = requested_name(hello.extensions) if len(candidates) > 1 else None
     return certificate_selection.for_server(candidates, schemes, name)
@@ -264,6 +277,9 @@ def refuse(candidates: Sequence[Credentials], hello: ClientHello) -> NoReturn:
             "the peer offers no pre-shared key of this server, and the server has no certificate"
         )
     require(hello, _E.signature_algorithms)
+    accepted = accepted_types(hello.extensions)
+    if not any(each.certificate_type in accepted for each in candidates):
+        raise no_common_type(candidates)
     able = {scheme.name: None for c in candidates for scheme in c.signer.schemes}
     raise NegotiationError(
         f"this peer accepts no signature that our key can make ({', '.join(able)})"

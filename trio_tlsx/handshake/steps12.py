@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from cryptography import x509
-
 from ..config.client import ClientParameters
 from ..config.server import ServerParameters
 from ..crypto.cipher_suites12 import CipherSuite12
@@ -14,12 +12,13 @@ from ..crypto.signatures12 import schemes_for_12
 from ..errors import NegotiationError
 from ..messages.extensions import Extensions, ExtensionType
 from ..messages.handshake import Certificate, CertificateEntry, CertificateVerify, Finished
-from ..messages.handshake12 import Certificate12, ServerKeyExchange
+from ..messages.handshake12 import Certificate12, RawCertificate12, ServerKeyExchange
+from ..pki.public_keys import Presented
 from ..record.protection import MAX_PLAINTEXT_LENGTH
 from ..record.protection12 import Opener12, Sealer12
 from . import authentication
 from .authentication import PeerIdentity
-from .steps import Handshake
+from .steps import Handshake, Steps
 
 __all__ = [
     "begin",
@@ -27,6 +26,7 @@ __all__ = [
     "check_extended_master_secret",
     "check_signature",
     "expect_change_of_keys",
+    "expect_raw_certificate",
     "exporter_of",
     "make_master_secret",
     "send_finished",
@@ -51,6 +51,12 @@ def check_extended_master_secret(
     return has_it
 
 
+def expect_raw_certificate(hs: Handshake) -> Steps[Certificate12]:
+    """Read Certificate with a raw public key, which is not in a list there (RFC 7250 3)."""
+    message = yield from hs.expect(RawCertificate12)
+    return Certificate12((message.public_key,) if message.public_key else ())
+
+
 def certificate_with(certificate: Certificate12, extensions: Extensions) -> Certificate:
     """Return the chain in the form of TLS 1.3, where the leaf carries its extensions."""
     entries = [CertificateEntry(der, {}) for der in certificate.certificate_list]
@@ -61,13 +67,13 @@ def certificate_with(certificate: Certificate12, extensions: Extensions) -> Cert
 
 def check_signature(
     config: ClientParameters | ServerParameters,
-    chain: tuple[x509.Certificate, ...],
+    presented: Presented,
     signed: CertificateVerify | ServerKeyExchange,
     content: bytes,
 ) -> PeerIdentity:
-    """Check the signature that proves that the peer holds the key of ``chain[0]``."""
+    """Check the signature that proves that the peer holds the key that it presented."""
     return authentication.check_signature(
-        chain, config.tls12.scheme_table, signed, content, schemes_for_12, verify
+        presented, config.tls12.scheme_table, signed, content, schemes_for_12, verify
     )
 
 

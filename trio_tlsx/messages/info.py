@@ -10,6 +10,7 @@ from typing import Self
 
 from . import extensions as ext
 from . import handshake
+from .certificate_types import DEFAULT_TYPES, CertificateType, decode_certificate_types
 from .extensions import GREASE, Extensions, ExtensionType
 
 __all__ = ["CertificateRequest", "ClientHello", "requested_name"]
@@ -42,6 +43,9 @@ class ClientHello:
         extensions: the body of each extension by its type, in the client's order.
         encrypted: whether the client encrypted it (RFC 9849), so that nobody else has read the
             name.
+        server_certificate_types: the types of certificates that the server may send (RFC 7250),
+            most preferred first; they compare equal to a :class:`CertificateType`. Credentials of
+            another type are not used.
     """
 
     server_name: str | None
@@ -53,6 +57,7 @@ class ClientHello:
     authorities: tuple[bytes, ...]
     extensions: Mapping[int, bytes] = field(repr=False, hash=False)
     encrypted: bool = False
+    server_certificate_types: tuple[int, ...] = DEFAULT_TYPES
 
     @classmethod
     def of(cls, message: handshake.ClientHello, *, encrypted: bool = False) -> Self:
@@ -74,6 +79,7 @@ class ClientHello:
             authorities=_authorities(extensions),
             extensions=MappingProxyType(dict(extensions)),
             encrypted=encrypted,
+            server_certificate_types=_certificate_types(extensions),
         )
 
     @property
@@ -117,15 +123,23 @@ class CertificateRequest:
             those whose keys the certificate types of the request allow (RFC 5246 7.4.4).
         extensions: the body of each extension by its type, in the server's order; empty in
             TLS 1.2.
+        certificate_type: the type of certificate that the server requests (RFC 7250).
+            Credentials of another type are not used.
     """
 
     server_name: str
     authorities: tuple[bytes, ...]
     signature_schemes: tuple[int, ...]
     extensions: Mapping[int, bytes] = field(repr=False, hash=False)
+    certificate_type: CertificateType = CertificateType.X509
 
     @classmethod
-    def of(cls, message: handshake.CertificateRequest, server_name: str) -> Self:
+    def of(
+        cls,
+        message: handshake.CertificateRequest,
+        server_name: str,
+        certificate_type: CertificateType = CertificateType.X509,
+    ) -> Self:
         """Return the view of a CertificateRequest; ProtocolError if an extension is malformed."""
         extensions = message.extensions
         return cls(
@@ -133,6 +147,7 @@ class CertificateRequest:
             authorities=_authorities(extensions),
             signature_schemes=_code_points(extensions, _E.signature_algorithms),
             extensions=MappingProxyType(dict(extensions)),
+            certificate_type=certificate_type,
         )
 
 
@@ -145,6 +160,13 @@ def requested_name(extensions: Extensions) -> str | None:
 def _authorities(extensions: Extensions) -> tuple[bytes, ...]:
     body = extensions.get(_E.certificate_authorities)
     return () if body is None else ext.decode_certificate_authorities(body)
+
+
+def _certificate_types(extensions: Extensions) -> tuple[int, ...]:
+    body = extensions.get(_E.server_certificate_type)
+    if body is None:
+        return DEFAULT_TYPES
+    return tuple(decode_certificate_types(body, "server_certificate_type"))
 
 
 def _code_points(extensions: Extensions, kind: ExtensionType) -> tuple[int, ...]:

@@ -185,6 +185,7 @@ class Credentials:
         authorities: the issuers and subjects of the chain, in DER.
         raw_public_key: the public key that is sent in place of certificates; None if there are
             certificates.
+        certificate_type: the type of what is sent.
 
     Raises:
         ConfigError: the chain is empty or has a certificate that does not belong to it, TLS
@@ -214,6 +215,7 @@ class Credentials:
         self.ocsp: OCSPSource | None = None
         self.timestamps: tuple[bytes, ...] = ()
         self.raw_public_key: RawPublicKey | None = None
+        self.certificate_type: CertificateType = CertificateType.X509
         check_schemes(leaf, usable, signer.schemes)
         check_key_usage(leaf, usage)
         check_dates(self.chain)
@@ -222,12 +224,6 @@ class Credentials:
     def leaf(self) -> x509.Certificate | RawPublicKey:
         """The certificate or the raw public key that the signer has the key of."""
         return self.raw_public_key or self.chain[0]
-
-    @property
-    def certificate_type(self) -> CertificateType:
-        """The type of what is sent."""
-        is_raw = self.raw_public_key is not None
-        return CertificateType.RawPublicKey if is_raw else CertificateType.X509
 
     @cached_property
     def certificate_message(self) -> bytes:
@@ -254,6 +250,7 @@ class Credentials:
         made = cls.__new__(cls)
         made.chain, made.der_chain = (), (public_key.der,)
         made.signer, made.raw_public_key = signer, public_key
+        made.certificate_type = CertificateType.RawPublicKey
         made.ocsp, made.timestamps = None, ()
         made.dns_names, made.authorities = frozenset(), frozenset()
         return made

@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 from dataclasses import dataclass, field
-from typing import Self, TypeAlias, cast
+from typing import Self
 
 from cryptography import x509
 from cryptography.hazmat import asn1
@@ -27,16 +27,14 @@ from .pem import pem_blocks
 from .structure import encode_sequence, read_structure
 
 __all__ = [
-    "Chain",
+    "Presented",
     "RawPublicKey",
     "certificate_of",
-    "certificates_of",
     "decode_pin",
     "label_of",
     "load_raw_public_key",
     "owner_of",
     "pin_of",
-    "raw_public_key_of",
     "spki_of",
 ]
 
@@ -130,20 +128,22 @@ class RawPublicKey:
         return f"<RawPublicKey {self.pin}>"
 
 
-#: What a peer sends in Certificate: certificates, its own first; or one raw public key.
-Chain: TypeAlias = tuple[x509.Certificate, ...] | tuple[RawPublicKey]
+@dataclass(slots=True, eq=False)
+class Presented:
+    """What a peer sends in Certificate: certificates, or one raw public key.
 
+    Attributes:
+        chain: the certificates, the peer's own first. Empty with a raw public key.
+        raw_public_key: the key; None with certificates.
+    """
 
-def raw_public_key_of(chain: Chain) -> RawPublicKey | None:
-    """Return the raw public key in a chain; None if it has certificates, or nothing."""
-    first = chain[0] if chain else None
-    return first if isinstance(first, RawPublicKey) else None
+    chain: tuple[x509.Certificate, ...]
+    raw_public_key: RawPublicKey | None
 
-
-def certificates_of(chain: Chain) -> tuple[x509.Certificate, ...]:
-    """Return the certificates in a chain; none if it has a raw public key."""
-    is_raw = chain and isinstance(chain[0], RawPublicKey)
-    return () if is_raw else cast("tuple[x509.Certificate, ...]", chain)
+    @property
+    def leaf(self) -> x509.Certificate | RawPublicKey:
+        """What has the key that the peer has to prove that it holds."""
+        return self.raw_public_key or self.chain[0]
 
 
 def certificate_of(leaf: x509.Certificate | RawPublicKey) -> x509.Certificate | None:

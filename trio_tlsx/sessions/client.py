@@ -18,6 +18,7 @@ from ..crypto.cipher_suites12 import CIPHER_SUITES_12
 from ..errors import ConfigError, ProtocolError
 from ..messages.codec import Reader, opaque8, opaque16, opaque24, uint8, uint16, uint32, uint64
 from ..pki.certificates import MALFORMED
+from ..pki.public_keys import RawPublicKey, load_raw_public_key
 from .sealing import KEY_LENGTH, seal, unseal
 
 __all__ = ["MemorySessionStore", "Session", "SessionStore"]
@@ -64,6 +65,8 @@ class Session:
             offered in an encrypted one, since a ticket in the clear could tell the name.
         group: in TLS 1.2, the group of the key exchange; None in TLS 1.3, where each resumption
             has a key exchange of its own.
+        peer_raw_public_key: the server's public key, if it sent that in place of certificates (RFC
+            7250). The session is only resumed while the configuration still trusts the key.
     """
 
     server_name: str
@@ -84,6 +87,7 @@ class Session:
     extended_master_secret: bool = False
     name_was_hidden: bool = False
     group: str | None = None
+    peer_raw_public_key: RawPublicKey | None = None
 
     @property
     def suite(self) -> CipherSuite:
@@ -115,6 +119,7 @@ class Session:
             opaque24(certificate.public_bytes(Encoding.DER))
             for certificate in self.peer_certificates
         )
+        raw_public_key = self.peer_raw_public_key
         plaintext = b"".join(
             (
                 opaque16(self.server_name.encode()),
@@ -136,6 +141,7 @@ class Session:
                 opaque8(self.session_id),
                 uint8(self.name_was_hidden),
                 opaque8((self.group or "").encode("ascii")),
+                opaque16(b"" if raw_public_key is None else raw_public_key.der),
             )
         )
         context = BYTE_FORM_CONTEXTS[BYTE_FORM_VERSION]
@@ -198,12 +204,18 @@ class Session:
             return session
         if reader.uint16() != session.suite.version:
             raise reader.error("has a cipher suite of another version")
+        extended_master_secret = bool(reader.uint8())
+        session_id = reader.opaque8()
+        name_was_hidden = bool(reader.uint8())
+        group = reader.opaque8().decode("ascii") or None
+        key = reader.opaque16()
         return replace(
             session,
-            extended_master_secret=bool(reader.uint8()),
-            session_id=reader.opaque8(),
-            name_was_hidden=bool(reader.uint8()),
-            group=reader.opaque8().decode("ascii") or None,
+            extended_master_secret=extended_master_secret,
+            session_id=session_id,
+            name_was_hidden=name_was_hidden,
+            group=group,
+            peer_raw_public_key=load_raw_public_key(key) if key else None,
         )
 
 

@@ -28,7 +28,7 @@ def context(client_policy: bytes, leaf: bytes, server_name: bytes) -> bytes:
 
     Args:
         client_policy: a digest of the rules by which this server authenticates clients.
-        leaf: the server's certificate, in DER.
+        leaf: the server's certificate or its raw public key, in DER.
         server_name: the body of the client's ``server_name`` extension.
     """
     form = uint8(FORM_VERSION)
