@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from ech_pairs import ECH_CLIENT, ECH_SERVER, PLAIN_SERVER, PUBLIC_NAME
+from ech_pairs import ECH_CLIENT, ECH_SERVER, PLAIN_SERVER, PUBLIC_NAME, key
 from engine_pairs import (
     SERVER_NAME,
     carry,
+    connections,
     established,
     failure_of,
     read_all,
     records,
     send,
+    shake_hands,
 )
 
 from trio_tlsx.config.client import ClientConfig
 from trio_tlsx.engine.connection import Connection
-from trio_tlsx.errors import AlertDescription, ProtocolError
+from trio_tlsx.errors import AlertDescription, ECHRejected, ProtocolError
 from trio_tlsx.handshake import ech_client
 from trio_tlsx.messages.ech import (
     ECH_OUTER_EXTENSIONS,
@@ -32,6 +35,7 @@ from trio_tlsx.messages.extensions import ExtensionType
 from trio_tlsx.messages.handshake import MESSAGE_HEADER_LENGTH, ClientHello
 from trio_tlsx.pki.ech import ECHKey
 from trio_tlsx.record.protection import RECORD_HEADER_LENGTH
+from trio_tlsx.sessions.client import MemorySessionStore
 from trio_tlsx.sessions.external_psk import ExternalPSK
 
 E = ExtensionType
@@ -51,10 +55,19 @@ CONFIGS = {
         grease=True,
         resumption=True,
     ),
+    "a raw public key": replace(
+        ECH_CLIENT,
+        versions=["TLSv1.3"],
+        select_credentials=list[object]().append,
+        own_certificate_types=["RawPublicKey", "X509"],
+    ),
     "external keys": replace(
         ECH_CLIENT, psks=[ExternalPSK(b"identity", bytes(32))], resumption=False
     ),
 }
+
+
+CLIENT_OF_BOTH = replace(ECH_CLIENT, versions=BOTH_VERSIONS, ech=None, resumption=True)
 
 
 def outer_hello(config: ClientConfig, server_name: str = SERVER_NAME) -> ClientHello:
@@ -113,7 +126,7 @@ def test_what_both_hellos_have_is_sent_once(monkeypatch: pytest.MonkeyPatch, nam
     taken = [int.from_bytes(listed[i : i + 2]) for i in range(0, len(listed), 2)]
     assert {E.key_share, E.supported_groups} <= {*taken}
     assert (E.psk_key_exchange_modes in taken) is (E.psk_key_exchange_modes in inner.extensions)
-    assert (E.supported_versions in taken) is (name == "TLS 1.3")
+    assert (E.supported_versions in taken) is (name in ("TLS 1.3", "a raw public key"))
     hidden = {
         E.server_name,
         E.application_layer_protocol_negotiation,
@@ -122,6 +135,95 @@ def test_what_both_hellos_have_is_sent_once(monkeypatch: pytest.MonkeyPatch, nam
     }
     assert hidden.isdisjoint(taken)
     assert hidden & {*inner.extensions} <= {*sent}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_outer_hello_has_a_random_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """RFC 9849 6.1, 10.12.1: the inner one proves that a server has decrypted the hello."""
+    inner, outer, _ = recorded(monkeypatch, CONFIGS[name])
+    assert inner.random != outer.random
+    assert inner.random not in outer.encode()
+    assert inner.legacy_session_id == outer.legacy_session_id
+
+
+def test_the_outer_hello_says_that_early_data_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 9849 6.1: a server that rejects the inner hello has to skip it."""
+    config = replace(ECH_CLIENT, resumption=True)
+    client, server = established(config, replace(ECH_SERVER, max_early_data_size=1000))
+    send(server, client, b"with the tickets")
+    read_all(client)
+    client = Connection.client(config, SERVER_NAME, early_data=b"early")
+    client.do_handshake()
+    _, record = next(records(client.data_to_send()))
+    hello = ClientHello.decode(record[RECORD_HEADER_LENGTH + MESSAGE_HEADER_LENGTH :])
+    assert E.early_data in hello.extensions
+
+
+def test_no_session_of_tls_1_2_is_offered_beside_an_inner_hello(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = replace(CLIENT_OF_BOTH, session_store=MemorySessionStore(), session_context=b"test")
+    client, _ = established(config, replace(PLAIN_SERVER, versions=["TLSv1.2"]))
+    assert client.negotiated.version == "TLSv1.2"
+    inner, outer, _ = recorded(monkeypatch, replace(config, ech=ECH_CLIENT.ech))
+    assert E.pre_shared_key not in inner.extensions
+    assert E.session_ticket not in inner.extensions
+    assert outer.extensions[E.session_ticket] == b""
+    client, server = established(replace(config, ech=ECH_CLIENT.ech), ECH_SERVER)
+    assert client.negotiated.ech_accepted
+    assert not server.negotiated.resumed
+
+
+def test_no_session_of_tls_1_2_from_a_server_that_rejected_is_kept() -> None:
+    """RFC 9849 6.1.7. In TLS 1.2 it comes before the client knows that all is verified."""
+    store = MemorySessionStore()
+    config = replace(CLIENT_OF_BOTH, session_store=store, session_context=b"test")
+    config = replace(config, ech=ECH_CLIENT.ech)
+    client, server = connections(config, replace(PLAIN_SERVER, versions=["TLSv1.2"]))
+    assert isinstance(failure_of(lambda: shake_hands(client, server)), ECHRejected)
+    assert store.take(PUBLIC_NAME, None, b"test") is None
+    assert store.take(SERVER_NAME, None, b"test") is None
+
+
+def test_an_external_key_is_hidden_too() -> None:
+    """Only its length is seen: an identity could tell the client, or the server's name."""
+    psk = ExternalPSK(b"identity of the client", bytes(32))
+    config = replace(ECH_CLIENT, psks=[psk], resumption=False)
+    assert psk.identity not in outer_hello(config).encode()
+    client, _ = established(config, replace(ECH_SERVER, psks=[psk]))
+    assert client.negotiated.psk_identity == psk.identity
+    assert client.negotiated.ech_accepted
+
+
+def test_an_outer_hello_that_was_altered_on_the_way_is_not_accepted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """RFC 9849 5.2, 10.12.3: the encryption covers the outer hello."""
+    encrypt = ech_client.encrypted
+
+    def altered(*args: Any, enc: bytes) -> ClientHello:
+        return replace(encrypt(*args, enc=enc), random=bytes(32))
+
+    monkeypatch.setattr(ech_client, "encrypted", altered)
+    client, server = connections(ECH_CLIENT, ECH_SERVER)
+    assert isinstance(failure_of(lambda: shake_hands(client, server)), ECHRejected)
+
+
+def test_a_suite_that_the_configuration_does_not_have_is_a_rejection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """RFC 9849 7.1. It could be a GREASE value."""
+    unknown = OuterECH((0x1111, 0x2222), key.config.config_id, bytes(32), bytes(100))
+
+    def grease(_parameters: object) -> bytes:
+        return unknown.encode()
+
+    monkeypatch.setattr("trio_tlsx.handshake.client.grease_ech", grease)
+    client, server = established(replace(ECH_CLIENT, ech="grease"), ECH_SERVER)
+    assert not client.negotiated.ech_accepted
+    assert not server.negotiated.ech_accepted
 
 
 def test_the_public_name_is_as_hidden_as_any_other() -> None:

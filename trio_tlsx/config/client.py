@@ -283,6 +283,12 @@ class ClientParameters(CommonParameters):
             extensions[_E.application_layer_protocol_negotiation] = ext.encode_alpn(
                 self.alpn_protocols
             )
+        if self.own_certificate_types != DEFAULT_TYPES:
+            types = encode_certificate_types(self.own_certificate_types)
+            extensions[_E.client_certificate_type] = types
+        if self.peer_certificate_types != DEFAULT_TYPES:
+            types = encode_certificate_types(self.peer_certificate_types)
+            extensions[_E.server_certificate_type] = types
         if has_13:
             versions = sorted(self.versions, reverse=True)
             extensions[_E.supported_versions] = ext.encode_supported_versions(versions)
@@ -293,12 +299,6 @@ class ClientParameters(CommonParameters):
             extensions[_E.ec_point_formats] = POINT_FORMATS
             extensions[_E.extended_master_secret] = b""
             extensions[_E.renegotiation_info] = INITIAL_CONNECTION
-        if self.own_certificate_types != DEFAULT_TYPES:
-            types = encode_certificate_types(self.own_certificate_types)
-            extensions[_E.client_certificate_type] = types
-        if self.peer_certificate_types != DEFAULT_TYPES:
-            types = encode_certificate_types(self.peer_certificate_types)
-            extensions[_E.server_certificate_type] = types
         groups = self.group_table if has_13 else self.tls12.group_table
         extensions[_E.supported_groups] = ext.encode_uint16_list(groups)
         if not self.psk_required:
