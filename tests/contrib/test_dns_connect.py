@@ -188,6 +188,42 @@ async def test_a_failed_lookup_prevents_the_connection(
         await call(server, port)
 
 
+async def test_records_and_addresses_are_looked_up_at_the_same_time(
+    server: DNSServer, nursery: trio.Nursery
+) -> None:
+    """RFC 9460 3."""
+    server.silent.add(question(NAME, "HTTPS"))
+    nursery.start_soon(call, server, 443)
+    while len(server.asked) < 3:
+        await trio.lowlevel.checkpoint()
+    assert {kind for _, kind, _ in server.asked} == {"HTTPS", "A", "AAAA"}
+    nursery.cancel_scope.cancel()
+
+
+async def test_addresses_are_looked_up_once(server: DNSServer, nursery: trio.Nursery) -> None:
+    port = await serve(nursery)
+    server.add(NAME, "HTTPS", f"1 . port={port}")
+    server.add(NAME, "A", HOST)
+    assert await call(server, 443) == CLEAR
+    assert server.questions("A") == server.questions("AAAA") == [NAME]
+
+
+async def test_a_service_elsewhere_does_not_need_the_addresses_of_its_own_name(
+    server: DNSServer, nursery: trio.Nursery
+) -> None:
+    port = await serve(nursery)
+    server.silent |= {question(NAME, "A"), question(NAME, "AAAA")}
+    server.add(NAME, "HTTPS", f"1 pool.example. port={port} {ECH}")
+    server.add("pool.example", "A", HOST)
+    with trio.fail_after(5):  # a lookup without an answer takes longer
+        assert await call(server, 443) == HIDDEN
+
+
+async def test_an_invalid_argument_is_not_raised_in_a_group(server: DNSServer) -> None:
+    with pytest.raises(ConfigError, match="no URI scheme"):
+        await call(server, 443, scheme="a.b")
+
+
 async def test_errors_of_all_endpoints_are_causes(server: DNSServer) -> None:
     server.add(NAME, "HTTPS", "1 a.example.", "2 b.example.")
     with pytest.raises(OSError, match=f"connect to {NAME}:443 failed") as caught:

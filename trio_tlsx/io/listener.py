@@ -26,7 +26,10 @@ from .proxy_protocol import ProxiedStream
 from .stream import TLSStream
 
 __all__ = [
+    "HAPPY_EYEBALLS_DELAY",
+    "OpenTransport",
     "TLSListener",
+    "WrapTransport",
     "connect_and_wrap",
     "do_handshake_with_ech_retry",
     "handshake_first",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import trio
 
@@ -19,12 +21,15 @@ from ...engine.select import engine_for
 from ...errors import ConfigError
 from ...io.listener import (
     HAPPY_EYEBALLS_DELAY,
+    OpenTransport,
+    WrapTransport,
     connect_and_wrap,
     do_handshake_with_ech_retry,
 )
 from ...io.stream import TLSStream
+from ...pki.server_name import ServerName
 from .lookup import DEFAULT_PORT, lookup_addresses, lookup_service, system_resolver
-from .records import HTTPS, Endpoint, ServiceLookupError
+from .records import HTTPS, Endpoint, ServiceBinding, ServiceLookupError
 
 __all__ = ["open_tcp_to_any", "open_tls_to_service"]
 
@@ -82,9 +87,15 @@ async def open_tls_to_service(
     config = _checked_config(config)
     engine_for(config, name, False, port, early_data)  # check the arguments before the lookup
     resolver = resolver or system_resolver()
-    binding = await lookup_service(
-        name, port, scheme=scheme, alpn_protocols=config.alpn_protocols, resolver=resolver
+    look_up = partial(
+        lookup_service,
+        name,
+        port,
+        scheme=scheme,
+        alpn_protocols=config.alpn_protocols,
+        resolver=resolver,
     )
+    binding, known = await _looked_up(name, look_up, resolver)
     endpoints = [e for e in binding.endpoints if e.can_encrypt or not require_ech]
     if not endpoints:
         raise ServiceLookupError(
@@ -100,20 +111,37 @@ async def open_tls_to_service(
         early_data=early_data,
         resend_early_data=resend_early_data,
     )
+    connect = partial(_connect_to_endpoint, known, resolver, happy_eyeballs_delay)
+    # A function of the name, since an endpoint may have no configuration that can be used.
+    ways = [_Way(partial(connect, e), config.with_ech(partial(_ech_of, e))) for e in endpoints]
+    stream, way = await _first_reachable(f"{name}:{port}", ways, wrap)
+    return await do_handshake_with_ech_retry(stream, way.connect, wrap, way.config)
+
+
+class _Way(NamedTuple):
+    """How to connect to an endpoint, and what to negotiate there."""
+
+    connect: OpenTransport
+    config: ClientConfig
+
+
+async def _first_reachable(
+    service: str, ways: Iterable[_Way], wrap: WrapTransport
+) -> tuple[TLSStream[trio.SocketStream], _Way]:
+    """Return a stream over a connection to the first endpoint that accepts one, and the way there.
+
+    Raises:
+        OSError: none accepts connections.
+    """
     errors: list[OSError] = []
-    for endpoint in endpoints:
-        # A function, since the server may have no configuration that can be used.
-        endpoint_config = config.with_ech(partial(_ech_of, endpoint))
-        connect = partial(_connect_to_endpoint, endpoint, resolver, happy_eyeballs_delay)
+    for way in ways:
         try:
-            stream = await connect_and_wrap(connect, wrap, endpoint_config)
+            return await connect_and_wrap(way.connect, wrap, way.config), way
         except OSError as error:
             errors.append(error)
-        else:
-            return await do_handshake_with_ech_retry(stream, connect, wrap, endpoint_config)
     if len(errors) == 1:
         raise errors[0]
-    message = f"all attempts to connect to {name}:{port} failed"
+    message = f"all attempts to connect to {service} failed"
     raise OSError(message) from ExceptionGroup(message, errors)
 
 
@@ -139,10 +167,48 @@ def _ech_of(endpoint: Endpoint, name: str) -> bytes | None:
     return endpoint.ech
 
 
+async def _looked_up(
+    name: str,
+    look_up: Callable[[], Awaitable[ServiceBinding]],
+    resolver: dns.asyncresolver.Resolver,
+) -> tuple[ServiceBinding, Mapping[str, Sequence[str]]]:
+    """Look up a service, and the addresses of its own name at the same time (RFC 9460 3).
+
+    Returns:
+        What DNS says, and the addresses that are known by then, by their names.
+    """
+    known: dict[str, Sequence[str]] = {}
+    own = ServerName.parse(name)
+    result: ServiceBinding | OSError | ConfigError
+    async with trio.open_nursery() as nursery:
+        if own.address is None:
+            nursery.start_soon(_prefetch, own.host, resolver, known)
+        try:
+            result = await look_up()
+        except (OSError, ConfigError) as error:  # raised below, not in a group
+            result = error
+        if not isinstance(result, ServiceBinding) or result.endpoints[0].target != own.host:
+            nursery.cancel_scope.cancel()
+    if not isinstance(result, ServiceBinding):
+        raise result
+    return result, known
+
+
+async def _prefetch(
+    host: str, resolver: dns.asyncresolver.Resolver, known: dict[str, Sequence[str]]
+) -> None:
+    # If there are none, that counts only for an endpoint that is tried.
+    with contextlib.suppress(ServiceLookupError):
+        known[host] = await lookup_addresses(Endpoint(host, DEFAULT_PORT), resolver=resolver)
+
+
 async def _connect_to_endpoint(
-    endpoint: Endpoint, resolver: dns.asyncresolver.Resolver, happy_eyeballs_delay: float
+    known: Mapping[str, Sequence[str]],
+    resolver: dns.asyncresolver.Resolver,
+    happy_eyeballs_delay: float,
+    endpoint: Endpoint,
 ) -> trio.SocketStream:
-    addresses = await lookup_addresses(endpoint, resolver=resolver)
+    addresses = known.get(endpoint.target) or await lookup_addresses(endpoint, resolver=resolver)
     return await open_tcp_to_any(addresses, endpoint.port, happy_eyeballs_delay)
 
 
