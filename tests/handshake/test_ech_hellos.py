@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ech_pairs import ECH_CLIENT, ECH_SERVER, PLAIN_SERVER, PUBLIC_NAME, key
+from ech_pairs import ECH_CLIENT, ECH_SERVER, PLAIN_SERVER, PUBLIC_NAME, STALE_SERVER, key
 from engine_pairs import (
     SERVER_NAME,
     carry,
@@ -21,6 +21,7 @@ from engine_pairs import (
 )
 
 from trio_tlsx.config.client import ClientConfig
+from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import AlertDescription, ECHRejected, ProtocolError
 from trio_tlsx.handshake import ech_client
@@ -195,6 +196,17 @@ def test_an_external_key_is_hidden_too() -> None:
     client, _ = established(config, replace(ECH_SERVER, psks=[psk]))
     assert client.negotiated.psk_identity == psk.identity
     assert client.negotiated.ech_accepted
+
+
+@pytest.mark.parametrize("server_config", [STALE_SERVER, PLAIN_SERVER], ids=["stale", "plain"])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_second_outer_hello_changes_only_what_it_may(
+    name: str, server_config: ServerConfig
+) -> None:
+    """RFC 9846 4.2.2: a server that rejected the first one may insist on that."""
+    config = replace(CONFIGS[name], key_shares=["secp256r1"])
+    client, server = connections(config, replace(server_config, groups=["x25519"]))
+    assert isinstance(failure_of(lambda: shake_hands(client, server)), ECHRejected)
 
 
 def test_an_outer_hello_that_was_altered_on_the_way_is_not_accepted(

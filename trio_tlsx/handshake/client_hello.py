@@ -43,6 +43,8 @@ class HelloParameters:
         server_name: the name that the server_name extension has.
         shares: the private key for each key share, by the code of its group.
         psks: the offered PSKs, in order of preference.
+        psk_modes: whether the client says how it uses PSKs and tickets. A second ClientHello does
+            if the first one did, with or without PSKs (RFC 9846 4.2.2).
         early_data: whether early data follows the ClientHello.
         session12: the session of TLS 1.2 that is offered, by its ticket or its id.
         ticket_request: how many tickets the client wants, as its extension has it; None to leave
@@ -58,6 +60,7 @@ class HelloParameters:
     legacy_session_id: bytes
     shares: Mapping[int, EphemeralKey] = field(repr=False)
     psks: Sequence[Psk[Session]] = ()
+    psk_modes: bool = False
     early_data: bool = False
     session12: Session | None = None
     ticket_request: bytes | None = None
@@ -85,6 +88,8 @@ class HelloParameters:
             make_legacy_session_id(config, session12),
             generate_key_shares(initial_groups(config, server_name, port)),
             psks,
+            # RFC 9846 4.3.9: a server sends no tickets to a client that cannot use them.
+            config.session_store is not None or bool(psks),
             early_data,
             session12,
             make_ticket_request(config, psks),
@@ -132,8 +137,7 @@ def offered_extensions(parameters: HelloParameters) -> dict[int, bytes]:
         return extensions
     public = {code: key.public for code, key in parameters.shares.items()}
     extensions[_E.key_share] = ext.encode_key_shares(public)
-    if config.session_store is not None or config.psks or parameters.psks:
-        # RFC 9846 4.3.9: a server sends no tickets to a client that cannot use them.
+    if parameters.psk_modes:
         extensions[_E.psk_key_exchange_modes] = encode_psk_key_exchange_modes(config)
     if parameters.ticket_request is not None:
         extensions[_E.ticket_request] = parameters.ticket_request
