@@ -28,7 +28,6 @@ LEFT_OUT = {
     "TLS 1.0 and 1.1": "*-TLS1-* *-TLS1 TLS1-* *-TLS11-* *-TLS11 TLS11-*",
     "policy presets": "Compliance-*",
     "handshake hints": "*HintMismatch*",
-    "raw public keys": "ClientCertificateType-* ServerCertificateType-* *RawPublicKey*",
     "ALPS": "ALPS-*",
     "Channel ID": "*ChannelID*",
     "delegated credentials": "DelegatedCredentials-*",

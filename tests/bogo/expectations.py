@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 from cryptography import x509
@@ -48,7 +49,7 @@ def check_handshake(
     if ("-expect-no-hrr" if retried else "-expect-hrr") in flags:
         raise Disappointed(f"HelloRetryRequest: {retried}")
     if settled.psk_identity is None:
-        check_certificates(flags, settled.peer_certificates)
+        check_certificates(flags, settled)
     if not settled.resumed:
         identity.selected = identity.selected_for(settled.psk_identity)
         check_authentication(flags, identity, verification)
@@ -87,14 +88,19 @@ def check_parameters(flags: Flags, settled: Negotiated) -> None:
         raise Disappointed(f"ALPN: {settled.alpn_protocol!r}")
 
 
-def check_certificates(flags: Flags, chain: Sequence[x509.Certificate]) -> None:
+def check_certificates(flags: Flags, settled: Negotiated) -> None:
+    chain, key = settled.peer_certificates, settled.peer_raw_public_key
+    expect_number(flags, "-expect-peer-certificate-type", 0 if key is None else 2)
+    digest = b"" if key is None else hashlib.sha256(key.der).digest()
+    if digest != flags.base64("-expect-peer-rpk-sha256") and "-expect-peer-rpk-sha256" in flags:
+        raise Disappointed(f"raw public key: {key}")
     certificate_expected = "-server" not in flags or (
         "-require-any-client-certificate" in flags and "-verify-peer" not in flags
     )
     if "-expect-no-peer-cert" in flags:
-        if chain:
+        if chain or key:
             raise Disappointed("a certificate came")
-    elif certificate_expected and not chain:
+    elif certificate_expected and not (chain or key):
         raise Disappointed("no certificate came")
     if (path := flags.text("-expect-peer-cert-file")) is not None:
         with open(path, "rb") as file:

@@ -31,6 +31,7 @@ _SWITCHES = """
     -expect-ticket-supports-early-data -expect-no-offer-early-data -no-legacy-server-connect
     -enable-grease -no-key-shares -expect-not-resumable-across-names -tls-unique
     -renegotiate-freely -expect-session-id
+    -new-rpk-credential
     -new-psk-credential -psk-importer-sha256 -psk-importer-sha384 -enable-ech-grease
     -reject-unusable-ech-config -expect-ech-accept -expect-no-ech-retry-configs
     -expect-no-ech-name-override -false-start
@@ -49,6 +50,8 @@ _VALUED = """
     -expect-ticket-age-skew -expect-early-data-reason -key-shares -use-client-ca-list
     -max-send-fragment -server-supported-groups-hint -expect-peer-verify-pref
     -expect-client-ca-list -psk-importer-key -psk-importer-identity -psk-importer-context
+    -accepted-peer-cert-types -available-client-cert-types -expect-peer-certificate-type
+    -expect-peer-rpk-sha256
     -install-one-cert-compression-alg -cipher -advertise-npn -expect-certificate-types
     -expect-total-renegotiations -ticket-key
     -ech-config-list -ech-server-config -ech-server-key
@@ -65,7 +68,7 @@ _OF_CREDENTIALS = """
 SWITCHES = frozenset(_SWITCHES.split())
 VALUED = frozenset(_VALUED.split())
 OF_CREDENTIALS = frozenset(_OF_CREDENTIALS.split())
-NEW_CREDENTIALS = ("-new-x509-credential", "-new-psk-credential")
+NEW_CREDENTIALS = ("-new-x509-credential", "-new-psk-credential", "-new-rpk-credential")
 SCOPES = ("initial", "resume", "retry")
 
 
@@ -87,10 +90,15 @@ class Flags:
     def add(self, name: str, value: str) -> None:
         if name in NEW_CREDENTIALS:
             self.credentials.append(Flags())
+            self.credentials[-1].add_own(name)
         elif self.credentials and name in OF_CREDENTIALS:
             self.credentials[-1].add(name, value)
         else:
             self._values.setdefault(name, []).append(value)
+
+    def add_own(self, name: str) -> None:
+        """Add the flag that these flags of a credential began with."""
+        self._values[name] = [""]
 
     def __contains__(self, name: str) -> bool:
         return name in self._values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from flags import Flags, Unimplemented
 from later import later
@@ -52,17 +53,24 @@ class Identity:
         numbered = [*enumerate(flags.credentials), (DEFAULT, flags)]
         made = [self._candidate(number, own) for number, own in numbered]
         self._candidates = [candidate for candidate in made if candidate is not None]
-        self.has_any = any("-cert-file" in own for _, own in numbered)
+        self.has_any = any(
+            "-cert-file" in own or "-new-rpk-credential" in own for _, own in numbered
+        )
         self._psks = [
             (number, imported_psk(own)) for number, own in numbered if "-psk-importer-key" in own
         ]
 
     def _candidate(self, number: int, own: Flags) -> Candidate | None:
         certificate, key = own.text("-cert-file"), own.text("-key-file")
-        if certificate is None or key is None:
+        is_raw = "-new-rpk-credential" in own
+        if key is None or not (certificate or is_raw):
             return None
         try:
-            credentials = Credentials.from_pem_files(certificate, key)
+            credentials = (
+                Credentials.from_pem_files(certificate, key)
+                if certificate is not None
+                else Credentials.from_raw_key(Path(key).read_bytes())
+            )
         except ConfigError as refusal:
             if "digitalSignature" not in str(refusal):
                 raise Unimplemented(str(refusal)) from refusal
@@ -71,7 +79,7 @@ class Identity:
             raise Unimplemented("another signer")
         schemes, of_12 = credentials.signer.schemes, credentials.signer.tls12_schemes
         if preferred := own.numbers("-signing-prefs"):
-            possible = schemes_for(credentials.chain[0], legacy=True)
+            possible = schemes_for(credentials.leaf, legacy=True)
             schemes = [SignatureScheme(code) for code in preferred if code in possible]
             of_12 = [SignatureScheme(code) for code in preferred if code in of_12]
             if of_12 and not schemes:  # for TLS 1.2 alone, and Credentials need one of TLS 1.3
@@ -81,7 +89,7 @@ class Identity:
             return None  # refused where Credentials are made, so nobody can be asked to use it
         return Candidate(
             number,
-            self._stapled(own, Credentials(credentials.chain, signer)),
+            self._stapled(own, with_signer(credentials, signer)),
             "-must-match-issuer" in own,
         )
 
@@ -101,6 +109,12 @@ class Identity:
         if "-decline-ocsp-callback" in self._flags:
             return None
         return self._flags.base64("-ocsp-response") or None
+
+    @property
+    def types(self) -> list[str]:
+        """The types of certificates of all credentials, in their order."""
+        every = [candidate.credentials.certificate_type.name for candidate in self._candidates]
+        return list(dict.fromkeys(every)) or ["X509"]
 
     @property
     def psks(self) -> Sequence[ExternalPSK]:
@@ -133,10 +147,30 @@ class Identity:
             if not candidate.must_match_issuer
             or not candidate.credentials.authorities.isdisjoint(request.authorities)
         ]
+        types = types_of_request(request)
+        if not any(each.certificate_type in types for each in matching) and matching:
+            if isinstance(request, CertificateRequest):
+                raise NegotiationError("nothing here of the type that this peer requests")
+            return matching  # the server finds that out
+        matching = [each for each in matching if each.certificate_type in types]
         known = {scheme for each in matching for scheme in schemes_for_request(each, request)}
         if known.isdisjoint(request.signature_schemes) and not self._psks:
             raise NegotiationError("nothing here that this peer could verify")
         return later(matching) if self.is_asynchronous else matching
+
+
+def with_signer(credentials: Credentials, signer: Signer) -> Credentials:
+    """The same credentials, which this one signs for."""
+    if credentials.raw_public_key is None:
+        return Credentials(credentials.chain, signer)
+    return Credentials.for_raw_public_key(credentials.raw_public_key, signer)
+
+
+def types_of_request(request: ClientHello | CertificateRequest) -> Sequence[int]:
+    """The types of certificates that answer a request."""
+    if isinstance(request, CertificateRequest):
+        return (request.certificate_type,)
+    return request.server_certificate_types
 
 
 def schemes_for_request(

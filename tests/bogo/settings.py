@@ -27,6 +27,7 @@ from trio_tlsx.crypto.signatures import (
 )
 from trio_tlsx.crypto.signatures12 import schemes_of_12
 from trio_tlsx.errors import AlertDescription, CertificateError
+from trio_tlsx.messages.certificate_types import CertificateType
 from trio_tlsx.messages.ech import decode_config_list
 from trio_tlsx.pki.ech import ECHKey
 from trio_tlsx.pki.peer import Peer
@@ -36,6 +37,7 @@ from trio_tlsx.sessions.anti_replay import MemoryAntiReplayCache
 from trio_tlsx.sessions.client import Session
 from trio_tlsx.sessions.ticket_keys import TicketKeys
 from trio_tlsx.sessions.ticket_store import MemoryTicketStore
+from trio_tlsx.testing import CA
 from trio_tlsx.verification.policy import check_leaf_key
 
 __all__ = ["NO_NAME", "Memory", "Verification", "client_config", "server_config"]
@@ -49,6 +51,9 @@ NO_PROTOCOL = b"no such protocol"
 MAX_EARLY_DATA_SIZE = 14_336
 
 ZERO_KEY = bytes(32)
+
+#: For a client that is told of no certificate: ``verify`` decides.
+ANY_TRUST = CA().trust
 
 
 class Memory:
@@ -126,10 +131,13 @@ class Verification:
         if "-fail-ocsp-callback" in flags:
             alert = AlertDescription.bad_certificate_status_response
             raise CertificateError("the test wants this response refused", alert)
-        if "-verify-fail" in flags and ("-server" in flags or "-verify-peer" in flags or custom):
+        wanted = "-server" in flags or "-verify-peer" in flags or custom
+        if "-verify-fail" in flags and (wanted or peer.raw_public_key is not None):
             # What BoringSSL's two interfaces for this send when they refuse.
             alert = AlertDescription["certificate_unknown" if custom else "handshake_failure"]
             raise CertificateError("the test wants this certificate refused", alert)
+        if peer.raw_public_key is not None:
+            return later(None) if "-async" in flags else None
         leaf = peer.certificates[0]
         usage = next(
             (e.value for e in leaf.extensions if isinstance(e.value, x509.KeyUsage)), None
@@ -159,6 +167,9 @@ def client_config(
     return ClientConfig(
         **for_either_role(flags, memory, identity, verify, log_key),
         grease="-enable-grease" in flags,
+        own_certificate_types=certificate_types(flags, "-available-client-cert-types")
+        or identity.types,
+        peer_certificate_types=certificate_types(flags, "-accepted-peer-cert-types"),
         require_secure_renegotiation="-no-legacy-server-connect" in flags,
         psks=identity.psks,
         trust=trust(flags) if flags.text("-trust-cert") or not identity.psks else None,
@@ -200,6 +211,9 @@ def server_config(
         grease=True,  # which no flag asks for
         psks=identity.find_psk if identity.psks else (),
         client_auth=client_auth,
+        peer_certificate_types=None
+        if client_auth == "none"
+        else certificate_types(flags, "-accepted-peer-cert-types"),
         retry_for_group="always",
         alpn_protocols=protocols,
         ticket_keys=memory.no_ticket_keys if "-no-ticket" in flags else memory.ticket_keys,
@@ -212,6 +226,11 @@ def server_config(
         ech_keys=ech_keys(flags),
         ech_trial_decryption=True,  # the runner has two keys of one id
     )
+
+
+def certificate_types(flags: Flags, name: str) -> list[str] | None:
+    """The types of certificates that a flag lists; None without it."""
+    return [CertificateType(code).name for code in flags.numbers(name)] or None
 
 
 def for_either_role(
@@ -270,6 +289,8 @@ def trust(flags: Flags) -> TrustStore:
     path = flags.text("-trust-cert")
     if path is None:
         raise Unimplemented("a client without -trust-cert")
+    if not path:  # the server has a raw public key
+        return ANY_TRUST
     return TrustStore.from_pem_file(path)
 
 

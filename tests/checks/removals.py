@@ -10,6 +10,7 @@ from checks_of_ech import REMOVALS_OF_ECH
 from checks_of_hellos import REMOVALS_OF_HELLOS
 from checks_of_hooks import REMOVALS_OF_HOOKS
 from checks_of_processes import REMOVALS_OF_PROCESSES
+from checks_of_raw_keys import REMOVALS_OF_RAW_KEYS
 from checks_of_records import REMOVALS_OF_RECORDS
 from checks_of_redis import REMOVALS_OF_REDIS
 from checks_of_sessions import REMOVALS_OF_SESSIONS
@@ -26,6 +27,7 @@ REMOVALS = [
     *REMOVALS_OF_HELLOS,
     *REMOVALS_OF_ECH,
     *REMOVALS_OF_DNS,
+    *REMOVALS_OF_RAW_KEYS,
     *REMOVALS_OF_SESSIONS,
     *REMOVALS_OF_REDIS,
     *REMOVALS_OF_PROCESSES,

@@ -25,6 +25,7 @@ __all__ = [
     "RAW_SERVER",
     "SERVER_KEY",
     "pem_of",
+    "raw_key_of",
     "trusting",
     "with_versions",
 ]

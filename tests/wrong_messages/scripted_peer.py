@@ -43,6 +43,7 @@ from trio_tlsx.messages.handshake12 import (
     ClientKeyExchange,
     HelloRequest,
     NewSessionTicket12,
+    RawCertificate12,
     ServerHelloDone,
     ServerKeyExchange,
 )
@@ -81,6 +82,7 @@ AnyMessage: TypeAlias = (
     | ClientKeyExchange
     | HelloRequest
     | NewSessionTicket12
+    | RawCertificate12
     | ServerHelloDone
     | ServerKeyExchange
 )

@@ -44,6 +44,12 @@ from scripted_peers12 import (
     ResumingServerPeer12,
     ServerPeer12,
 )
+from scripted_raw_keys import (
+    RawClientPeer,
+    RawClientPeer12,
+    RawServerPeer,
+    RawServerPeer12,
+)
 from scripted_servers import (
     AskingServerPeer,
     CompressingServerPeer,
@@ -64,6 +70,10 @@ from trio_tlsx.record.protection import ContentType
 
 PEERS = [
     ServerPeer,
+    RawServerPeer,
+    RawClientPeer,
+    RawServerPeer12,
+    RawClientPeer12,
     AskingServerPeer,
     RetryingServerPeer,
     ClientPeer,

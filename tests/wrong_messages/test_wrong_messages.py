@@ -17,6 +17,7 @@ import rows_extensions
 import rows_hellos
 import rows_order
 import rows_psks
+import rows_raw_keys
 import rows_records
 import rows_sessions12
 import rows_syntax
@@ -35,6 +36,7 @@ ROWS = [
     *rows_authentication.ROWS,
     *rows_psks.ROWS,
     *rows_compression.ROWS,
+    *rows_raw_keys.ROWS,
     *rows_records.ROWS,
     *rows_early_data.ROWS,
     *rows_tickets.ROWS,
