@@ -94,8 +94,8 @@ async def serve_once(config: ServerConfig, *command: str | Path) -> tuple[Negoti
 
     async def echo(stream: TLSStream[trio.SocketStream]) -> None:
         seen.append(stream.negotiated)
-        async for data in stream:
-            await stream.send_all(data)
+        await stream.send_all(await stream.receive_some())
+        await stream.send_eof()  # at which s_client ends
 
     async with trio.open_nursery() as nursery:
         serve = partial(serve_tls_over_tcp, echo, 0, config, host="127.0.0.1")
