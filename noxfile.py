@@ -38,8 +38,14 @@ QUICK = [
     "--ignore=tests/record/test_alterations_and_truncations.py",
 ]
 
-# What several servers share, in processes of their own.
-FLEET = ["tests/processes", "tests/fleet", *glob.glob("tests/contrib/test_redis_*.py")]
+# What several servers share, in processes of their own. The faults of Redis take the longest time,
+# mostly waiting, so they come first.
+FLEET = [
+    "tests/fleet/test_redis_faults.py",
+    "tests/fleet",
+    "tests/processes",
+    *glob.glob("tests/contrib/test_redis_*.py"),
+]
 
 # A process for each core, up to four. "-n0" among a session's own arguments is for a debugger.
 PROCESSES = ["-n", "auto", "--maxprocesses", "4", "--dist", "worksteal"]
@@ -98,9 +104,11 @@ def fleet(session: nox.Session) -> None:
     session.install("-q", ".[test]")
     missing = [package for package in ("redis-server", "haproxy") if not shutil.which(package)]
     if missing:
-        as_root = ["sudo"] if shutil.which("sudo") else []
-        session.run(*as_root, "apt-get", "install", "-q", "-y", *missing, external=True)
-    session.run("pytest", *PROCESSES, *FLEET, *session.posargs)
+        apt_get = [*(["sudo"] if shutil.which("sudo") else []), "apt-get"]
+        session.run(*apt_get, "update", "-q", external=True)
+        options = ["install", "-q", "-y", "--no-install-recommends"]
+        session.run(*apt_get, *options, *missing, external=True)
+    session.run("pytest", *PROCESSES, *FLEET, *session.posargs, env={"CI": "true"})
 
 
 @nox.session
