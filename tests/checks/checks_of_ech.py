@@ -298,6 +298,15 @@ REMOVALS_OF_ECH = [
         TESTS,
     ),
     Removal(
+        "ECH: configurations that no client can use are not tried",
+        "RFC 9849 6.1.6",
+        "io/listener.py",
+        "        except ConfigError:\n            raise error",
+        "not_tried",
+        "        except ZeroDivisionError:\n            raise error",
+        "tests/io/test_ech_retry.py",
+    ),
+    Removal(
         "ECH: no TLS 1.2 after early data",
         "RFC 9846 E.3",
         CLIENT_OF_ANY_VERSION,

@@ -18,7 +18,7 @@ from ..config.client import ClientConfig
 from ..config.server import ServerConfig
 from ..driver.containment import HANDSHAKE_TIMEOUT, handle_connection
 from ..engine.select import engine_for
-from ..errors import ECHRejected
+from ..errors import ConfigError, ECHRejected
 from ..pki.describe import socket_address
 from .endpoints import SocketAddress, local_address_of, port_of, socket_of
 from .library import TRIO
@@ -299,7 +299,10 @@ async def do_handshake_with_ech_retry(
         rejection = error.__cause__
         if not isinstance(rejection, ECHRejected) or rejection.retry_configs is None:
             raise
-        config = cast(ClientConfig, config).with_ech(rejection.retry_configs)
+        try:
+            config = cast(ClientConfig, config).with_ech(rejection.retry_configs)
+        except ConfigError:
+            raise error from rejection  # the server has no configuration for this client
         stream = await connect_and_wrap(connect, wrap, config)
         await _shake_hands(stream)
     return stream
