@@ -157,7 +157,8 @@ def handshake_first(
     continues.
 
     Args:
-        handler: called with each connection, in the connection's own task.
+        handler: called with each connection, in the connection's own task. It closes the stream:
+            trio closes the connection after it without ``close_notify``.
         replayable_early_data: accept early data, and call the handler as soon as there is some,
             before the handshake is complete. The handler must then call
             :meth:`TLSStream.receive_replayable_early_data` until that returns ``b""``.
