@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from checks_of_authentication import REMOVALS_OF_AUTHENTICATION
 from checks_of_cached_paths import REMOVALS_OF_CACHED_PATHS
+from checks_of_certificates_with_psks import REMOVALS_OF_CERTIFICATES_WITH_PSKS
 from checks_of_configuration import REMOVALS_OF_CONFIGURATION
 from checks_of_dns import REMOVALS_OF_DNS
 from checks_of_ech import REMOVALS_OF_ECH
@@ -25,6 +26,7 @@ REMOVALS = [
     *REMOVALS_OF_AUTHENTICATION,
     *REMOVALS_OF_CACHED_PATHS,
     *REMOVALS_OF_HELLOS,
+    *REMOVALS_OF_CERTIFICATES_WITH_PSKS,
     *REMOVALS_OF_ECH,
     *REMOVALS_OF_DNS,
     *REMOVALS_OF_RAW_KEYS,

@@ -114,6 +114,7 @@ ACCEPTED: dict[str, set[str]] = {
     "verify_replaces_builtin": {"bool"},
     "grease": {"bool"},
     "psk_without_key_exchange": {"bool"},
+    "certificate_with_psk": {"str"},
     "on_event": {"None", *CALLABLE},
     "require_extended_master_secret": {"bool"},
     "require_secure_renegotiation": {"bool"},

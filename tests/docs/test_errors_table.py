@@ -146,6 +146,25 @@ async def _(subject: Subject) -> Outcome:
     return await meet(ServerConfig(psks=[PSK]), ClientConfig(psks=[stranger]))
 
 
+@happens(
+    "the client asks for a certificate together with a pre-shared key, "
+    "and the server uses the key alone"
+)
+async def _(subject: Subject) -> Outcome:
+    assert subject.native
+    config = dataclasses.replace(NATIVE_CLIENT, psks=[PSK], certificate_with_psk="optional")
+    return await meet(config, dataclasses.replace(NATIVE_SERVER, psks=[PSK]))
+
+
+@happens(
+    '`certificate_with_psk="required"`, and the peer has no such key or does not support this'
+)
+async def _(subject: Subject) -> Outcome:
+    assert subject.native
+    config = dataclasses.replace(NATIVE_CLIENT, psks=[PSK], certificate_with_psk="required")
+    return await meet(config, NATIVE_SERVER)
+
+
 @happens("the client accepts only pre-shared keys, and the server has only certificates")
 async def _(subject: Subject) -> Outcome:
     assert subject.native

@@ -41,6 +41,7 @@ TABLE = {
     E.padding: "CH",
     E.compress_certificate: "CH CR",
     E.record_size_limit: "CH EE",
+    E.tls_cert_with_extern_psk: "CH SH",  # RFC 9973 5
     E.pre_shared_key: "CH SH",
     E.early_data: "CH EE NST",
     E.supported_versions: "CH SH HRR",
@@ -74,6 +75,7 @@ UNKNOWN = (0x0A0A, 0x5A5A, 0xFAFA, 40, 46, 0x1234, 0xFFFF)
 #: What our client and our server do not ask for, and where it could be an answer.
 UNSOLICITED = [
     ("SH", E.pre_shared_key, b"\0\0"),
+    ("SH", E.tls_cert_with_extern_psk, b""),
     ("EE", E.early_data, b""),
     ("EE", E.ticket_request, b"\2"),
     ("EE", E.client_certificate_type, b"\2"),
@@ -204,6 +206,7 @@ MALFORMED = {
     ("4.3.4", "CR", E.certificate_authorities): "- 0000 00020000 000300023a 000300013aff",
     ("4.5.1.1", "CR", E.status_request): "00 0100000000",
     ("4.5.1.1", "CR", E.signed_certificate_timestamp): "00",
+    ("RFC 9973 5", "CH", E.tls_cert_with_extern_psk): "00",
     ("RFC 9149 3", "CH", E.ticket_request): "- 02 020100",
     ("RFC 9149 3", "asked EE", E.ticket_request): "- 0201",
     ("4.5.1.1", "asked CT", E.status_request): "- 01 01000000 0100000200 010000010000 020000010a",

@@ -47,6 +47,7 @@ class ClientPeer(Peer):
     engine_config: ClassVar = ServerConfig(
         credentials=credentials, groups=["x25519", "P-256"], alpn_protocols=["h2"]
     )
+    with_certificate: ClassVar = False  # beside its PSK
 
     def __init__(
         self,
@@ -97,6 +98,9 @@ class ClientPeer(Peer):
     def script(self) -> None:
         psks = [] if self.psk is None else [self.psk]
         hello = self.first_hello()
+        if self.with_certificate:
+            flag = {E.tls_cert_with_extern_psk: b""}
+            hello = replace(hello, extensions={**hello.extensions, **flag})
         self.send_hello("client_hello", with_psks(hello, psks, ()))
         answer = self.hear(ServerHello)
         if answer.is_hello_retry_request:
@@ -120,7 +124,7 @@ class ClientPeer(Peer):
         self.hear(EncryptedExtensions)
         if self.asked:
             self.hear(CertificateRequest)
-        if self.psk is None:
+        if self.psk is None or self.with_certificate:
             self.hear(Certificate)
             self.hear(CertificateVerify)
         self.hear(Finished)

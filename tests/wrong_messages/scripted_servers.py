@@ -61,6 +61,7 @@ class ServerPeer(Peer):
     )
     retry_extensions: ClassVar[Mapping[int, bytes]] = {}
     asks_for_certificate: ClassVar = False
+    with_certificate: ClassVar = False  # beside its PSK
 
     def __init__(
         self,
@@ -105,6 +106,8 @@ class ServerPeer(Peer):
         extensions: dict[int, bytes] = {E.key_share: ext.encode_key_share_entry(group, own)}
         if self.psk is not None:
             extensions[E.pre_shared_key] = b"\0\0"
+        if self.with_certificate:
+            extensions[E.tls_cert_with_extern_psk] = b""
         self.step("server_hello", self.confirmed(self.hello_of(b"r" * 32, extensions)))
 
         early_secret = EarlySecret(SUITE, self.psk.secret if self.psk else None)
@@ -119,7 +122,7 @@ class ServerPeer(Peer):
             schemes = ext.encode_uint16_list([SignatureScheme.ecdsa_secp256r1_sha256])
             request = CertificateRequest(b"", {E.signature_algorithms: schemes})
             self.step("certificate_request", request)
-        if self.psk is None:
+        if self.psk is None or self.with_certificate:
             self.step(*self.certificate_step())
             self.step("certificate_verify", self.sign(SERVER_CONTEXT))
         self.step("finished", self.finished())

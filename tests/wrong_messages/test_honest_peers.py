@@ -9,6 +9,13 @@ from early_peers import (
     EarlyRetryingServerPeer,
     EarlyServerPeer,
 )
+from rows_certificate_with_psk import (
+    AnySelectionServerPeer,
+    BothClientPeer,
+    BothServerPeer,
+    RetriedBothClientPeer,
+    RetryingBothServerPeer,
+)
 from rows_psks import PskClientPeer, PskServerPeer, RetriedPskClientPeer, RetryingPskServerPeer
 from rows_tickets import (
     ResumedClientPeer,
@@ -80,6 +87,11 @@ PEERS = [
     CertifiedClientPeer,
     RetriedClientPeer,
     UncookiedClientPeer,
+    BothServerPeer,
+    RetryingBothServerPeer,
+    AnySelectionServerPeer,
+    BothClientPeer,
+    RetriedBothClientPeer,
     PskServerPeer,
     RetryingPskServerPeer,
     PskClientPeer,

@@ -10,6 +10,7 @@ from collections import Counter
 
 import pytest
 import rows_authentication
+import rows_certificate_with_psk
 import rows_compression
 import rows_early_data
 import rows_ech
@@ -35,6 +36,7 @@ ROWS = [
     *rows_hellos.ROWS,
     *rows_authentication.ROWS,
     *rows_psks.ROWS,
+    *rows_certificate_with_psk.ROWS,
     *rows_compression.ROWS,
     *rows_raw_keys.ROWS,
     *rows_records.ROWS,

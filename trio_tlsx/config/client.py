@@ -36,6 +36,7 @@ from .certificate_types import accepted_types, offered_types
 from .common import CommonConfig, CommonParameters, Trust, check_fields, load_trust, resolve_common
 from .fields import CLIENT_FIELDS
 from .names import GROUP_ALIASES, look_up
+from .psks import with_certificates_and_psks, with_suites_of_psks
 from .tls12 import Parameters12, check_needs_of_tls13
 
 __all__ = ["MAX_TICKETS_WANTED", "ClientConfig", "ClientParameters"]
@@ -108,7 +109,8 @@ class ClientConfig(CommonConfig):
             intercept the connection. For inspection only.
         psks: keys that the server may accept instead of sending a certificate: at most four, each
             with its own identity. Without ``trust`` the client rejects a server that selects none
-            of them (``missing_extension``); with it the client verifies the server's certificate.
+            of them (``missing_extension``); with it, or with ``certificate_with_psk``, the client
+            verifies the server's certificate.
             ``verify`` is not called for a server that has one of the keys.
         max_fragment_length: also ask for records of at most so many bytes in the way that old
             servers understand (RFC 6066 4): 512, 1,024, 2,048 or 4,096. A server that supports
@@ -225,6 +227,7 @@ class ClientParameters(CommonParameters):
             psk_required=False,
             own_certificate_types=DEFAULT_TYPES,
             peer_certificate_types=DEFAULT_TYPES,  # a raw public key has no name
+            certificate_with_psk="never",
         )
 
     @cached_property
@@ -324,7 +327,12 @@ def _resolve(config: ClientConfig) -> ClientParameters:
     psks = _list_psks(config.psks)
     verified = not (config.insecure_skip_verification or config.verify_replaces_builtin)
     check_needs_of_tls13(common.versions, psks=psks)
-    psk_required = bool(psks) and config.trust is None and verified
+    common = with_certificates_and_psks(config, common, has_psks=bool(psks))
+    both = config.certificate_with_psk != "never"
+    psk_required = bool(psks) and config.trust is None and verified and not both
+    resumes = config.resumption and not psk_required and config.certificate_with_psk != "required"
+    if both:
+        common = with_suites_of_psks(common, psks)
     if psk_required:
         common = _with_psks_alone(config, common, psks)
     trust = load_trust("trust", config.trust)
@@ -341,8 +349,8 @@ def _resolve(config: ClientConfig) -> ClientParameters:
         ),
         middlebox_compatibility=config.middlebox_compatibility,
         insecure_skip_verification=config.insecure_skip_verification,
-        session_store=_session_store(config) if config.resumption and not psk_required else None,
-        tickets_wanted=_tickets_wanted(config, common, psk_required=psk_required),
+        session_store=_session_store(config) if resumes else None,
+        tickets_wanted=_tickets_wanted(config, common, resumes=resumes),
         session_context=config.session_context,
         verify_on_resumption=config.verify_on_resumption,
         ocsp_stapling=stapling,
@@ -419,7 +427,7 @@ def _key_share_codes(
 
 
 def _tickets_wanted(
-    config: ClientConfig, common: CommonParameters, *, psk_required: bool
+    config: ClientConfig, common: CommonParameters, *, resumes: bool
 ) -> tuple[int, int] | None:
     wanted = config.tickets_wanted
     if wanted is None:
@@ -429,7 +437,7 @@ def _tickets_wanted(
             f"tickets_wanted is {wanted!r}; pass two numbers, 0 to {MAX_TICKETS_WANTED} each: for "
             "a new connection, and for one that resumes a session"
         )
-    if psk_required or not config.resumption:
+    if not resumes:
         raise ConfigError(
             "tickets_wanted has no effect without resumption: leave it out, or pass "
             "resumption=True, and trust with psks"
@@ -463,18 +471,8 @@ def _with_psks_alone(
             "pass trust=TrustStore.platform(), or leave out verify, credentials, "
             "select_credentials and session_store"
         )
-    # A suite whose hash function no key has could only fail.
-    suites = {
-        suite.code: suite
-        for suite in common.suite_table.values()
-        if any(psk.imported or psk.hash_function is suite.hash for psk in psks)
-    }
-    if not suites:
-        raise ConfigError(
-            "none of the cipher_suites has the hash function of one of the psks: add a suite with "
-            "that hash function, or pass keys with imported=True"
-        )
-    return replace(common, suite_table=suites, versions=frozenset({TLS13}), tls12=Parameters12())
+    common = with_suites_of_psks(common, psks)
+    return replace(common, versions=frozenset({TLS13}), tls12=Parameters12())
 
 
 def _session_store(config: ClientConfig) -> SessionStore:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from ..arguments import Expected, check
 from ..clock import Clock, utc_now
@@ -58,6 +58,8 @@ Verify: TypeAlias = Callable[[Peer], Awaitable[None] | None]
 #: The CAs that may have issued a peer's certificate: a store, or the path of a PEM file.
 Trust: TypeAlias = TrustStore | str | os.PathLike[str]
 
+CertificateWithPSK: TypeAlias = Literal["never", "optional", "required"]
+
 
 @dataclass(frozen=True)
 class CommonConfig:
@@ -104,6 +106,13 @@ class CommonConfig:
             fault that the built-in verification finds is the peer's ``error``.
         psk_without_key_exchange: allow a handshake with a PSK and no key exchange. Anyone who gets
             the PSK later can decrypt such a connection.
+        certificate_with_psk: whether a server that has one of the ``psks`` sends its certificate
+            too (RFC 9973), and may request the client's: ``"never"``, ``"optional"`` or
+            ``"required"``. The connection then stays secret as long as the key does, even if the
+            key exchange is broken, and peers that share a key cannot impersonate each other. A
+            client rejects a server that uses the key alone. With ``"required"`` each side also
+            rejects a peer that has no such key or does not support this; TLS 1.2 is off, and a
+            client resumes no sessions.
         require_extended_master_secret: in TLS 1.2, reject a peer without the extended master
             secret (RFC 7627).
         grease: send reserved values (RFC 8701) where the peer has to ignore them.
@@ -129,6 +138,7 @@ class CommonConfig:
     verify_replaces_builtin: bool = False
     grease: bool = False
     psk_without_key_exchange: bool = False
+    certificate_with_psk: CertificateWithPSK = "never"
     require_extended_master_secret: bool = field(default=False, repr=False)
     max_chain_length: int = DEFAULT_MAX_CHAIN_LENGTH
     peer_certificate_types: Sequence[str] | None = None
@@ -175,6 +185,7 @@ class CommonParameters:
     verify_replaces_builtin: bool
     grease: bool
     psk_without_key_exchange: bool
+    certificate_with_psk: CertificateWithPSK
     max_chain_length: int
     clock: Clock
 
@@ -227,6 +238,7 @@ def resolve_common(config: CommonConfig, *, is_client: bool) -> CommonParameters
         verify_replaces_builtin=config.verify_replaces_builtin,
         grease=config.grease,
         psk_without_key_exchange=config.psk_without_key_exchange,
+        certificate_with_psk=config.certificate_with_psk,
         max_chain_length=config.max_chain_length,
         clock=config.clock,
     )

@@ -74,6 +74,7 @@ _COMMON_FIELDS: Mapping[str, Expected] = {
     "verify_replaces_builtin": _FLAG,
     "grease": _FLAG,
     "psk_without_key_exchange": _FLAG,
+    "certificate_with_psk": Expected(STR, "'never', 'optional' or 'required'"),
     "on_event": Expected(optional(plain_function), "a function that is not async, or None"),
     "require_extended_master_secret": _FLAG,
     "clock": CLOCK,

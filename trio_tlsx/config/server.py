@@ -32,6 +32,7 @@ from ..sessions.ticket_store import (
 from .certificate_types import accepted_types
 from .common import CommonConfig, CommonParameters, Trust, check_fields, load_trust, resolve_common
 from .fields import SERVER_FIELDS
+from .psks import with_certificates_and_psks
 from .tls12 import Parameters12, check_needs_of_tls13
 
 __all__ = ["MAX_EARLY_DATA_ACCEPTED", "MAX_TICKETS_ISSUED", "ServerConfig", "ServerParameters"]
@@ -126,8 +127,8 @@ class ServerConfig(CommonConfig):
             None if there is none, or an awaitable of these, which is awaited in the task that
             does the handshake. A client that offers no known identity gets a certificate; without
             ``credentials`` it is rejected like a client with the wrong key (``decrypt_error``).
-            The server requests no certificate of a client that has a key, whatever ``client_auth``
-            is, and does not call ``verify`` for it.
+            Without ``certificate_with_psk`` the server requests no certificate of a client that
+            has a key, whatever ``client_auth`` is, and does not call ``verify`` for it.
 
     Raises:
         ConfigError: a value has the wrong type or is out of range, a name is unknown, a file
@@ -195,6 +196,7 @@ def _resolve(config: ServerConfig) -> ServerParameters:
         max_early_data_size=config.max_early_data_size,
         require_cookie=config.require_cookie,
     )
+    common = with_certificates_and_psks(config, common, has_psks=find_psk is not None)
     _check_client_auth(config)
     _check_identity(config, common, find_psk)
     _check_limits(config)
@@ -213,7 +215,7 @@ def _resolve(config: ServerConfig) -> ServerParameters:
         client_trust=trust,
         peer_certificate_types=types,
         client_authorities=_authorities(trusted),
-        client_policy=_client_policy(config.client_auth, trust, types),
+        client_policy=_client_policy(config, trust, types),
         require_cookie=config.require_cookie,
         retry_for_group=config.retry_for_group,
         tickets=DEFAULT_TICKETS if config.tickets is None else config.tickets,
@@ -265,6 +267,11 @@ def _check_identity(
     if not certified and find_psk is None:
         raise ConfigError(
             "a server has no credentials: pass credentials=, select_credentials= or psks="
+        )
+    if not certified and config.certificate_with_psk != "never":
+        raise ConfigError(
+            f"certificate_with_psk is {config.certificate_with_psk!r}, but the server has no "
+            "credentials: pass credentials= or select_credentials="
         )
     if not certified and config.client_auth != "none":
         raise ConfigError(
@@ -318,10 +325,13 @@ def _authorities(trusted: Iterable[x509.Certificate]) -> tuple[bytes, ...]:
 
 
 def _client_policy(
-    client_auth: str, trust: TrustStore | None, types: Sequence[CertificateType]
+    config: ServerConfig, trust: TrustStore | None, types: Sequence[CertificateType]
 ) -> bytes:
     """Return a digest of the client verification; a ticket is valid under the same policy only."""
-    digest = hashlib.sha256(client_auth.encode())
+    digest = hashlib.sha256(config.client_auth.encode())
+    if config.certificate_with_psk == "required":
+        # So no session of a connection without a key is resumed.
+        digest.update(b" and an external PSK")
     for certificate in () if trust is None else trust.certificates:
         digest.update(certificate.fingerprint(hashes.SHA256()))
     if types != DEFAULT_TYPES:

@@ -161,7 +161,7 @@ def read_server_certificate(
         the certificate of the connection that the session is from (RFC 9846 2.2). An external PSK
         has none.
     """
-    if selection.psk is not None:
+    if selection.psk is not None and not selection.with_certificate:
         session = selection.psk.session
         return None, None if session is None else server_of(session)
     config, request, types = offer.config, None, selected.types

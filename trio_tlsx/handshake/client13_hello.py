@@ -69,12 +69,14 @@ class Selection:
     Attributes:
         psk: one of the offered PSKs; None if the server authenticates by a certificate.
         group, shared_secret: the key exchange; None if there was none.
+        with_certificate: whether the server authenticates by its certificate too (RFC 9973).
     """
 
     suite: CipherSuite
     psk: Psk[Session] | None
     group: Group | None
     shared_secret: bytes | None = field(repr=False)
+    with_certificate: bool = False
 
 
 def process_hello_retry_request(
@@ -175,9 +177,12 @@ def process_server_hello(hs: Handshake, offer: Offer, answer: ServerHello) -> Se
     suite = selected_suite(offer, answer)
     hs.transcript.start(suite)
     psk = selected_psk(offer, suite, answer)
+    with_certificate = False
+    if offer.config.certificate_with_psk != "never":
+        with_certificate = selects_certificate_with_psk(offer.config, psk, answer)
     group, shared_secret = finish_key_exchange(offer, psk, answer)
     offer.parameters.shares = {}  # nothing needs the private keys any more
-    return Selection(suite, psk, group, shared_secret)
+    return Selection(suite, psk, group, shared_secret, with_certificate)
 
 
 def selected_suite(offer: Offer, answer: ServerHello) -> CipherSuite:
@@ -215,6 +220,38 @@ def selected_psk(offer: Offer, suite: CipherSuite, answer: ServerHello) -> Psk[S
             "the peer chose a pre-shared key that goes with another hash than its suite's"
         )
     return psks[index]
+
+
+def selects_certificate_with_psk(
+    config: ClientParameters, psk: Psk[Session] | None, answer: ServerHello
+) -> bool:
+    """Return whether the server uses an external PSK and its certificate (RFC 9973 4).
+
+    Raises:
+        ProtocolError: ``missing_extension``, the server uses the PSK alone, or does not use it
+            although that is required.
+    """
+    selected = _E.tls_cert_with_extern_psk in answer.extensions
+    if selected and not {_E.pre_shared_key, _E.key_share} <= answer.extensions.keys():
+        raise ProtocolError(
+            "the peer's ServerHello has tls_cert_with_extern_psk, but lacks pre_shared_key or "
+            "key_share",
+            AlertDescription.missing_extension,
+        )
+    if not selected and psk is not None and psk.external is not None:
+        # Others may have the key, and could impersonate the server.
+        raise ProtocolError(
+            "the peer uses the pre-shared key alone, and certificate_with_psk asks for its "
+            "certificate too: a server of this library needs certificate_with_psk='optional'",
+            AlertDescription.missing_extension,
+        )
+    if not selected and config.certificate_with_psk == "required":
+        raise ProtocolError(
+            "the peer uses none of the pre-shared keys together with its certificate, and "
+            "certificate_with_psk is 'required': give the server the key, or pass 'optional'",
+            AlertDescription.missing_extension,
+        )
+    return selected
 
 
 def finish_key_exchange(

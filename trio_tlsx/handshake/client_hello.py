@@ -68,6 +68,11 @@ class HelloParameters:
     grease: ClientHelloGrease | None = None
     ech: bytes | None = field(default=None, repr=False)
 
+    @property
+    def resumes(self) -> bool:
+        """Whether the session of one of the PSKs is offered."""
+        return any(psk.session is not None for psk in self.psks)
+
     @classmethod
     def initial(
         cls,
@@ -139,6 +144,8 @@ def offered_extensions(parameters: HelloParameters) -> dict[int, bytes]:
     extensions[_E.key_share] = ext.encode_key_shares(public)
     if parameters.psk_modes:
         extensions[_E.psk_key_exchange_modes] = encode_psk_key_exchange_modes(config)
+    if config.certificate_with_psk != "never" and parameters.psks and not parameters.resumes:
+        extensions[_E.tls_cert_with_extern_psk] = b""
     if parameters.ticket_request is not None:
         extensions[_E.ticket_request] = parameters.ticket_request
     if parameters.early_data:
@@ -202,5 +209,8 @@ def remember_group(
 def current_psks(config: ClientParameters, session: Session | None) -> Sequence[Psk[Session]]:
     """Return the PSKs to offer now: the session's first, with its age, and the external ones."""
     suites = config.suite_table.values()
+    if session is not None and config.certificate_with_psk != "never":
+        # RFC 9973 5.1: only external PSKs go with the extension, and no external PSK without it.
+        return [psk_of(session, config.clock())]
     external = [psk for external in config.psks for psk in psks_of(external, suites)]
     return external if session is None else [psk_of(session, config.clock()), *external]

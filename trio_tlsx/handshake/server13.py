@@ -154,7 +154,7 @@ def certificate_request(
 
 def send_server_certificate(hs: Handshake, terms: Terms) -> Steps[None]:
     """Send Certificate and CertificateVerify, unless a PSK authenticates both sides."""
-    if terms.psk is not None or terms.identity is None:
+    if terms.psk_authenticates or terms.identity is None:
         return
     credentials, scheme = terms.identity
     stapled = yield from staple(hs, credentials, terms.hello)
@@ -298,7 +298,8 @@ def complete(
     """Return what the connection needs of its handshake; store its tickets."""
     config, identity = terms.config, terms.identity
     negotiated = negotiated_by(hs, terms, client)
-    external = terms.psk is not None and terms.psk.external is not None
+    # A resumed session is from a connection with this certificate.
+    external = terms.psk_authenticates and terms.psk is not None and terms.psk.external is not None
     own = identity[0].chain if identity else ()
     offered = terms.hello.cipher_suites
     established = Established(
@@ -373,16 +374,17 @@ def ticket_issuer(
 def ticket_count(terms: Terms) -> int:
     """Return how many tickets the client gets; a client may say how many it wants (RFC 9149 3).
 
-    A connection with an external PSK gets none: the PSK is as cheap as a ticket, and no ticket
-    outlives it.
+    A connection with an external PSK alone gets none: the PSK is as cheap as a ticket, and no
+    ticket outlives it.
     """
     config, psk, hello = terms.config, terms.psk, terms.hello
     if terms.identity is None or not psk_modes(config, hello):
         return 0
-    if psk is not None and psk.external is not None:
+    resumes = psk is not None and psk.session is not None
+    if terms.psk_authenticates and not resumes:
         return 0
     body = hello.extensions.get(_E.ticket_request)
     if body is None:
-        return config.tickets if psk is None else config.tickets_if_resumed
+        return config.tickets_if_resumed if resumes else config.tickets
     new, resumed = decode_ticket_request(body)
-    return min(config.tickets_if_wanted, new if psk is None else resumed)
+    return min(config.tickets_if_wanted, resumed if resumes else new)

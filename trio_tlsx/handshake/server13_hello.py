@@ -76,6 +76,8 @@ class Choice:
         psk: the PSK; its binder is checked later. None for a certificate.
         group: None for no key exchange at all.
         peer_share: None as long as the client has not sent one of that group.
+        with_certificate: whether the server authenticates by its certificate although there is an
+            external PSK (RFC 9973).
     """
 
     suite: CipherSuite
@@ -83,6 +85,7 @@ class Choice:
     psk: Psk[ServerSession] | None
     group: Group | None
     peer_share: bytes | None
+    with_certificate: bool = False
 
     @property
     def missing_group(self) -> Group | None:
@@ -97,13 +100,14 @@ class Terms:
     Attributes:
         hello: the last ClientHello.
         identity: the certificate that the server has for this client; None if it has none.
-        psk: the PSK that authenticates both sides; None if the server sends a certificate.
+        psk: the PSK; None if there is none.
         psk_index: its index among the offered PSKs.
         group, peer_share: the key exchange; None if there is none.
         early_data: the early data that the server accepts; None for none.
         ech: the encrypted_client_hello that the client sent, if any.
         messages: where ``ech`` was accepted, the messages so far, which are confirmed.
         client_type: the type of certificate that is requested of the client; None for none.
+        with_certificate: whether the server sends a certificate although there is a PSK.
     """
 
     config: ServerParameters
@@ -119,6 +123,12 @@ class Terms:
     ech: ECHReceived | None = None
     messages: Sequence[bytes] = field(default=(), repr=False)
     client_type: CertificateType | None = None
+    with_certificate: bool = False
+
+    @property
+    def psk_authenticates(self) -> bool:
+        """Whether the PSK takes the place of the certificates of both sides."""
+        return self.psk is not None and not self.with_certificate
 
 
 def process_client_hello(
@@ -140,7 +150,7 @@ def process_client_hello(
         choice, hello = yield from request_retry(hs, config, choice, hello, ech)
         psk_index = check_psk(hs, choice.psk, decode_offered_psks(hello))
     client_type = None
-    if choice.psk is None and config.client_auth != "none":
+    if (choice.psk is None or choice.with_certificate) and config.client_auth != "none":
         # RFC 9846 4.4.2: not if a PSK authenticates both sides.
         client_type = requested_type(config, hello.extensions)
     protocol = choose_protocol(config, hello)
@@ -161,6 +171,7 @@ def process_client_hello(
         ech,
         messages,
         client_type,
+        choice.with_certificate,
     )
 
 
@@ -177,13 +188,35 @@ def select(
     psks: Sequence[Psk[ServerSession]] = ()
     modes = () if offered is None else psk_modes(config, hello)
     if offered is not None and modes:
-        psks = yield from known_psks(
-            hs, config, hello, offered, suites, identity, needed=not candidates
-        )
+        needed = not candidates or config.certificate_with_psk == "required"
+        psks = yield from known_psks(hs, config, hello, offered, suites, identity, needed=needed)
     choice = choose(config, hello, suites, psks, modes, identity)
-    if choice.psk is None and identity is None:
+    if config.certificate_with_psk != "never":
+        choice.with_certificate = selects_certificate_with_psk(config, hello, choice)
+    if identity is None and (choice.psk is None or choice.with_certificate):
         refuse(candidates, hello)
     return choice
+
+
+def selects_certificate_with_psk(
+    config: ServerParameters, hello: ClientHello, choice: Choice
+) -> bool:
+    """Return whether this handshake has an external PSK and certificates (RFC 9973 4).
+
+    Raises:
+        ProtocolError: ``missing_extension``, both are required, and the client offers neither.
+        NegotiationError: both are required, and no PSK goes with a common cipher suite.
+    """
+    external = choice.psk is not None and choice.psk.external is not None
+    selected = external and _E.tls_cert_with_extern_psk in hello.extensions
+    resumes = choice.psk is not None and not external
+    if config.certificate_with_psk == "required" and not (selected or resumes):
+        require(hello, _E.tls_cert_with_extern_psk)
+        raise NegotiationError(
+            "the peer offers no pre-shared key with the hash function of a common cipher suite, "
+            "and certificate_with_psk is 'required'"
+        )
+    return selected
 
 
 def request_retry(
@@ -251,6 +284,18 @@ def check_client_hello(hello: ClientHello) -> None:
         require(hello, _E.signature_algorithms, _E.supported_groups)
     if _E.supported_groups in extensions or _E.key_share in extensions:
         require(hello, _E.supported_groups, _E.key_share)
+    if _E.tls_cert_with_extern_psk in extensions:
+        check_certificate_with_psk(hello)
+
+
+def check_certificate_with_psk(hello: ClientHello) -> None:
+    """Check what goes with tls_cert_with_extern_psk in a ClientHello (RFC 9973 4, 5.1)."""
+    require(hello, _E.key_share, _E.psk_key_exchange_modes, _E.pre_shared_key)
+    if _E.early_data in hello.extensions:
+        raise ProtocolError("the peer offers early data together with tls_cert_with_extern_psk")
+    modes = ext.decode_psk_key_exchange_modes(hello.extensions[_E.psk_key_exchange_modes])
+    if PSK_DHE_KE not in modes:
+        raise ProtocolError("the peer offers tls_cert_with_extern_psk without a key exchange")
 
 
 def select_credentials(candidates: Sequence[Credentials], hello: ClientHello) -> Selected | None:
@@ -317,6 +362,9 @@ def known_psks(
     if identity is not None:
         context = ticket_context(config, identity[0], hello)
         if known := (yield from known_sessions(hs, config, context, identities)):
+            if _E.tls_cert_with_extern_psk in hello.extensions:
+                # RFC 9973 5.1: only external PSKs go with it.
+                raise ProtocolError("the peer offers a session with tls_cert_with_extern_psk")
             return known
     names = [name for name, _ in identities]
     return (yield from find_psks(hs, config.find_psk, names, suites, needed=needed))
@@ -408,6 +456,8 @@ def send_server_hello(hs: Handshake, terms: Terms) -> bytes | None:
     if terms.group is not None:
         share, shared_secret = answer_key_share(terms.group, terms.peer_share or b"")
         extensions[_E.key_share] = ext.encode_key_share_entry(terms.group.code, share)
+    if terms.with_certificate:
+        extensions[_E.tls_cert_with_extern_psk] = b""
     extensions[_E.supported_versions] = SELECTED_VERSION
     answer = ServerHello(
         legacy_version=TLS12,

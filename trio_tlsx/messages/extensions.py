@@ -50,6 +50,7 @@ class ExtensionType(enum.IntEnum):
     extended_master_secret = 23
     compress_certificate = 27
     record_size_limit = 28
+    tls_cert_with_extern_psk = 33
     session_ticket = 35
     pre_shared_key = 41
     early_data = 42
@@ -97,6 +98,7 @@ _ALLOWED: dict[int, Context] = {
     _E.padding: _C.CH,
     _E.compress_certificate: _C.CH | _C.CR,
     _E.record_size_limit: _C.CH | _C.EE,
+    _E.tls_cert_with_extern_psk: _C.CH | _C.SH,
     _E.pre_shared_key: _C.CH | _C.SH,
     _E.early_data: _C.CH | _C.EE | _C.NST,
     _E.supported_versions: _C.CH | _C.SH | _C.HRR,
@@ -422,6 +424,9 @@ def check_empty(octets: bytes, what: str) -> None:
         Reader(octets, what).finish()
 
 
+#: The body is empty in both hellos (RFC 9973 5).
+check_cert_with_extern_psk = partial(check_empty, what="tls_cert_with_extern_psk")
+
 _Decoders: TypeAlias = Mapping[int, Callable[[bytes], object]]
 
 _IN_CERTIFICATE_REQUEST: _Decoders = {
@@ -435,6 +440,7 @@ _IN_CERTIFICATE_REQUEST: _Decoders = {
 
 #: Decoders of the extensions that a handshake may otherwise not decode.
 _DECODERS: Mapping[Context, _Decoders] = {
+    _C.SH: {_E.tls_cert_with_extern_psk: check_cert_with_extern_psk},
     _C.CT: {
         _E.status_request: decode_certificate_status,
         _E.signed_certificate_timestamp: decode_timestamps,
@@ -469,6 +475,7 @@ _DECODERS: Mapping[Context, _Decoders] = {
         _E.psk_key_exchange_modes: decode_psk_key_exchange_modes,
         _E.post_handshake_auth: partial(check_empty, what="post_handshake_auth"),
         _E.ticket_request: decode_ticket_request,
+        _E.tls_cert_with_extern_psk: check_cert_with_extern_psk,
     },
 }
 

@@ -37,7 +37,8 @@ class Negotiated:
             trip (RFC 9846 4.2.4).
         early_data_accepted: whether the server accepted the client's early data (0-RTT).
         psk_identity: the identity of the :class:`ExternalPSK` that authenticated both sides, in
-            place of certificates; None without one.
+            place of certificates, or together with them (``certificate_with_psk``); None without
+            one.
         ech_accepted: whether the ClientHello was encrypted (RFC 9849), so that nobody on the path
             has read the server's name.
         ticket_application_data: on a server, the application data in the ticket that this
