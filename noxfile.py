@@ -44,6 +44,9 @@ FLEET = [
     "tests/fleet/test_redis_faults.py",
     "tests/fleet",
     "tests/processes",
+    "tests/cli/test_cli_processes.py",
+    "tests/docs/test_several_processes_example.py",
+    "tests/docs/test_runbook.py",
     *glob.glob("tests/contrib/test_redis_*.py"),
 ]
 

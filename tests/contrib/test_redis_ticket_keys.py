@@ -297,9 +297,9 @@ async def test_concurrent_starts_agree_on_one_key(server: RedisServer) -> None:
     async with connected(server) as redis:
         servers = [make(redis) for _ in range(20)]
         async with trio.open_nursery() as nursery:
-            for keys in servers:
-                nursery.start_soon(nursery.start, keys.run)
-            await trio.testing.wait_all_tasks_blocked(0.5)
+            async with trio.open_nursery() as starting:
+                for keys in servers:
+                    starting.start_soon(nursery.start, keys.run)
             assert len({sealed(keys)[:8] for keys in servers}) == 1
             nursery.cancel_scope.cancel()
 

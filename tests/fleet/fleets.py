@@ -165,7 +165,7 @@ class Fleet:
         with trio.fail_after(SAFETY_NET):
             for node in self.nodes.values():
                 while (await node.report()).keys is not None:
-                    await trio.sleep(0.1)
+                    pass  # the machine is busy
 
     async def connect(
         self, port: int, early: str = "", client: ClientConfig | None = None
