@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager
+from collections.abc import Generator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
-from coredis.connection import TCPConnection, TCPLocation
 from ech_pairs import ECH_CLIENT, ECH_SERVER, PUBLIC_NAME, key
 from engine_pairs import connections, shake_hands
 from one_store import OneStore, sharing
-from redis_servers import RedisServer, redis_server
+from redis_servers import RedisServer, connected, redis_server
 
 from trio_tlsx import ConfigError, ECHKey, ECHRejected, ServerConfig
 from trio_tlsx.contrib.redis import RedisConnections, RedisECHKeys
@@ -222,16 +219,6 @@ def test_the_public_name_needs_a_certificate(store: OneStore) -> None:
 def server(tmp_path: Path) -> Generator[RedisServer, None, None]:
     with redis_server(tmp_path) as running:
         yield running
-
-
-@asynccontextmanager
-async def connected(server: RedisServer) -> AsyncGenerator[RedisConnections, None]:
-    redis = RedisConnections(partial(TCPConnection, TCPLocation("127.0.0.1", server.port)))
-    redis.timeout = 20  # the machine may be busy
-    async with trio.open_nursery() as nursery:
-        await nursery.start(redis.run)
-        yield redis
-        nursery.cancel_scope.cancel()
 
 
 async def test_real_server_rotates_and_never_sees_a_private_key(server: RedisServer) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager
+from collections.abc import Generator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 import trio
 from coredis.connection import TCPConnection, TCPLocation
 from early_data_streams import EarlyDataStreams
-from redis_servers import RedisServer, redis_server
+from redis_servers import RedisServer, connected, redis_server
 from tls_pairs import SERVER_NAME
 
 from trio_tlsx import ConfigError, Session
@@ -35,16 +34,6 @@ FIRST_SESSION = "redis.call('KEYS', 'trio-tlsx:sessions:*')[1]"
 def server(tmp_path: Path) -> Generator[RedisServer, None, None]:
     with redis_server(tmp_path) as running:
         yield running
-
-
-@asynccontextmanager
-async def connected(server: RedisServer) -> AsyncGenerator[RedisConnections, None]:
-    redis = RedisConnections(partial(TCPConnection, TCPLocation("127.0.0.1", server.port)))
-    redis.timeout = 20  # the machine may be busy
-    async with trio.open_nursery() as nursery:
-        await nursery.start(redis.run)
-        yield redis
-        nursery.cancel_scope.cancel()
 
 
 @pytest.fixture(scope="module")

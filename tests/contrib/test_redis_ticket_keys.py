@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager
-from functools import partial
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
-from coredis.connection import TCPConnection, TCPLocation
 from one_store import OneStore, sharing
-from redis_servers import RedisServer, redis_server
+from redis_servers import RedisServer, connected, redis_server
 
 from trio_tlsx import ConfigError
 from trio_tlsx.contrib.redis import RedisConnections, RedisTicketKeys
@@ -246,16 +243,6 @@ async def test_answer_that_is_none_is_a_problem(
 def server(tmp_path: Path) -> Generator[RedisServer, None, None]:
     with redis_server(tmp_path) as running:
         yield running
-
-
-@asynccontextmanager
-async def connected(server: RedisServer) -> AsyncGenerator[RedisConnections, None]:
-    redis = RedisConnections(partial(TCPConnection, TCPLocation("127.0.0.1", server.port)))
-    redis.timeout = 20  # the machine may be busy
-    async with trio.open_nursery() as nursery:
-        await nursery.start(redis.run)
-        yield redis
-        nursery.cancel_scope.cancel()
 
 
 async def test_real_server_shares_keys_and_never_sees_them(server: RedisServer) -> None:

@@ -6,13 +6,18 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 
+import trio
+from coredis.connection import TCPConnection, TCPLocation
 from processes import free_port, peer_program
 
-__all__ = ["RedisServer", "age_marker", "redis_server", "replica_of"]
+from trio_tlsx.contrib.redis import RedisConnections
+
+__all__ = ["RedisServer", "age_marker", "connected", "redis_server", "replica_of"]
 
 #: How often a server that starts is asked, and the time between, in seconds.
 ATTEMPTS, PAUSE = 400, 0.05
@@ -136,3 +141,14 @@ def replica_of(
 def age_marker(server: RedisServer) -> None:
     """Make the anti-replay cache's marker old, as if the server had run for long."""
     server.command("HSET", MARKER, "since", "0")
+
+
+@asynccontextmanager
+async def connected(server: RedisServer) -> AsyncGenerator[RedisConnections, None]:
+    """Connections to a server for as long as the block lasts."""
+    redis = RedisConnections(partial(TCPConnection, TCPLocation("127.0.0.1", server.port)))
+    redis.timeout = 20  # the machine may be busy
+    async with trio.open_nursery() as nursery:
+        await nursery.start(redis.run)
+        yield redis
+        nursery.cancel_scope.cancel()
