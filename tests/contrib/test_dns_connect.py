@@ -476,6 +476,18 @@ async def test_only_one_of_two_connections_stays_open(monkeypatch: pytest.Monkey
     await stream.aclose()
 
 
+async def test_a_connection_that_is_made_while_cancelled_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    attempts = Attempts({"a"})
+    monkeypatch.setattr(trio, "open_tcp_stream", attempts)
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await open_tcp_to_any(["a"], 443, 0)
+    assert scope.cancelled_caught
+    assert [sock.fileno() for sock in attempts.sockets] == [-1]
+
+
 async def test_no_address_answers() -> None:
     port = await unused_port()
     with pytest.raises(OSError, match=r"connect to 127\.0\.0\.1, 127\.0\.0\.2 at port") as caught:

@@ -21,6 +21,8 @@ from dns.rcode import NXDOMAIN, Rcode
 from dns.rdtypes.ANY.CNAME import CNAME
 from dns.rrset import RRset, from_text
 
+from trio_tlsx.contrib.dns import resolver_at
+
 HOST = "127.0.0.1"
 TTL = 60
 MAX_CNAMES = 4
@@ -81,10 +83,7 @@ class DNSServer:
 
     def resolver(self) -> dns.asyncresolver.Resolver:
         """Return a resolver that asks this server."""
-        resolver = dns.asyncresolver.Resolver(configure=False)
-        resolver.nameservers = [HOST]
-        resolver.port = self.port
-        return resolver
+        return resolver_at(HOST, self.port)
 
     def answer(self, wire: bytes, transport: str) -> bytes | None:
         query = dns.message.from_wire(wire)
