@@ -64,5 +64,8 @@ async def main(directory: Path) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    write_files(Path(sys.argv[1]))
+    try:
+        write_files(Path(sys.argv[1]))
+    except FileExistsError as error:
+        sys.exit(str(error))
     trio.run(main, Path(sys.argv[1]))

@@ -20,9 +20,16 @@ with ExtraImports("anycorn"):
     from anycorn.lifespan import Lifespan
     from anycorn.tcp_server import TCPServer
     from anycorn.worker_context import WorkerContext
+    from anyio.abc import SocketAttribute
 
 from .anyio import TLSListener, TLSStream
-from .asgi import ASGIApplication, TLSApplication, server_certificate, tls_extension
+from .asgi import (
+    ASGIApplication,
+    TLSApplication,
+    logged_failures,
+    server_certificate,
+    tls_extension,
+)
 
 __all__ = ["serve"]
 
@@ -39,7 +46,8 @@ async def serve(
 ) -> None:
     """Serve an ASGI application until ``shutdown_trigger`` returns, on asyncio or on trio.
 
-    The logger ``trio_tlsx`` logs failed handshakes (:meth:`TLSListener.serve`). ALPN selects
+    The logger ``trio_tlsx`` logs failed handshakes (:meth:`TLSListener.serve`), and what anycorn
+    raises for one connection. Neither ends the server. ALPN selects
     the HTTP version. For HTTP/2 the listeners' ``alpn_protocols`` must contain ``h2``.
     ``scope["extensions"]["tls"]`` is a :class:`~trio_tlsx.contrib.asgi.TLSExtension`. A
     cancellation cancels all handlers at once.
@@ -61,9 +69,12 @@ async def serve(
     async def handle(listener: TLSListener, stream: _Stream) -> None:
         extension = tls_extension(stream, server_certificate(listener.config))
         connection_app = TLSApplication(wrapped, extension)
-        await TCPServer(
+        server = TCPServer(
             cast(Any, connection_app), config, context, state.copy(), cast(Any, stream)
-        ).run()
+        )
+        address = stream.extra(SocketAttribute.remote_address, None)  # noqa: S610 - not Django's
+        with logged_failures(address):
+            await server.run()
 
     async with anyio.create_task_group() as lifespan_tasks:
         await lifespan_tasks.start(lifespan.handle_lifespan)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from typing import Any, TypeAlias, TypedDict
 
 from cryptography import x509
@@ -14,18 +16,22 @@ from ..crypto.cipher_suites import CIPHER_SUITES
 from ..crypto.cipher_suites12 import CIPHER_SUITES_12
 from ..driver.connection_info import ConnectionInfo
 from ..messages.versions import PROTOCOL_NAMES
+from ..pki.describe import socket_address
 from ..pki.reloading import ReloadingCredentials
 
 __all__ = [
     "ASGIApplication",
     "TLSApplication",
     "TLSExtension",
+    "logged_failures",
     "server_certificate",
     "tls_extension",
 ]
 
 #: The types of hypercorn and anycorn do not fit those of Starlette and other frameworks.
 ASGIApplication: TypeAlias = "Callable[..., Awaitable[object]]"
+
+_log = logging.getLogger("trio_tlsx")
 
 VERSION_CODES = {name: code for code, name in PROTOCOL_NAMES.items()}
 
@@ -117,6 +123,19 @@ class TLSApplication:
         if self._client is not None:
             scope["client"] = self._client
         await self._app(scope, *channels)
+
+
+@contextmanager
+def logged_failures(address: object) -> Generator[None, None, None]:
+    """Log what a connection's server raises, so that other connections go on.
+
+    hypercorn and anycorn contain what an application raises, but not their own faults. A client
+    can cause some of those, for example with data for an HTTP/2 stream that has ended.
+    """
+    try:
+        yield
+    except* Exception as failure:  # noqa: BLE001 - whatever it is, it concerns one connection
+        _log.error("the HTTP connection with %s failed", socket_address(address), exc_info=failure)
 
 
 def _pem(certificate: x509.Certificate) -> str:

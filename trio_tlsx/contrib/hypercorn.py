@@ -23,7 +23,13 @@ with ExtraImports("hypercorn"):
 
 from ..io.listener import TLSListener, handshake_first
 from ..io.stream import TLSStream
-from .asgi import ASGIApplication, TLSApplication, server_certificate, tls_extension
+from .asgi import (
+    ASGIApplication,
+    TLSApplication,
+    logged_failures,
+    server_certificate,
+    tls_extension,
+)
 
 __all__ = ["serve"]
 
@@ -38,7 +44,8 @@ async def serve(
 ) -> None:
     """Serve an ASGI application until ``shutdown_trigger`` returns.
 
-    The logger ``trio_tlsx`` logs failed handshakes, as :func:`handshake_first` does. ALPN selects
+    The logger ``trio_tlsx`` logs failed handshakes, as :func:`handshake_first` does, and what
+    hypercorn raises for one connection. Neither ends the server. ALPN selects
     the HTTP version. For HTTP/2 the listeners' ``alpn_protocols`` must contain ``h2``.
     ``scope["extensions"]["tls"]`` is a :class:`~trio_tlsx.contrib.asgi.TLSExtension`. Behind a
     :class:`ProxyProtocolListener`, ``scope["client"]`` is the client's address. A cancellation
@@ -63,13 +70,15 @@ async def serve(
         # The stream has all that hypercorn uses of trio.SSLStream.
         over_socket = isinstance(stream.transport_stream, trio.SocketStream)
         connection = cast(Any, stream if over_socket else _OverSocket(stream))
-        await TCPServer(
+        server = TCPServer(
             cast(AppWrapper, connection_app),
             config,
             context,
             ConnectionState(state.copy()),
             connection,
         )
+        with logged_failures(stream.remote_address):
+            await server
 
     async with trio.open_nursery() as lifespan_nursery:
         await lifespan_nursery.start(lifespan.handle_lifespan)
