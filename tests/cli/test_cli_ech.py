@@ -133,6 +133,28 @@ async def test_a_file_without_a_key_is_named(
     assert f"--ech-key: the file {ca_file}".encode() in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["connect", "--ech", "grease"], "--ech needs TLS 1.3; remove --tls-max 1.2"),
+        (["serve", "--self-signed", "--ech-key"], "--ech-key needs TLS 1.3; remove --tls-max 1.2"),
+    ],
+    ids=["connect", "serve"],
+)
+async def test_ech_needs_tls_1_3(arguments: list[str], text: str, ca_file: Path) -> None:
+    last = "localhost:1" if arguments[0] == "connect" else ca_file
+    result = await run_program([*CLI, arguments[0], "--tls-max", "1.2", *arguments[1:], last])
+    assert result.status == 2
+    assert text in result.stderr.decode()
+
+
+async def test_a_file_is_no_configuration() -> None:
+    result = await run_program([*CLI, "connect", "--ech", "configs.txt", "localhost:1"])
+    assert result.status == 1
+    assert b"they are not in base64" in result.stderr
+    assert b"as 'trio-tlsx ech-keygen' prints it" in result.stderr
+
+
 async def test_example_follows_a_change_of_the_keys(
     both_names: tuple[str | Path, ...], ca_file: Path, tmp_path: Path
 ) -> None:

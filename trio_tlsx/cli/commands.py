@@ -179,6 +179,8 @@ def connect(
     and the server's data goes to standard output, until the server closes the connection.
     """
     check_combination(ca, session, early_data, insecure=insecure)
+    if ech is not None and tls_max == "1.2":
+        raise click.UsageError("--ech needs TLS 1.3; remove --tls-max 1.2")
     service = ServiceLookup.of(ech, dns_server, server_name, starttls, proxy)
     files = key_files(cert, key, key_password)
     config = ClientConfig(
@@ -379,6 +381,8 @@ def serve(
 
     The first line of standard output is the address.
     """
+    if ech_key is not None and tls_max == "1.2":
+        raise click.UsageError("--ech-key needs TLS 1.3; remove --tls-max 1.2")
     if early_data and mode == "http":
         raise click.UsageError("--early-data works only with --echo; remove --http")
     files = key_files(cert, key, key_password)

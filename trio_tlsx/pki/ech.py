@@ -192,7 +192,12 @@ def decode_configs(value: bytes | str) -> tuple[ECHConfig, ...]:
         return decode_config_list(octets)
     except (ProtocolError, binascii.Error, ValueError) as error:
         reason = str(error).removeprefix("the peer's ")
-        raise ConfigError(f"the ECH configurations cannot be parsed: {reason}") from error
+        if not isinstance(error, ProtocolError):
+            reason = f"they are not in base64 ({reason})"
+        raise ConfigError(
+            f"the ECH configurations cannot be parsed: {reason}; pass an ECHConfigList as bytes, "
+            "or in base64 as 'trio-tlsx ech-keygen' prints it"
+        ) from error
 
 
 def candidates(configs: Iterable[ECHConfig]) -> Iterator[tuple[ECHConfig, HPKESuite]]:
