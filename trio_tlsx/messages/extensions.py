@@ -425,7 +425,9 @@ def check_empty(octets: bytes, what: str) -> None:
 
 
 #: The body is empty in both hellos (RFC 9973 5).
-check_cert_with_extern_psk = partial(check_empty, what="tls_cert_with_extern_psk")
+_check_cert_with_extern_psk: Callable[[bytes], object] = partial(
+    check_empty, what="tls_cert_with_extern_psk"
+)
 
 _Decoders: TypeAlias = Mapping[int, Callable[[bytes], object]]
 
@@ -440,7 +442,7 @@ _IN_CERTIFICATE_REQUEST: _Decoders = {
 
 #: Decoders of the extensions that a handshake may otherwise not decode.
 _DECODERS: Mapping[Context, _Decoders] = {
-    _C.SH: {_E.tls_cert_with_extern_psk: check_cert_with_extern_psk},
+    _C.SH: {_E.tls_cert_with_extern_psk: _check_cert_with_extern_psk},
     _C.CT: {
         _E.status_request: decode_certificate_status,
         _E.signed_certificate_timestamp: decode_timestamps,
@@ -475,7 +477,7 @@ _DECODERS: Mapping[Context, _Decoders] = {
         _E.psk_key_exchange_modes: decode_psk_key_exchange_modes,
         _E.post_handshake_auth: partial(check_empty, what="post_handshake_auth"),
         _E.ticket_request: decode_ticket_request,
-        _E.tls_cert_with_extern_psk: check_cert_with_extern_psk,
+        _E.tls_cert_with_extern_psk: _check_cert_with_extern_psk,
     },
 }
 
