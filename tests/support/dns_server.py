@@ -49,6 +49,7 @@ class DNSServer:
         silent: the questions that are not answered.
         truncates: whether answers over UDP have no records, so that the client asks over TCP.
         before: makes packets that are sent before the answer over UDP.
+        sender: sends them; by default the server's own socket.
         over_tcp: makes what is sent over TCP from the answer with its length.
         hangs_after_answer: whether connections over TCP stay open after the answer.
         asked: the questions that came, with the transport.
@@ -59,6 +60,7 @@ class DNSServer:
     silent: set[Question] = field(default_factory=set[Question])
     truncates: bool = False
     before: Callable[[dns.message.Message], list[bytes]] = lambda _: []
+    sender: trio.socket.SocketType | None = None
     over_tcp: Callable[[bytes], bytes] = lambda answer: answer
     hangs_after_answer: bool = False
     asked: list[tuple[str, str, str]] = field(default_factory=list[tuple[str, str, str]])
@@ -121,7 +123,7 @@ class DNSServer:
         while True:
             wire, address = await sock.recvfrom(2**16)
             for packet in self.before(dns.message.from_wire(wire)):
-                await sock.sendto(packet, address)
+                await (self.sender or sock).sendto(packet, address)
             if (answer := self.answer(wire, "UDP")) is not None:
                 await sock.sendto(answer, address)
 
