@@ -49,7 +49,10 @@ LEFT_OUT = {
 
 PSKS = "external pre-shared keys (`PSK-*`)"
 ECH = "Encrypted Client Hello (`TLS-ECH-*`)"
+RAW_KEYS = "raw public keys (`*CertificateType-*`)"
 NEITHER = "neither or both in the name"
+
+RAW_KEY_TESTS = "ClientCertificateType-* ServerCertificateType-* *RawPublicKey*"
 
 #: The groups of the tests that are counted, by the versions in their names: TLS 1.3, TLS 1.2.
 GROUPS = {
@@ -77,6 +80,8 @@ def group_of(name: str) -> tuple[str, bool]:
             return feature, False
     if name.startswith("TLS-ECH-"):
         return ECH, True
+    if matches(name, RAW_KEY_TESTS.split()):
+        return RAW_KEYS, True
     return GROUPS["TLS13" in name, "TLS12" in name], True
 
 
@@ -106,7 +111,7 @@ def report(
         disabled: the reason for each pattern of disabled tests.
     """
     counted: dict[str, collections.Counter[str]] = {
-        group: collections.Counter() for group in (*GROUPS.values(), PSKS, ECH)
+        group: collections.Counter() for group in (*GROUPS.values(), PSKS, ECH, RAW_KEYS)
     }
     left_out = {feature: collections.Counter[str]() for feature in LEFT_OUT}
     reasons: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)

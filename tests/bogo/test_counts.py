@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from counts import CONFIG, ECH, LEFT_OUT, PSKS, group_of, matches, report
+from counts import CONFIG, ECH, LEFT_OUT, PSKS, RAW_KEYS, group_of, matches, report
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,8 @@ from counts import CONFIG, ECH, LEFT_OUT, PSKS, group_of, matches, report
         ("StrayHelloRequest", "neither or both in the name", True),
         ("PSK-Client-SHA256-TLS", PSKS, True),
         ("TLS-ECH-Client-Reject-TLS12", ECH, True),
+        ("ServerCertificateType-Client-RPKVerifyFail-TLS12", RAW_KEYS, True),
+        ("ServerCertificateType-Client-RPKVerifyFail-TLS11", "TLS 1.0 and 1.1", False),
         ("QUIC-ECH-Client-Reject", "QUIC", False),
         ("PSK-Client-SHA256-DTLS", "DTLS", False),
         ("ALPS-Basic-Client-TLS-TLS13", "ALPS", False),
@@ -41,7 +43,7 @@ def test_report_of_a_run() -> None:
     assert "| TLS 1.3 alone | 2 | 1 | 1 | 0 | 0 |" in lines
     assert "| TLS 1.2 alone | 1 | 0 | 0 | 1 | 0 |" in lines
     assert "| DTLS | 1 | 0 | 0 | 0 | 1 |" in lines
-    assert lines[-1] == "| decision |  |  | 1 |  |  |"
+    assert lines[-1] == "| decision |  |  | 1 |  |  |  |"
 
 
 def test_each_disabled_test_has_a_reason() -> None:

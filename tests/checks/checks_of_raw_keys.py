@@ -101,7 +101,8 @@ REMOVALS_OF_RAW_KEYS = [
         KEYS,
         "bytes(asn1.decode_der(_SubjectPublicKeyInfo, der).algorithm.data)",
         "another-structure",
-        'bytes.fromhex("06092a864886f70d010101")',
+        "bytes(asn1.decode_der(_SubjectPublicKeyInfo, der).algorithm.data if der[4] != 2 else "
+        'bytes.fromhex("06092a864886f70d010101"))',
     ),
     Removal(
         "the server selects a type that was offered",
@@ -173,6 +174,15 @@ REMOVALS_OF_RAW_KEYS = [
         "if CertificateType.RawPublicKey not in config.peer_certificate_types:",
         "no_longer_accepted",
         tests=SESSIONS,
+    ),
+    Removal(
+        "a session of a certificate is resumed only where certificates are accepted",
+        "RFC 7250 4.1",
+        "handshake/resumption_client.py",
+        "            CertificateType.X509 in config.peer_certificate_types\n",
+        "session_of_a_certificate",
+        "            True\n",
+        SESSIONS,
     ),
     Removal(
         "tickets are bound to the trusted public keys",

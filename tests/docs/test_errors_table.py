@@ -46,6 +46,7 @@ from error_scenarios import (
 )
 from hellos import first_hello
 from pairs12 import changed_hello
+from raw_key_pairs import OTHER_KEY, SERVER_KEY, trusting
 
 from trio_tlsx import ClientConfig, ECHKey, ExternalPSK, ServerConfig, TLSError
 from trio_tlsx.handshake.server import FALLBACK_SCSV
@@ -169,6 +170,19 @@ async def _(subject: Subject) -> Outcome:
 async def _(subject: Subject) -> Outcome:
     assert subject.native
     return await meet(ClientConfig(psks=[PSK]), NATIVE_SERVER)
+
+
+@happens("the two sides have no certificate type in common")
+async def _(subject: Subject) -> Outcome:
+    assert subject.native
+    return await meet(ServerConfig(credentials=SERVER_KEY), NATIVE_CLIENT)
+
+
+@happens("the peer's raw public key is not trusted")
+async def _(subject: Subject) -> Outcome:
+    assert subject.native
+    client = ClientConfig(trust=trusting(OTHER_KEY))
+    return await meet(client, ServerConfig(credentials=SERVER_KEY))
 
 
 @happens("the peer's certificate is from an untrusted CA")

@@ -131,6 +131,19 @@ def test_session_is_not_resumed_where_raw_keys_are_no_longer_accepted(
     assert done.negotiated.peer_certificates
 
 
+def test_session_of_a_certificate_is_not_resumed_where_only_raw_keys_are_accepted(
+    configs: tuple[ClientConfig, ServerConfig],
+) -> None:
+    client, server = configs
+    both = TrustStore(authority.trust.certificates, public_keys=[raw_key_of(SERVER_KEY)])
+    server = replace(server, credentials=[credentials(), SERVER_KEY])
+    done, _ = connected(replace(client, trust=both), server)
+    assert done.negotiated.peer_certificates
+    done, _ = connected(client, server)
+    assert not done.negotiated.resumed
+    assert done.negotiated.peer_raw_public_key == SERVER_KEY.raw_public_key
+
+
 def test_ticket_of_other_keys_is_not_accepted(configs: tuple[ClientConfig, ServerConfig]) -> None:
     """A server with the same ticket keys that trusts other_keys authenticates anew."""
     client, server = configs

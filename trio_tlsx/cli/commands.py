@@ -15,7 +15,9 @@ from ..config.client import ClientConfig
 from ..config.common import load_trust
 from ..config.key_log import key_log_from_environment
 from ..config.server import MAX_TICKETS_ISSUED, ServerConfig
+from ..errors import ConfigError
 from ..pki.ech import ECHKey, KemName
+from ..pki.trust import TrustStore
 from ..processes.serving import MAX_PROCESSES
 from . import check as checking
 from . import connect as connecting
@@ -36,6 +38,7 @@ from .options import (
     key_files,
     key_password_option,
     proxy_option,
+    public_key_option,
     server_name_option,
     split_names,
     starttls_option,
@@ -104,6 +107,7 @@ def demo(mebibytes: int) -> None:
 @trio_tlsx.command()
 @target_argument
 @ca_option
+@public_key_option
 @server_name_option
 @client_cert_option
 @client_key_option
@@ -152,6 +156,7 @@ def demo(mebibytes: int) -> None:
 def connect(
     target: Target,
     ca: Path | None,
+    public_key: Path | None,
     server_name: str | None,
     cert: Path | None,
     key: Path | None,
@@ -178,13 +183,13 @@ def connect(
     The target may also be a URL, such as https://example.org/. Standard input goes to the server,
     and the server's data goes to standard output, until the server closes the connection.
     """
-    check_combination(ca, session, early_data, insecure=insecure)
+    check_combination(ca or public_key, session, early_data, insecure=insecure)
     if ech is not None and tls_max == "1.2":
         raise click.UsageError("--ech needs TLS 1.3; remove --tls-max 1.2")
     service = ServiceLookup.of(ech, dns_server, server_name, starttls, proxy)
     files = key_files(cert, key, key_password)
     config = ClientConfig(
-        trust=(trust := None if ca is None else load_trust("--ca", ca)),
+        trust=(trust := load_trusted(ca, public_key, session)),
         credentials=None if files is None else files.load(),
         alpn_protocols=alpn or (),
         insecure_skip_verification=insecure,
@@ -205,12 +210,29 @@ def connect(
     )
 
 
+def load_trusted(
+    ca: Path | None, public_key: Path | None, session: Path | None
+) -> TrustStore | None:
+    """Return what ``--ca`` or ``--public-key`` trusts; None for the platform's CAs."""
+    if public_key is None:
+        return None if ca is None else load_trust("--ca", ca)
+    if ca is not None or session is not None:
+        other = "--session" if ca is None else "--ca"
+        raise click.UsageError(f"--public-key and {other} exclude each other; give only one")
+    try:
+        return TrustStore.from_public_keys([public_key.read_bytes()])
+    except ConfigError as error:
+        raise ConfigError(f"--public-key: the file {public_key}: {error}") from error
+
+
 def check_combination(
-    ca: Path | None, session: Path | None, early_data: str, *, insecure: bool
+    trusted: Path | None, session: Path | None, early_data: str, *, insecure: bool
 ) -> None:
     """Raise UsageError if options of ``connect`` exclude each other, or one needs another."""
-    if ca is not None and insecure:
-        raise click.UsageError("--ca and --insecure exclude each other; give only one")
+    if trusted is not None and insecure:
+        raise click.UsageError(
+            "--insecure and --ca or --public-key exclude each other; give only one"
+        )
     if session is not None and insecure:
         raise click.UsageError("--session needs a verified server; remove --insecure")
     if early_data and session is None:

@@ -33,6 +33,7 @@ __all__ = [
     "key_password_option",
     "parse_target",
     "proxy_option",
+    "public_key_option",
     "server_name_option",
     "split_names",
     "starttls_option",
@@ -245,6 +246,11 @@ target_argument: Decorator = click.argument(
 )
 ca_option: Decorator = click.option(
     "--ca", type=FILE, help="Trust the CAs in this PEM file instead of the platform's."
+)
+public_key_option: Decorator = click.option(
+    "--public-key",
+    type=FILE,
+    help="Trust the raw public key in this PEM file, and no certificate (RFC 7250).",
 )
 server_name_option: Decorator = click.option(
     "--server-name", metavar="NAME", help="The name to request and to verify.  [default: HOST]"

@@ -54,13 +54,14 @@ LABELS = {
     "not_before": "not before",
     "not_after": "not after",
     "public_key": "public key",
+    "raw_public_key": "raw key",
     "sha256": "SHA-256",
 }
 
 
 def connection_facts(negotiated: Negotiated, *, verified: bool) -> Facts:
     """Return the facts of a connection, without the certificates."""
-    return {
+    facts: Facts = {
         "server_name": negotiated.server_name,
         "ech_accepted": negotiated.ech_accepted,
         "version": negotiated.version,
@@ -71,6 +72,9 @@ def connection_facts(negotiated: Negotiated, *, verified: bool) -> Facts:
         "resumed": negotiated.resumed,
         "verified": verified,
     }
+    if negotiated.peer_raw_public_key is not None:
+        facts["raw_public_key"] = negotiated.peer_raw_public_key.pin
+    return facts
 
 
 def certificate_facts(certificate: x509.Certificate) -> Facts:

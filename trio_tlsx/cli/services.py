@@ -75,6 +75,8 @@ def _summary(stream: TLSStream[trio.SocketStream]) -> str:
         facts.append("name hidden")
     if settled.peer_certificates:
         facts.append(f"from {subject_of(settled.peer_certificates[0])}")
+    if settled.peer_raw_public_key is not None:
+        facts.append(f"from the key {settled.peer_raw_public_key.pin}")
     if settled.resumed:
         facts.append("resumed")
     if settled.early_data_accepted:

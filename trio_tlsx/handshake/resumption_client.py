@@ -54,7 +54,11 @@ def is_usable(
         and len(session.ticket) <= MAX_TICKET_LENGTH
         and (session.suite.version == TLS13 or session.extended_master_secret)  # RFC 7627 5.3
         and (config.in_inner_hello or not session.name_was_hidden)
-        and (session.peer_raw_public_key is None or accepts(config, session.peer_raw_public_key))
+        and (
+            CertificateType.X509 in config.peer_certificate_types
+            if session.peer_raw_public_key is None
+            else accepts(config, session.peer_raw_public_key)
+        )
     )
 
 
