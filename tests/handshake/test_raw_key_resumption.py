@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from engine_pairs import authority, credentials, established, read_all, send
+from engine_pairs import SERVER_NAME, authority, credentials, established, read_all, send
 from raw_key_pairs import (
     ASKING_SERVER,
     CLIENT_KEY,
@@ -27,6 +27,8 @@ from trio_tlsx import (
     TrustStore,
 )
 from trio_tlsx.engine.connection import Connection
+from trio_tlsx.handshake.resumption_client import is_usable
+from trio_tlsx.pki.server_name import ServerName
 
 KEY = bytes(range(32))
 
@@ -124,6 +126,10 @@ def test_session_is_not_resumed_where_raw_keys_are_no_longer_accepted(
     both = TrustStore(authority.trust.certificates, public_keys=[raw_key_of(SERVER_KEY)])
     connected(client, server)
     no_longer_accepted = replace(client, trust=both, peer_certificate_types=["X509"])
+    store, name = client.session_store, ServerName.parse(SERVER_NAME)
+    assert isinstance(store, OneStore)
+    assert is_usable(store.sessions[-1], client.parameters, name, None)
+    assert not is_usable(store.sessions[-1], no_longer_accepted.parameters, name, None)
     done, _ = connected(
         no_longer_accepted, replace(server, credentials=[SERVER_KEY, credentials()])
     )
