@@ -145,6 +145,9 @@ def test_session_of_a_certificate_is_not_resumed_where_only_raw_keys_are_accepte
     server = replace(server, credentials=[credentials(), SERVER_KEY])
     done, _ = connected(replace(client, trust=both), server)
     assert done.negotiated.peer_certificates
+    store, name = client.session_store, ServerName.parse(SERVER_NAME)
+    assert isinstance(store, OneStore)
+    assert not is_usable(store.sessions[-1], client.parameters, name, None)
     done, _ = connected(client, server)
     assert not done.negotiated.resumed
     assert done.negotiated.peer_raw_public_key == SERVER_KEY.raw_public_key
