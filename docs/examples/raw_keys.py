@@ -34,8 +34,9 @@ def client_config(key: bytes, server_public_key: bytes) -> trio_tlsx.ClientConfi
 async def echo(stream: trio_tlsx.TLSStream[trio.SocketStream]) -> None:
     key = stream.negotiated.peer_raw_public_key
     print("client with the key", key and key.pin, flush=True)
-    async for data in stream:
-        await stream.send_all(data)
+    async with stream:
+        async for data in stream:
+            await stream.send_all(data)
 
 
 async def serve(config: trio_tlsx.ServerConfig) -> None:

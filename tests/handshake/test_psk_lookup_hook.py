@@ -119,9 +119,16 @@ async def test_cancelled_psk_lookup_hook_is_called_again() -> None:
 # The page
 
 
-def run_blocks(**names: Any) -> dict[str, Any]:
-    """Execute what the page shows, one block after the other; give what it defines."""
+def run_blocks(*, with_certificates: bool = False, **names: Any) -> dict[str, Any]:
+    """Execute what the page shows, one block after the other; give what it defines.
+
+    Args:
+        with_certificates: whether to execute also what is about keys together with certificates.
+        names: what the blocks need.
+    """
     for source in PYTHON_BLOCK.findall(PAGE.read_text()):
+        if "certificate_with_psk" in source and not with_certificates:
+            continue
         assert len([line for line in source.splitlines() if line.strip()]) <= 10
         exec(compile(source, PAGE.name, "exec"), names)
     return names
@@ -145,3 +152,17 @@ async def test_psk_example_of_the_documentation() -> None:
     rows.clear()
     client, server = await run_handshake(shown["client"], shown["server"], await over_memory())
     assert server.failed(ProtocolError).alert is Alert.decrypt_error
+
+
+async def test_example_of_the_documentation_with_certificates() -> None:
+    ca = CA()
+    shown = run_blocks(
+        with_certificates=True,
+        key=bytes(range(32)),
+        database=None,
+        credentials=ca.issue(NAME),
+        trust=ca.trust,
+    )
+    client, server = await run_handshake(shown["client"], shown["server"], await over_memory())
+    assert client.settled().psk_identity == server.settled().psk_identity == b"fleet of 2026"
+    assert client.settled().peer_certificates == shown["credentials"].chain
