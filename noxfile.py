@@ -38,7 +38,7 @@ QUICK = [
     "--ignore=tests/record/test_alterations_and_truncations.py",
 ]
 
-# What several servers share, in processes of their own. The faults of Redis take the longest time,
+# The tests of processes and of servers with Redis. The faults of Redis take the longest time,
 # mostly waiting, so they come first.
 FLEET = [
     "tests/fleet/test_redis_faults.py",

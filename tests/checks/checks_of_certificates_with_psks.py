@@ -11,7 +11,7 @@ TESTS = "tests/handshake/test_certificate_with_psk.py"
 CLIENT_CONFIG = "config/client.py"
 
 REMOVALS_OF_CERTIFICATES_WITH_PSKS = [
-    # What a server selects
+    # The selection of a server
     Removal("a certificate with a PSK needs the PSK and a key share", "RFC 9973 4", CLIENT_HELLO,
             "if selected and not {_E.pre_shared_key, _E.key_share} <= answer.extensions.keys():",
             "ServerPeer and with-the-flag-without"),
@@ -25,7 +25,7 @@ REMOVALS_OF_CERTIFICATES_WITH_PSKS = [
     Removal("the server's certificate is verified beside the PSK", "RFC 9973 5.2", CLIENT,
             "if selection.psk is not None and not selection.with_certificate:",
             "is_verified", "if selection.psk is not None:", TESTS),
-    # What a client offers
+    # The offer of a client
     without_statement("what goes with tls_cert_with_extern_psk", "RFC 9973 4", SERVER_HELLO,
             "require(hello, _E.key_share, _E.psk_key_exchange_modes, _E.pre_shared_key)",
             "ClientPeer and with-the-flag-without"),

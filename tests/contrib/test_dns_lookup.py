@@ -26,7 +26,7 @@ from trio_tlsx.contrib.dns.records import (
 NAME = "private.example"
 ECH = ech_parameter(key.config_list)
 HTTP11 = (b"http/1.1",)
-#: What is left without records.
+#: The endpoint of a service without records.
 AUTHORITY = Endpoint(NAME, 443)
 
 

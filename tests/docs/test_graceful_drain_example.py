@@ -161,7 +161,7 @@ async def test_handler_that_closes_with_a_shield_ends_cleanly(draining: Start) -
 
 
 async def test_cancelled_handler_that_closes_without_a_shield_truncates(draining: Start) -> None:
-    """What the pages warn of: such a handler may have more to say."""
+    """The pages warn of this: such a handler may have more to send."""
     async with draining(NO_TIME, LONG, HANDLER_OF_TUTORIAL) as drained:
         async with await drained.connect() as stream:
             await stream.send_all(b"hello")

@@ -33,7 +33,7 @@ BLOCKS: dict[str, str] = {
     if name in block
 }
 
-#: What the page says that the library needs of Redis.
+#: The commands of Redis that the library needs, by the page.
 COMMANDS = "hello eval evalsha info time wait set get del exists pexpire"
 CATEGORIES = "@hash @sortedset @list"
 

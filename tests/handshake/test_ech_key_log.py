@@ -1,4 +1,4 @@
-"""What a key log has of Encrypted Client Hello (RFC 9850 2.3)."""
+"""The lines of a key log about Encrypted Client Hello (RFC 9850 2.3)."""
 
 from __future__ import annotations
 

@@ -325,4 +325,6 @@ def test_key_elsewhere(version: str) -> None:
 
     key = RawPublicKey.of(KEYS["P-256"].public_key())
     credentials = Credentials.for_raw_public_key(key, Remote())
-    established(*with_versions(version, RAW_CLIENT, replace(RAW_SERVER, credentials=credentials)))
+    server = replace(RAW_SERVER, credentials=credentials)
+    connected, _ = established(*with_versions(version, RAW_CLIENT, server))
+    assert connected.negotiated.peer_raw_public_key == key

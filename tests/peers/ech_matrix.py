@@ -1,4 +1,4 @@
-"""What is proved of Encrypted Client Hello with which peer: the table of ``docs/ech.md``."""
+"""The tests of Encrypted Client Hello with each peer: the table of ``docs/ech.md``."""
 
 from __future__ import annotations
 

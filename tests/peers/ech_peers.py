@@ -28,7 +28,7 @@ NO_GREASE_IN_GO = "tls.Config has no option for GREASE"
 
 SUCCESS_OF_CLIENT = re.compile(rb"^ECH: success: 1$", re.MULTILINE)
 SUCCESS_OF_SERVER = re.compile(rb"^ech_success=([01])$", re.MULTILINE)
-#: What the client prints of a retry configuration: its id, public name, suites, public key and
+#: The lines of the client about a retry configuration: its id, public name, suites, public key and
 #: maximum name length.
 RETRY_CONFIG = re.compile(
     r"^ECH: \t\[fe0d,(\w\w),([^,]*),\[([^\]]*)\],(\w*),(\w\w),00\]$", re.MULTILINE

@@ -1,6 +1,6 @@
 """Encrypted Client Hello (RFC 9849) with other implementations: the table of ``docs/ech.md``.
 
-What a peer cannot do is tried all the same, and has to fail.
+A test that a peer cannot pass runs all the same, and has to fail.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ async def test_the_hidden_name_is_accepted(scene: Scene) -> None:
     assert known.saw[0].ech is not False
 
 
-#: What makes a HelloRetryRequest: clients send no share for this group.
+#: A server with this group alone sends a HelloRetryRequest: clients send no share for it.
 RETRYING = "secp384r1"
 
 

@@ -87,7 +87,7 @@ NO_KEY: Mapping[str, Deviation] = {
 }
 
 ROWS: list[Row] = [
-    # What a server selects
+    # The selection of a server
     *rows(
         "RFC 9973 4",
         [BothServerPeer, RetryingBothServerPeer, AnySelectionServerPeer],
@@ -113,7 +113,7 @@ ROWS: list[Row] = [
         {"left-out": missing},
         A.unexpected_message,
     ),
-    # What a client offers
+    # The offer of a client
     *rows(
         "RFC 9973 4",
         [BothClientPeer],

@@ -97,7 +97,7 @@ WRONG_KEYS: Mapping[str, Deviation] = {
 TOO_SHORT = "a-binder-cut-short"
 
 ROWS: list[Row] = [
-    # What a client offers
+    # The offer of a client
     *rows(
         "4.3.11",
         [ResumedClientPeer],
