@@ -182,6 +182,15 @@ def test_malformed_der_is_rejected() -> None:
         Credentials.from_der([], KEY_DER)
 
 
+def test_error_names_the_files_of_a_key_that_does_not_match(tmp_path: Path) -> None:
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    cert.write_bytes(pem(*ISSUED.chain))
+    other = key_of(ROOT.issue("a.example"))
+    key.write_bytes(key_octets(Encoding.PEM, PrivateFormat.PKCS8, key=other))
+    with pytest.raises(ConfigError, match=r"\('.*cert\.pem' and '.*key\.pem'\); pass the key"):
+        Credentials.from_pem_files(cert, key)
+
+
 def test_private_key_of_another_certificate_is_rejected() -> None:
     other = key_of(ROOT.issue("a.example"))
     other_pem = key_octets(Encoding.PEM, PrivateFormat.PKCS8, key=other)

@@ -294,7 +294,8 @@ class Credentials:
             ConfigError: a file cannot be read, or as ``from_pem``.
         """
         pems = read_file(cert), read_file(key)
-        return cls._from_pem(*pems, password, repr(os.fspath(cert)), repr(os.fspath(key)))
+        names = repr(os.fspath(cert)), repr(os.fspath(key))
+        return cls._from_pem(*pems, password, *names, files=f" ({names[0]} and {names[1]})")
 
     @classmethod
     def from_pem(
@@ -322,10 +323,11 @@ class Credentials:
         password: str | bytes | None,
         cert_name: str,
         key_name: str,
+        files: str = "",
     ) -> Credentials:
         chain = load_certificates(cert_pem, cert_name)
         block = find_private_key(key_pem, key_name)
-        return cls._from_key(chain, _load_key(load_pem_private_key, block, password))
+        return cls._from_key(chain, _load_key(load_pem_private_key, block, password), files)
 
     @classmethod
     def from_der(
@@ -421,7 +423,9 @@ class Credentials:
             )
 
     @classmethod
-    def _from_key(cls, certificates: Sequence[x509.Certificate], loaded: object) -> Credentials:
+    def _from_key(
+        cls, certificates: Sequence[x509.Certificate], loaded: object, files: str = ""
+    ) -> Credentials:
         key = _usable(loaded)
         if not certificates:
             raise ConfigError("the certificate chain is empty: it needs the leaf at least")
@@ -432,7 +436,7 @@ class Credentials:
             raise ConfigError(
                 "the private key does not match any of these certificates: "
                 + ", ".join(map(subject_of, certificates))
-                + "; pass the key that the certificate was requested with"
+                + f"{files}; pass the key that the certificate was requested with"
             )
         others = [certificate for certificate in certificates if certificate is not leaf]
         return cls([leaf, *others], PrivateKeySigner(key, leaf))
