@@ -8,7 +8,7 @@ from trio_tlsx.crypto.cipher_suites12 import CIPHER_SUITES_12, CipherSuite12
 from trio_tlsx.crypto.key_schedule12 import DirectionKeys
 from trio_tlsx.errors import AlertDescription, ProtocolError
 from trio_tlsx.record import protection
-from trio_tlsx.record.buffers import Batch
+from trio_tlsx.record.buffers import MAX_LAYOUTS, Batch
 from trio_tlsx.record.protection import MAX_PLAINTEXT_LENGTH, ContentType
 from trio_tlsx.record.protection12 import Opener12, Sealer12
 from trio_tlsx.record.ready_aeads import ReadyAEADs
@@ -161,6 +161,18 @@ def test_buffers_change_their_layout_between_suites() -> None:
         sealed = batch.octets[: 250 + 3 * sealer.overhead]
         consumed, end = opener.open_records(sealed, output, MAX_PLAINTEXT_LENGTH)
         assert (consumed, bytes(output[:end])) == (len(sealed), bytes(range(250)))
+
+
+def test_a_buffer_keeps_a_few_layouts() -> None:
+    """Connections of both versions send by turns without new slots; peers cannot add endlessly."""
+    batch = Batch()
+    sealer, _ = pair(AES_128)
+    first = batch.slots(sealer, 100, 100)[0]
+    batch.slots(pair(CHACHA20)[0], 100, 100)
+    assert batch.slots(sealer, 100, 100)[0] is first
+    for fragment_length in range(101, 101 + MAX_LAYOUTS):
+        batch.slots(sealer, fragment_length, 100)
+    assert batch.slots(sealer, 100, 100)[0] is not first
 
 
 @pytest.mark.parametrize("suite", [AES_128, CHACHA20], ids=lambda suite: suite.name)

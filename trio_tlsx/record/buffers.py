@@ -24,6 +24,10 @@ BATCH_RECORDS = 16
 BUFFER_LENGTH = BATCH_RECORDS * MAX_RECORD_LENGTH  # bytes
 MAX_POOLED = 8
 
+#: A buffer keeps the slots of so many layouts: the two of TLS 1.2's suites, that of TLS 1.3, and
+#: one of a peer that asks for smaller records.
+MAX_LAYOUTS = 4
+
 T = TypeVar("T")
 
 
@@ -33,26 +37,31 @@ class Batch:
     The slots of full-size records are views that are created once, for every borrower.
     """
 
-    __slots__ = ("_layout", "_slots", "octets")
+    __slots__ = ("_slots", "octets")
 
     def __init__(self) -> None:
         self.octets: memoryview = new_buffer()
-        self._layout: tuple[object, int, int] | None = None
-        self._slots: list[Any] = []
+        self._slots: dict[tuple[object, int, int], list[Any]] = {}  # by layout
 
     def slots(self, sealer: RecordSealer, fragment_length: int, length: int) -> list[Any]:
         """Return the slots for ``length`` bytes of content, ``fragment_length`` in each record."""
         slot, step = sealer.slot, fragment_length + sealer.overhead
-        if self._layout != (slot, step, fragment_length):
-            self._layout = (slot, step, fragment_length)
-            self._slots = [
-                slot(self.octets, number * step, fragment_length)
-                for number in range(BATCH_RECORDS)
-            ]
+        layout = (slot, step, fragment_length)
+        full = self._slots.get(layout) or self._lay_out(layout)
         count, rest = divmod(length, fragment_length)
-        slots = self._slots[:count]
+        slots = full[:count]
         if rest:
             slots.append(slot(self.octets, count * step, rest))
+        return slots
+
+    def _lay_out(self, layout: tuple[Any, int, int]) -> list[Any]:
+        slot, step, fragment_length = layout
+        # Peers choose their fragment lengths (RFC 8449), so old layouts are dropped.
+        if len(self._slots) == MAX_LAYOUTS:
+            del self._slots[next(iter(self._slots))]
+        self._slots[layout] = slots = [
+            slot(self.octets, number * step, fragment_length) for number in range(BATCH_RECORDS)
+        ]
         return slots
 
 
