@@ -31,6 +31,7 @@ __all__ = [
     "CertificateVerify",
     "ClientHello",
     "CompressedCertificate",
+    "EmptyMessage",
     "EncryptedExtensions",
     "EndOfEarlyData",
     "Finished",
@@ -346,18 +347,26 @@ class Finished:
 
 
 @dataclass(slots=True)
-class EndOfEarlyData:
-    """An EndOfEarlyData message (RFC 9846 4.6)."""
+class EmptyMessage:
+    """The base of the messages without a body."""
 
-    handshake_type: ClassVar[HandshakeType] = HandshakeType.end_of_early_data
+    handshake_type: ClassVar[HandshakeType]
 
     @classmethod
     def decode(cls, body: bytes) -> Self:
-        Reader(body, "EndOfEarlyData").finish()
+        Reader(body, cls.__name__).finish()
         return cls()
 
     def encode(self) -> bytes:
         return b""
+
+
+class EndOfEarlyData(EmptyMessage):
+    """An EndOfEarlyData message (RFC 9846 4.6)."""
+
+    __slots__ = ()
+
+    handshake_type: ClassVar[HandshakeType] = HandshakeType.end_of_early_data
 
 
 @dataclass(slots=True)

@@ -22,7 +22,7 @@ from .codec import (
     whole_vector,
 )
 from .extensions import decode_certificate_status, encode_certificate_status
-from .handshake import HandshakeType
+from .handshake import EmptyMessage, HandshakeType
 
 __all__ = [
     "Certificate12",
@@ -43,19 +43,12 @@ RSA_SIGN = 1
 ECDSA_SIGN = 64
 
 
-@dataclass(slots=True)
-class HelloRequest:
+class HelloRequest(EmptyMessage):
     """A HelloRequest (RFC 5246 7.4.1.1)."""
 
+    __slots__ = ()
+
     handshake_type: ClassVar[HandshakeType] = HandshakeType.hello_request
-
-    @classmethod
-    def decode(cls, body: bytes) -> Self:
-        Reader(body, "HelloRequest").finish()
-        return cls()
-
-    def encode(self) -> bytes:
-        return b""
 
 
 @dataclass(slots=True)
@@ -200,19 +193,12 @@ class CertificateRequest12:
         )
 
 
-@dataclass(slots=True)
-class ServerHelloDone:
+class ServerHelloDone(EmptyMessage):
     """A ServerHelloDone (RFC 5246 7.4.5)."""
 
+    __slots__ = ()
+
     handshake_type: ClassVar[HandshakeType] = HandshakeType.server_hello_done
-
-    @classmethod
-    def decode(cls, body: bytes) -> Self:
-        Reader(body, "ServerHelloDone").finish()
-        return cls()
-
-    def encode(self) -> bytes:
-        return b""
 
 
 @dataclass(slots=True)
