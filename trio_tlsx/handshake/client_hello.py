@@ -68,11 +68,6 @@ class HelloParameters:
     grease: ClientHelloGrease | None = None
     ech: bytes | None = field(default=None, repr=False)
 
-    @property
-    def resumes(self) -> bool:
-        """Whether the session of one of the PSKs is offered."""
-        return any(psk.session is not None for psk in self.psks)
-
     @classmethod
     def initial(
         cls,
@@ -128,7 +123,7 @@ def hello_without_psks(parameters: HelloParameters) -> ClientHello:
 
 def offered_extensions(parameters: HelloParameters) -> dict[int, bytes]:
     """Return all extensions but pre_shared_key."""
-    config, name = parameters.config, parameters.server_name.sni
+    config, name, psks = parameters.config, parameters.server_name.sni, parameters.psks
     extensions: dict[int, bytes] = {}
     if name is not None:
         extensions[_E.server_name] = ext.encode_server_name(name)
@@ -144,7 +139,7 @@ def offered_extensions(parameters: HelloParameters) -> dict[int, bytes]:
     extensions[_E.key_share] = ext.encode_key_shares(public)
     if parameters.psk_modes:
         extensions[_E.psk_key_exchange_modes] = encode_psk_key_exchange_modes(config)
-    if config.certificate_with_psk != "never" and parameters.psks and not parameters.resumes:
+    if config.certificate_with_psk != "never" and psks and not offers_session(psks):
         extensions[_E.tls_cert_with_extern_psk] = b""
     if parameters.ticket_request is not None:
         extensions[_E.ticket_request] = parameters.ticket_request
@@ -160,8 +155,12 @@ def make_ticket_request(config: ClientParameters, psks: Sequence[Psk[Session]]) 
     if config.tickets_wanted is None:
         return None
     new, resumed = config.tickets_wanted
-    offers_session = any(psk.session is not None for psk in psks)
-    return encode_ticket_request(new, resumed if offers_session else 0)
+    return encode_ticket_request(new, resumed if offers_session(psks) else 0)
+
+
+def offers_session(psks: Sequence[Psk[Session]]) -> bool:
+    """Return whether one of the PSKs resumes a session; the others are external."""
+    return any(psk.session is not None for psk in psks)
 
 
 def make_legacy_session_id(config: ClientParameters, session12: Session | None) -> bytes:
