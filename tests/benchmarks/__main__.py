@@ -25,6 +25,7 @@ from . import (
     several_processes,
     startup,
     transfers,
+    versions,
 )
 from .certificates import create_pki
 from .contenders import PLACES
@@ -41,6 +42,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "startup": startup.startup,
     "primitives": primitives.primitives,
     "counts": handshakes.counts,
+    "versions": versions.versions,
     "several-processes": several_processes.several_processes,
     "hooks": hooks.hooks,
 }

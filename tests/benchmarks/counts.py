@@ -14,7 +14,6 @@ import sys
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from socket import AF_UNIX, socketpair
 from types import FrameType
 from typing import Any
 
@@ -22,9 +21,10 @@ import trio
 
 from ..support.counting import SYSTEM_CALLS, Counts, StepCounter
 from .contenders import PLACES, contender_named
+from .exchanges import connected, connection, round_trip
 from .in_memory import LIBRARIES, shake_hands
 from .on_trio import OnTrio
-from .programs import PING, receive
+from .programs import receive
 from .settings import PKI, Setting
 
 REPEATS = 20
@@ -65,59 +65,24 @@ def counts_of_handshake(library: Any) -> dict[str, float]:
 
 
 async def counts_of_streams(contender: OnTrio) -> dict[str, dict[str, float]]:
-    """Count over a socket pair, so that no task waits for another process."""
-
-    def streams() -> tuple[Any, Any]:
-        one, other = (
-            trio.SocketStream(trio.socket.from_stdlib_socket(s)) for s in socketpair(AF_UNIX)
-        )
-        return contender.wrap_client(one), contender.wrap_server(other)
-
-    client, server = streams()
-
-    async def in_both(
-        at_client: Callable[[], Awaitable[Any]], at_server: Callable[[], Awaitable[Any]]
-    ) -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(at_client)
-            nursery.start_soon(at_server)
-
-    async def round_trip(client: Any, server: Any) -> None:
-        for one, other in ((client, server), (server, client)):
-            await one.send_all(PING)
-            await receive(other, len(PING))
-
-    async def block(client: Any, server: Any) -> None:
-        await client.send_all(BLOCK)
-        await receive(server, len(BLOCK))
-
-    async def connection(client: Any, server: Any) -> None:
-        async def serve() -> None:
-            await receive(server, len(PING))
-            await server.send_all(PING)
-            await server.receive_some()
-            await server.aclose()
-
-        async def use() -> None:
-            await client.send_all(PING)
-            await receive(client, len(PING))
-            await client.aclose()
-
-        await in_both(use, serve)
-
-    await in_both(
-        lambda: client.send_all(PING),
-        lambda: receive(server, len(PING)),
-    )
+    """Count over socket pairs."""
+    client, server = await connected(contender)
     await round_trip(client, server)
     result: dict[str, dict[str, float]] = {}
     for name, operation in (("round trip of 100 octets", round_trip), ("64 KiB", block)):
         result[name] = await repeated(operation, client, server, REPEATS)
     await client.aclose()
     for _ in range(2):
-        await connection(*streams())
-    result["connection: full handshake, echo, close"] = await repeated(connection, *streams(), 1)
+        await connection(*contender.pair())
+    result["connection: full handshake, echo, close"] = await repeated(
+        connection, *contender.pair(), 1
+    )
     return result
+
+
+async def block(client: Any, server: Any) -> None:
+    await client.send_all(BLOCK)
+    await receive(server, len(BLOCK))
 
 
 async def repeated(

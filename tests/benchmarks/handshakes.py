@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random
+
 from .contenders import Contender
 from .measurement import Bench, Case, Work, progress
 from .openssl import s_time
+from .pairs import Worker
 from .settings import AES_128_12, DEFAULT_GROUPS, KEY_TYPES, X25519, Setting
 
 VARIANTS = {X25519: "X25519", DEFAULT_GROUPS: "default groups"}
@@ -73,31 +76,43 @@ def resumed(bench: Bench) -> None:
     s_time(bench, "resumed handshake", "server with 1 ticket", Setting(tickets=1))
 
 
+#: The kinds of handshakes in memory, with the settings of each.
+IN_MEMORY = (
+    ("full", Setting()),
+    ("full, TLS 1.2", TLS12),
+    ("full", Setting(groups=DEFAULT_GROUPS)),
+    ("resumed, two tickets", Setting(tickets=2)),
+    ("resumed, two tickets", Setting(tickets=2, groups=DEFAULT_GROUPS)),
+)
+
+
 def in_memory(bench: Bench) -> None:
-    """Complete handshakes without a transport, both sides in one process, on its CPU clock."""
-    for kind, setting in (
-        ("full", Setting()),
-        ("full, TLS 1.2", TLS12),
-        ("full", Setting(groups=DEFAULT_GROUPS)),
-        ("resumed, two tickets", Setting(tickets=2)),
-        ("resumed, two tickets", Setting(tickets=2, groups=DEFAULT_GROUPS)),
-    ):
-        progress(f"in memory: {setting}")
-        answer = bench.run_module(
-            "in_memory",
-            setting,
-            str(bench.results.rounds),
-            str(bench.sizes.handshakes_in_memory),
-        )
-        bench.results.missing |= answer["missing"]
-        bench.results.failures += answer["failures"]
-        bench.results.on_the_wire += answer["on_the_wire"]
-        for name, rounds in answer["figures"].items():
-            figure = bench.results.find_or_add(
-                "in memory", kind, VARIANTS[setting.groups], name, "us", "handshake"
-            )
-            for figures in rounds:
-                figure.add(figures)
+    """Complete handshakes without a transport, both sides in one process, on its CPU clock.
+
+    There is a process for each setting; in each round one works after the other.
+    """
+    part, results = "in memory", bench.results
+    count = str(bench.sizes.handshakes_in_memory)
+    workers: list[tuple[str, Setting, Worker]] = []
+    try:
+        for kind, setting in IN_MEMORY:
+            arguments = [str(bench.pki.directory), setting.to_json(), count]
+            worker = Worker("in_memory", arguments, bench.pki.environment(setting))
+            workers.append((kind, setting, worker))
+            report = worker.read()
+            results.missing |= report["missing"]
+            results.failures += report["failures"]
+            results.on_the_wire += report["on_the_wire"]
+        for number in range(results.rounds):
+            progress(f"{part}: round {number + 1} of {results.rounds}")
+            for kind, setting, worker in random.sample(workers, len(workers)):
+                for name, figures in worker.command("round").items():
+                    results.find_or_add(
+                        part, kind, VARIANTS[setting.groups], name, "us", "handshake"
+                    ).add(figures)
+    finally:
+        for _, _, worker in workers:
+            worker.end()
 
 
 def counts(bench: Bench) -> None:

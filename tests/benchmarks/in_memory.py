@@ -1,6 +1,9 @@
 """Complete handshakes without a transport, both sides in one thread, on its CPU clock.
 
-    python -m tests.benchmarks.in_memory PKI SETTING ROUNDS HANDSHAKES
+    python -m tests.benchmarks.in_memory PKI SETTING HANDSHAKES
+
+The process prints what each library negotiates, then the figures of a round for each line that it
+reads.
 
 Each side is a function that takes received octets and returns the octets to send. After the
 handshake the server sends one octet, together with its tickets.
@@ -370,8 +373,9 @@ def witness(library: InMemory, setting: Setting) -> dict[str, Any]:
     return {"contender": library.name, **asdict(setting), "seen": asdict(seen)}
 
 
-def measure(pki: PKI, setting: Setting, rounds: int, count: int) -> dict[str, Any]:
-    result: dict[str, Any] = {"missing": {}, "failures": [], "on_the_wire": [], "figures": {}}
+def prepare(pki: PKI, setting: Setting) -> tuple[list[InMemory], dict[str, Any]]:
+    """Return the libraries that can complete handshakes of a setting, and a report on all."""
+    report: dict[str, Any] = {"missing": {}, "failures": [], "on_the_wire": []}
     libraries: list[InMemory] = []
     for kind in LIBRARIES:
         if setting.tickets and not kind.resumes:
@@ -381,30 +385,35 @@ def measure(pki: PKI, setting: Setting, rounds: int, count: int) -> dict[str, An
         if setting.is_tls12 and not kind.tls12:
             continue
         if reason := kind.missing():
-            result["missing"][kind.name] = reason
+            report["missing"][kind.name] = reason
             continue
         try:
             library = kind(pki, setting)
-            result["on_the_wire"].append(witness(library, setting))
+            report["on_the_wire"].append(witness(library, setting))
             libraries.append(library)
         except Exception as error:  # noqa: BLE001 - a report names whatever a rival raises
             reason = f"{type(error).__name__}: {error}"
-            result["failures"].append(
+            report["failures"].append(
                 {"contender": kind.name, "where": f"in memory, {setting}", "reason": reason}
             )
-    gc.disable()
-    for _ in range(rounds):
-        for library in random.sample(libraries, len(libraries)):
-            gc.collect()
-            figures = sample(library, max(1, count // library.slowness))
-            result["figures"].setdefault(library.name, []).append(figures)
-    return result
+    return libraries, report
+
+
+def run_round(libraries: list[InMemory], count: int) -> dict[str, dict[str, float]]:
+    figures: dict[str, dict[str, float]] = {}
+    for library in random.sample(libraries, len(libraries)):
+        gc.collect()
+        figures[library.name] = sample(library, max(1, count // library.slowness))
+    return figures
 
 
 def main() -> None:
-    directory, setting, rounds, count = sys.argv[1:]
-    result = measure(PKI(Path(directory)), Setting.from_json(setting), int(rounds), int(count))
-    print(json.dumps(result))
+    directory, setting, count = sys.argv[1:]
+    libraries, report = prepare(PKI(Path(directory)), Setting.from_json(setting))
+    print(json.dumps(report), flush=True)
+    gc.disable()
+    for _ in sys.stdin:
+        print(json.dumps({"figures": run_round(libraries, int(count))}), flush=True)
 
 
 if __name__ == "__main__":

@@ -37,12 +37,13 @@ class Sizes:
         variants: the names of those to measure in other settings too.
     """
 
-    bulk_bytes: int = 2**24
+    bulk_bytes: int = 2**26
     pings: int = 400
     pings_at_once: int = 1280
     at_once: int = 64
     handshakes: int = 16
-    handshakes_in_memory: int = 20
+    handshakes_in_memory: int = 40
+    turns: int = 60
     connections: Sequence[int] = (1, 10, 100, 1000, 5000)
     requests: int = 2000
     idle: Sequence[int] = (1000, 10_000)
@@ -60,6 +61,7 @@ SMOKE = Sizes(
     at_once=4,
     handshakes=2,
     handshakes_in_memory=1,
+    turns=2,
     connections=(1, 4),
     requests=8,
     idle=(8,),
@@ -289,11 +291,11 @@ class Bench:
                 figures[f"{role} CPU us"] = figures.pop(f"{role} CPU s") / units * 1e6
             self.results.figure(case, name).add(figures)
 
-    def run_module(self, module: str, setting: Setting, *arguments: str) -> Any:
+    def run_module(self, module: str, setting: Setting) -> Any:
         """Run a module of this package in a process of the setting; return its JSON."""
         command = [sys.executable, "-m", f"{__package__}.{module}", str(self.pki.directory)]
         done = subprocess.run(
-            [*command, setting.to_json(), *arguments],
+            [*command, setting.to_json()],
             stdout=subprocess.PIPE,
             env=self.pki.environment(setting),
             cwd=ROOT,

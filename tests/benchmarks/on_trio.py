@@ -51,6 +51,14 @@ class OnTrio(Contender):
     async def close(self, stream: Any) -> None:
         await stream.aclose()
 
+    def pair(self) -> tuple[Any, Any]:
+        """Return a client and a server over a socket pair, both in this process."""
+        one, other = (
+            trio.SocketStream(trio.socket.from_stdlib_socket(end))
+            for end in socket.socketpair(socket.AF_UNIX)
+        )
+        return self.wrap_client(one), self.wrap_server(other)
+
     def wrap_client(self, tcp: trio.SocketStream) -> Any:
         raise NotImplementedError
 

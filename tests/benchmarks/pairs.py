@@ -47,11 +47,11 @@ def resident_bytes(pid: int) -> int:
 
 
 class Worker:
-    """A process that sends its answers as lines of JSON."""
+    """A process of a module of this package. It sends its answers as lines of JSON."""
 
-    def __init__(self, arguments: list[str], environment: dict[str, str]) -> None:
+    def __init__(self, module: str, arguments: list[str], environment: dict[str, str]) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.benchmarks.worker", *arguments],
+            [sys.executable, "-m", f"{__package__}.{module}", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -75,7 +75,7 @@ class Worker:
         lines = errors.decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else "the process ended"
 
-    def command(self, *command: Any) -> dict[str, float]:
+    def command(self, *command: Any) -> dict[str, Any]:
         assert self._process.stdin
         self._process.stdin.write(json.dumps(command).encode() + b"\n")
         self._process.stdin.flush()
@@ -97,12 +97,13 @@ class Pair:
         self.setting = setting
         self._arguments = str(pki.directory), setting.to_json()
         self._environment = pki.environment(setting)
-        self.server = Worker([contender.name, "server", *self._arguments], self._environment)
+        arguments = [contender.name, "server", *self._arguments]
+        self.server = Worker("worker", arguments, self._environment)
 
     def start_client(self) -> None:
         self.port = int(self.server.read())
         arguments = [self.contender.name, "client", *self._arguments, str(self.port)]
-        self.client = Worker(arguments, self._environment)
+        self.client = Worker("worker", arguments, self._environment)
 
     def wait_for_client(self) -> None:
         self.client.read()

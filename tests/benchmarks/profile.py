@@ -25,18 +25,18 @@ from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from socket import AF_UNIX, socketpair
 from typing import Any
 
 import trio
 
 from .certificates import create_pki
+from .exchanges import connected, round_trip, transfer
 from .in_memory import Ours, shake_hands
 from .on_trio import OnTrio, RawTCP
 from .on_trio import Ours as OursOnTrio
-from .programs import PING, receive
 from .settings import DEFAULT_GROUPS, PKI, Setting
 from .startup import import_report
 
@@ -198,23 +198,6 @@ def handshakes(pki: PKI, setting: Setting, title: str, sizes: Sizes) -> Profile:
     return rounds.profile(title)
 
 
-async def connected(contender: OnTrio) -> tuple[Any, Any]:
-    """Return both ends of a connection that was used once."""
-    one, other = (
-        trio.SocketStream(trio.socket.from_stdlib_socket(s)) for s in socketpair(AF_UNIX)
-    )
-    client, server = contender.wrap_client(one), contender.wrap_server(other)
-
-    async def answer() -> None:
-        await server.send_all(await receive(server, len(PING)) or PING)
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(answer)
-        await client.send_all(PING)
-        await receive(client, len(PING))
-    return client, server
-
-
 async def data(
     contender: OnTrio,
     operation: Callable[[Any, Any], Awaitable[None]],
@@ -236,25 +219,10 @@ async def data(
     return found.profile(title)
 
 
-async def round_trip(client: Any, server: Any) -> None:
-    for one, other in ((client, server), (server, client)):
-        await one.send_all(PING)
-        await receive(other, len(PING))
-
-
-def transfer_of(block: bytes) -> Callable[[Any, Any], Awaitable[None]]:
-    async def transfer(client: Any, server: Any) -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(client.send_all, block)
-            await receive(server, len(block))
-
-    return transfer
-
-
 def bulk(pki: PKI, length: int, title: str, sizes: Sizes) -> Profile:
-    transfer = transfer_of(bytes(length))
+    write = partial(transfer, total=length, write_bytes=length)
     count = sizes.bulk_bytes // length
-    return trio.run(data, OursOnTrio(pki, FULL), transfer, title, sizes.rounds, count)
+    return trio.run(data, OursOnTrio(pki, FULL), write, title, sizes.rounds, count)
 
 
 def round_trips(contender: OnTrio, title: str, sizes: Sizes) -> Profile:

@@ -23,6 +23,7 @@ PARTS = {
     "startup",
     "primitives",
     "counts",
+    "versions",
     "several processes",
     "hooks",
 }
@@ -31,6 +32,8 @@ CASES_OF_TLS12 = {
     ("full handshake", "ECDSA certificate, TLS 1.2"),
     ("in memory", "full, TLS 1.2"),
     ("counts", "64 KiB, TLS 1.2"),
+    ("versions", "full handshake in memory"),
+    ("versions", "writes of 64 KiB"),
 }
 CONTENDERS = {"trio_tlsx", "trio.SSLStream", "asyncio", "blocking ssl", "raw trio TCP"}
 
