@@ -20,7 +20,6 @@ CONFIRMATION = "handshake/ech_confirmation.py"
 ECH_CLIENT = "handshake/ech_client.py"
 ECH_SERVER = "handshake/ech_server.py"
 CLIENT_CONFIG = "config/client.py"
-SERVER_CONFIG = "config/server.py"
 
 REMOVALS_OF_ECH = [
     # The client's choice of a configuration

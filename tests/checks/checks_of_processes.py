@@ -13,7 +13,6 @@ ECH_KEYS = "processes/ech_rotation.py"
 MESSAGES_TESTS = "tests/processes/test_control_messages.py"
 STATE_TESTS = "tests/processes/test_shared_state.py"
 FAILING_TESTS = "tests/processes/test_failing_workers.py"
-WORKERS_TESTS = "tests/processes/test_workers.py"
 ECH_TESTS = "tests/processes/test_ech_keys_of_workers.py"
 EXAMPLE_TESTS = "tests/docs/test_several_processes_example.py"
 

@@ -314,12 +314,14 @@ def name_with(attributes: Iterable[tuple[str, str]]) -> x509.Name:
     )
 
 
+NOT_AFTER = datetime(2051, 12, 31, 23, 59, 58, tzinfo=UTC)
+
+
 def pinned(
     *extensions: x509.ExtensionType,
     subject: x509.Name | None = None,
     serial_number: int = 2**80 + 1,
     not_before: datetime = datetime(2021, 3, 4, 5, 6, 7, tzinfo=UTC),
-    not_after: datetime = datetime(2051, 12, 31, 23, 59, 58, tzinfo=UTC),
 ) -> Credentials:
     """A certificate that signs itself."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -329,7 +331,7 @@ def pinned(
         extensions = (server, *extensions)
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name)
     builder = builder.public_key(key.public_key()).serial_number(serial_number)
-    builder = builder.not_valid_before(not_before).not_valid_after(not_after)
+    builder = builder.not_valid_before(not_before).not_valid_after(NOT_AFTER)
     for extension in extensions:
         builder = builder.add_extension(extension, critical=False)
     certificate = builder.sign(key, hashes.SHA256())

@@ -59,18 +59,16 @@ async def ask_once(port: int, config: ClientConfig) -> int:
         return await ask(stream)
 
 
-async def ask_often(
-    port: int, config: ClientConfig, *, connections: int, at_once: int = 4
-) -> Counter[int]:
-    """Return how many of so many connections each process served."""
+async def ask_often(port: int, config: ClientConfig, *, connections: int) -> Counter[int]:
+    """Return how many of so many connections, four at once, each process served."""
     served: Counter[int] = Counter()
 
     async def use() -> None:
-        for _ in range(connections // at_once):
+        for _ in range(connections // 4):
             served[await ask_once(port, config)] += 1
 
     async with trio.open_nursery() as nursery:
-        for _ in range(at_once):
+        for _ in range(4):
             nursery.start_soon(use)
     return served
 

@@ -49,8 +49,8 @@ CONTENTS = OTHER_KEY.config.encoded[4:]
 KEY_CONFIG, REST = CONTENTS[:37], CONTENTS[37 + 2 + 4 * 6 :]
 
 
-def config_list(contents: bytes, version: int = 0xFE0D) -> bytes:
-    config = version.to_bytes(2) + len(contents).to_bytes(2) + contents
+def config_list(contents: bytes) -> bytes:
+    config = b"\xfe\x0d" + len(contents).to_bytes(2) + contents
     return len(config).to_bytes(2) + config
 
 

@@ -64,14 +64,12 @@ class HPKEKem(NamedTuple):
 
     Attributes:
         generate: makes a key pair.
-        enc_length: how many bytes a public key has, and so the encapsulated key.
     """
 
     code: int
     name: str
     kdf: HPKEKdf
     generate: Callable[[], EphemeralKey]
-    enc_length: int
 
     def encapsulate(self, public_key: bytes, ephemeral: EphemeralKey) -> tuple[bytes, bytes]:
         """Return a shared secret and its encapsulation for the recipient.
@@ -112,9 +110,9 @@ _HKDF_SHA256 = HPKEKdf(0x0001, "HKDF-SHA256", hashes.SHA256())
 KEMS = {
     kem.code: kem
     for kem in (
-        HPKEKem(0x0020, "DHKEM(X25519, HKDF-SHA256)", _HKDF_SHA256, X25519Key, 32),
+        HPKEKem(0x0020, "DHKEM(X25519, HKDF-SHA256)", _HKDF_SHA256, X25519Key),
         HPKEKem(
-            0x0010, "DHKEM(P-256, HKDF-SHA256)", _HKDF_SHA256, partial(ECDHKey, ec.SECP256R1()), 65
+            0x0010, "DHKEM(P-256, HKDF-SHA256)", _HKDF_SHA256, partial(ECDHKey, ec.SECP256R1())
         ),
     )
 }

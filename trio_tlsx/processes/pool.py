@@ -92,10 +92,6 @@ class WorkerPool:
         """Wait until the first workers have started; if one cannot, :meth:`run` raises."""
         await self._all_started.wait()
 
-    async def wait_stopping(self) -> None:
-        """Wait until :meth:`stop` was called."""
-        await self._stopping.wait()
-
     def stop(self, seconds: float) -> None:
         """Drain all workers within this time. A second call can only shorten the time."""
         self._stop_seconds = min(self._stop_seconds, seconds) if self.stopping else seconds
