@@ -29,6 +29,7 @@ from trio_tlsx.messages.info import ClientHello
 from trio_tlsx.sessions.external_psk import ExternalPSK
 
 LABEL = "EXPERIMENTAL trio-tlsx test"
+SUITE_12 = "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"
 HELLO_REQUEST = encode_message(HelloRequest())
 
 
@@ -151,10 +152,24 @@ def test_another_configuration_may_have_a_newer_version() -> None:
         ({"versions": []}, "versions is empty"),
         (
             {"versions": ["TLSv1.2"], "cipher_suites": ["TLS_AES_128_GCM_SHA256"]},
-            "leave nothing for",
+            "^cipher_suites leaves nothing for TLS 1.2: add a name that goes with the version",
         ),
-        ({"versions": ["TLSv1.2"], "groups": ["X25519MLKEM768"]}, "leave nothing for"),
-        ({"versions": ["TLSv1.2"], "signature_schemes": ["mldsa44"]}, "leave nothing for"),
+        (
+            {"versions": ["TLSv1.3"], "cipher_suites": [SUITE_12]},
+            "^cipher_suites leaves nothing for TLS 1.3: add",
+        ),
+        (
+            {"versions": ["TLSv1.2"], "groups": ["X25519MLKEM768"]},
+            "^groups leaves nothing for TLS 1.2: add",
+        ),
+        (
+            {"versions": ["TLSv1.2"], "signature_schemes": ["mldsa44"]},
+            "^signature_schemes leaves nothing for TLS 1.2: add",
+        ),
+        (
+            {"cipher_suites": [SUITE_12], "groups": ["X25519MLKEM768"]},
+            "^groups leaves nothing for TLS 1.2 and cipher_suites leaves nothing for TLS 1.3: add",
+        ),
         (
             {"versions": ["TLSv1.2"], "certificate_compression": ["zlib"]},
             "certificate_compression has no effect in TLS 1.2: add 'TLSv1.3' to versions",

@@ -215,14 +215,8 @@ def resolve_common(config: CommonConfig, *, is_client: bool) -> CommonParameters
         require_extended_master_secret=config.require_extended_master_secret,
     )
     suites13 = {s.code: s for s in suites if s.version == TLS13 and TLS13 in versions}
-    usable = ({TLS13} if suites13 else set[int]()) | ({TLS12} if tls12.suite_table else set[int]())
-    if not usable:
-        raise ConfigError(
-            f"cipher_suites, groups and signature_schemes leave nothing for {config.versions!r}: "
-            "name one of each that goes with the version, or add a version"
-        )
     return CommonParameters(
-        versions=frozenset(usable),
+        versions=_usable_versions(versions, suites13, tls12),
         tls12=tls12,
         verifiers=_list_verifiers(config),
         candidates=_list_credentials(config.credentials),
@@ -242,6 +236,22 @@ def resolve_common(config: CommonConfig, *, is_client: bool) -> CommonParameters
         max_chain_length=config.max_chain_length,
         clock=config.clock,
     )
+
+
+def _usable_versions(
+    versions: frozenset[int], suites13: Mapping[int, CipherSuite], tls12: Parameters12
+) -> frozenset[int]:
+    """Return the versions that the other options leave something for."""
+    reasons: dict[int, str] = {}
+    if TLS12 in versions and tls12.unusable_option:
+        reasons[TLS12] = f"{tls12.unusable_option} leaves nothing for TLS 1.2"
+    if TLS13 in versions and not suites13:
+        reasons[TLS13] = "cipher_suites leaves nothing for TLS 1.3"
+    usable = versions - reasons.keys()
+    if not usable:
+        why = " and ".join(reasons.values())
+        raise ConfigError(f"{why}: add a name that goes with the version, or another version")
+    return usable
 
 
 def _check_sizes(config: CommonConfig) -> None:

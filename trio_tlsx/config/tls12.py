@@ -21,12 +21,16 @@ class Parameters12:
     """The parameters of TLS 1.2, resolved once when a configuration is created.
 
     All tables are empty in a configuration without TLS 1.2.
+
+    Attributes:
+        unusable_option: the option that leaves nothing for TLS 1.2, by its name; empty if none.
     """
 
     suite_table: Mapping[int, CipherSuite12] = field(default_factory=dict[int, CipherSuite12])
     group_table: Mapping[int, Group] = field(default_factory=dict[int, Group])
     scheme_table: tuple[SignatureScheme, ...] = ()
     require_extended_master_secret: bool = False
+    unusable_option: str = ""
 
 
 def look_up_versions(names: Iterable[str]) -> frozenset[int]:
@@ -71,8 +75,13 @@ def resolve_12(
         suite_table = {
             code: suite for code, suite in suite_table.items() if suite.authentication in kinds
         }
-    if not (suite_table and group_table and scheme_table):
-        return Parameters12()
+    for option, table in (
+        ("groups", group_table),
+        ("signature_schemes", scheme_table),
+        ("cipher_suites", suite_table),
+    ):
+        if not table:
+            return Parameters12(unusable_option=option)
     return Parameters12(
         suite_table=suite_table,
         group_table=group_table,
