@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from engine_pairs import SERVER_NAME, established
 from hellos import first_hello, flight
-from pairs12 import BOTH, CLIENT_12, SERVER_12
+from pairs12 import BOTH, CLIENT_12, SERVER_12, changed_hello
 
 from trio_tlsx.config.client import ClientConfig
 from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.messages.codec import uint16
 from trio_tlsx.messages.extensions import ExtensionType as E
+from trio_tlsx.messages.extensions12 import POINT_FORMATS
 from trio_tlsx.messages.handshake import MESSAGE_HEADER_LENGTH, ServerHello
 from trio_tlsx.record.protection import RECORD_HEADER_LENGTH
 
@@ -39,6 +40,16 @@ def test_server_name_is_not_acknowledged_when_a_session_is_resumed() -> None:
     assert not client.negotiated.resumed
     assert server.negotiated.server_name == SERVER_NAME
     assert E.server_name not in server_hello(config).extensions
+
+
+@pytest.mark.parametrize("versions", [BOTH, BOTH[1:]])
+def test_point_formats_are_sent_and_echoed(versions: Any) -> None:
+    """RFC 8422 5.1.2, 5.2: only in answer to the client's."""
+    config = replace(CLIENT_12, versions=versions)
+    assert first_hello(config).extensions[E.ec_point_formats] == POINT_FORMATS == b"\1\0"
+    assert server_hello(config).extensions[E.ec_point_formats] == POINT_FORMATS
+    with changed_hello({E.ec_point_formats: None}):
+        assert E.ec_point_formats not in server_hello(config).extensions
 
 
 @pytest.mark.parametrize("limit", [64, MAX_12, MAX_13])
