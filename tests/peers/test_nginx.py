@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import trio
-from authority import SERVER_NAME, Authority
+from authority import RSA_PSS, SERVER_NAME, Authority
 from conversations import Tap, payload
+from ocsp_responses import GOOD, REVOKED, response
 from peer import SAFETY_NET
 from processes import Server, free_port, peer_program, running
 
@@ -21,7 +22,9 @@ from trio_tlsx import (
     ClientConfig,
     TLSStream,
     Truncated,
+    check_stapled_ocsp,
 )
+from trio_tlsx.crypto.cipher_suites12 import CIPHER_SUITES_12
 
 A_LOT = 2**20  # bytes
 
@@ -95,9 +98,10 @@ async def serving(
     directory: Path,
     *options: str,
     version: str = "TLSv1.3",
+    key_type: str = "P-256",
 ) -> AsyncGenerator[Nginx, None]:
     """Run nginx with options of its ``server`` block."""
-    certificate, key = authority.files()
+    certificate, key = authority.files(key_type)
     port = free_port()
     configuration = directory / "nginx.conf"
     configuration.write_text(
@@ -149,6 +153,40 @@ async def test_nginx_page_and_resumption(
             assert await exchange(stream) == b"early= resumed=" + resumed + b" client="
             assert stream.negotiated.resumed is (resumed == b"r")
             assert stream.negotiated.version == version
+
+
+@pytest.mark.parametrize("key_type", ["P-256", "P-384", "ed25519", "RSA-2048", RSA_PSS])
+async def test_nginx_with_each_suite_of_tls12(
+    nginx: str, authority: Authority, tmp_path: Path, key_type: str
+) -> None:
+    kind = "RSA" if key_type in ("RSA-2048", RSA_PSS) else "ECDSA"
+    suites = [suite.name for suite in CIPHER_SUITES_12.values() if suite.authentication == kind]
+    async with serving(nginx, authority, tmp_path, version="TLSv1.2", key_type=key_type) as server:
+        for suite in suites:
+            config = replace(trusting(authority), cipher_suites=[suite, "TLS_AES_128_GCM_SHA256"])
+            stream = await server.connect(config)
+            await exchange(stream)
+            negotiated = stream.negotiated
+            assert (negotiated.version, negotiated.cipher_suite) == ("TLSv1.2", suite)
+
+
+@each_version
+async def test_nginx_staples_an_ocsp_response(
+    nginx: str, authority: Authority, tmp_path: Path, version: str
+) -> None:
+    staple = tmp_path / "ocsp.der"
+    leaf = authority.credentials().chain[0]
+    config = replace(trusting(authority), verify=check_stapled_ocsp(must=True))
+    options = ("ssl_stapling on", f"ssl_stapling_file {staple}")
+    for status in (GOOD, REVOKED):
+        staple.write_bytes(response(authority.ca, leaf, status))
+        async with serving(nginx, authority, tmp_path, *options, version=version) as server:
+            stream = await server.connect(config)
+            if status is GOOD:
+                await exchange(stream)
+                continue
+            with pytest.raises(trio.BrokenResourceError, match="was revoked"):
+                await exchange(stream)
 
 
 @each_version
@@ -223,23 +261,31 @@ async def test_nginx_gets_our_client_certificate(
             assert stream.negotiated.resumed is resumed
 
 
+@each_version
 @pytest.mark.parametrize("certificate", ["none", "of another CA"])
 async def test_nginx_refuses_our_client_certificate(
-    nginx: str, authority: Authority, stranger: Authority, tmp_path: Path, certificate: str
+    nginx: str,
+    authority: Authority,
+    stranger: Authority,
+    tmp_path: Path,
+    certificate: str,
+    version: str,
 ) -> None:
     """It says so in HTTP, and not with an alert."""
     ours = None if certificate == "none" else stranger.credentials()
     config = ClientConfig(trust=authority.ca.trust, select_credentials=lambda _: ours)
-    async with serving(nginx, authority, tmp_path, *verifying_clients(authority)) as server:
+    options = verifying_clients(authority)
+    async with serving(nginx, authority, tmp_path, *options, version=version) as server:
         answer = await answer_to(await server.connect(config), GET)
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"certificate" in answer
 
 
+@each_version
 async def test_we_refuse_nginx_of_another_ca(
-    nginx: str, authority: Authority, stranger: Authority, tmp_path: Path
+    nginx: str, authority: Authority, stranger: Authority, tmp_path: Path, version: str
 ) -> None:
-    async with serving(nginx, authority, tmp_path) as server:
+    async with serving(nginx, authority, tmp_path, version=version) as server:
         with pytest.raises(trio.BrokenResourceError) as caught:
             await exchange(await server.connect(trusting(stranger)))
         log = await server.log()
@@ -247,10 +293,11 @@ async def test_we_refuse_nginx_of_another_ca(
     assert b"SSL alert number %d)" % AlertDescription.unknown_ca in log
 
 
+@each_version
 async def test_we_refuse_nginx_of_another_name(
-    nginx: str, authority: Authority, tmp_path: Path
+    nginx: str, authority: Authority, tmp_path: Path, version: str
 ) -> None:
-    async with serving(nginx, authority, tmp_path) as server:
+    async with serving(nginx, authority, tmp_path, version=version) as server:
         config = trusting(authority)
         with pytest.raises(trio.BrokenResourceError) as caught:
             await exchange(await server.connect(config, name="other.example"))
