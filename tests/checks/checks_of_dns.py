@@ -115,9 +115,9 @@ REMOVALS_OF_DNS = [
         "DNS: number of aliases",
         "RFC 9460 2.4.2",
         LOOKUP,
-        "range(MAX_ALIASES + 1)",
+        "if len(aliases) == MAX_ALIASES:",
         "alias",
-        "range(100)",
+        "if len(aliases) == 100:",
         LOOKUP_TESTS,
     ),
     Removal(

@@ -220,7 +220,7 @@ async def test_a_service_elsewhere_does_not_need_the_addresses_of_its_own_name(
 
 
 async def test_an_invalid_argument_is_not_raised_in_a_group(server: DNSServer) -> None:
-    with pytest.raises(ConfigError, match="no URI scheme"):
+    with pytest.raises(ConfigError, match="not a URI scheme"):
         await call(server, 443, scheme="a.b")
 
 

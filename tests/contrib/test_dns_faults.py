@@ -293,5 +293,5 @@ def test_a_system_without_a_dns_server(monkeypatch: pytest.MonkeyPatch) -> None:
         raise dns.resolver.NoResolverConfiguration
 
     monkeypatch.setattr("dns.asyncresolver.Resolver", fail)
-    with pytest.raises(ServiceLookupError, match="names no DNS server"):
+    with pytest.raises(ServiceLookupError, match="no DNS server configured"):
         system_resolver()

@@ -48,7 +48,7 @@ async def open_tls_to_service(
     early_data: bytes | bytearray | memoryview = b"",
     resend_early_data: bool = False,
 ) -> TLSStream[trio.SocketStream]:
-    """Connect to a service where DNS says that it is, and do the handshake (RFC 9460, RFC 9848).
+    """Connect to a service by its records in DNS, and do the handshake (RFC 9460, RFC 9848).
 
     The endpoints are tried in the order of their priorities, each at all of its addresses, until
     a TCP connection is made. Over it the handshake encrypts the ClientHello with the endpoint's
@@ -67,9 +67,9 @@ async def open_tls_to_service(
         config: what to negotiate; by default ``ClientConfig()``. Its ``ech`` must be None or
             ``"grease"``, and its versions must have TLS 1.3.
         scheme: the scheme of the service, as for :func:`lookup_service`.
-        resolver: what to ask; by default the DNS servers of the system.
+        resolver: sends the queries; by default to the DNS servers of the system.
         require_ech: connect only with Encrypted Client Hello, and fail if DNS has no configuration
-            that can be used.
+            that this library can use.
         https_compatible: as for :class:`~trio_tlsx.TLSStream`.
         handshake_timeout: as for :class:`~trio_tlsx.TLSStream`, in seconds.
         happy_eyeballs_delay: how long to wait for one address before the next is tried too, in
@@ -95,12 +95,12 @@ async def open_tls_to_service(
         alpn_protocols=config.alpn_protocols,
         resolver=resolver,
     )
-    binding, known = await _looked_up(name, look_up, resolver)
+    binding, known_addresses = await _look_up_with_addresses(name, look_up, resolver)
     endpoints = [e for e in binding.endpoints if e.can_encrypt or not require_ech]
     if not endpoints:
         raise ServiceLookupError(
-            f"DNS has no ECH configuration of {name}:{port} that can be used, and the name must "
-            "not be sent in the clear"
+            f"DNS has no ECH configuration of {name}:{port} that can be used; pass "
+            "require_ech=False to send the name in the clear"
         )
     wrap = partial(
         TLSStream[trio.SocketStream],
@@ -111,32 +111,31 @@ async def open_tls_to_service(
         early_data=early_data,
         resend_early_data=resend_early_data,
     )
-    connect = partial(_connect_to_endpoint, known, resolver, happy_eyeballs_delay)
-    # A function of the name, since an endpoint may have no configuration that can be used.
-    ways = [_Way(partial(connect, e), config.with_ech(partial(_ech_of, e))) for e in endpoints]
-    stream, way = await _first_reachable(f"{name}:{port}", ways, wrap)
-    return await do_handshake_with_ech_retry(stream, way.connect, wrap, way.config)
+    connect = partial(_connect_to_endpoint, known_addresses, resolver, happy_eyeballs_delay)
+    routes = [_Route(partial(connect, e), config.with_ech(partial(_ech_of, e))) for e in endpoints]
+    stream, route = await _connect_to_first(f"{name}:{port}", routes, wrap)
+    return await do_handshake_with_ech_retry(stream, route.connect, wrap, route.config)
 
 
-class _Way(NamedTuple):
-    """How to connect to an endpoint, and what to negotiate there."""
+class _Route(NamedTuple):
+    """How to connect to an endpoint, and the configuration for it."""
 
     connect: OpenTransport
     config: ClientConfig
 
 
-async def _first_reachable(
-    service: str, ways: Iterable[_Way], wrap: WrapTransport
-) -> tuple[TLSStream[trio.SocketStream], _Way]:
-    """Return a stream over a connection to the first endpoint that accepts one, and the way there.
+async def _connect_to_first(
+    service: str, routes: Iterable[_Route], wrap: WrapTransport
+) -> tuple[TLSStream[trio.SocketStream], _Route]:
+    """Connect to the first endpoint that accepts a connection; return the stream and the route.
 
     Raises:
-        OSError: none accepts connections.
+        OSError: no endpoint accepts a connection.
     """
     errors: list[OSError] = []
-    for way in ways:
+    for route in routes:
         try:
-            return await connect_and_wrap(way.connect, wrap, way.config), way
+            return await connect_and_wrap(route.connect, wrap, route.config), route
         except OSError as error:
             errors.append(error)
     if len(errors) == 1:
@@ -149,25 +148,29 @@ def _checked_config(config: ClientConfig | None) -> ClientConfig:
     """Return the configuration, or the default one.
 
     Raises:
-        ConfigError: it cannot be used with configurations from DNS.
+        ConfigError: the configuration cannot be used with ECH configurations from DNS.
     """
     config = ClientConfig() if config is None else config
     check("config", config, Expected(instance_of(ClientConfig), "a ClientConfig"))
     if config.ech not in (None, "grease"):
-        raise ConfigError("the config has ech of its own, and DNS is asked for it: leave out ech")
+        raise ConfigError(
+            "the configuration has ech=, but the ECH configurations come from DNS: leave out ech="
+        )
     if "TLSv1.3" not in config.versions:
         raise ConfigError(
-            "records of DNS may ask for Encrypted Client Hello, which needs TLS 1.3 (RFC 9849 "
-            "6.1): add 'TLSv1.3' to versions"
+            "the records in DNS can have ECH configurations, and Encrypted Client Hello needs TLS "
+            "1.3 (RFC 9849 6.1): add 'TLSv1.3' to versions"
         )
     return config
 
 
 def _ech_of(endpoint: Endpoint, name: str) -> bytes | None:
+    # ClientConfig(ech=BYTES) rejects configurations that this library cannot use. A function may
+    # return them: the name is then sent in the clear.
     return endpoint.ech
 
 
-async def _looked_up(
+async def _look_up_with_addresses(
     name: str,
     look_up: Callable[[], Awaitable[ServiceBinding]],
     resolver: dns.asyncresolver.Resolver,
@@ -175,14 +178,14 @@ async def _looked_up(
     """Look up a service, and the addresses of its own name at the same time (RFC 9460 3).
 
     Returns:
-        What DNS says, and the addresses that are known by then, by their names.
+        The endpoints of the service, and the addresses that are known, by their names.
     """
-    known: dict[str, Sequence[str]] = {}
+    known_addresses: dict[str, Sequence[str]] = {}
     own = ServerName.parse(name)
     result: ServiceBinding | OSError | ConfigError
     async with trio.open_nursery() as nursery:
         if own.address is None:
-            nursery.start_soon(_prefetch, own.host, resolver, known)
+            nursery.start_soon(_prefetch_addresses, own.host, resolver, known_addresses)
         try:
             result = await look_up()
         except (OSError, ConfigError) as error:  # raised below, not in a group
@@ -191,36 +194,39 @@ async def _looked_up(
             nursery.cancel_scope.cancel()
     if not isinstance(result, ServiceBinding):
         raise result
-    return result, known
+    return result, known_addresses
 
 
-async def _prefetch(
-    host: str, resolver: dns.asyncresolver.Resolver, known: dict[str, Sequence[str]]
+async def _prefetch_addresses(
+    host: str, resolver: dns.asyncresolver.Resolver, known_addresses: dict[str, Sequence[str]]
 ) -> None:
-    # If there are none, that counts only for an endpoint that is tried.
+    endpoint = Endpoint(host, DEFAULT_PORT)
+    # A failure matters only if the endpoint is tried, and then the lookup is repeated.
     with contextlib.suppress(ServiceLookupError):
-        known[host] = await lookup_addresses(Endpoint(host, DEFAULT_PORT), resolver=resolver)
+        known_addresses[host] = await lookup_addresses(endpoint, resolver=resolver)
 
 
 async def _connect_to_endpoint(
-    known: Mapping[str, Sequence[str]],
+    known_addresses: Mapping[str, Sequence[str]],
     resolver: dns.asyncresolver.Resolver,
     happy_eyeballs_delay: float,
     endpoint: Endpoint,
 ) -> trio.SocketStream:
-    addresses = known.get(endpoint.target) or await lookup_addresses(endpoint, resolver=resolver)
+    addresses = known_addresses.get(endpoint.target)
+    if not addresses:
+        addresses = await lookup_addresses(endpoint, resolver=resolver)
     return await open_tcp_to_any(addresses, endpoint.port, happy_eyeballs_delay)
 
 
 async def open_tcp_to_any(
     addresses: Sequence[str], port: int, happy_eyeballs_delay: float
 ) -> trio.SocketStream:
-    """Connect to the first of the addresses that answers (RFC 8305 5).
+    """Connect to the first address that accepts the connection (RFC 8305 5).
 
-    :func:`trio.open_tcp_stream` does the same for a name, but asks the system for its addresses.
+    :func:`trio.open_tcp_stream` does the same for a name, whose addresses the system looks up.
 
     Raises:
-        OSError: none answers.
+        OSError: no address accepts the connection.
     """
     attempts = _Attempts(port)
     try:

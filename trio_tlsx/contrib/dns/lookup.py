@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import trio
 
@@ -22,6 +22,7 @@ with ExtraImports("dns"):
     import dns.name
     import dns.rdatatype
     import dns.resolver
+    from dns.rdtypes.svcbbase import SVCBBase
 
 from ...config.names import encode_protocol_names
 from ...errors import ConfigError
@@ -34,8 +35,8 @@ from .records import (
     ServiceLookupError,
     alias_target,
     followed_endpoints,
+    name_text,
     service_records,
-    shown,
 )
 
 __all__ = ["lookup_addresses", "lookup_ech", "lookup_service", "resolver_at", "system_resolver"]
@@ -47,7 +48,7 @@ MAX_ALIASES = 8
 #: The time for a service with all its aliases, and for the addresses of an endpoint, in seconds.
 LOOKUP_TIMEOUT = 10
 
-#: Schemes whose services have HTTPS records (RFC 9460 9, 9.6), which are named as for https.
+#: Schemes whose services have the HTTPS records of https (RFC 9460 9, 9.6).
 _LIKE_HTTPS = frozenset({"http", "ws", "wss"})
 _SCHEME = re.compile(r"[a-z][a-z0-9-]{0,61}", re.ASCII)
 
@@ -74,7 +75,7 @@ async def lookup_service(
         scheme: the scheme of its URIs.
         alpn_protocols: the application protocols that the client supports. Endpoints with none of
             them are left out.
-        resolver: what to ask; by default the DNS servers of the system.
+        resolver: sends the queries; by default to the DNS servers of the system.
 
     Raises:
         ServiceLookupError: the lookup failed, a record is malformed, the service does not exist,
@@ -91,47 +92,40 @@ async def lookup_service(
     query_name = _query_name(host, port, scheme)
     resolver = resolver or system_resolver()
     with trio.move_on_after(LOOKUP_TIMEOUT):
-        return await _resolved(resolver, query_name, authority, scheme, offered)
+        return await _resolve(resolver, query_name, authority, scheme, offered)
     raise ServiceLookupError(
         f"DNS did not answer completely about the service {host} within {LOOKUP_TIMEOUT} s"
     )
 
 
-async def _resolved(
+async def _resolve(
     resolver: dns.asyncresolver.Resolver,
     query_name: dns.name.Name,
     authority: Endpoint,
     scheme: str,
     offered: Sequence[bytes],
 ) -> ServiceBinding:
-    """Follow the aliases to the endpoints."""
+    """Follow the aliases to the endpoints (RFC 9460 3)."""
     host, port = authority.target, authority.port
     rdtype = dns.rdatatype.HTTPS if scheme == HTTPS else dns.rdatatype.SVCB
-    canonical_name: str | None = None
-    service_name = query_name
-    for _ in range(MAX_ALIASES + 1):
-        answer = await _query(resolver, query_name, rdtype)
-        rrset = None if answer is None else answer.rrset
-        records = [] if rrset is None else service_records(rrset)
-        owner = query_name if answer is None else answer.canonical_name
-        if canonical_name is None:
-            canonical_name = shown(owner) if scheme == HTTPS and port == DEFAULT_PORT else host
-        target = alias_target(records)
-        if target is None:
-            break
+    found = await _query_records(resolver, query_name, rdtype)
+    is_at_host = scheme == HTTPS and port == DEFAULT_PORT  # else the names have a prefix
+    canonical_name = name_text(found.owner) if is_at_host else host
+    aliases: list[dns.name.Name] = []
+    while (target := alias_target(found.records)) is not None:
         if target == dns.name.root:  # RFC 9460 2.5.1
             raise ServiceLookupError(f"DNS says that the service {host}:{port} does not exist")
-        query_name = target
-    else:
-        # RFC 9460 3.1: as if there were no records.
-        return ServiceBinding(host, port, canonical_name or host, (authority,), False)
-    endpoints, requires_ech = followed_endpoints(owner, port, records, scheme, offered)
+        if len(aliases) == MAX_ALIASES:
+            # RFC 9460 3.1: as if there were no records.
+            return ServiceBinding(host, port, canonical_name, (authority,), False)
+        aliases.append(target)
+        found = await _query_records(resolver, target, rdtype)
+    endpoints, requires_ech = followed_endpoints(found.owner, port, found.records, scheme, offered)
     if not requires_ech:
         # RFC 9460 3: the target of the aliases, and then the service as if it had no records.
-        is_alias = query_name != service_name
-        fallbacks = [*([Endpoint(shown(query_name), port)] if is_alias else []), authority]
-        places = {(endpoint.target, endpoint.port) for endpoint in endpoints}
-        endpoints += [e for e in fallbacks if (e.target, e.port) not in places]
+        fallbacks = [*(Endpoint(name_text(alias), port) for alias in aliases[-1:]), authority]
+        known = {(endpoint.target, endpoint.port) for endpoint in endpoints}
+        endpoints += [e for e in fallbacks if (e.target, e.port) not in known]
     if not endpoints:
         raise ServiceLookupError(
             f"DNS has no endpoint of {host}:{port} with an application protocol of this client, "
@@ -140,14 +134,31 @@ async def _resolved(
     return ServiceBinding(host, port, canonical_name, tuple(endpoints), requires_ech)
 
 
+class _Found(NamedTuple):
+    """The records of a name, and the name that has them after its CNAME records."""
+
+    owner: dns.name.Name
+    records: list[SVCBBase]
+
+
+async def _query_records(
+    resolver: dns.asyncresolver.Resolver, name: dns.name.Name, rdtype: dns.rdatatype.RdataType
+) -> _Found:
+    answer = await _query(resolver, name, rdtype)
+    if answer is None:
+        return _Found(name, [])
+    records = [] if answer.rrset is None else service_records(answer.rrset)
+    return _Found(answer.canonical_name, records)
+
+
 def _query_name(host: str, port: int, scheme: str) -> dns.name.Name:
     """Return the name that has the records of a service (RFC 9460 2.3, 9.1)."""
     if scheme in _LIKE_HTTPS:
         raise ConfigError(f"scheme {scheme!r} has no records of its own: pass scheme='https'")
     if not _SCHEME.fullmatch(scheme):
-        raise ConfigError(f"scheme {scheme!r} is no URI scheme: pass one such as 'https'")
-    is_plain = scheme == HTTPS and port == DEFAULT_PORT
-    prefix = "" if is_plain else f"_{port}._{scheme}."
+        raise ConfigError(f"scheme {scheme!r} is not a URI scheme: pass one such as 'https'")
+    has_no_prefix = scheme == HTTPS and port == DEFAULT_PORT
+    prefix = "" if has_no_prefix else f"_{port}._{scheme}."
     try:
         return dns.name.from_text(f"{prefix}{host}.")
     except dns.name.NameTooLong:
@@ -165,7 +176,7 @@ async def lookup_addresses(
 
     Args:
         endpoint: the endpoint. Its ``hints`` are used if DNS has no addresses of its target.
-        resolver: what to ask; by default the DNS servers of the system.
+        resolver: sends the queries; by default to the DNS servers of the system.
 
     Raises:
         ServiceLookupError: there are no addresses.
@@ -204,7 +215,7 @@ class _AddressLookup:
             self._found[rdtype] = [str(record.address) for record in records]
 
     def interleaved(self) -> tuple[str, ...]:
-        """Return the addresses, IPv6 and IPv4 by turns."""
+        """Return the addresses, with IPv6 and IPv4 alternating (RFC 8305 4)."""
         v6 = self._found.get(dns.rdatatype.AAAA, [])
         v4 = self._found.get(dns.rdatatype.A, [])
         pairs = zip_longest(v6, v4)
@@ -219,16 +230,16 @@ async def lookup_ech(
 ) -> bytes | None:
     """Look up the ECHConfigList of an HTTPS service, for a connection to its own name and port.
 
-    ``ClientConfig(ech=lookup_ech)`` looks it up in each handshake. Use it where something else
-    opens the connections, such as an HTTP client. :func:`open_tls_to_service` also connects where
-    the records point to.
+    ``ClientConfig(ech=lookup_ech)`` looks it up in each handshake. Use it if other code opens the
+    connections, such as an HTTP client. :func:`open_tls_to_service` also connects to the endpoints
+    that the records name.
 
     If cancelled, nothing is left open.
 
     Args:
         name: the DNS name of the service.
         port: its TCP port.
-        resolver: what to ask; by default the DNS servers of the system.
+        resolver: sends the queries; by default to the DNS servers of the system.
 
     Returns:
         The ECHConfigList; None if DNS has none.
@@ -246,7 +257,7 @@ async def lookup_ech(
     if encrypting:
         elsewhere = f"{encrypting[0].target}:{encrypting[0].port}"
         raise ServiceLookupError(
-            f"DNS has ECH configurations of {name}:{port} for {elsewhere} only: connect with "
+            f"DNS has ECH configurations of {name}:{port} for {elsewhere} only: use "
             "open_tls_to_service, which connects there"
         )
     return None
@@ -256,18 +267,19 @@ def system_resolver() -> dns.asyncresolver.Resolver:
     """Return a resolver that asks the DNS servers of the system.
 
     Raises:
-        ServiceLookupError: the system names no DNS server.
+        ServiceLookupError: the system has no DNS server configured.
     """
     try:
         return dns.asyncresolver.Resolver()
     except dns.resolver.NoResolverConfiguration as error:
         raise ServiceLookupError(
-            "the system names no DNS server, as in /etc/resolv.conf: pass a resolver"
+            "the system has no DNS server configured, for example in /etc/resolv.conf: pass a "
+            "resolver"
         ) from error
 
 
 def resolver_at(address: str, port: int) -> dns.asyncresolver.Resolver:
-    """Return a resolver that asks the DNS server at this address and port, over UDP and TCP."""
+    """Return a resolver that asks the DNS server at an address and port, over UDP and TCP."""
     resolver = dns.asyncresolver.Resolver(configure=False)
     resolver.nameservers = [address]
     resolver.port = port
@@ -277,12 +289,12 @@ def resolver_at(address: str, port: int) -> dns.asyncresolver.Resolver:
 async def _query(
     resolver: dns.asyncresolver.Resolver, name: dns.name.Name, rdtype: dns.rdatatype.RdataType
 ) -> dns.resolver.Answer | None:
-    """Return the answer, maybe without records; None if the name does not exist.
+    """Return the answer, which may have no records; None if the name does not exist.
 
     Raises:
-        ServiceLookupError: there was no answer that can be used.
+        ServiceLookupError: the query failed, or the answer is malformed.
     """
-    # The library's own guess of the backend is kept for the whole process, and may be asyncio.
+    # dnspython detects the backend once for the whole process, and may have detected asyncio.
     backend = dns.asyncbackend.get_backend("trio")
     try:
         return await resolver.resolve(
@@ -293,5 +305,5 @@ async def _query(
     except (dns.exception.DNSException, OSError) as error:
         kind = dns.rdatatype.to_text(rdtype)
         raise ServiceLookupError(
-            f"DNS lookup of the {kind} records of {shown(name)} failed: {error}"
+            f"DNS lookup of the {kind} records of {name_text(name)} failed: {error}"
         ) from error

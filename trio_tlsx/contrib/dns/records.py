@@ -25,8 +25,8 @@ __all__ = [
     "ServiceLookupError",
     "alias_target",
     "followed_endpoints",
+    "name_text",
     "service_records",
-    "shown",
 ]
 
 HTTPS = "https"
@@ -57,25 +57,24 @@ _random = SystemRandom()
 
 
 class ServiceLookupError(OSError):
-    """DNS did not give what a connection needs, so no connection was attempted.
+    """A lookup in DNS failed, so no connection was attempted.
 
     The lookup failed, took too long or returned a malformed record; or the service does not exist,
-    has no address, or has no configuration for Encrypted Client Hello, which the caller requires.
+    has no address, or lacks the configuration for Encrypted Client Hello that the caller requires.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One place where a service can be reached (RFC 9460 1.3).
+    """A name and a port at which a service can be reached (RFC 9460 1.3).
 
     Attributes:
-        target: the DNS name to connect to. The certificate is for the name of the service instead.
+        target: the DNS name to connect to. The certificate must be for the service's name instead.
         port: the TCP port to connect to.
-        ech: the ECHConfigList for this endpoint; None for none.
-        alpn_protocols: the application protocols that DNS lists for it, with the default protocol
-            of the scheme; empty if DNS lists none.
-        hints: the IP addresses in the record, for a ``target`` whose own addresses DNS does not
-            return.
+        ech: the ECHConfigList for this endpoint; None if the record has none.
+        alpn_protocols: the application protocols in the record, with the default protocol of the
+            scheme; empty if the record lists none.
+        hints: the IP addresses in the record, to use if DNS has no addresses of ``target``.
     """
 
     target: str
@@ -92,7 +91,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class ServiceBinding:
-    """What DNS says about how to reach a service.
+    """The endpoints of a service, by its records in DNS.
 
     Attributes:
         name: the DNS name or IP address of the service, which the certificate must be for.
@@ -101,7 +100,7 @@ class ServiceBinding:
         endpoints: where to connect, in the order to try. Without records that apply, this is the
             service's own name and port.
         requires_ech: whether each record has ``ech``. Then the client must not fall back to
-            connecting without records (RFC 9848 5.1), and ``endpoints`` has no such fallback.
+            a connection without records (RFC 9848 5.1), and ``endpoints`` has no such fallback.
     """
 
     name: str
@@ -112,10 +111,7 @@ class ServiceBinding:
 
 
 def alias_target(records: Iterable[SVCBBase]) -> dns.name.Name | None:
-    """Return the target of a record in AliasMode, or None if there is no such record.
-
-    Of several it is a random one (RFC 9460 2.4.2).
-    """
+    """Return the target of a random record in AliasMode (RFC 9460 2.4.2); None without one."""
     targets = [record.target for record in records if record.priority == 0]
     return _random.choice(targets) if targets else None
 
@@ -128,7 +124,7 @@ def service_records(rrset: dns.rrset.RRset) -> list[SVCBBase]:
     """
     if len(rrset) > MAX_SERVICE_RECORDS:
         raise ServiceLookupError(
-            f"{shown(rrset.name)} has {len(rrset)} service records in DNS; at most "
+            f"{name_text(rrset.name)} has {len(rrset)} service records in DNS; at most "
             f"{MAX_SERVICE_RECORDS} are accepted"
         )
     return cast("list[SVCBBase]", list(rrset))
@@ -156,7 +152,7 @@ def followed_endpoints(
     Raises:
         ServiceLookupError: a record is malformed.
     """
-    # RFC 9460 2.4.1: those of one priority are shuffled, to distribute the load.
+    # RFC 9460 2.4.1: records of the same priority are shuffled, to distribute the load.
     ordered = sorted(records, key=lambda record: (record.priority, _random.random()))
     compatible: list[Endpoint] = []
     supported: list[Endpoint] = []
@@ -194,7 +190,7 @@ def _endpoint(
     ]
     _random.shuffle(hints)  # RFC 9460 7.3
     return Endpoint(
-        shown(name),
+        name_text(name),
         port,
         _checked_ech(name, parameters),
         _protocols(parameters, scheme),
@@ -215,22 +211,22 @@ def _checked_ech(name: dns.name.Name, parameters: Mapping[int, Any]) -> bytes | 
     """Return the ECHConfigList of a record.
 
     Raises:
-        ServiceLookupError: it is malformed. RFC 9460 2.2 rejects all records then, and lets the
-            client connect without them; here that would disclose the name.
+        ServiceLookupError: it is malformed. RFC 9460 2.2 then lets the client connect without the
+            records; that would send the name in the clear.
     """
     if ParamKey.ECH not in parameters:
         return None
     ech = bytes(parameters[ParamKey.ECH].ech)
     if len(ech) > MAX_ECH_LENGTH:
         raise ServiceLookupError(
-            f"the ech parameter of {shown(name)} in DNS has {len(ech)} bytes; at most "
+            f"the ech parameter of {name_text(name)} in DNS has {len(ech)} bytes; at most "
             f"{MAX_ECH_LENGTH} are accepted"
         )
     try:
         decode_configs(ech)
     except ConfigError as error:
         raise ServiceLookupError(
-            f"the ech parameter of {shown(name)} in DNS is malformed: {error}"
+            f"the ech parameter of {name_text(name)} in DNS is malformed: {error}"
         ) from error
     return ech
 
@@ -247,17 +243,17 @@ def _is_compatible(endpoint: Endpoint, parameters: Mapping[int, Any]) -> bool:
 def _has_protocol_of(
     endpoint: Endpoint, parameters: Mapping[int, Any], offered: Sequence[bytes]
 ) -> bool:
-    """Return whether the endpoint has a protocol of the client (RFC 9460 7.1.2).
+    """Return whether the endpoint supports a protocol of the client (RFC 9460 7.1.2).
 
-    In the ClientHello the client offers all of its protocols in any case.
+    The ClientHello offers all protocols of the client in any case.
     """
     if offered:
         listed = endpoint.alpn_protocols
         return not listed or not set(listed).isdisjoint(offered)
-    # Without ALPN a client speaks the protocol that the scheme has by default.
+    # A client without ALPN uses the default protocol of the scheme.
     return ParamKey.NO_DEFAULT_ALPN not in parameters
 
 
-def shown(name: dns.name.Name) -> str:
-    """Return a name as text, without the trailing dot; unusual characters are escaped."""
+def name_text(name: dns.name.Name) -> str:
+    """Return a name as text, without the final dot; unusual characters are escaped."""
     return name.to_text(omit_final_dot=True)
