@@ -94,7 +94,7 @@ async def test_next_key_is_known_before_its_configuration_is_sent(
             before = await one.wait_config_list()
             cut_off_store.absent = True
             await trio.sleep(PERIOD + 30)
-            assert cut_off.problem == "Redis could not be asked (unreachable)"
+            assert cut_off.problem == "the request to Redis failed (unreachable)"
             after = await one.wait_config_list(before)
             assert retry_configs(cut_off, UNKNOWN) == after != before
             for keys in (one, cut_off):
@@ -117,7 +117,7 @@ async def test_server_that_loses_redis_goes_on_with_what_it_knows(
         store.absent = False
         await trio.sleep(10)
         assert keys.problem is None
-    assert "ECH keys: Redis could not be asked (unreachable); this server goes on" in caplog.text
+    assert "ECH keys: the request to Redis failed (unreachable); this server uses" in caplog.text
 
 
 async def test_configuration_is_published_only_if_other_servers_know_it(

@@ -82,7 +82,7 @@ async def test_next_key_is_known_one_period_before_its_use(
         async with sharing(cut_off):
             cut_off_store.absent = True
             await trio.sleep(PERIOD + 30)
-            assert cut_off.problem == "Redis could not be asked (unreachable)"
+            assert cut_off.problem == "the request to Redis failed (unreachable)"
             assert opens(cut_off, sealed(one))
             assert opens(one, sealed(cut_off))
 
@@ -99,7 +99,7 @@ async def test_server_without_redis_goes_on_and_says_so(
         store.absent = False
         await trio.sleep(10)
         assert keys.problem is None
-    assert "Redis could not be asked (unreachable); this server goes on" in caplog.text
+    assert "the request to Redis failed (unreachable); this server uses" in caplog.text
 
 
 async def test_server_that_starts_without_redis_has_keys_of_its_own(
@@ -157,7 +157,7 @@ async def test_keys_do_not_follow_a_clock_of_redis_that_goes_back(
         await trio.sleep(24 * 3600)
         store.keys, store.behind = old_keys, 24 * 3600
         await trio.sleep(60)
-        assert one.problem == "Redis could not be asked (clock)"
+        assert one.problem == "the request to Redis failed (clock)"
         assert not opens(one, old_ticket)
         assert sealed(one)[:8] != old_ticket[:8]
         store.behind = 0
@@ -232,7 +232,7 @@ async def test_answer_that_is_none_is_a_problem(
     store.answer = answer
     keys = make(store)
     async with sharing(keys):
-        assert keys.problem == "Redis could not be asked (fault)"
+        assert keys.problem == "the request to Redis failed (fault)"
         assert opens(keys, sealed(keys))
 
 

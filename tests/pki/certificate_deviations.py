@@ -82,7 +82,7 @@ GARBAGE = {"garbled": b"\x30\x03\x02\x01", "of another type": b"\x05\x00", "empt
 GENERAL_NAMES = {
     "an otherName": tlv(0xA0, object_identifier("1.2.3"), tlv(0xA0, b"\x05\x00")),
     "a mail address": tlv(0x81, b"me@a.example"),
-    "a mail address that is none": tlv(0x81, b"\xff@"),
+    "a malformed mail address": tlv(0x81, b"\xff@"),
     "a dNSName in UTF-8": tlv(0x82, "bücher.example".encode()),
     "an empty dNSName": tlv(0x82, b""),
     "an underscore": tlv(0x82, b"my_db"),

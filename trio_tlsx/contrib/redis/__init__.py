@@ -1,7 +1,7 @@
 """Share tickets, their keys, and the anti-replay cache over Redis (extra ``redis``).
 
 - ``connections``: the connections to Redis, which a nursery owns.
-- ``anti_replay``: accept early data once on all servers.
+- ``anti_replay``: accept each client's early data once on all servers.
 - ``rotation``: rotate the keys of all servers together, ``ticket_keys`` and ``ech_keys``.
 - ``stores``: tickets of servers and sessions of clients.
 

@@ -23,11 +23,11 @@ _log = logging.getLogger("trio_tlsx")
 #: rejected, or accepted and remembered long enough.
 MAX_AHEAD = datetime.timedelta(seconds=60)
 
-#: Redis remembers a claim for longer than it accepts it, for the case that its clock is set back,
-#: or that a replica with another clock becomes the primary.
+#: Redis remembers a claim for this much longer than it accepts it, in case its clock is set back,
+#: or a replica with another clock becomes the primary.
 MARGIN = datetime.timedelta(seconds=30)
 
-#: The end of the claim that a check of the server's state stands for: that of most claims.
+#: The end that a check of the server's state uses in place of a claim's: that of most claims.
 USUAL_END = datetime.timedelta(seconds=20)
 
 #: The time between two checks of the server's state, in seconds.
@@ -37,10 +37,10 @@ MAX_REPLICAS = 16
 
 LIMITS = (MAX_AHEAD, MARGIN, USUAL_END)
 
-#: If these last, another server may be the primary now.
+#: If one of these persists, another server may be the primary now.
 DEPOSED = (Refusal.REPLICA, Refusal.REPLICATION)
 
-VERDICTS = {refusal.value.encode(): refusal for refusal in Refusal}
+REFUSALS = {refusal.value.encode(): refusal for refusal in Refusal}
 
 # All times are those of Redis. The marker holds:
 # - identity: the run ID (a restart changes it), the replication ID (a failover changes it) and the
@@ -63,7 +63,7 @@ local identity = field(redis.call('INFO', 'server'), 'run_id')
 local replicas = tonumber(ARGV[1])
 local max_ahead, margin = tonumber(ARGV[2]), tonumber(ARGV[3])
 
-local function judge()
+local function result()
     if field(replication, 'role') ~= 'master' then
         return 'replica'
     end
@@ -98,17 +98,17 @@ local function judge()
     return 'ok'
 end
 
-return {judge(), KEYS[2] or ''}
+return {result(), KEYS[2] or ''}
 """)
 
 
 class RedisAntiReplayCache:
     """Accept early data once on all servers that share a Redis server.
 
-    A claim is one step in Redis, by the clock of Redis. If Redis cannot be asked, or may have lost
+    A claim is one step in Redis, by the clock of Redis. If Redis does not answer, or may have lost
     a claim, the cache rejects early data, and the handshake continues without it. After a restart,
     a failover, ``FLUSHALL``, an eviction or a step back of the clock, the cache rejects all early
-    data of the next 70 seconds or so, until every earlier claim has ended.
+    data for about 70 seconds, until every earlier claim has ended.
 
     Start :meth:`run` in a nursery: it notices such an event before the next claim does.
 
@@ -125,7 +125,7 @@ class RedisAntiReplayCache:
     Attributes:
         accepted: the number of claims that returned True.
         refusals: the number of claims that returned False, by their reason.
-        problem: why claims are refused now, as far as it is known; None if they are accepted.
+        problem: why the last check of the server failed; None if claims are accepted.
 
     Raises:
         ConfigError: an argument has the wrong type or is out of range.
@@ -184,7 +184,7 @@ class RedisAntiReplayCache:
         try:
             exchange = self._redis.exchange()
             answer = await exchange.run_script(CLAIM, keys, [*limits, *times])
-            refusal = _verdict(answer, b"".join(keys[1:]))
+            refusal = _refusal(answer, b"".join(keys[1:]))
             if refusal is None and self._replicas:
                 await exchange.confirm(self._replicas)
         except RedisUnavailable as error:
@@ -196,7 +196,7 @@ class RedisAntiReplayCache:
             return
         self.problem = refusal
         if refusal is None:
-            _log.info("anti-replay cache: Redis can be relied on, early data is accepted")
+            _log.info("anti-replay cache: early data is accepted")
         else:
             _log.warning("anti-replay cache: early data is rejected: %s", refusal.value)
 
@@ -204,13 +204,13 @@ class RedisAntiReplayCache:
         return f"<RedisAntiReplayCache, {self.accepted} accepted, {self.refusals.total()} refused>"
 
 
-def _verdict(answer: object, claimed: bytes) -> Refusal | None:
+def _refusal(answer: object, claimed: bytes) -> Refusal | None:
     """Return why the script refused, or None."""
-    # The script repeats the claim. The answer to another question must not accept this one.
+    # The script repeats the claim. The answer to another claim must not accept this one.
     match answer:
         case [b"ok", bytes(repeated)] if repeated == claimed:
             return None
         case [bytes(text), bytes()]:
-            return VERDICTS.get(text, Refusal.FAULT)
+            return REFUSALS.get(text, Refusal.FAULT)
         case _:
             return Refusal.FAULT

@@ -1,8 +1,8 @@
 """Connections to Redis that a nursery owns, and scripts that run over them.
 
-The pool of ``coredis`` is not used: it loses a place whenever a caller is cancelled while it waits
-for a new connection. A Redis server that hangs would use up the pool for good. Here each
-connection has a task of its own, which connects again when the connection ends.
+The pool of ``coredis`` is not used: it loses a place each time a caller is cancelled while waiting
+for a new connection. A Redis server that hangs would exhaust the pool permanently. Here each
+connection has its own task, which connects again when the connection ends.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ MAX_RECONNECT_SECONDS = 2.0
 
 
 class Refusal(enum.Enum):
-    """The reason why Redis, or what was asked of it, could not be relied on."""
+    """The reason why a request to Redis failed, or why a claim was refused."""
 
     REPLAY = "replay"  #: the ClientHello was claimed before
     EXPIRED = "expired"  #: the claim came after its end, by the clock of Redis
@@ -72,7 +72,7 @@ class Refusal(enum.Enum):
     FAULT = "fault"  #: any other error, or an answer to another question
 
 
-#: The errors of a server and of ``coredis``, with their meaning. The first that matches counts.
+#: The errors of a server and of ``coredis``, with their reasons. The first that matches counts.
 ERRORS: Sequence[tuple[type[Exception], str, Refusal]] = (
     (ReadOnlyError, "", Refusal.REPLICA),
     (RedisError, "OOM", Refusal.FULL),
@@ -85,10 +85,10 @@ ERRORS: Sequence[tuple[type[Exception], str, Refusal]] = (
 
 
 class RedisUnavailable(Exception):
-    """Redis did not answer, or refused.
+    """A request to Redis failed.
 
     Attributes:
-        reason: why.
+        reason: why it failed.
     """
 
     def __init__(self, reason: Refusal, detail: str = "") -> None:
@@ -111,15 +111,15 @@ class Script:
 class RedisConnections:
     """Connections to one Redis server, or to the primary of several.
 
-    Start :meth:`run` in a nursery. Each connection is made again when it ends. Requests share the
-    connections, in the order in which they come.
+    Start :meth:`run` in a nursery. A connection that ends is made again. Requests take the
+    connections in turn.
 
     Args:
         connect: returns a new ``coredis.connection.TCPConnection``, or a subclass of it. It may be
             async, for example to ask Sentinel for the primary. It is called for each connection.
         size: the number of connections.
-        timeout: the time that one request may take, in seconds, at most 0.8: a server waits one
-            second for its anti-replay cache.
+        timeout: the time limit of a request, in seconds, at most 0.8: a server waits one second
+            for its anti-replay cache.
 
     Raises:
         ConfigError: an argument has the wrong type or is out of range.
@@ -143,10 +143,10 @@ class RedisConnections:
         self._attempted = trio.Event()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Keep the connections, until cancelled.
+        """Connect, and connect again when a connection ends, until cancelled.
 
-        ``await nursery.start(redis.run)`` returns when the first connection is ready, or could not
-        be made. It does not fail if Redis is down.
+        ``await nursery.start(redis.run)`` returns when the first connection is ready or has
+        failed. It does not fail if Redis is down.
         """
         async with trio.open_nursery() as nursery:
             for _ in range(self._size):
@@ -158,14 +158,14 @@ class RedisConnections:
     async def _keep_connected(self) -> None:
         pause = MIN_RECONNECT_SECONDS
         while True:
-            if await self._connected_once():
+            if await self._connect_once():
                 pause = MIN_RECONNECT_SECONDS
             self._attempted.set()
             await trio.sleep(pause)
             pause = min(2 * pause, MAX_RECONNECT_SECONDS)
 
-    async def _connected_once(self) -> bool:
-        """Make a connection and keep it until it ends; return whether it was usable at all."""
+    async def _connect_once(self) -> bool:
+        """Make a connection and wait until it ends; return whether it was ever usable."""
         was_ready = False
 
         def ready(connection: BaseConnection) -> None:
@@ -189,10 +189,10 @@ class RedisConnections:
         return was_ready
 
     def exchange(self) -> Exchange:
-        """Return one of the connections, in turn, for requests that belong together.
+        """Return the next connection in turn, for requests that belong together.
 
         Raises:
-            RedisUnavailable: there is none.
+            RedisUnavailable: no connection is usable.
         """
         usable = [connection for connection in self._connections if connection.usable]
         if not usable:
@@ -211,11 +211,11 @@ class RedisConnections:
 
 
 class Exchange:
-    """Requests over one connection, which have to be answered until a deadline.
+    """Requests over one connection, with a common deadline.
 
     Args:
         connection: the connection, which others may use at the same time.
-        deadline: when to give up, by trio's clock. The connection is then ended.
+        deadline: the time, by trio's clock, at which a request fails and the connection is ended.
     """
 
     def __init__(self, connection: BaseConnection, deadline: float) -> None:
@@ -231,7 +231,7 @@ class Exchange:
         """Run a script and return its result. If cancelled, it may run nevertheless.
 
         Raises:
-            RedisUnavailable: the server did not answer in time, or an error.
+            RedisUnavailable: the server did not answer in time, or answered with an error.
         """
         rest = (len(keys), *keys, *arguments)
         try:

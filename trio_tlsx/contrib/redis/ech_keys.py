@@ -15,8 +15,8 @@ from .rotation import KeyRotation
 
 __all__ = ["RedisECHKeys"]
 
-#: The time for which a key decrypts after it was current, in seconds. DNS may cache its
-#: configuration for so long.
+#: How long a key decrypts after it was current, in seconds. Resolvers may cache its configuration
+#: for this time.
 DEFAULT_ECH_LIFETIME = 24 * 3600
 MAX_ECH_LIFETIME = 366 * 24 * 3600
 
@@ -25,15 +25,15 @@ class RedisECHKeys(ECHKeys):
     """ECH keys that all servers with the same Redis server share and rotate.
 
     A key is the current one for half of ``lifetime``, and decrypts for one ``lifetime`` more. All
-    servers know it one half of ``lifetime`` before it becomes the current one. So a client that is
-    rejected by one server is accepted by every other when it tries again. Pass the object as
-    ``ech_keys`` to each configuration, start :meth:`run` in a nursery, and publish what
-    :meth:`wait_config_list` returns.
+    servers have it half of ``lifetime`` before it becomes the current one. So if one server
+    rejects a client, each server accepts the client's second attempt. Pass the object as
+    ``ech_keys`` to each configuration, start :meth:`run` in a nursery, and publish the result of
+    :meth:`wait_config_list`.
 
     The time is that of Redis, so the clocks of the servers do not matter. Redis never sees a
     private key: each one is encrypted with a key-encryption key. Until the first answer of Redis,
-    the object has a key of its own, which no other server knows. If it loses Redis later, it goes
-    on with the keys that it knows.
+    the object has a key of its own, which no other server has. If Redis fails later, the object
+    uses the keys that it has.
 
     Args:
         redis: the connections, whose ``run`` has been started.
@@ -42,14 +42,14 @@ class RedisECHKeys(ECHKeys):
             the old one after ``lifetime``. They can be those of :class:`RedisTicketKeys`.
         public_name: the public name of all keys, as for :meth:`ECHKey.generate`.
         kem: the key exchange of new keys, as for :meth:`ECHKey.generate`.
-        maximum_name_length: of new keys, as for :meth:`ECHKey.generate`.
-        lifetime: for how long a key decrypts after it was current, in seconds, 2 to 31,622,400 (a
+        maximum_name_length: as for :meth:`ECHKey.generate`.
+        lifetime: how long a key decrypts after it was current, in seconds, 2 to 31,622,400 (a
             year). Set it to at least twice the TTL of the DNS records.
         prefix: the start of the keys in Redis.
 
     Raises:
         ConfigError: an argument has the wrong type, a key has the wrong length, the public name is
-            none, or the lifetime is out of range.
+            invalid, or the lifetime is out of range.
     """
 
     def __init__(
@@ -98,16 +98,17 @@ class RedisECHKeys(ECHKeys):
         await self._rotation.run(task_status=task_status)
 
     async def wait_config_list(self, published: bytes | None = None) -> bytes:
-        """Wait until the current configuration is another than the published one, and return it.
+        """Wait until the current configuration differs from the published one, and return it.
 
         If cancelled, nothing has changed.
 
         Args:
-            published: the ECHConfigList that this method has returned before; None for the first
-                time: then it waits until Redis has answered.
+            published: the ECHConfigList that this method returned last. On the first call pass
+                None; the method then waits until Redis has answered.
 
         Returns:
-            The ECHConfigList for DNS. All servers can decrypt what is encrypted to it.
+            The ECHConfigList to publish in DNS. All servers can decrypt a ClientHello that is
+            encrypted to it.
         """
         await trio.lowlevel.checkpoint()
         while not self._shared or self.keys[0].config_list == published:
@@ -129,7 +130,7 @@ class RedisECHKeys(ECHKeys):
         return pem
 
     def _is_key(self, pem: bytes) -> bool:
-        """Whether another server has created this key, for the same public name."""
+        """Return whether this is a key for the same public name, of this or another server."""
         if pem not in self._loaded:
             try:
                 key = ECHKey.from_pem(pem)

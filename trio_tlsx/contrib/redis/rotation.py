@@ -1,6 +1,6 @@
 """Keys in Redis that all servers rotate together.
 
-Time is divided into periods, by the clock of Redis. Each period has one key. All servers learn the
+Time is divided into periods, by the clock of Redis. Each period has one key. All servers read the
 key of a period one period before it begins, and keep it for two periods after it has ended.
 """
 
@@ -27,7 +27,7 @@ _log = logging.getLogger("trio_tlsx")
 #: A key decrypts for this many periods after its own.
 PERIODS_KEPT = 2
 
-#: The time between two reads of the keys, in seconds, and after a read that failed.
+#: The time between two reads of the keys, and the time after a failed read, in seconds.
 REFRESH_SECONDS = 30.0
 RETRY_SECONDS = 1.0
 
@@ -37,7 +37,7 @@ MAX_STEP_BACK = 30.0
 WRAPPING = b"trio-tlsx key of a period"
 
 # Store the proposed keys of this period and of the next, unless another server was first. Remove
-# those of periods that are over: no server can bring back an old key.
+# the keys of periods that are over, so that no server can bring back an old key.
 SHARE = Script("""
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -72,8 +72,8 @@ class KeyRotation:
         lifetime: how long a key decrypts after its period, in seconds: two periods.
         prefix: the start of the keys in Redis.
         create: returns a new key.
-        is_key: whether that is a key, as another server may have created it.
-        use: called with the keys of the present period and of the others that decrypt.
+        is_key: returns whether the octets are a valid key. Another server may have created them.
+        use: called with the keys: that of the present period first, then the others that decrypt.
 
     Attributes:
         problem: why the keys are not shared and current, as a sentence; None if they are.
@@ -128,22 +128,22 @@ class KeyRotation:
             self._select()
 
     async def _share(self) -> bool:
-        """Read the keys, propose those that are missing; return whether that succeeded."""
+        """Read the keys, and propose the missing ones; return whether Redis answered."""
         try:
             await self.ask({})
             if missing := self._missing():
                 await self.ask(missing)
         except RedisUnavailable as error:
-            self._note(f"Redis could not be asked ({error.reason.value})")
+            self._note(f"the request to Redis failed ({error.reason.value})")
             return False
         self._select()
         return True
 
     async def ask(self, proposed: Mapping[int, bytes]) -> None:
-        """Store keys of periods that have none, and read all.
+        """Propose keys for periods, and read all keys.
 
         Raises:
-            RedisUnavailable: Redis did not answer, refused, or its clock went back.
+            RedisUnavailable: the request failed, or the clock of Redis went back.
         """
         arguments: list[bytes | str | int] = [int(self._period * 1000), PERIODS_KEPT]
         for number, key in proposed.items():
@@ -175,8 +175,8 @@ class KeyRotation:
     def _missing(self) -> dict[int, bytes]:
         """Return keys for this period and the next, if Redis has none.
 
-        A server that has known a key proposes it again, so that a Redis server that has lost its
-        data gets it back.
+        If this server still has the key of a period, it proposes that key again. So a Redis server
+        that lost its data gets the keys back.
         """
         period = self._period_now()
         known = {number: key for key, number in self.known.items()}
@@ -225,7 +225,7 @@ class KeyRotation:
         if problem is None:
             _log.info("%s: shared by Redis and current", self._kind)
         else:
-            _log.warning("%s: %s; this server goes on with the keys it has", self._kind, problem)
+            _log.warning("%s: %s; this server uses the keys that it has", self._kind, problem)
 
     def __repr__(self) -> str:
         return f"<KeyRotation, {len(self.known)} keys, {self.problem or 'shared'}>"

@@ -47,7 +47,8 @@ redis.call('DEL', KEYS[2])
 return {state, KEYS[2]}
 """)
 
-# Sessions of a server are a list, the newest last. The index holds the servers by their last use.
+# The sessions of a server are a list, the newest last. The index holds the servers by their last
+# use.
 PUT_SESSION = Script("""
 redis.call('RPUSH', KEYS[2], ARGV[1])
 redis.call('LTRIM', KEYS[2], -tonumber(ARGV[3]), -1)
@@ -71,9 +72,9 @@ return {session, KEYS[2]}
 class RedisTicketStore:
     """Store the tickets of all servers in Redis; each ticket can be used once.
 
-    If Redis cannot be asked, a ticket is not stored, or there is none: the client gets a full
-    handshake. The states are encrypted with the configuration's ``ticket_keys``, which all servers
-    must share, such as :class:`RedisTicketKeys`.
+    If Redis does not answer, no ticket is stored or found: the client gets a full handshake. The
+    states are encrypted with the configuration's ``ticket_keys``, which all servers must share,
+    such as :class:`RedisTicketKeys`.
 
     Args:
         redis: the connections, whose ``run`` has been started.
@@ -124,13 +125,13 @@ class RedisTicketStore:
 class RedisSessionStore:
     """Store the sessions of clients in Redis, for several processes; each is used once.
 
-    If Redis cannot be asked, a session is not stored, or there is none. Sessions are encrypted,
-    and the names of the servers are hashed, with a key that Redis never sees.
+    If Redis does not answer, no session is stored or found. Sessions are encrypted, and the names
+    of the servers are hashed, with a key that Redis never sees.
 
     Args:
         redis: the connections, whose ``run`` has been started.
         key: 32 random bytes. Anyone who has it and reads Redis can resume the sessions.
-        max_servers: the most servers to store sessions of.
+        max_servers: the most servers whose sessions are stored.
         max_per_server: the most sessions to store for each server.
         prefix: the start of the keys in Redis.
         clock: returns the time, with a time zone.
@@ -193,7 +194,7 @@ class RedisSessionStore:
         stored = _answer_for(keys[1], answer)
         try:
             return None if stored is None else Session.from_bytes(stored, self._key)
-        except ValueError:  # another program's, or of another version
+        except ValueError:  # of another program, or of another version of this library
             return None
 
     def _keys(self, server_name: str, port: int | None, context: bytes) -> list[bytes]:

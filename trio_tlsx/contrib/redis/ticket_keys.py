@@ -24,7 +24,7 @@ class RedisTicketKeys(TicketKeys):
 
     The time is that of Redis, so the clocks of the servers do not matter. Redis never sees a key:
     each one is encrypted with a key-encryption key. Until the first answer of Redis, the object
-    uses a key of its own. If it loses Redis later, it goes on with the keys that it knows.
+    uses a key of its own. If Redis fails later, the object uses the keys that it has.
 
     Args:
         redis: the connections, whose ``run`` has been started.
