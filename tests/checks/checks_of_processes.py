@@ -56,7 +56,7 @@ REMOVALS_OF_PROCESSES = [
             tests=FAILING_TESTS),
     Removal("a worker that disturbs the channel is killed", "8.2", "processes/process.py",
             "        except ProtocolError as error:\n"
-            '            self.end = f"was killed: {error}"\n'
+            '            self.end_reason = f"was killed: {error}"\n'
             "            self.kill()\n",
             "fails_later", "        except ProtocolError as error:\n            del error\n",
             FAILING_TESTS),

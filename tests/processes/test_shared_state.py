@@ -12,7 +12,7 @@ import trio.testing
 from trio_tlsx import ConfigError, MemoryAntiReplayCache, TicketKeys
 from trio_tlsx.clock import utc_now
 from trio_tlsx.processes import claims
-from trio_tlsx.processes.back_off import FIRST_DELAY, MAX_DELAY, SOUND_SECONDS, BackOff
+from trio_tlsx.processes.back_off import FIRST_DELAY, MAX_DELAY, STABLE_SECONDS, BackOff
 from trio_tlsx.processes.claims import SharedAntiReplayCache
 from trio_tlsx.processes.control_messages import Claim
 from trio_tlsx.processes.key_rotation import SharedTicketKeys
@@ -163,5 +163,5 @@ def test_back_off_grows_up_to_its_limit_and_starts_anew_after_a_sound_life() -> 
     delays = [back_off.delay_after(0) for _ in range(12)]
     assert delays[:4] == [FIRST_DELAY, 2 * FIRST_DELAY, 4 * FIRST_DELAY, 8 * FIRST_DELAY]
     assert delays[-1] == MAX_DELAY
-    assert back_off.delay_after(SOUND_SECONDS) == FIRST_DELAY
+    assert back_off.delay_after(STABLE_SECONDS) == FIRST_DELAY
     assert back_off.delay_after(0) == 2 * FIRST_DELAY

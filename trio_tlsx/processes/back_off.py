@@ -8,19 +8,19 @@ __all__ = ["BackOff"]
 FIRST_DELAY = 0.1
 MAX_DELAY = 30.0
 
-#: A worker that lived this long, in seconds, was sound: the next wait is the first again.
-SOUND_SECONDS = 60.0
+#: After a worker has run this long, in seconds, the next wait is the first one again.
+STABLE_SECONDS = 60.0
 
 
 class BackOff:
-    """The waits between the lives of one worker."""
+    """The waits before the restarts of one worker."""
 
     def __init__(self) -> None:
         self._next = FIRST_DELAY
 
-    def delay_after(self, lived: float) -> float:
-        """Return the time to wait after a worker lived so long, both in seconds."""
-        if lived >= SOUND_SECONDS:
+    def delay_after(self, uptime: float) -> float:
+        """Return the time to wait after a worker that ran for ``uptime``, both in seconds."""
+        if uptime >= STABLE_SECONDS:
             self._next = FIRST_DELAY
         delay = self._next
         self._next = min(2 * delay, MAX_DELAY)

@@ -24,7 +24,7 @@ __all__ = ["Channel", "channel_to_supervisor", "channel_to_worker"]
 T_Sent = TypeVar("T_Sent", ToWorker, ToSupervisor)
 T_Received = TypeVar("T_Received", ToWorker, ToSupervisor)
 
-#: The most messages that wait to be sent. A process that reads none of them hangs.
+#: The most messages that wait to be sent. If there are more, the other process hangs.
 MAX_QUEUED_MESSAGES = 1024
 
 LENGTH_SIZE = 3
@@ -33,9 +33,9 @@ LENGTH_SIZE = 3
 class Channel(Generic[T_Sent, T_Received]):
     """One end of the connection between the supervisor and a worker.
 
-    Sending never waits: messages are queued, and :meth:`run_sending` sends them in a task of its
-    own. So a cancelled caller never leaves half a message behind, and no process waits for
-    another that is paused.
+    Sending never waits: messages are queued, and :meth:`run_sending` sends them in its own task.
+    So a cancelled caller never sends half a message, and no process waits for another one that is
+    paused.
 
     Args:
         end: one end of a socket pair; the channel owns it.
@@ -53,13 +53,13 @@ class Channel(Generic[T_Sent, T_Received]):
 
         Raises:
             trio.WouldBlock: too many messages are queued; nothing was queued now.
-            trio.BrokenResourceError: the other process is gone, or the channel is closed.
+            trio.BrokenResourceError: the other process has ended, or the channel is closed.
         """
         octets = encode(message)
         self._queue.send_nowait(uint24(len(octets)) + octets)
 
     async def run_sending(self) -> None:
-        """Send what is queued, until :meth:`finish_sending` or until the other process is gone."""
+        """Send the queue, until :meth:`finish_sending` or until the other process has ended."""
         with self._queued:
             async for octets in self._queued:
                 batch = [octets]
@@ -74,7 +74,7 @@ class Channel(Generic[T_Sent, T_Received]):
                     return
 
     def finish_sending(self) -> None:
-        """Queue nothing more; :meth:`run_sending` returns when all is sent."""
+        """Close the queue; :meth:`run_sending` returns when all messages are sent."""
         self._queue.close()
 
     async def receive(self) -> T_Received | None:
@@ -83,7 +83,7 @@ class Channel(Generic[T_Sent, T_Received]):
         If cancelled, no message is lost.
 
         Raises:
-            ProtocolError: the other process sent something else.
+            ProtocolError: the message is too long or malformed.
         """
         header = await self._take(LENGTH_SIZE)
         if header is None:

@@ -1,4 +1,4 @@
-"""The anti-replay cache of a worker: it asks the supervisor, which has one cache for all."""
+"""The anti-replay cache of a worker, which asks the supervisor's one cache for all workers."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class _Answer:
 class SharedAntiReplayCache:
     """An :class:`AntiReplayCache` that several processes share (RFC 9846 8.2).
 
-    Of all claims of one identifier in all processes one returns True. A process that cannot ask,
-    or that gets no answer within half a second, rejects the early data.
+    Of all claims of one identifier in all processes, one returns True. If the supervisor does not
+    answer within half a second, or cannot be asked, the claim returns False.
 
     Args:
         ask: sends a claim to the supervisor, without waiting. It raises trio.WouldBlock or
@@ -67,13 +67,13 @@ class SharedAntiReplayCache:
         return answer.first
 
     def answer(self, number: int, first: bool) -> None:
-        """Store the supervisor's answer; ignore one that came too late."""
+        """Store the supervisor's answer; ignore an answer that came too late."""
         if (answer := self._open.get(number)) is not None:
             answer.first = first
             answer.arrived.set()
 
     def close(self) -> None:
-        """Reject all claims from now on: the supervisor is gone."""
+        """Reject all claims from now on, since the supervisor has ended."""
         self._closed = True
         for answer in self._open.values():
             answer.arrived.set()

@@ -1,7 +1,7 @@
-"""The messages between the supervisor and a worker, as they are encoded on their socket pair.
+"""The messages between the supervisor and a worker, and their encoding on the socket pair.
 
-A worker reads what anybody on the network sends, so the supervisor decodes a worker's messages as
-those of a peer: what does not match raises ProtocolError.
+A worker processes data from the network, and an attacker may control it. So the supervisor decodes
+its messages as strictly as a peer's: a malformed one raises ProtocolError.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ MAX_TIME = 253_402_300_799_999
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """To a worker, first: what to run.
+    """To a worker, as the first message: the function to run, and the keys.
 
     Attributes:
         function: the function to call, as ``package.module:function``.
         arguments: its arguments after the :class:`Worker`.
-        number: which of the workers this is, from 0 on.
+        number: the number of the worker, from 0 on.
         listeners: the numbers of the listening descriptors, which the worker inherits.
         drain_timeout: the time to finish if the supervisor dies, in seconds.
         ticket_lifetime: the lifetime of a ticket, in seconds.
@@ -84,7 +84,7 @@ class Start:
 
     @classmethod
     def read(cls, reader: Reader) -> Start:
-        """Decode the message. Only workers do; they trust the supervisor."""
+        """Decode the message. Only workers receive it, and they trust the supervisor."""
         fields = cast("dict[str, Any]", json.loads(reader.opaque24()))
         ticket_keys = UseTicketKeys.read(reader).keys
         return cls(**fields, ticket_keys=ticket_keys, ech_keys=UseECHKeys.read(reader).keys)
@@ -128,7 +128,7 @@ class DrainRequest:
 
     Attributes:
         seconds: the time to finish.
-        last: no other worker will accept what is queued in the listening sockets.
+        last: whether no other worker will accept the connections in the listening sockets' queues.
     """
 
     seconds: float
@@ -205,7 +205,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """To the supervisor: this worker ends, for this reason."""
+    """To the supervisor: the reason why this worker ends."""
 
     reason: str
 
@@ -236,7 +236,7 @@ class ReplaceRequest:
 ToWorker: TypeAlias = Start | UseTicketKeys | DrainRequest | ClaimAnswer | UseECHKeys
 ToSupervisor: TypeAlias = Started | Failed | ReplaceRequest | Claim
 
-#: The messages of each direction. The type of a message is its place; new ones go to the end.
+#: The messages of each direction. The index of a class is its type on the wire.
 TO_WORKER: tuple[type[ToWorker], ...] = (
     Start,
     UseTicketKeys,

@@ -1,4 +1,4 @@
-"""The end of a worker: it accepts no more connections, and has a time to finish."""
+"""The end of a worker, which accepts no more connections and has a limited time to finish."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ class Draining:
     """Whether a worker drains, and until when.
 
     Attributes:
-        scope: what ends when the time is over.
-        last: no other worker will accept what is queued in the listening sockets.
+        scope: the cancel scope of the worker's function; its deadline is the end of the time.
+        last: whether no other worker will accept the connections in the listening sockets' queues.
     """
 
     def __init__(self) -> None:

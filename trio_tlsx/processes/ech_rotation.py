@@ -22,8 +22,8 @@ _SOURCE = Expected(
 class SharedECHKeys(ECHKeys):
     """ECH keys that change in all workers together.
 
-    The workers learn of a change at slightly different times. So each can decrypt with a new key
-    before any sends the new configuration: no client is rejected when it tries again.
+    The workers receive a change at slightly different times. So each can decrypt with a new key
+    before one of them sends the new configuration: the second attempt of a client is accepted.
 
     Args:
         source: the keys, the current one first; or a function that returns them, which
@@ -41,13 +41,13 @@ class SharedECHKeys(ECHKeys):
 
     @property
     def pem(self) -> tuple[bytes, ...]:
-        """The keys in PEM, as the workers get them."""
+        """The keys in PEM, as the workers receive them."""
         return tuple(key.to_pem() for key in self.keys)
 
     def load(self) -> bool:
         """Call the function again; return whether its keys have changed.
 
-        New keys are added to decrypt only. Call :meth:`publish` when all workers know them.
+        At first new keys only decrypt. Call :meth:`publish` when all workers have them.
 
         Raises:
             ConfigError: the keys cannot be used; see :meth:`ECHKeys.use`.
@@ -64,7 +64,7 @@ class SharedECHKeys(ECHKeys):
         return True
 
     def publish(self) -> None:
-        """Make the loaded keys the current ones; those before still decrypt."""
+        """Make the loaded keys the current ones; the previous keys still decrypt."""
         self.use(_each_once(*self._loaded, *self._published))
         self._published = self._loaded
 

@@ -14,8 +14,8 @@ __all__ = ["SharedTicketKeys"]
 class SharedTicketKeys:
     """Ticket keys that rotate in all workers together.
 
-    The workers learn of a change at slightly different times. So each knows the next key before
-    any encrypts with it: a ticket of one worker opens in every other.
+    The workers receive a change at slightly different times. So each has the next key before one
+    of them encrypts with it: every worker can decrypt the tickets of the others.
 
     Args:
         keys: 32 random bytes each: the first encrypts, all decrypt. Without keys the object
@@ -40,7 +40,7 @@ class SharedTicketKeys:
         self.use(keys)
 
     def use(self, keys: Sequence[bytes] = ()) -> None:
-        """Replace all keys; without keys by new ones.
+        """Replace all keys; without ``keys``, create new ones.
 
         Raises:
             ConfigError: a key has the wrong type or length.
@@ -52,7 +52,7 @@ class SharedTicketKeys:
     def rotate(self) -> None:
         """Encrypt with the next key, and create the one after it.
 
-        The key before still decrypts: its last tickets expire one lifetime after it was last used.
+        The previous key still decrypts: its last tickets expire one lifetime later.
         """
         current, following = self.keys[0], self.keys[-1]
         self.keys = (following, current, urandom(KEY_LENGTH))

@@ -1,7 +1,7 @@
 """The listening sockets: the supervisor opens them, the workers inherit them.
 
-The supervisor keeps every listening socket open as long as it runs. So a worker that ends resets
-no connection in the queue of the kernel: another worker, or its successor, accepts it.
+The supervisor keeps every listening socket open as long as it runs. So when a worker ends, no
+connection in the queue of the kernel is reset: another worker, or the successor, accepts it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ async def open_sockets(
         port: the TCP port; 0 for any that is free.
         host: the address to listen on; by default all.
         backlog: the length of the queue, as for :func:`trio.open_tcp_listeners`.
-        reuse_port: open sockets of its own for each worker, with SO_REUSEPORT.
+        reuse_port: open separate sockets for each worker, with SO_REUSEPORT.
 
     Returns:
         The sockets of each worker. Without ``reuse_port`` all have the same ones.
@@ -63,7 +63,7 @@ async def _open_sockets_for_each(
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
                 await sock.bind(bound)
-                bound = sock.getsockname()  # with the port that port 0 became
+                bound = sock.getsockname()  # has the real port, if ``port`` is 0
                 sock.listen(DEFAULT_BACKLOG if backlog is None else backlog)
     except BaseException:
         for sockets in opened:
@@ -74,7 +74,7 @@ async def _open_sockets_for_each(
 
 
 def inherited_listeners(descriptors: Sequence[int]) -> list[trio.SocketListener]:
-    """Return the listeners of inherited descriptors, which are not inherited any further."""
+    """Return the listeners of inherited descriptors; no child process inherits them."""
     listeners: list[trio.SocketListener] = []
     for descriptor in descriptors:
         os.set_inheritable(descriptor, False)
@@ -84,7 +84,7 @@ def inherited_listeners(descriptors: Sequence[int]) -> list[trio.SocketListener]
 
 
 def duplicate(listener: trio.SocketListener) -> socket.socket:
-    """Return another socket of the same queue, which stays open when the listener is closed."""
+    """Return another socket with the same queue, which stays open when the listener is closed."""
     return socket.socket(fileno=os.dup(listener.socket.fileno()))
 
 

@@ -82,14 +82,14 @@ class WorkerPool:
             self._nursery = nursery
             async with trio.open_nursery() as starting:
                 for slot in self._slots:
-                    starting.start_soon(self._start_first, slot)
+                    starting.start_soon(self._start_initial, slot)
             self._all_started.set()
             await self._stopping.wait()
         if self._failure is not None:
             raise self._failure
 
     async def wait_all_started(self) -> None:
-        """Wait until the first workers have started; if one cannot, :meth:`run` raises."""
+        """Wait until the first workers have started. If one cannot start, :meth:`run` raises."""
         await self._all_started.wait()
 
     def stop(self, seconds: float) -> None:
@@ -105,23 +105,23 @@ class WorkerPool:
         return self._stopping.is_set()
 
     def send(self, message: ToWorker) -> None:
-        """Send a message to each worker, also to those that drain."""
+        """Send a message to each worker, including those that drain."""
         for process in self._processes:
             process.send(message)
 
     async def replace_all(self) -> None:
         """Replace one worker after the other, each when its successor has started.
 
-        If cancelled, some workers are replaced.
+        If cancelled, some workers are replaced and the others are not.
 
         Raises:
-            WorkerError: a successor could not start; its predecessor and the rest go on.
+            WorkerError: a successor could not start. Its predecessor and the rest continue.
         """
         for slot in self._slots:
             if not self.stopping:
                 await self._start(slot, slot.current)
 
-    async def _start_first(self, slot: _Slot) -> None:
+    async def _start_initial(self, slot: _Slot) -> None:
         try:
             await self._start(slot, None)
         except WorkerError as error:
@@ -132,7 +132,7 @@ class WorkerPool:
     async def _start(self, slot: _Slot, predecessor: WorkerProcess | None) -> None:
         """Start a worker, and drain its predecessor when the worker has started.
 
-        If the slot has got another worker meanwhile, there is nothing to do.
+        Do nothing if another task has already replaced the predecessor.
         """
         async with slot.lock:
             if slot.current is not predecessor or self.stopping:
@@ -144,7 +144,7 @@ class WorkerPool:
                 process.drain(0, last=False)
                 raise
             if not started:
-                raise WorkerError(f"worker {slot.number} could not start: it {process.end}")
+                raise WorkerError(f"worker {slot.number} could not start: it {process.end_reason}")
             slot.current = process
             _log.info("worker %d started, pid %d", slot.number, process.pid)
         if predecessor is not None:
@@ -161,34 +161,34 @@ class WorkerPool:
         process.send(self._make_start(slot.number, slot.listeners))
         if self.stopping:
             process.drain(self._stop_seconds, last=True)
-        self._nursery.start_soon(self._live, slot, process)
+        self._nursery.start_soon(self._run_process, slot, process)
         return process
 
-    async def _live(self, slot: _Slot, process: WorkerProcess) -> None:
+    async def _run_process(self, slot: _Slot, process: WorkerProcess) -> None:
         try:
-            await process.run(self._claim, partial(self._succeed, slot))
+            await process.run(self._claim, partial(self._handle_replace_request, slot))
         finally:
             self._processes.discard(process)
         if slot.current is process:
             slot.current = None
             if not self.stopping:
-                _log.warning("worker %d, pid %d, %s", slot.number, process.pid, process.end)
-                self._nursery.start_soon(self._restart, slot, process.lived)
+                _log.warning("worker %d, pid %d, %s", slot.number, process.pid, process.end_reason)
+                self._nursery.start_soon(self._restart, slot, process.uptime)
 
-    async def _restart(self, slot: _Slot, lived: float) -> None:
-        """Start a worker again after a wait, which grows with each failure."""
+    async def _restart(self, slot: _Slot, uptime: float) -> None:
+        """Start a worker again after a wait that grows with each failure."""
         while True:
-            delay = slot.back_off.delay_after(lived)
+            delay = slot.back_off.delay_after(uptime)
             with trio.move_on_after(delay):
                 await self._stopping.wait()
             try:
                 return await self._start(slot, None)
             except WorkerError as error:
                 _log.warning("%s", error)
-                lived = 0
+                uptime = 0
 
-    def _succeed(self, slot: _Slot, process: WorkerProcess) -> None:
-        """Replace a worker that asks for it."""
+    def _handle_replace_request(self, slot: _Slot, process: WorkerProcess) -> None:
+        """Replace the worker that requests it, unless another has replaced it already."""
         if slot.current is process:
             self._nursery.start_soon(self._replace, slot, process)
 

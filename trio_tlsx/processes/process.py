@@ -1,4 +1,4 @@
-"""One worker as the supervisor sees it: a process from its start to its end."""
+"""The process of one worker, from its start to its end, in the supervisor."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ __all__ = ["WorkerProcess", "start_process"]
 #: longer than a connection may take to close.
 STOP_SECONDS = 5
 
-#: The time to read what a dead worker has sent, in seconds.
-LAST_WORDS_SECONDS = 1
+#: The time to read the last messages of a worker that has ended, in seconds.
+LAST_REPORTS_SECONDS = 1
 
 
 async def start_process(
@@ -40,10 +40,11 @@ async def start_process(
     """Start a new process of Python, which waits for its :class:`Start`.
 
     Args:
-        number: which of the workers it is.
-        function: the function that it will call; in its arguments only for the list of processes.
-        listeners: the descriptors that it inherits beside its end of the channel.
-        start_timeout: the time in which it has to report that it has started, in seconds.
+        number: the number of the worker.
+        function: the function that the worker will call. It is an argument of the process only so
+            that a list of processes shows it.
+        listeners: the descriptors that the worker inherits beside its end of the channel.
+        start_timeout: the time for the worker to report that it has started, in seconds.
 
     Raises:
         OSError: the system cannot start a process.
@@ -66,7 +67,7 @@ async def start_process(
 def _options() -> list[str]:
     """Return the options of this interpreter, for another one.
 
-    With ``-P`` no module is imported from the current directory because of how it was started.
+    ``-P`` keeps Python from adding the current directory to ``sys.path``, as ``-c`` would.
     """
     flags = sys.flags
     options = ["-P", *(f"-W{option}" for option in sys.warnoptions)]
@@ -79,7 +80,7 @@ def _options() -> list[str]:
 
 
 def _program() -> str:
-    """Return a program that runs a worker of this very package, wherever it was imported from."""
+    """Return a program that runs a worker of this package, from the same ``sys.path``."""
     return (
         f"import sys; sys.path[:] = {sys.path!r}; "
         "from trio_tlsx.processes.worker_main import main; main()"
@@ -87,19 +88,19 @@ def _program() -> str:
 
 
 class WorkerProcess:
-    """A worker that was started, until it has ended. :meth:`run` has to run meanwhile.
+    """The process of a worker, from its start until it has ended, while :meth:`run` runs.
 
     Args:
-        number: which of the workers it is.
-        process: its process.
+        number: the number of the worker.
+        process: the process.
         end: the supervisor's end of the channel.
-        start_timeout: the time in which it has to report that it has started, in seconds.
+        start_timeout: the time for the worker to report that it has started, in seconds.
 
     Attributes:
-        pid: the number of its process.
-        started: whether it has reported that it accepts connections.
-        ended: whether its process has ended.
-        end: why it ended, in words.
+        pid: the process ID.
+        started: whether the worker has reported that it accepts connections.
+        ended: whether the process has ended.
+        end_reason: why the process ended, as a clause without a subject.
     """
 
     def __init__(
@@ -109,49 +110,49 @@ class WorkerProcess:
         self.pid: int = process.pid
         self.started: bool = False
         self.ended: bool = False
-        self.end: str = ""
+        self.end_reason: str = ""
         self._process = process
         self._channel = channel_to_worker(end)
         self._settled = trio.Event()
-        self._heard_all = trio.Event()
+        self._all_received = trio.Event()
         self._start_timeout = start_timeout
         self._draining = False
         self._began = trio.current_time()
-        # When its deadline has come, the process is killed.
+        # The process is killed at the deadline of this scope.
         self._life = trio.CancelScope(deadline=trio.current_time() + start_timeout)
 
     async def run(
         self, claim: Callable[[Claim], bool], replace: Callable[[WorkerProcess], None]
     ) -> None:
-        """Talk to the worker until its process has ended. If cancelled, kill it.
+        """Exchange messages with the worker until its process has ended. If cancelled, kill it.
 
         Args:
-            claim: answers its claims.
-            replace: called when it asks for a successor.
+            claim: answers the worker's claims.
+            replace: called when the worker requests a successor.
         """
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._channel.run_sending)
-                nursery.start_soon(self._listen, claim, replace)
+                nursery.start_soon(self._handle_messages, claim, replace)
                 with self._life:
                     await self._process.wait()
                 if self._life.cancelled_caught:
-                    self._kill_late()
+                    self._kill_overdue()
                     await self._process.wait()
-                with trio.move_on_after(LAST_WORDS_SECONDS):
-                    await self._heard_all.wait()
+                with trio.move_on_after(LAST_REPORTS_SECONDS):
+                    await self._all_received.wait()
                 nursery.cancel_scope.cancel()
         finally:
             self.kill()
             with trio.CancelScope(shield=True):
                 await self._process.wait()
             self._channel.close()
-            self.end = self.end or _describe(self._process.returncode)
+            self.end_reason = self.end_reason or _describe(self._process.returncode)
             self.ended = True
             self._settled.set()
 
     @property
-    def lived(self) -> float:
+    def uptime(self) -> float:
         """The time since its start, in seconds."""
         return trio.current_time() - self._began
 
@@ -165,13 +166,13 @@ class WorkerProcess:
         try:
             self._channel.send_nowait(message)
         except trio.WouldBlock:
-            self.end = "was killed: it read no messages"
+            self.end_reason = "was killed: it read no messages"
             self.kill()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # it has ended
 
     def drain(self, seconds: float, *, last: bool) -> None:
-        """Tell the worker to drain within this time; kill it if it has not ended soon after."""
+        """Send DrainRequest with this time; kill the worker if it has not ended soon after."""
         self._draining = True
         self._limit_life(seconds + STOP_SECONDS)
         self.send(DrainRequest(seconds, last))
@@ -184,17 +185,17 @@ class WorkerProcess:
     def _limit_life(self, seconds: float) -> None:
         self._life.deadline = min(self._life.deadline, trio.current_time() + seconds)
 
-    def _kill_late(self) -> None:
+    def _kill_overdue(self) -> None:
         if self._draining:
-            self.end = "was killed: it did not end in its time to drain"
+            self.end_reason = "was killed: it did not end in its time to drain"
         elif not self.started:
-            self.end = (
+            self.end_reason = (
                 "was killed: it did not call worker.started() or worker.serve() within "
                 f"{in_seconds(self._start_timeout)}"
             )
         self.kill()
 
-    async def _listen(
+    async def _handle_messages(
         self, claim: Callable[[Claim], bool], replace: Callable[[WorkerProcess], None]
     ) -> None:
         try:
@@ -208,15 +209,15 @@ class WorkerProcess:
                             self._life.deadline = math.inf
                         self._settled.set()
                     case Failed():
-                        self.end = f"failed: {message.reason}"
+                        self.end_reason = f"failed: {message.reason}"
                     case ReplaceRequest():
                         replace(self)
         except ProtocolError as error:
-            self.end = f"was killed: {error}"
+            self.end_reason = f"was killed: {error}"
             self.kill()
-        # A process that closes its channel ends, or hangs.
+        # The worker has closed the channel, so it ends soon, or it hangs and is killed.
         self._limit_life(STOP_SECONDS)
-        self._heard_all.set()
+        self._all_received.set()
 
     def __repr__(self) -> str:
         return f"<WorkerProcess {self.number}, pid {self.pid}>"

@@ -1,4 +1,4 @@
-"""Serve in several processes: the function that runs the supervisor."""
+"""Serve in several processes: :func:`serve_in_processes` runs the supervisor."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ MAX_PROCESSES = 1024
 #: The time for a worker to import the program and to start, in seconds.
 START_TIMEOUT = 60
 
-#: The time for connections to finish, in seconds, and the most that may be given.
+#: The time for connections to finish: the default and the most, in seconds.
 DRAIN_TIMEOUT = 30
 MAX_DRAIN_TIMEOUT = 7 * 24 * 3600
 
-#: The most octets of the arguments, in JSON. Keys and paths go in the same message.
+#: The most octets of the arguments, in JSON. The same message also has keys.
 MAX_ARGUMENTS_LENGTH = MAX_CONTROL_MESSAGE // 2
 
 FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -63,12 +63,12 @@ async def serve_in_processes(
     handle_signals: bool = True,
     task_status: trio.TaskStatus[Supervisor] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Run a server in several processes, until it is cancelled, stopped or gets SIGTERM.
+    """Run a server in several processes, until it is cancelled or stopped, or receives SIGTERM.
 
     Each process is a new one of Python, a *worker*. It imports the function and calls
     ``await function(worker, *arguments)`` with a :class:`Worker`: the listening sockets, the
     ticket keys and the anti-replay cache that all workers share. This process, the *supervisor*,
-    starts the workers, and starts again what dies, after a wait that grows from 0.1 to 30
+    starts the workers, and restarts a worker that dies after a wait that grows from 0.1 to 30
     seconds. It accepts no connection itself. It needs Linux, macOS or another POSIX system.
 
     These signals to this process control the workers:
@@ -81,14 +81,14 @@ async def serve_in_processes(
 
     Args:
         function: the async function for the workers, as ``"package.module:function"``.
-        arguments: what the function gets after the :class:`Worker`; values that JSON has. They
-            do not appear in the arguments or in the environment of a process.
+        arguments: the arguments of the function after the :class:`Worker`; values that JSON has.
+            They do not appear in the arguments or in the environment of a process.
         port: the TCP port; 0 for any that is free.
         host: the address to listen on; by default all.
         processes: the number of workers, 1 to 1,024; by default one for each core that this
             process may use.
         backlog: as for :func:`trio.open_tcp_listeners`.
-        reuse_port: give each worker a listening socket of its own (SO_REUSEPORT), so that the
+        reuse_port: open a separate listening socket for each worker (SO_REUSEPORT), so that the
             kernel distributes the connections by their addresses. By default all workers accept
             from the same sockets.
         ticket_keys: the ticket keys, 32 random bytes each: the first encrypts, all decrypt. The
@@ -101,7 +101,7 @@ async def serve_in_processes(
         anti_replay_entries: the most ClientHellos with early data to remember at the same time,
             as for :class:`MemoryAntiReplayCache`.
         start_timeout: the time for a worker to call :meth:`Worker.started` or
-            :meth:`Worker.serve`, in seconds. Then it is killed.
+            :meth:`Worker.serve`, in seconds. After that it is killed.
         drain_timeout: the time for connections to finish in a worker that is replaced or
             stopped, in seconds, up to a week. Then its function is cancelled. 5 seconds later
             the process is killed.
@@ -160,7 +160,7 @@ async def _supervise(
     ended = trio.Event()
 
     async def run() -> None:
-        # The workers are drained also if the caller is cancelled.
+        # The workers drain even if the caller is cancelled.
         with trio.CancelScope(shield=True):
             try:
                 await pool.run()
@@ -260,7 +260,7 @@ def _check(
 
 
 def _check_argument(place: int, value: object) -> None:
-    """Check that JSON has a value; the error does not show it, since it could be a key."""
+    """Check that JSON has a value. The error does not show the value, which could be a key."""
     try:
         length = len(json.dumps(value))
     except (TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""The supervisor of a server in several processes, as the program that runs it sees it."""
+"""The supervisor of a server in several processes, for the program that runs it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .pool import WorkerPool
 __all__ = ["Supervisor", "answer_claim"]
 
 #: The longest time from a claim to its end: a ClientHello is fresh for 20 seconds, or 30 if the
-#: client's clock runs fast. A worker that claims more would fill the cache for ever.
+#: client's clock runs fast. Without a limit, a worker could fill the cache permanently.
 MAX_CLAIM_TIME = timedelta(seconds=60)
 
 
@@ -49,7 +49,7 @@ class Supervisor:
 
     @property
     def port(self) -> int:
-        """The TCP port of the first address: the one that port 0 became."""
+        """The TCP port of the first address; for port 0, the port that the system selected."""
         return int(self.addresses[0][1])
 
     @property
@@ -63,13 +63,13 @@ class Supervisor:
         The new processes import the program again. Each worker drains when its successor has
         started. If cancelled, some workers are replaced and the others are not.
 
-        If ``ech_keys`` is a function, it is called first. New keys decrypt in all workers at once,
-        and become the current ones when all workers are replaced. The keys before them still
-        decrypt, until the next change.
+        If ``ech_keys`` is a function, it is called first. All workers can decrypt with the new
+        keys before these become the current ones, when all workers are replaced. The previous keys
+        still decrypt, until the next change.
 
         Raises:
-            ConfigError: the ECH keys cannot be used. Nothing has changed. If the function raises
-                another exception, it is raised as it is.
+            ConfigError: the ECH keys cannot be used. Nothing has changed. Other exceptions of the
+                function are raised unchanged.
             WorkerError: a successor could not start. Its predecessor, and the workers that were
                 not replaced yet, continue.
         """
@@ -100,7 +100,7 @@ class Supervisor:
 
         Args:
             keys: as for :meth:`TicketKeys.use`; the caller then rotates them. Without keys, the
-                supervisor creates new ones and rotates them: all older tickets are worthless.
+                supervisor creates new ones and rotates them, and no older ticket can be used.
 
         Raises:
             ConfigError: a key has the wrong type or length.
@@ -112,8 +112,8 @@ class Supervisor:
         """Replace the ECH keys of all workers.
 
         Args:
-            keys: as for :meth:`ECHKeys.use`: first pass the new key as the last one, so that all
-                workers can decrypt before any sends the new configuration.
+            keys: as for :meth:`ECHKeys.use`. First pass the new key as the last one, so that all
+                workers can decrypt before one of them sends the new configuration.
 
         Raises:
             ConfigError: as for :meth:`ECHKeys.use`.

@@ -1,4 +1,4 @@
-"""What the function of the application gets in each worker."""
+"""The argument of the application's function in each worker."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CLOSE_TIMEOUT = 2
 
 
 class Worker:
-    """One of the processes of :func:`serve_in_processes`, as its function sees it.
+    """One of the processes of :func:`serve_in_processes`, for the function that it runs.
 
     Most functions create a :class:`ServerConfig` with ``ticket_keys`` and ``anti_replay_cache``,
     and call :meth:`serve`. A function that accepts connections by itself, such as that of a web
@@ -35,12 +35,12 @@ class Worker:
     accepting them when :meth:`wait_draining` returns.
 
     Attributes:
-        number: which of the workers this is, from 0 on. Its successor has the same number.
+        number: the number of this worker, from 0 on. Its successor has the same number.
         listeners: the TCP listeners, which are open already.
         ticket_keys: the ticket keys of all workers, for ``ServerConfig(ticket_keys=)``. The
             supervisor rotates them.
-        ech_keys: the ECH keys of all workers, for ``ServerConfig(ech_keys=)``: those that
-            :func:`serve_in_processes` got. Without keys there is no Encrypted Client Hello.
+        ech_keys: the ECH keys of all workers, for ``ServerConfig(ech_keys=)``: those of
+            :func:`serve_in_processes`. Without keys there is no Encrypted Client Hello.
         anti_replay_cache: the cache of all workers, for ``ServerConfig(anti_replay_cache=)``. If
             the supervisor does not answer, it rejects early data.
     """
@@ -84,7 +84,8 @@ class Worker:
     def started(self) -> None:
         """Report to the supervisor that this worker accepts connections.
 
-        A rolling restart drains the predecessor of this worker only now. :meth:`serve` calls it.
+        Only then does a rolling restart drain this worker's predecessor. :meth:`serve` calls this
+        method.
         """
         self._report_started()
 
@@ -107,8 +108,8 @@ class Worker:
         ``aclose`` sends no ``close_notify``.
 
         When the worker drains, no more connections are accepted, and handlers continue until
-        ``drain_timeout``; then they are cancelled. If all workers drain, the connections that
-        wait in the queue of the kernel are accepted and served before. If cancelled, it cancels
+        ``drain_timeout``; then they are cancelled. If all workers drain, they first accept the
+        connections that wait in the queue of the kernel, and serve them. If cancelled, it cancels
         the handlers.
 
         Args:

@@ -43,7 +43,7 @@ LAST_MESSAGES_SECONDS = 1
 
 
 class _Link:
-    """A worker's link to its supervisor: does what it says, and reports to it."""
+    """A worker's link to its supervisor: handles its messages, and reports to it."""
 
     def __init__(self, channel: Channel[ToSupervisor, ToWorker], start: Start) -> None:
         self.channel = channel
@@ -55,7 +55,7 @@ class _Link:
         self._drain_timeout = start.drain_timeout
 
     def report(self, message: ToSupervisor) -> None:
-        """Send a message; if the supervisor is gone, it gets none."""
+        """Send a message; do nothing if the supervisor has ended."""
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             self.channel.send_nowait(message)
 
@@ -63,8 +63,8 @@ class _Link:
         self.started = True
         self.report(Started())
 
-    async def obey(self) -> None:
-        """Do what the supervisor says. Without a supervisor, drain: nobody rotates the keys."""
+    async def handle_messages(self) -> None:
+        """Handle the supervisor's messages; drain when it has ended: nobody rotates the keys."""
         while (message := await self.channel.receive()) is not None:
             match message:
                 case UseTicketKeys():
@@ -80,8 +80,8 @@ class _Link:
         self.cache.close()
         self.draining.begin(self._drain_timeout, last=True)
 
-    async def ask_for_a_successor(self) -> None:
-        """On SIGTERM, ask the supervisor for a successor. It then says to drain."""
+    async def request_successor(self) -> None:
+        """On SIGTERM, request a successor. The supervisor then sends DrainRequest."""
         with trio.open_signal_receiver(signal.SIGTERM) as signals:
             async for _ in signals:
                 self.report(ReplaceRequest())
@@ -104,28 +104,28 @@ async def _run_worker(descriptor: int) -> None:
     channel = channel_to_supervisor(socket.socket(fileno=descriptor))
     start = await channel.receive()
     if not isinstance(start, Start):
-        return  # the supervisor is gone already
+        return  # the supervisor has ended already
     link = _Link(channel, start)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(link.obey)
-        nursery.start_soon(link.ask_for_a_successor)
-        sending = trio.Event()
+        nursery.start_soon(link.handle_messages)
+        nursery.start_soon(link.request_successor)
+        all_sent = trio.Event()
 
         async def send() -> None:
             await channel.run_sending()
-            sending.set()
+            all_sent.set()
 
         nursery.start_soon(send)
         try:
             await _call_function(start, link)
         except Exception as error:
-            # Whatever the application raises: the supervisor reports it, and it ends the worker.
+            # Any exception of the application ends the worker; the supervisor logs it.
             link.report(Failed(_describe(error)))
             raise
         finally:
             channel.finish_sending()
             with trio.move_on_after(LAST_MESSAGES_SECONDS, shield=True):
-                await sending.wait()
+                await all_sent.wait()
             nursery.cancel_scope.cancel()
 
 
