@@ -281,9 +281,17 @@ def test_with_ech_changes_nothing_else() -> None:
     assert other.with_ech(None).parameters.ech is None
 
 
-@pytest.mark.parametrize("ech", [b"", "no base64", 7, b"\0\4\xfe\x0a\0\0"])
-def test_with_ech_checks_its_argument(ech: Any) -> None:
-    with pytest.raises(ConfigError):
+@pytest.mark.parametrize(
+    ("ech", "sentence"),
+    [
+        (b"", "is cut short"),
+        ("no base64", "not in base64"),
+        (7, "of type int"),
+        (b"\0\4\xfe\x0a\0\0", "can be used"),
+    ],
+)
+def test_with_ech_checks_its_argument(ech: Any, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
         ClientConfig().with_ech(ech)
 
 

@@ -168,7 +168,7 @@ async def test_cancelled_connect_tls_sends_alerts(native: Engine) -> None:
 
 @on_each_backend
 async def test_wrong_arguments_raise_before_connecting(native: Engine, ca: CA) -> None:
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError, match="is not a DNS name"):
         await connect_tls("192.0.2.1", 443, server_hostname="not a name")
     async with await anyio.create_tcp_listener(local_host=HOST) as listener:
         with pytest.raises(ConfigError, match="ClientConfig"):

@@ -78,7 +78,7 @@ def test_client_hello_view_is_immutable() -> None:
     view = ClientHello.of(hello())
     with pytest.raises(dataclasses.FrozenInstanceError):
         view.server_name = "other.example"  # pyright: ignore[reportAttributeAccessIssue]
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="does not support item assignment"):
         view.extensions[0] = b""  # pyright: ignore[reportIndexIssue]
 
 

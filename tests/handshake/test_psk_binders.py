@@ -96,20 +96,20 @@ def test_binder_for_another_client_hello_is_rejected(position: int) -> None:
 
 
 def test_binder_behind_other_messages_is_rejected() -> None:
-    with pytest.raises(ProtocolError):
+    with pytest.raises(ProtocolError, match="its binder is wrong"):
         check_binder(recorded_psks(), 0, recorded_psk(), [b"x", trace()["message"]])
 
 
 def test_binder_by_another_psk_is_rejected() -> None:
     other = replace(recorded_psk(), secret=bytes(32))
-    with pytest.raises(ProtocolError):
+    with pytest.raises(ProtocolError, match="its binder is wrong"):
         check_binder(recorded_psks(), 0, other, [trace()["message"]])
 
 
 def test_binder_of_another_length_is_rejected() -> None:
     psks = replace(recorded_psks(), binders=(trace()["binder"] + b"\0",))
     message = trace()["prefix"] + psks.encode_binders()
-    with pytest.raises(ProtocolError):
+    with pytest.raises(ProtocolError, match="its binder is wrong"):
         check_binder(psks, 0, recorded_psk(), [message])
 
 

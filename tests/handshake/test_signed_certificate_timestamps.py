@@ -62,6 +62,6 @@ async def test_ocsp_response_can_be_declined(ca: CA, stamped: Credentials) -> No
 @pytest.mark.parametrize("timestamps", [(b"",), (b"a", b""), (bytes(2**16 - 4),)], ids=len)
 def test_timestamps_that_are_too_long_are_rejected(ca: CA, timestamps: tuple[bytes, ...]) -> None:
     credentials = ca.issue(NAME)
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError, match="is empty, or all together are longer than"):
         credentials.with_timestamps(timestamps)
     assert credentials.timestamps == ()

@@ -248,7 +248,7 @@ async def test_cancelled_methods_without_data_at_each_checkpoint(
     """It can be called again; where it cannot, over a stream, that is said."""
     if method == "update_keys" and engine.name != "native":
         async with connected(engine, transports) as pair:
-            with pytest.raises(RuntimeError):
+            with pytest.raises(RuntimeError, match="KeyUpdate"):
                 await pair[role].update_keys()
         return
 

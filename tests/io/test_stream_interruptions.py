@@ -310,7 +310,7 @@ async def test_broken_handshake_raises_the_peers_alert(native: Engine) -> None:
 
 async def test_send_all_checks_its_argument_before_the_handshake(engine: Engine) -> None:
     async with paired(engine, MEMORY) as (client, server):
-        with trio.fail_after(5), pytest.raises(TypeError):
+        with trio.fail_after(5), pytest.raises(TypeError, match="bytes-like"):
             await client.send_all(cast(Any, "text"))
         await handshake(client, server)
 

@@ -63,9 +63,19 @@ def test_weak_key_is_rejected_though_its_pin_is_trusted() -> None:
         TrustStore.from_public_keys([WEAK])
 
 
-@pytest.mark.parametrize("keys", [[], "sha256//", [b"no key"], ["no pin"], [5], [authority]])
-def test_what_is_no_key_is_rejected(keys: Any) -> None:
-    with pytest.raises(ConfigError):
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        ([], "is empty"),
+        ("sha256//", "of type str"),
+        ([b"no key"], "that can be decoded"),
+        (["no pin"], "is no pin"),
+        ([5], r"of type tuple\[int\]"),
+        ([authority], r"of type tuple\[CA\]"),
+    ],
+)
+def test_what_is_no_key_is_rejected(keys: Any, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
         TrustStore.from_public_keys(keys)
 
 

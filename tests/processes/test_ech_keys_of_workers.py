@@ -72,9 +72,12 @@ def test_keys_that_were_loaded_but_not_published_are_no_older_keys() -> None:
 def test_keys_that_cannot_be_used_change_nothing() -> None:
     source = Source([FIRST])
     shared = SharedECHKeys(source)
-    for keys in ([], [ECHKey.generate("other.example")]):
+    for keys, sentence in (
+        ([], "keys is empty"),
+        ([ECHKey.generate("other.example")], "none of the first keys has"),
+    ):
         source.keys = keys
-        with pytest.raises(ConfigError):
+        with pytest.raises(ConfigError, match=sentence):
             shared.load()
         assert shared.keys == (FIRST,)
 

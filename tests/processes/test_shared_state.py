@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import trio
@@ -149,9 +150,16 @@ def test_given_keys_do_not_rotate_until_they_are_withdrawn() -> None:
     assert bytes(32) not in shared.keys
 
 
-@pytest.mark.parametrize("keys", [[b"short"], ["text"], bytes(32)])
-def test_given_keys_are_checked(keys: list[bytes]) -> None:
-    with pytest.raises(ConfigError):
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        ([b"short"], "has 5 bytes, not 32"),
+        (["text"], r"of type list\[str\]"),
+        (bytes(32), "of type bytes"),
+    ],
+)
+def test_given_keys_are_checked(keys: Any, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
         SharedTicketKeys(keys)
 
 

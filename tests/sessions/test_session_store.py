@@ -201,7 +201,7 @@ def test_session_store_forgets_the_least_recent_server() -> None:
 
 @pytest.mark.parametrize("bounds", [(0, 1), (1, 0)])
 def test_session_store_without_room_is_rejected(bounds: tuple[int, int]) -> None:
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError, match="pass at least 1 for each"):
         MemorySessionStore(*bounds)
 
 

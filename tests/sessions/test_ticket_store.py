@@ -231,7 +231,7 @@ def test_memory_ticket_store_is_bounded(scenario: SessionScenario) -> None:
     assert store.take(b"\x09") == b"state"
     assert store.take(b"\x09") is None
     assert repr(store) == "<MemoryTicketStore of 2 tickets>"
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError, match="max_tickets is 0"):
         MemoryTicketStore(max_tickets=0)
 
 
