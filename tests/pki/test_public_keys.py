@@ -69,25 +69,35 @@ def test_rsa_pss_key_keeps_its_algorithm() -> None:
     }
 
 
-NOT_KEYS: dict[str, Any] = {
-    "str": "key",
-    "private": KEY,
-    "x25519": spki(x25519.X25519PrivateKey.generate().public_key()),
-    "empty": b"",
-    "another-structure": KEYS["RSA"].public_key().public_bytes(Encoding.DER, PublicFormat.PKCS1),
-    "trailing": spki(KEY.public_key()) + b"\0",
-    "too_long": bytes(MAX_RAW_KEY_LENGTH + 1),
-    "no-algorithm": bytes.fromhex("3005300003010000"),
-    "private-pem": pem_of("P-256"),
-    "cut-pem": b"-----BEGIN PUBLIC KEY-----\nMFkw",
-    "bad-pem": b"-----BEGIN PUBLIC KEY-----\n****\n-----END PUBLIC KEY-----\n",
+NOT_KEYS: dict[str, tuple[Any, str]] = {
+    "str": ("key", "of type str"),
+    "private": (KEY, "of type ECPrivateKey"),
+    "x25519": (
+        spki(x25519.X25519PrivateKey.generate().public_key()),
+        "no signature scheme for this public key",
+    ),
+    "empty": (b"", "that can be decoded"),
+    "another-structure": (
+        KEYS["RSA"].public_key().public_bytes(Encoding.DER, PublicFormat.PKCS1),
+        "that can be decoded",
+    ),
+    "trailing": (spki(KEY.public_key()) + b"\0", "that can be decoded"),
+    "too_long": (bytes(MAX_RAW_KEY_LENGTH + 1), "4097 bytes; at most 4096"),
+    "no-algorithm": (bytes.fromhex("3005300003010000"), "that can be decoded"),
+    "private-pem": (pem_of("P-256"), "has 0 whole blocks 'PUBLIC KEY'"),
+    "cut-pem": (b"-----BEGIN PUBLIC KEY-----\nMFkw", "has 0 whole blocks 'PUBLIC KEY'"),
+    "bad-pem": (
+        b"-----BEGIN PUBLIC KEY-----\n****\n-----END PUBLIC KEY-----\n",
+        "not in base64",
+    ),
 }
 
 
 @pytest.mark.parametrize("what", NOT_KEYS)
 def test_what_is_no_public_key_is_rejected(what: str) -> None:
-    with pytest.raises(ConfigError):
-        RawPublicKey.of(NOT_KEYS[what])
+    value, sentence = NOT_KEYS[what]
+    with pytest.raises(ConfigError, match=sentence):
+        RawPublicKey.of(value)
 
 
 def test_key_that_is_too_long_is_not_decoded() -> None:
@@ -146,10 +156,16 @@ def test_credentials_from_an_encrypted_key() -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["str", KEY.public_key(), b"no PEM", x25519.X25519PrivateKey.generate()]
+    ("key", "sentence"),
+    [
+        ("str", "of type str"),
+        (KEY.public_key(), "of type ECPublicKey"),
+        (b"no PEM", "holds no private key"),
+        (x25519.X25519PrivateKey.generate(), "of type X25519PrivateKey"),
+    ],
 )
-def test_what_is_no_private_key_is_rejected(key: Any) -> None:
-    with pytest.raises(ConfigError):
+def test_what_is_no_private_key_is_rejected(key: Any, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
         Credentials.from_raw_key(key)
 
 

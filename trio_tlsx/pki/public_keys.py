@@ -179,10 +179,11 @@ def load_raw_public_key(der: bytes) -> RawPublicKey:
 
 
 def _read_pem(pem: bytes) -> bytes:
-    found = [block.pem for block in pem_blocks(pem) if block.label == PUBLIC_KEY_LABEL]
-    if len(found) != 1 or found[0] is None:
+    blocks = [block.pem for block in pem_blocks(pem) if block.label == PUBLIC_KEY_LABEL]
+    found = [block for block in blocks if block is not None]
+    if len(found) != 1:
         raise ConfigError(
-            f"the PEM has {len(found)} blocks {PUBLIC_KEY_LABEL!r}, not one: write it with "
+            f"the PEM has {len(found)} whole blocks {PUBLIC_KEY_LABEL!r}, not one: write it with "
             "`openssl pkey -pubout`"
         )
     lines = found[0].strip().splitlines()
