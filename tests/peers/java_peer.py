@@ -40,6 +40,7 @@ class JavaPeer(ProgramPeer):
     cannot: ClassVar[Inabilities] = {
         ("client", "export"): NO_EXPORTER,
         ("server", "export"): NO_EXPORTER,
+        ("server", "staple"): Inability("it asks the responder itself", CannotDoThat),
         ("server", "cookie"): Inability("it asks for no cookies", CannotDoThat),
         ("server", "count tickets"): Inability("it sends one ticket", AssertionError),
         ("client", "wrong CA"): CERTIFICATE_UNKNOWN,

@@ -95,6 +95,8 @@ class OpenSSLPeer(Peer):
             arguments += ["-www"]
         if part.early_data:
             arguments += ["-early_data"]
+        if part.staple:
+            arguments += ["-status_file", part.staple]
         if not part.credentials:
             arguments += ["-nocert"]
         if part.closes_first or part.leaves:
@@ -110,6 +112,8 @@ class OpenSSLPeer(Peer):
         arguments += self.options("client", part)
         if part.falls_back:
             arguments += ["-fallback_scsv"]
+        if part.staple:
+            arguments += ["-status"]
         if part.server_name:
             arguments += ["-servername", part.server_name, "-verify_hostname", part.server_name]
         saw: list[Saw] = []
@@ -123,6 +127,8 @@ class OpenSSLPeer(Peer):
                     resumption += ["-sess_in", session]
                     resumption += ["-early_data", early_data] if part.early_data else []
                 printed = await run([self.program(), *arguments, *resumption], part)
+                if part.staple:
+                    assert b"OCSP Response Status: successful" in printed
                 saw.append(self.read(printed))
         return saw
 

@@ -55,6 +55,7 @@ class Part:
         ech_grease: a client sends a GREASE value in place of an encrypted ClientHello.
         ech_key: the file of a server's key and configuration (RFC 9934).
         early_data: what a client sends at once in a resumption; a server accepts early data.
+        staple: the file of an OCSP response, which a server staples and a client expects.
     """
 
     _: KW_ONLY
@@ -86,6 +87,7 @@ class Part:
     ech_grease: bool = False
     ech_key: Path | None = None
     early_data: bytes = b""
+    staple: Path | None = None
 
 
 @dataclass(frozen=True)

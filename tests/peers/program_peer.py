@@ -64,6 +64,7 @@ class ProgramPeer(Peer):
             "cookie": part.cookie,
             "update keys": part.updates_keys,
             "session ids": part.session_ids,
+            "staple": part.staple,
         }
         for feature, asked in cannot.items():
             if asked and (role, feature) in self.cannot:
@@ -136,6 +137,7 @@ def arguments_of(part: Part) -> Sequence[str]:
         "update_keys": part.updates_keys,
         "exports": part.exports,
         "exported_length": EXPORTED_LENGTH,
+        "staple": part.staple,
     }
     if part.credentials:
         values["cert"], values["key"] = part.credentials

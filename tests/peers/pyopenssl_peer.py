@@ -41,7 +41,7 @@ class PyOpenSSLSession:
     def __init__(
         self, sock: socket.socket, role: Role, part: Part, previous: PyOpenSSLSession | None
     ) -> None:
-        context = previous._tls.get_context() if previous else self._context(part)
+        context = previous._tls.get_context() if previous else self._context(role, part)
         self.socket = sock
         self._alert: AlertDescription | None = None
         # A timeout of Python's makes the descriptor non-blocking, which OpenSSL would see.
@@ -56,13 +56,15 @@ class PyOpenSSLSession:
             self._tls.set_connect_state()
             if previous and (session := previous._tls.get_session()):
                 self._tls.set_session(session)
+            if part.staple:
+                self._tls.request_ocsp()
         if part.server_name:
             name = part.server_name.encode()
             self._tls.set_tlsext_host_name(name)
             parameters = _lib.SSL_get0_param(self._tls._ssl)  # pyright: ignore
             _lib.X509_VERIFY_PARAM_set1_host(parameters, name, len(name))
 
-    def _context(self, part: Part) -> SSL.Context:
+    def _context(self, role: Role, part: Part) -> SSL.Context:
         context = SSL.Context(SSL.TLS_METHOD)
         context.set_info_callback(
             lambda connection, where, value: connection.get_app_data()._note(where, value)
@@ -85,6 +87,12 @@ class PyOpenSSLSession:
             )
         if part.tls12_only:
             context.set_max_proto_version(SSL.TLS1_2_VERSION)
+        if part.staple:
+            response = part.staple.read_bytes()
+            if role == "server":
+                context.set_ocsp_server_callback(lambda _, __: response)
+            else:
+                context.set_ocsp_client_callback(lambda _, stapled, __: stapled == response)
         if part.session_ids:
             context.set_options(SSL.OP_NO_TICKET)
             context.set_session_id(b"peer")

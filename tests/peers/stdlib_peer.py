@@ -27,6 +27,8 @@ FIRST_PYTHON_WITH_PSKS = (3, 13)
 
 NO_KEY_UPDATE = Inability("it answers a KeyUpdate, and cannot begin with one", CannotDoThat)
 
+NO_STAPLES = Inability("it has no API for OCSP responses", CannotDoThat)
+
 
 class StdlibSession:
     errors = (OSError,)  # ssl.SSLError is one
@@ -123,6 +125,8 @@ class StdlibPeer(LibraryPeer):
         ("server", "cookie"): Inability("it has no API for a server's cookies", CannotDoThat),
         ("client", "export"): Inability("it exports no keying material", CannotDoThat),
         ("server", "export"): Inability("it exports no keying material", CannotDoThat),
+        ("client", "staple"): NO_STAPLES,
+        ("server", "staple"): NO_STAPLES,
         ("client", "update keys"): NO_KEY_UPDATE,
         ("server", "update keys"): NO_KEY_UPDATE,
         **inabilities_of_openssl(ssl.OPENSSL_VERSION_INFO, ssl.SSLError),
@@ -130,7 +134,7 @@ class StdlibPeer(LibraryPeer):
 
     def check(self, part: Part) -> None:
         super().check(part)
-        if part.exports or part.updates_keys:
+        if part.exports or part.updates_keys or part.staple:
             raise CannotDoThat
 
     def session(self, sock: socket.socket, role: Role, part: Part, previous: Any) -> StdlibSession:

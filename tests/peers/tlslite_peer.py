@@ -31,6 +31,8 @@ DOES_NOT_TELL = Inability("its close() takes any end for a close_notify", Assert
 
 ONLY_HYBRIDS = Inability("it has ML-KEM in hybrids only", trio.BrokenResourceError)
 
+NO_STAPLES = Inability("it has no API for OCSP responses", CannotDoThat)
+
 
 class TLSLiteSession:
     errors = (TLSError, OSError)
@@ -122,6 +124,8 @@ class TLSLitePeer(LibraryPeer):
     name = "tlslite"
     cannot: ClassVar[Inabilities] = {
         ("server", "cookie"): Inability("its server sends no cookies", CannotDoThat),
+        ("client", "staple"): NO_STAPLES,
+        ("server", "staple"): NO_STAPLES,
         ("client", "wrong CA"): Inability("it checks no chain", CannotDoThat),
         ("server", "wrong CA"): Inability("it checks no chain", CannotDoThat),
         ("client", "wrong name"): Inability("it checks no name", CannotDoThat),
@@ -143,7 +147,7 @@ class TLSLitePeer(LibraryPeer):
 
     def check(self, part: Part) -> None:
         super().check(part)
-        if part.refuses:
+        if part.refuses or part.staple:
             raise CannotDoThat
 
     def session(

@@ -20,6 +20,8 @@ __all__ = ["WolfSSLPeer"]
 #: What wolfSSL lacks before 5.7.
 POST_QUANTUM = [group.name for group in GROUPS.values() if group.is_post_quantum]
 
+NO_STAPLES = Inability("the program does not use its OCSP", CannotDoThat)
+
 
 @cache
 def compiled() -> Path:
@@ -47,6 +49,8 @@ class WolfSSLPeer(ProgramPeer):
     key_share = "secp256r1"
     needs = (("cc", "gcc"),)
     cannot: ClassVar[Inabilities] = {
+        ("client", "staple"): NO_STAPLES,
+        ("server", "staple"): NO_STAPLES,
         ("server", "cookie"): Inability("its cookies come with other reasons", CannotDoThat),
         ("server", "wrong groups"): Inability(
             "its HelloRetryRequest asks for no change, where it has no common group",

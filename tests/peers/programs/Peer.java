@@ -18,12 +18,14 @@ import java.security.cert.CertificateFactory;
 import java.security.spec.InvalidKeySpecException;
 import java.security.spec.PKCS8EncodedKeySpec;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Base64;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import javax.net.ssl.ExtendedSSLSession;
 import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.SSLException;
@@ -152,12 +154,23 @@ public class Peer {
             socket.startHandshake();
             // JSSE does not tell. A session that is older than the connection is an earlier one's.
             resumed = String.valueOf(socket.getSession().getCreationTime() < before);
+            checkStaple((ExtendedSSLSession) socket.getSession());
             converse(socket, transport);
             report(0, resumed, "");
         } catch (IOException error) {
             report(alertOf(error), resumed, error.toString());
         } finally {
             transport.close();
+        }
+    }
+
+    void checkStaple(ExtendedSSLSession session) throws IOException {
+        if (part.containsKey("staple")) {
+            byte[] expected = Files.readAllBytes(Path.of(part.get("staple")));
+            List<byte[]> received = session.getStatusResponses();
+            if (received.isEmpty() || !Arrays.equals(received.get(0), expected)) {
+                throw new SSLException("got another OCSP response");
+            }
         }
     }
 

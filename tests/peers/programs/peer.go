@@ -65,6 +65,7 @@ func configuration(part map[string]string) *tls.Config {
 	if part["cert"] != "" {
 		certificate, err := tls.LoadX509KeyPair(part["cert"], part["key"])
 		must(err)
+		certificate.OCSPStaple = staple(part)
 		config.Certificates = []tls.Certificate{certificate}
 	}
 	if part["trust"] != "" {
@@ -101,6 +102,16 @@ func configuration(part map[string]string) *tls.Config {
 	return config
 }
 
+// staple returns the OCSP response of the part; nil if it has none.
+func staple(part map[string]string) []byte {
+	if part["staple"] == "" {
+		return nil
+	}
+	response, err := os.ReadFile(part["staple"])
+	must(err)
+	return response
+}
+
 // hasField tells whether a name of the configuration's fields contains a text.
 func hasField(config *tls.Config, text string) bool {
 	fields := reflect.TypeOf(*config)
@@ -131,6 +142,9 @@ func play(connection *tls.Conn, part map[string]string) outcome {
 		return failure(err)
 	}
 	state := connection.ConnectionState()
+	if !state.DidResume && part["role"] == "client" && !bytes.Equal(state.OCSPResponse, staple(part)) {
+		return failure(errors.New("got another OCSP response"))
+	}
 	saw := outcome{closeNotify, strconv.FormatBool(state.DidResume), "", ""}
 	if label := part["exports"]; label != "" {
 		exported, err := state.ExportKeyingMaterial(label, nil, number(part, "exported_length", 0))

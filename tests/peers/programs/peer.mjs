@@ -26,6 +26,7 @@ const part = Object.fromEntries(
   }),
 );
 const echo = Number(part.echo ?? 0);
+const staple = part.staple && readFileSync(part.staple);
 const connections = Number(part.connections ?? 1);
 
 const options = {
@@ -36,6 +37,7 @@ const options = {
   maxVersion: part.tls12_only ? "TLSv1.2" : "TLSv1.3",
   secureOptions: part.session_ids ? constants.SSL_OP_NO_TICKET : undefined,
   ALPNProtocols: part.alpn?.split(","),
+  requestOCSP: Boolean(staple),
   allowHalfOpen: true,
 };
 
@@ -108,7 +110,13 @@ async function call() {
     const servername = part.name;
     const socket = tls.connect({ ...options, host: "127.0.0.1", port: part.port, servername, session });
     socket.on("session", (received) => (session = received));
-    await play(socket, once(socket, "secureConnect"));
+    const response = staple && once(socket, "OCSPResponse");
+    const handshake = once(socket, "secureConnect").then(() => response).then((received) => {
+      if (staple && !staple.equals(received[0] ?? "")) {
+        throw new Error("got another OCSP response");
+      }
+    });
+    await play(socket, handshake);
   }
 }
 
@@ -128,6 +136,7 @@ async function serve() {
       }
     };
     secure.on("secureConnection", (socket) => play(socket, Promise.resolve()).then(finish));
+    secure.on("OCSPRequest", (certificate, issuer, answer) => answer(null, staple));
     secure.on("tlsClientError", (error) => {
       report(alertOf(error), "", "", error);
       finish();
