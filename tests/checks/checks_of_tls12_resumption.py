@@ -9,6 +9,7 @@ __all__ = ["REMOVALS_OF_TLS12_RESUMPTION"]
 
 RESUMPTION_TESTS = "tests/handshake/test_tls12_resumption.py"
 SESSION_ID_TESTS = "tests/handshake/test_tls12_session_ids.py"
+KEPT_SESSION_TESTS = "tests/handshake/test_tls12_kept_sessions.py"
 
 REMOVALS_OF_TLS12_RESUMPTION = [
     # Resumption
@@ -136,6 +137,34 @@ REMOVALS_OF_TLS12_RESUMPTION = [
         "ends_with_its_lifetime",
         "lifetime = config.ticket_keys.lifetime",
         SESSION_ID_TESTS,
+    ),
+    # What a client keeps
+    Removal(
+        "TLS 1.2: the longest lifetime of a session",
+        "4.7.1",
+        "handshake/resumption_client12.py",
+        "min(hint or UNKNOWN_LIFETIME, MAX_LIFETIME)",
+        "follows_the_hint",
+        "hint or UNKNOWN_LIFETIME",
+        KEPT_SESSION_TESTS,
+    ),
+    Removal(
+        "TLS 1.2: a session that has ended does not go back to the store",
+        "RFC 5077 3.3",
+        "handshake/resumption_client12.py",
+        "config.session_store is None or expired or",
+        "ends_in_its_resumption",
+        "config.session_store is None or",
+        KEPT_SESSION_TESTS,
+    ),
+    Removal(
+        "TLS 1.2: length of a ticket that is kept",
+        "RFC 5077 3.3",
+        "handshake/resumption_client12.py",
+        " or len(session.ticket) > MAX_TICKET_LENGTH:",
+        "too_long_to_offer",
+        ":",
+        KEPT_SESSION_TESTS,
     ),
     Removal(
         "the suite of a stored session is one of its version",
