@@ -27,7 +27,7 @@ from openssl_pairs import (
     server_context,
     shake_hands_with,
 )
-from pairs12 import BOTH, CLIENT_12, SERVER_12, changed_hello
+from pairs12 import BOTH, CLIENT_12, SERVER_12, changed_hello, stored
 
 from trio_tlsx.config.client import ClientConfig
 from trio_tlsx.config.server import ServerConfig
@@ -36,7 +36,7 @@ from trio_tlsx.errors import AlertDescription as A
 from trio_tlsx.handshake import resumption_server12, server12
 from trio_tlsx.messages.extensions import ExtensionType as E
 from trio_tlsx.pki.peer import Peer
-from trio_tlsx.sessions.client import MemorySessionStore, Session
+from trio_tlsx.sessions.client import Session
 from trio_tlsx.sessions.ticket_keys import TicketKeys
 from trio_tlsx.sessions.ticket_store import MemoryTicketStore
 
@@ -45,12 +45,6 @@ LABEL = "EXPERIMENTAL trio-tlsx test"
 
 def client_config(**options: Any) -> ClientConfig:
     return replace(CLIENT_12, resumption=True, **options)
-
-
-def stored(**options: Any) -> tuple[ClientConfig, MemorySessionStore]:
-    store = MemorySessionStore()
-    config = client_config(session_store=store, session_context=b"test", **options)
-    return config, store
 
 
 def always(_: object) -> bool:

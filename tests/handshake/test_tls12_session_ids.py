@@ -29,9 +29,8 @@ from openssl_pairs import (
     server_context,
     shake_hands_with,
 )
-from pairs12 import BOTH, CLIENT_12, SERVER_12, changed_hello
+from pairs12 import BOTH, SERVER_12, changed_hello, stored
 
-from trio_tlsx.config.client import ClientConfig
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import AlertDescription as A
 from trio_tlsx.messages.extensions import ExtensionType as E
@@ -40,14 +39,6 @@ from trio_tlsx.sessions.ticket_keys import TicketKeys
 from trio_tlsx.sessions.ticket_store import MemoryTicketStore
 
 NO_TICKETS: Mapping[int, None] = {E.session_ticket: None}
-
-
-def stored(**options: Any) -> tuple[ClientConfig, MemorySessionStore]:
-    store = MemorySessionStore()
-    config = replace(
-        CLIENT_12, resumption=True, session_store=store, session_context=b"test", **options
-    )
-    return config, store
 
 
 def taken(store: MemorySessionStore) -> Session:

@@ -191,20 +191,25 @@ async def test_honest_client_among_thousands_of_rude_ones(
     close_all(peers)
 
 
+async def memory_until_blocked() -> int:
+    """Return how many bytes are allocated until all tasks wait, and are in use then."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        await trio.testing.wait_all_tasks_blocked()
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+
 @pytest.mark.usefixtures("many_descriptors")
 @pytest.mark.parametrize("say", [SILENT, ONE_BYTE], ids=["silent", "one byte"])
 async def test_memory_of_idle_handshakes(native: Engine, say: bytes) -> None:
     async with serving(native) as port:
         await assert_echoes(native, port)  # what is made once has been made
         peers = [connected(port, say) for _ in range(PEERS)]
-        gc.collect()
-        tracemalloc.start()
-        try:
-            await trio.testing.wait_all_tasks_blocked()
-            gc.collect()
-            held, _ = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
+        held = await memory_until_blocked()
         assert trio.lowlevel.current_statistics().tasks_living > PEERS, "one task for each"
         print(f"\nan idle handshake holds {held / PEERS:,.0f} bytes")
         assert 0 < held / PEERS <= BYTES_PER_IDLE_HANDSHAKE
@@ -269,14 +274,7 @@ async def test_thousand_handshakes_that_wait_for_a_hook(
         threads = threading.active_count()
         # Some have said more by then, to be read later.
         peers = [connected(port, hello + (SILENT, ONE_BYTE)[i % 2]) for i in range(WAITING)]
-        gc.collect()
-        tracemalloc.start()
-        try:
-            await trio.testing.wait_all_tasks_blocked()
-            gc.collect()
-            held, _ = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
+        held = await memory_until_blocked()
         assert hook.waiting == WAITING
         assert threading.active_count() <= threads  # idle ones of other tests may end
         print(f"\na handshake that waits for a hook holds {held / WAITING:,.0f} bytes")

@@ -240,6 +240,17 @@ class PeerRole:
             yield listener.accept, saw
 
 
+async def assert_resumes(known: PreparedPeer, role: Role, authority: Authority) -> None:
+    """Check that of three connections the second and the third resume the session."""
+    for resumed in (False, True, True):
+        async with known.connect() as us:
+            await us.converse()
+            negotiated = us.stream.negotiated
+            assert negotiated.resumed is resumed
+            if role == "server":
+                assert negotiated.peer_certificates[0] == authority.credentials().chain[0]
+
+
 class Tap(trio.abc.Stream):
     """Listens in: passes everything on, and keeps it."""
 

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 import trio
 from authority import SERVER_NAME, Authority
-from conversations import PeerRole
+from conversations import PeerRole, assert_resumes
 from matrix import peer_role
 from openssl_peer import OpenSSLPeer
 from peer import EXPORTED_LENGTH, SAFETY_NET
@@ -34,16 +34,8 @@ OPENSSL_CLIENT = PeerRole(OpenSSLPeer(), "client")
 
 @peer_role("client", "server")
 async def test_peer_resumption(peer_role: PeerRole, authority: Authority) -> None:
-    resumed: list[bool] = []
     async with peer_role.prepare(authority, theirs={"echo": A_BIT, "connections": 3}) as known:
-        for _ in range(3):
-            async with known.connect() as us:
-                await us.converse()
-                resumed.append(us.stream.negotiated.resumed)
-                if peer_role.role == "server":
-                    leaf = us.stream.negotiated.peer_certificates[0]
-                    assert leaf == authority.credentials().chain[0]
-    assert resumed == [False, True, True]
+        await assert_resumes(known, peer_role.role, authority)
     assert {saw.alert for saw in known.saw} == {AlertDescription.close_notify}
 
 

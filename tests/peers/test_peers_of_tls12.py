@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import trio
 from authority import RSA_PSS, Authority
-from conversations import BLOCK, PeerRole
+from conversations import BLOCK, PeerRole, assert_resumes
 from matrix import peer_role, peer_role_and
 from peer import EXPORTED_LENGTH
 
@@ -64,19 +64,10 @@ def without_resumption(peer_role: PeerRole) -> dict[str, Any]:
 
 @peer_role("client", "server")
 async def test_resumption_in_tls12(peer_role: PeerRole, authority: Authority) -> None:
-    resumed: list[bool] = []
-    async with peer_role.prepare(
-        authority, ours=OURS, theirs={**THEIRS, "connections": 3}
-    ) as known:
-        for _ in range(3):
-            async with known.connect() as us:
-                await us.converse()
-                resumed.append(us.stream.negotiated.resumed)
-                if peer_role.role == "server":
-                    leaf = us.stream.negotiated.peer_certificates[0]
-                    assert leaf == authority.credentials().chain[0]
-    assert resumed == [False, True, True]
-    assert [saw.resumed for saw in known.saw] == resumed
+    theirs = {**THEIRS, "connections": 3}
+    async with peer_role.prepare(authority, ours=OURS, theirs=theirs) as known:
+        await assert_resumes(known, peer_role.role, authority)
+    assert [saw.resumed for saw in known.saw] == [False, True, True]
     assert {saw.alert for saw in known.saw} == {AlertDescription.close_notify}
 
 
@@ -84,14 +75,9 @@ async def test_resumption_in_tls12(peer_role: PeerRole, authority: Authority) ->
 async def test_resumption_by_session_id(peer_role: PeerRole, authority: Authority) -> None:
     ours = {**OURS, "ticket_store": MemoryTicketStore()} if peer_role.role == "client" else OURS
     theirs = {**THEIRS, "session_ids": True, "connections": 3}
-    resumed: list[bool] = []
     async with peer_role.prepare(authority, ours=ours, theirs=theirs) as known:
-        for _ in range(3):
-            async with known.connect() as us:
-                await us.converse()
-                resumed.append(us.stream.negotiated.resumed)
-    assert resumed == [False, True, True]
-    assert [saw.resumed for saw in known.saw] == resumed
+        await assert_resumes(known, peer_role.role, authority)
+    assert [saw.resumed for saw in known.saw] == [False, True, True]
     assert {saw.alert for saw in known.saw} == {AlertDescription.close_notify}
 
 

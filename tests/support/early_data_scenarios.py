@@ -21,13 +21,11 @@ from trio_tlsx.engine.connection import Connection
 from trio_tlsx.handshake.wants import Want
 
 MAX = 14_336
-
-
 EARLY = b"GET / HTTP/1.1\r\n\r\n"
 
 
 class ReusingSessionStore:
-    """A session store that keeps what it gave."""
+    """A session store that returns the newest session again and again."""
 
     def __init__(self) -> None:
         self.sessions: list[Session] = []

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
+from early_data_scenarios import EARLY, ReusingSessionStore
 from tls_pairs import (
     SERVER_NAME,
     AnyStream,
@@ -18,26 +19,10 @@ from trio_tlsx import (
     Connection,
     MemoryAntiReplayCache,
     ServerConfig,
-    Session,
     TicketKeys,
     TLSStream,
 )
 from trio_tlsx.testing import CA
-
-EARLY = b"GET / HTTP/1.1\r\n\r\n"
-
-
-class ReusingSessionStore:
-    """A session store that gives the same session again and again."""
-
-    def __init__(self) -> None:
-        self.sessions: list[Session] = []
-
-    def put(self, session: Session) -> None:
-        self.sessions.append(session)
-
-    def take(self, server_name: str, port: int | None, context: bytes) -> Session | None:
-        return self.sessions[-1] if self.sessions else None
 
 
 class EarlyDataStreams:

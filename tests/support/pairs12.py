@@ -10,18 +10,29 @@ from typing import Any
 import pytest
 from engine_pairs import CLIENT, SERVER, failure_of, shake_hands
 
+from trio_tlsx.config.client import ClientConfig
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import AlertDescription as A
 from trio_tlsx.errors import AlertReceived
 from trio_tlsx.handshake import client_hello
 from trio_tlsx.messages.handshake import ClientHello
+from trio_tlsx.sessions.client import MemorySessionStore
 
-__all__ = ["BOTH", "CLIENT_12", "SERVER_12", "alert_of", "changed_hello"]
+__all__ = ["BOTH", "CLIENT_12", "SERVER_12", "alert_of", "changed_hello", "stored"]
 
 BOTH = ("TLSv1.3", "TLSv1.2")
 GROUPS = ("x25519", "P-256", "P-384", "P-521")
 CLIENT_12 = replace(CLIENT, versions=("TLSv1.2",), groups=GROUPS)
 SERVER_12 = replace(SERVER, versions=("TLSv1.2",), groups=GROUPS)
+
+
+def stored(**options: Any) -> tuple[ClientConfig, MemorySessionStore]:
+    """Return a configuration that resumes sessions, and the store that it has them in."""
+    store = MemorySessionStore()
+    config = replace(
+        CLIENT_12, resumption=True, session_store=store, session_context=b"test", **options
+    )
+    return config, store
 
 
 @contextmanager
