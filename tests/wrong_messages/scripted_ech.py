@@ -30,6 +30,7 @@ from trio_tlsx.crypto.hpke import (
 from trio_tlsx.crypto.transcript import message_hash
 from trio_tlsx.handshake.ech_confirmation import confirmation_for, with_confirmation
 from trio_tlsx.messages import extensions as ext
+from trio_tlsx.messages.codec import Reader
 from trio_tlsx.messages.ech import (
     INNER_ECH,
     OuterECH,
@@ -40,6 +41,7 @@ from trio_tlsx.messages.ech import (
 from trio_tlsx.messages.extensions import ExtensionType as E
 from trio_tlsx.messages.handshake import (
     MESSAGE_HEADER_LENGTH,
+    RANDOM_LENGTH,
     ClientHello,
     HandshakeType,
     ServerHello,
@@ -154,6 +156,15 @@ class GreasedRetryingServerPeer(GreasedServerPeer, RetryingServerPeer):
 # Clients
 
 
+def without_padding(encoded: bytes) -> bytes:
+    """Return an inner hello without its zeros. Its last extension may also end with zeros."""
+    reader = Reader(encoded, "inner ClientHello")
+    reader.take(2 + RANDOM_LENGTH)
+    for skip_vector in (reader.opaque8, reader.opaque16, reader.opaque8, reader.opaque16):
+        skip_vector()
+    return encoded.removesuffix(reader.rest())
+
+
 class EncryptingClientPeer(ClientPeer):
     """One that encrypts its hello; ``inner_client_hello`` is what is encrypted."""
 
@@ -208,7 +219,7 @@ class EncryptingClientPeer(ClientPeer):
         if place not in self.deviations:
             return honest
         self.plaintext, self.is_encoding = b"", True
-        self.step(place, ClientHello.decode(honest.rstrip(b"\0")))
+        self.step(place, ClientHello.decode(without_padding(honest)))
         self.is_encoding = False
         return self.plaintext
 
