@@ -14,7 +14,7 @@ import trio_tlsx
 
 async def main(host: str, port: int, configs: str, ca_file: str) -> None:
     config = trio_tlsx.ClientConfig(trust=ca_file, ech=configs)
-    # If the server has other keys by now, the client connects once more with those.
+    # If the server has other keys now, the client connects once more with those.
     stream = await trio_tlsx.open_tls_over_tcp_stream(host, port, config=config, retry_ech=True)
     async with stream:
         print("name hidden:", stream.negotiated.ech_accepted)

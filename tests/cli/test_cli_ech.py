@@ -72,7 +72,7 @@ async def test_a_stale_configuration_is_an_error_with_the_current_one(
         insecure = await run_program([*connect, "--insecure", "--ech", stale])
         followed = await run_program([*connect, "--ca", ca_file, "--ech", current, "--json"])
     assert result.status == insecure.status == 1
-    advice = f"public.example has other keys by now; give --ech {current}"
+    advice = f"public.example has other keys now; give --ech {current}"
     assert result.stderr.decode().rstrip().endswith(advice)
     assert b"it was not verified; remove --insecure" in insecure.stderr
     assert json.loads(followed.stdout)["ech_accepted"] is True
@@ -97,7 +97,7 @@ async def test_a_server_that_is_not_the_public_name(ca: CA, ca_file: Path, tmp_p
         result = await run_program([*CLI, "connect", *options])
     assert result.status == 1
     assert (
-        b"did not take the encrypted ClientHello, and cannot be verified as 'public.example', "
+        b"rejected the encrypted ClientHello, and cannot be verified as 'public.example', "
         b"the public name of the ECH configuration: certificate is for 'localhost'"
     ) in result.stderr
     assert b"--server-name" not in result.stderr

@@ -213,12 +213,12 @@ def test_an_outer_hello_that_was_altered_on_the_way_is_not_accepted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """RFC 9849 5.2, 10.12.3: the encryption covers the outer hello."""
-    encrypt = ech_client.encrypted
+    encrypt = ech_client.encrypt_hello
 
     def altered(*args: Any, enc: bytes) -> ClientHello:
         return replace(encrypt(*args, enc=enc), random=bytes(32))
 
-    monkeypatch.setattr(ech_client, "encrypted", altered)
+    monkeypatch.setattr(ech_client, "encrypt_hello", altered)
     client, server = connections(ECH_CLIENT, ECH_SERVER)
     assert isinstance(failure_of(lambda: shake_hands(client, server)), ECHRejected)
 

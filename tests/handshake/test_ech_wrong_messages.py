@@ -197,13 +197,13 @@ SECOND: Mapping[str, tuple[Change, A]] = {
 
 def second_answer(monkeypatch: pytest.MonkeyPatch, change: Change) -> A | None:
     """The alert of a server whose client changes its second outer hello."""
-    encrypt = ech_client.encrypted
+    encrypt = ech_client.encrypt_hello
 
     def changed(*args: Any, enc: bytes) -> ClientHello:
         hello = encrypt(*args, enc=enc)
         return hello if enc else change(hello)
 
-    monkeypatch.setattr(ech_client, "encrypted", changed)
+    monkeypatch.setattr(ech_client, "encrypt_hello", changed)
     client, server = connections(RETRIED_CLIENT, RETRYING_SERVER)
     client.do_handshake()
     carry(client, server)
@@ -252,21 +252,21 @@ def test_wrong_length_of_the_confirmation(
     def confirmed(*args: Any) -> ServerHello:
         return with_extension(E.encrypted_client_hello, bytes(length))(args[-1])
 
-    monkeypatch.setattr(server13_hello, "confirmed", confirmed)
+    monkeypatch.setattr(server13_hello, "confirm", confirmed)
     config = replace(RETRIED_CLIENT, ech=ech)
     assert client_alert(config, RETRYING_SERVER) is A.decode_error
 
 
-def test_a_server_takes_the_first_hello_and_not_the_second(
+def test_a_server_accepts_the_first_hello_and_not_the_second(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    confirm = server13_hello.confirmed
+    confirm = server13_hello.confirm
 
     def confirmed(*args: Any) -> ServerHello:
         answer = args[-1]
         return confirm(*args) if answer.is_hello_retry_request else answer
 
-    monkeypatch.setattr(server13_hello, "confirmed", confirmed)
+    monkeypatch.setattr(server13_hello, "confirm", confirmed)
     assert client_alert(RETRIED_CLIENT, RETRYING_SERVER) is A.illegal_parameter
 
 
@@ -279,7 +279,7 @@ def send_configs(monkeypatch: pytest.MonkeyPatch, configs: bytes) -> None:
     monkeypatch.setattr(server13, "retry_configs", retry_configs)
 
 
-def test_configurations_from_a_server_that_took_the_inner_hello(
+def test_configurations_from_a_server_that_accepted_the_inner_hello(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     send_configs(monkeypatch, key.config_list)

@@ -24,6 +24,6 @@ ECH_SERVER: ServerConfig = replace(SERVER, groups=GROUPS, credentials=both_names
 RETRIED_CLIENT = replace(ECH_CLIENT, key_shares=["secp256r1"])
 RETRYING_SERVER = replace(ECH_SERVER, groups=["x25519"])
 
-#: One that has other keys by now.
+#: One that has other keys now.
 STALE_SERVER = replace(ECH_SERVER, ech_keys=other_key)
 PLAIN_SERVER = replace(ECH_SERVER, ech_keys=())

@@ -85,16 +85,18 @@ def with_advice(
 
 def _rejection(error: ECHRejected) -> str:
     """Return what to do after a rejection of ECH, with the options in place of the arguments."""
-    what = "the server did not take the encrypted ClientHello"
+    rejected = "the server rejected the encrypted ClientHello"
     if error.retry_configs is not None:
         configs = base64.b64encode(error.retry_configs).decode("ascii")
-        return f"{what}: {error.public_name} has other keys by now; give --ech {configs}"
+        return f"{rejected}: {error.public_name} has other keys now; give --ech {configs}"
     if error.is_disabled:
         return (
-            f"{what}: {error.public_name} has turned ECH off; leave out --ech if the name may be "
-            "seen"
+            f"{rejected}: {error.public_name} has turned ECH off; leave out --ech if the name may "
+            "be seen"
         )
-    return f"{what}, and it was not verified; remove --insecure to get its current configurations"
+    return (
+        f"{rejected}, and it was not verified; remove --insecure to get its current configurations"
+    )
 
 
 def _advice(cause: BaseException | None, server_name: str, without: Collection[str]) -> str | None:

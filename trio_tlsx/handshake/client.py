@@ -62,7 +62,7 @@ def client_handshake(
     answer = yield from hs.expect(ServerHello)
     version = selected_version(config, answer)
     if offer.ech is not None:
-        offer = taken_offer(hs, config, offer, offer.ech, answer, version)
+        offer = accepted_offer(hs, config, offer, offer.ech, answer, version)
     rejected = None if offer.ech is None or offer.ech.is_accepted else offer.ech
     try:
         if version == TLS12:
@@ -137,7 +137,7 @@ def make_offer(
 def find_ech_config(
     hs: Handshake, config: ClientParameters, server_name: ServerName
 ) -> Steps[tuple[ECHConfig, HPKESuite] | None]:
-    """Return what to encrypt the ClientHello with; None to send it in the clear (RFC 9849 6)."""
+    """Return the configuration to encrypt with; None to encrypt nothing (RFC 9849 6.1)."""
     configs = config.ech
     if callable(configs):
         configs = yield from hs.ask(ECHConfigsWanted(server_name.host, configs))
@@ -163,7 +163,7 @@ def send_client_hello(hs: Handshake, config: ClientParameters, offer: Offer) -> 
         hs.is_skipped = hello_request_filter()
 
 
-def taken_offer(
+def accepted_offer(
     hs: Handshake,
     config: ClientParameters,
     offer: Offer,
@@ -171,7 +171,7 @@ def taken_offer(
     answer: ServerHello,
     version: int,
 ) -> Offer:
-    """Return the offer that the server took: that of the inner or of the outer hello.
+    """Return the offer that the server accepted: that of the inner or of the outer hello.
 
     An older version than TLS 1.3 is a rejection of the inner hello (RFC 9849 6.1.4).
     """
@@ -183,10 +183,10 @@ def taken_offer(
         return offer
     hs.transcript.replace(0, encode_message(ech.hello))
     hs.log_keys(config.write_key_log, ech.hello.random)
-    # RFC 9849 6.1.2: the PSKs of the outer hello are none, so that selecting one is an error.
+    # RFC 9849 6.1.2: the PSKs of the outer hello are random, so selecting one is an error.
     parameters = replace(ech.outer, psks=())
     name = ech.outer.server_name
-    # Early data that left is refused, as no PSK was offered. TLS 1.2 refuses it with an error.
+    # Without a PSK the server cannot accept the early data that was sent.
     early = offer.early_data
     return Offer(
         config.ech_rejected, name, offer.port, None, parameters, ech.hello, early, ech=ech

@@ -48,7 +48,7 @@ class Offer:
         early_data: the early data that follows the first ClientHello; None if there is none, or
             if a HelloRetryRequest has rejected it.
         resend: the data to send after the handshake if the server did not accept it early.
-        ech: the outer hello, if this one is encrypted in it.
+        ech: the outer hello, if ``hello`` is encrypted in one.
     """
 
     config: ClientParameters
@@ -105,11 +105,13 @@ def process_hello_retry_request(
 def check_still_accepted(
     hs: Handshake, offer: Offer, answer: ServerHello, suite: CipherSuite
 ) -> None:
-    """Check that a server which took the first inner hello took the second (RFC 9849 6.1.5)."""
+    """Check that the server accepts the second inner hello like the first (RFC 9849 6.1.5)."""
     if offer.ech is None or not offer.ech.is_accepted:
         return
     if not ech_client.is_accepted(suite, offer.hello, hs.transcript.messages[:-1], answer):
-        raise ProtocolError("the peer took the first encrypted ClientHello, and not the second")
+        raise ProtocolError(
+            "the peer accepted the first encrypted ClientHello, and rejected the second"
+        )
 
 
 def second_offer(hs: Handshake, offer: Offer, request: ServerHello, suite: CipherSuite) -> Offer:
@@ -166,9 +168,11 @@ def check_second_answer(offer: Offer, answer: ServerHello, suite: CipherSuite) -
         raise unexpected("sent a second HelloRetryRequest")
     version = answer.extensions.get(_E.supported_versions)
     if version is None or ext.decode_uint16(version, "supported_versions") != TLS13:
-        raise ProtocolError("the peer changed its mind about the version")
+        raise ProtocolError("the peer's ServerHello and HelloRetryRequest differ in the version")
     if selected_suite(offer, answer) is not suite:
-        raise ProtocolError("the peer changed its mind about the cipher suite")
+        raise ProtocolError(
+            "the peer's ServerHello and HelloRetryRequest differ in the cipher suite"
+        )
 
 
 def process_server_hello(hs: Handshake, offer: Offer, answer: ServerHello) -> Selection:
@@ -207,7 +211,8 @@ def selected_psk(offer: Offer, suite: CipherSuite, answer: ServerHello) -> Psk[S
     if body is None:
         if offer.config.psk_required:
             raise ProtocolError(
-                "the peer takes none of the pre-shared keys, and nothing else will do",
+                "the peer accepts none of the pre-shared keys, and the client accepts no "
+                "certificates: give the server one of the keys, or pass trust=",
                 AlertDescription.missing_extension,
             )
         return None
@@ -266,7 +271,7 @@ def finish_key_exchange(
     if body is None:
         if not offer.config.psk_without_key_exchange:
             # RFC 9846 4.3.11: psk_key_exchange_modes did not allow it.
-            raise ProtocolError("the peer wants to do without a key exchange")
+            raise ProtocolError("the peer's ServerHello has no key exchange, which is required")
         return None, None
     code, key_exchange = ext.decode_key_share_entry(body)
     share = offer.parameters.shares.get(code)

@@ -102,14 +102,14 @@ def alpn_protocol(config: ClientParameters) -> str | None:
     return config.alpn_protocols[0].decode("latin-1") if config.alpn_protocols else None
 
 
-def send(hs: Handshake, config: ClientParameters, made: EarlyDataOffer) -> None:
+def send(hs: Handshake, config: ClientParameters, offer: EarlyDataOffer) -> None:
     """Send the early data after the ClientHello, the only message that was sent so far."""
     if config.middlebox_compatibility:
         hs.send_change_cipher_spec()
-    suite = made.psk.suite
+    suite = offer.psk.suite
     hello_hash = suite.hash(b"".join(hs.transcript.messages)).digest()
-    hs.protect_outgoing(Sealer(suite, early_secret(hs, made.psk, suite, hello_hash)))
-    write(hs, made.data)
+    hs.protect_outgoing(Sealer(suite, early_secret(hs, offer.psk, suite, hello_hash)))
+    write(hs, offer.data)
 
 
 def write(hs: Handshake, data: bytes) -> None:
@@ -128,7 +128,7 @@ def early_secret(hs: Handshake, psk: Psk[Any], suite: CipherSuite, hello_hash: b
 
 
 def was_accepted(
-    made: EarlyDataOffer | None, suite: CipherSuite, extensions: Extensions, protocol: str | None
+    offer: EarlyDataOffer | None, suite: CipherSuite, extensions: Extensions, protocol: str | None
 ) -> bool:
     """Return whether the server accepted the early data; check that this was allowed (4.3.10).
 
@@ -138,11 +138,11 @@ def was_accepted(
     """
     if _E.early_data not in extensions:
         return False
-    if made is None:
+    if offer is None:
         raise ProtocolError("the peer accepted early data, but did not resume the session")
-    if suite is not made.psk.suite:
+    if suite is not offer.psk.suite:
         raise ProtocolError("the peer accepted early data, but selected another cipher suite")
-    if protocol != made.session.alpn_protocol:
+    if protocol != offer.session.alpn_protocol:
         raise ProtocolError("the peer accepted early data, but selected another ALPN protocol")
     return True
 

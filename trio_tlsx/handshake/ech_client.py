@@ -1,7 +1,7 @@
 """A client's half of Encrypted Client Hello (RFC 9849 6).
 
-The client sends an outer hello, which everybody can read, and in it an inner one, which only the
-server can decrypt. The transcript has the inner hello, unless the server rejects it.
+The client sends an outer hello, which everybody can read. It contains the inner hello, which only
+the server can decrypt. The transcript has the inner hello, unless the server rejects it.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ class ECHOffer:
     """An inner hello that was offered in an outer one.
 
     Attributes:
-        config: the server's configuration.
-        context: encrypts the inner hello, and a second one.
+        config: the configuration that the inner hello is encrypted with.
+        context: encrypts the inner hello, and the second one after a HelloRetryRequest.
         outer: the parameters of the outer hello.
         hello: the outer hello.
-        is_accepted: whether the server took the inner hello; None before it has answered.
-        retry_configs: the server's current configurations, if it sent some.
+        is_accepted: whether the server accepted the inner hello; None before it has answered.
+        retry_configs: the server's current configurations, if it sent them.
     """
 
     config: ECHConfig
@@ -90,7 +90,7 @@ def offer_ech(
         random=urandom(RANDOM_LENGTH),
         psks=[grease_psk(psk) for psk in inner.psks],
     )
-    outer_hello = encrypted(ech_config, context, outer, hello, enc=enc)
+    outer_hello = encrypt_hello(ech_config, context, outer, hello, enc=enc)
     # A second hello after a rejection repeats the extension.
     outer.ech = outer_hello.extensions[_ECH]
     log_ech(config.write_key_log, outer.random, context, ech_config)
@@ -98,12 +98,12 @@ def offer_ech(
 
 
 def grease_psk(psk: Psk[Session]) -> Psk[Session]:
-    """Return a PSK that looks like this one (RFC 9849 6.1.2): a server cannot select it."""
+    """Return a random PSK of the same lengths, which a server cannot select (RFC 9849 6.1.2)."""
     secret = urandom(psk.suite.hash_length)
     return Psk(urandom(len(psk.identity)), int.from_bytes(urandom(4)), psk.suite, secret)
 
 
-def encrypted(
+def encrypt_hello(
     config: ECHConfig,
     context: HPKEContext,
     parameters: HelloParameters,
@@ -111,10 +111,10 @@ def encrypted(
     *,
     enc: bytes,
 ) -> ClientHello:
-    """Return the outer hello with this inner hello in it (RFC 9849 6.1.1).
+    """Encrypt the inner hello into an outer hello, and return that (RFC 9849 6.1.1).
 
     Args:
-        parameters: those of the outer hello.
+        parameters: the parameters of the outer hello.
         enc: the encapsulated key; empty in a second hello.
     """
     outer = make_client_hello(replace(parameters, ech=b""))
@@ -131,33 +131,33 @@ def encrypted(
     return replace(outer, extensions={**outer.extensions, _ECH: body})
 
 
-def encrypt_second_hello(made: ECHOffer, inner: HelloParameters, hello: ClientHello) -> None:
+def encrypt_second_hello(ech: ECHOffer, inner: HelloParameters, hello: ClientHello) -> None:
     """Encrypt the inner hello after a HelloRetryRequest (RFC 9849 6.1.5).
 
     Args:
         inner: the parameters of the second inner hello.
         hello: the second inner hello.
     """
-    made.outer = replace(
-        made.outer,
+    ech.outer = replace(
+        ech.outer,
         shares=inner.shares,
         psks=[grease_psk(psk) for psk in inner.psks],
         early_data=False,
         cookie=inner.cookie,
         grease=inner.grease,
     )
-    made.hello = encrypted(made.config, made.context, made.outer, hello, enc=b"")
+    ech.hello = encrypt_hello(ech.config, ech.context, ech.outer, hello, enc=b"")
 
 
-def send_encrypted(hs: Handshake, made: ECHOffer, inner: ClientHello) -> None:
+def send_encrypted(hs: Handshake, ech: ECHOffer, inner: ClientHello) -> None:
     """Send the outer hello; the transcript has the inner one (RFC 9849 6.1)."""
-    hs.send_encoded(encode_message(made.hello), encode_message(inner))
+    hs.send_encoded(encode_message(ech.hello), encode_message(inner))
 
 
 def grease_ech(parameters: HelloParameters) -> bytes:
     """Return an encrypted_client_hello that nobody can decrypt (RFC 9849 6.2).
 
-    It is as long as if this hello were the outer one of an encrypted hello.
+    It is as long as a real one, with this hello as the outer hello.
     """
     suite = random_suite()
     psks = [grease_psk(psk) for psk in parameters.psks]
@@ -181,7 +181,7 @@ def grease_ech(parameters: HelloParameters) -> bytes:
 def is_accepted(
     suite: CipherSuite, inner: ClientHello, messages: Sequence[bytes], answer: ServerHello
 ) -> bool:
-    """Whether the server has taken the inner hello (RFC 9849 6.1.4).
+    """Return whether the server has accepted the inner hello (RFC 9849 6.1.4).
 
     Args:
         messages: the transcript before ``answer``, with the inner hello.
@@ -195,63 +195,64 @@ def is_accepted(
     )
 
 
-def read_retry_configs(made: ECHOffer | None, extensions: Extensions) -> None:
+def read_retry_configs(ech: ECHOffer | None, extensions: Extensions) -> None:
     """Keep the configurations in the server's EncryptedExtensions (RFC 9849 5, 6.1.6, 6.2).
 
     Args:
-        made: the offer; None if the hello had a GREASE value, whose answer is only checked.
-        extensions: those of the message, with an encrypted_client_hello.
+        ech: the offer; None if the hello had a GREASE value. The answer to it is checked and
+            dropped.
+        extensions: the extensions of the message, with encrypted_client_hello.
 
     Raises:
-        ProtocolError: they are malformed (``decode_error``), or the server took the inner hello
-            (``unsupported_extension``).
+        ProtocolError: the configurations are malformed (``decode_error``), or the server accepted
+            the inner hello (``unsupported_extension``).
     """
-    if made is not None and made.is_accepted:
+    if ech is not None and ech.is_accepted:
         raise ProtocolError(
-            "the peer took the inner ClientHello, and sent configurations for another try",
+            "the peer accepted the inner ClientHello, and sent retry configurations",
             AlertDescription.unsupported_extension,
         )
     decode_config_list(extensions[_ECH])
-    if made is not None:
-        made.retry_configs = extensions[_ECH]
+    if ech is not None:
+        ech.retry_configs = extensions[_ECH]
 
 
-def unauthenticated(made: ECHOffer, error: CertificateError) -> CertificateError:
-    """Return the error for a server that rejected the hidden hello, and is not the public name's.
+def unauthenticated(ech: ECHOffer, error: CertificateError) -> CertificateError:
+    """Return the error for a server that rejected ECH and was not verified as the public name.
 
-    Its answer does not tell whether ECH is turned off (RFC 9849 6.1.6).
+    Such a server may be an attacker, so its retry configurations are ignored (RFC 9849 6.1.6).
     """
     return CertificateError(
-        f"the server did not take the encrypted ClientHello, and cannot be verified as "
-        f"{made.config.public_name!r}, the public name of the ECH configuration: {error}",
+        f"the server rejected the encrypted ClientHello, and cannot be verified as "
+        f"{ech.config.public_name!r}, the public name of the ECH configuration: {error}",
         error.alert,
         certificate=error.certificate,
     )
 
 
-def rejection(made: ECHOffer, *, verified: bool) -> ECHRejected:
+def rejection(ech: ECHOffer, *, verified: bool) -> ECHRejected:
     """Return the error for a handshake that was complete with the outer hello (RFC 9849 6.1.6).
 
     Args:
         verified: whether the server was verified to be that of ``public_name``.
     """
-    name = made.config.public_name
+    name = ech.config.public_name
     if not verified:
         return ECHRejected(
-            "the server did not take the encrypted ClientHello, and it was not verified: turn "
+            "the server rejected the encrypted ClientHello, and it was not verified: turn "
             "verification on, or get the server's current ECH configurations",
             public_name=name,
         )
-    if made.retry_configs is not None and decode_config_list(made.retry_configs):
+    if ech.retry_configs is not None and decode_config_list(ech.retry_configs):
         return ECHRejected(
-            f"the server did not take the encrypted ClientHello: {name} has other keys by now; "
-            "connect again with ech=error.retry_configs",
+            f"the server rejected the encrypted ClientHello: {name} has other keys now; connect "
+            "again with ech=error.retry_configs",
             public_name=name,
-            retry_configs=made.retry_configs,
+            retry_configs=ech.retry_configs,
         )
     return ECHRejected(
-        f"the server did not take the encrypted ClientHello: {name} has turned ECH off; connect "
-        "again without ech= if the name may be seen",
+        f"the server rejected the encrypted ClientHello: {name} has turned ECH off; connect again "
+        "without ech= if the name may be seen",
         public_name=name,
         is_disabled=True,
     )

@@ -1,7 +1,7 @@
-"""How a server confirms that it accepted the inner hello (RFC 9849 7.2).
+"""A server's confirmation that it accepted the inner hello (RFC 9849 7.2).
 
 A ServerHello has the confirmation in the last bytes of its random, a HelloRetryRequest in an
-extension. It is computed over the message with zeros in this place.
+extension. It is computed over the message with zeros in its place.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def confirmation_for(
     Args:
         inner_random: the random of the inner hello.
         messages: the transcript before ``answer``, with the inner hello.
-        answer: the message; a confirmation in it does not matter.
+        answer: the message; a confirmation that it has already is ignored.
     """
     blank = encode_message(with_confirmation(answer, bytes(ECH_CONFIRMATION_LENGTH)))
     retry = answer.is_hello_retry_request
@@ -47,7 +47,7 @@ def with_confirmation(answer: ServerHello, confirmation: bytes) -> ServerHello:
 
 
 def confirmation_in(answer: ServerHello) -> bytes | None:
-    """Return the confirmation that a message may have; None if it has none.
+    """Return the value in the confirmation's place; None for a HelloRetryRequest without one.
 
     Raises:
         ProtocolError: the extension of a HelloRetryRequest has another length

@@ -1,7 +1,7 @@
 """A server's half of Encrypted Client Hello, in shared mode (RFC 9849 7).
 
-A server that can decrypt the inner hello continues as if it had received that, and confirms it in
-its answer. Else it continues with the outer hello, and sends its current configurations.
+A server that can decrypt the inner hello continues with that, and confirms this in its answer.
+Otherwise it continues with the outer hello, and sends its current configuration.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .ech_confirmation import confirmation_for, with_confirmation
 from .ech_key_log import log_ech
 from .steps import Handshake
 
-__all__ = ["ECHReceived", "confirmed", "open_hello", "open_second_hello", "retry_configs"]
+__all__ = ["ECHReceived", "confirm", "open_hello", "open_second_hello", "retry_configs"]
 
 _E = ExtensionType
 _ECH = ExtensionType.encrypted_client_hello
@@ -44,7 +44,7 @@ class ECHReceived:
 
     Attributes:
         outer: the extension of the first outer hello.
-        current: the configuration that the server would have the client use.
+        current: the server's current configuration.
         context: decrypts the second hello; None if the first could not be decrypted.
     """
 
@@ -64,7 +64,7 @@ def open_hello(
     """Decrypt the inner hello of the first ClientHello, if there is one (RFC 9849 7.1).
 
     Returns:
-        The hello to continue with, and what the client sent; None without ECH on one of the sides.
+        The hello to continue with, and the client's ECH; None if one of the sides has no ECH.
 
     Raises:
         ProtocolError: the extension is malformed (``decode_error``), it is that of an inner hello,
@@ -75,7 +75,10 @@ def open_hello(
         return hello, None
     outer = decode_ech(body)
     if outer is None:
-        raise ProtocolError("the peer's encrypted_client_hello is of an inner ClientHello")
+        raise ProtocolError(
+            "the peer's encrypted_client_hello has the type of an inner ClientHello, but it came "
+            "unencrypted"
+        )
     current = config.ech_keys.keys[0].config
     additional_data = outer.additional_data(hello)
     for key in keys_for(config, outer):
@@ -92,7 +95,7 @@ def open_hello(
 
 
 def keys_for(config: ServerParameters, outer: OuterECH) -> Iterable[ECHKey]:
-    """Return the keys that the inner hello may be encrypted to."""
+    """Return the keys that may decrypt the inner hello (RFC 9849 7.1)."""
     for key in config.ech_keys.keys:
         is_named = config.ech_trial_decryption or key.config.config_id == outer.config_id
         if is_named and outer.cipher_suite in key.config.cipher_suites:
@@ -100,16 +103,18 @@ def keys_for(config: ServerParameters, outer: OuterECH) -> Iterable[ECHKey]:
 
 
 def suite_of(key: ECHKey, outer: OuterECH) -> HPKESuite:
-    """Return the suite of the client's choice; :class:`ECHKey` has those of this library alone."""
+    """Return the HPKE suite that the client selected. The library has all suites of an ECHKey."""
     kdf, aead = outer.cipher_suite
     return HPKESuite(KEMS[key.config.kem_id], KDFS[kdf], AEADS[aead])
 
 
 def accept(hs: Handshake, encoded: bytes, outer: ClientHello) -> ClientHello:
-    """Put the inner hello into the place of the outer one, which was just received."""
+    """Continue with the inner hello: in the transcript it replaces the outer one (RFC 9849 7)."""
     inner = decode_inner_hello(encoded, outer)
     if inner.extensions.get(_ECH) != INNER_ECH:
-        raise ProtocolError("the peer's inner ClientHello does not say that it is one")
+        raise ProtocolError(
+            "the peer's inner ClientHello lacks the encrypted_client_hello of an inner one"
+        )
     versions = inner.extensions.get(_E.supported_versions)
     if versions is None or min(ext.decode_supported_versions(versions)) <= TLS12:
         # RFC 9849 7.1. A reserved value (RFC 8701) is larger than any version.
@@ -123,8 +128,9 @@ def open_second_hello(hs: Handshake, received: ECHReceived, hello: ClientHello) 
     """Decrypt the inner hello after a HelloRetryRequest (RFC 9849 7.1.1).
 
     Raises:
-        ProtocolError: there is none (``missing_extension``), it has another key, suite or a key of
-            its own (``illegal_parameter``), or it cannot be decrypted (``decrypt_error``).
+        ProtocolError: the extension is missing (``missing_extension``); it names another key or
+            suite, or has an encapsulated key again (``illegal_parameter``); or the inner hello
+            cannot be decrypted (``decrypt_error``).
     """
     if received.context is None:
         return hello
@@ -141,7 +147,9 @@ def open_second_hello(hs: Handshake, received: ECHReceived, hello: ClientHello) 
         or outer.config_id != first.config_id
         or outer.enc
     ):
-        raise ProtocolError("the peer's second ClientHello is encrypted in another way")
+        raise ProtocolError(
+            "the peer's second ClientHello is encrypted with another key or cipher suite"
+        )
     try:
         encoded = received.context.open(outer.additional_data(hello), outer.payload)
     except ValueError:
@@ -152,14 +160,14 @@ def open_second_hello(hs: Handshake, received: ECHReceived, hello: ClientHello) 
     return accept(hs, encoded, hello)
 
 
-def confirmed(
+def confirm(
     received: ECHReceived,
     suite: CipherSuite,
     inner_random: bytes,
     messages: Sequence[bytes],
     answer: ServerHello,
 ) -> ServerHello:
-    """Return the answer with the confirmation that the inner hello was taken (RFC 9849 7.2).
+    """Return the answer with the confirmation, if the inner hello is accepted (RFC 9849 7.2).
 
     Args:
         inner_random: the random of the inner hello.
@@ -170,13 +178,13 @@ def confirmed(
         value = confirmation_for(suite, inner_random, messages, answer)
         return with_confirmation(answer, value)
     if answer.is_hello_retry_request:
-        # RFC 9849 7.1, 10.10.4: it looks the same where the inner hello could not be decrypted.
+        # RFC 9849 7.1, 10.10.4: an observer cannot tell a rejection from an acceptance.
         return with_confirmation(answer, urandom(ECH_CONFIRMATION_LENGTH))
     return answer
 
 
 def retry_configs(received: ECHReceived) -> Extensions:
-    """Return the extension that tells a client of the current key, where it needs it (7.1)."""
+    """Return the extension with the current configuration for a rejected client (RFC 9849 7.1)."""
     if received.is_accepted:
         return {}
     return {_ECH: encode_config_list([received.current])}

@@ -31,7 +31,7 @@ from .alpn import choose_protocol
 from .certificate_selection import Selected
 from .certificate_types import DEFAULT_TYPES, accepted_types, no_common_type, requested_type
 from .early_data import Accepted
-from .ech_server import ECHReceived, confirmed, open_second_hello
+from .ech_server import ECHReceived, confirm, open_second_hello
 from .external_psk import find_psks
 from .group_selection import (
     answer_key_share,
@@ -230,7 +230,7 @@ def request_retry(
     hs.check_end_of_flight()
     retry = hello_retry_request(config, hello, choice)
     if ech is not None:
-        retry = confirmed(ech, choice.suite, hello.random, hs.transcript.messages, retry)
+        retry = confirm(ech, choice.suite, hello.random, hs.transcript.messages, retry)
     hs.send(retry)
     hs.transcript.retry(choice.suite)
     if hello.legacy_session_id:
@@ -468,7 +468,7 @@ def send_server_hello(hs: Handshake, terms: Terms) -> bytes | None:
         extensions=extensions,
     )
     if terms.ech is not None:
-        answer = confirmed(terms.ech, terms.suite, terms.hello.random, terms.messages, answer)
+        answer = confirm(terms.ech, terms.suite, terms.hello.random, terms.messages, answer)
     hs.send(answer)
     if terms.hello.legacy_session_id:
         hs.send_change_cipher_spec()

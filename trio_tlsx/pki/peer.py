@@ -34,7 +34,7 @@ class Peer:
         timestamps: the signed certificate timestamps (RFC 6962) that the peer sent with its own
             certificate, unchecked.
         for_public_name: whether ``server_name`` is the public name of an ECH configuration, since
-            the server did not take the encrypted ClientHello (RFC 9849 6.1.7). The handshake ends
+            the server rejected the encrypted ClientHello (RFC 9849 6.1.7). The handshake ends
             with :class:`ECHRejected` if the peer is accepted. No pin of the real name counts.
         raw_public_key: the key of a peer without certificates (RFC 7250); otherwise None.
     """
