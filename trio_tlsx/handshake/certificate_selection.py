@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TypeAlias
 
+from ..config.client import ClientParameters
 from ..crypto.signatures import SignatureScheme
+from ..messages import info
 from ..messages.certificate_types import CertificateType
 from ..pki.credentials import Credentials
+from .questions import ClientCredentialsWanted
+from .steps import Handshake, Steps
 
-__all__ = ["Selected", "for_client", "for_server"]
+__all__ = ["Selected", "for_server", "select_client_credentials"]
 
 #: What to send, and what to sign with.
 Selected: TypeAlias = tuple[Credentials, SignatureScheme]
@@ -38,6 +42,23 @@ def for_server(
     wildcard = "*." + server_name.partition(".")[2]
     wild = [c for c in candidates if wildcard in c.dns_names]
     return _first(exact + wild or candidates, schemes, schemes_of)
+
+
+def select_client_credentials(
+    hs: Handshake,
+    config: ClientParameters,
+    request: info.CertificateRequest,
+    schemes_of: SchemesOf = None,
+) -> Steps[Selected | None]:
+    """Select the client's credentials for a request of the server; None if none fit."""
+    candidates, authorities = config.candidates, request.authorities
+    if config.select_credentials is not None:
+        wanted = ClientCredentialsWanted(request, config.select_credentials)
+        candidates = yield from hs.ask(wanted)
+        authorities = ()  # the hook has taken them into account
+    return for_client(
+        candidates, request.signature_schemes, authorities, request.certificate_type, schemes_of
+    )
 
 
 def for_client(

@@ -29,9 +29,9 @@ from ..messages.handshake12 import (
 from ..pki.certificates import MALFORMED
 from ..pki.negotiated import Negotiated
 from ..pki.public_keys import Presented
-from . import authentication, certificate_selection, early_data, steps12
+from . import authentication, early_data, steps12
 from .authentication import PeerIdentity
-from .certificate_selection import Selected
+from .certificate_selection import Selected, select_client_credentials
 from .certificate_selection12 import curve_of, schemes_of_12, schemes_of_request
 from .certificate_types import check_server_type
 from .client12_hello import Selection12, process_server_hello
@@ -39,7 +39,7 @@ from .client13 import trust_of, verify_server_certificate
 from .client13_hello import Offer
 from .established import Completed, Established
 from .hello import bad_key_share
-from .questions import ClientCredentialsWanted, SignatureWanted
+from .questions import SignatureWanted
 from .resumption_client import server_of
 from .resumption_client12 import read_ticket, resume, store_session
 from .steps import Handshake, Steps
@@ -254,18 +254,7 @@ def send_client_certificate(
     """
     if request is None:
         return None
-    candidates, authorities = config.candidates, request.authorities
-    if config.select_credentials is not None:
-        wanted = ClientCredentialsWanted(request, config.select_credentials)
-        candidates = yield from hs.ask(wanted)
-        authorities = ()  # the hook has taken them into account
-    selected = certificate_selection.for_client(
-        candidates,
-        request.signature_schemes,
-        authorities,
-        request.certificate_type,
-        schemes_of_12,
-    )
+    selected = yield from select_client_credentials(hs, config, request, schemes_of_12)
     if selected is None:
         hs.note_missing_certificate()
         hs.send(Certificate12(()))  # a raw public key of no octets looks the same

@@ -32,10 +32,11 @@ from ..record.protection import Opener, Sealer
 from ..sessions.client import Session
 from ..verification.raw_keys import verify_raw_public_key
 from ..verification.verify import verify_server
-from . import authentication, certificate_selection, early_data
+from . import authentication, early_data
 from .alpn import selected_protocol
 from .authentication import CLIENT_CONTEXT, SERVER_CONTEXT, PeerIdentity
 from .certificate_compression import compressor_for, decompressed, message_types
+from .certificate_selection import select_client_credentials
 from .certificate_types import DEFAULTS, SelectedTypes, check_server_type, selected_types
 from .client13_hello import Offer, Selection, process_hello_retry_request, process_server_hello
 from .client_hello import remember_group
@@ -43,7 +44,7 @@ from .early_data import EarlyDataOffer
 from .ech_client import read_retry_configs
 from .established import Completed, Established
 from .keys13 import ApplicationKeys, HandshakeKeys
-from .questions import ClientCredentialsWanted, SessionReceived
+from .questions import SessionReceived
 from .record_sizes import accept_record_sizes
 from .resumption_client import TicketKeeper, ignore_ticket, server_of
 from .steps import Handshake, Steps
@@ -304,14 +305,7 @@ def send_client_certificate(
     hs: Handshake, config: ClientParameters, request: info.CertificateRequest
 ) -> Steps[None]:
     """Send Certificate and CertificateVerify, or an empty Certificate if none fits the request."""
-    candidates, authorities = config.candidates, request.authorities
-    if config.select_credentials is not None:
-        wanted = ClientCredentialsWanted(request, config.select_credentials)
-        candidates = yield from hs.ask(wanted)
-        authorities = ()  # the hook has taken them into account
-    selected = certificate_selection.for_client(
-        candidates, request.signature_schemes, authorities, request.certificate_type
-    )
+    selected = yield from select_client_credentials(hs, config, request)
     if selected is None:
         hs.send(Certificate(b"", ()))
         return
