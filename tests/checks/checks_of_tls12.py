@@ -365,6 +365,14 @@ REMOVALS_OF_TLS12 = [
         "pass",
     ),
     Removal(
+        "TLS 1.2: no change_cipher_spec comes before the ServerHello",
+        "RFC 5246 7.1",
+        STEPS,
+        "if hs.incoming.has_ignored_change_cipher_spec:",
+        "server_hello-change-cipher-spec-before",
+        "if False:",
+    ),
+    Removal(
         "TLS 1.2: no message spans change_cipher_spec",
         "RFC 5246 7.1",
         "handshake/steps.py",

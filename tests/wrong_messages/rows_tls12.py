@@ -243,7 +243,8 @@ ROWS = [
         "of-another-value": records_of(b"\x02"),
         "behind-finished": finished_before_it,
     }, A.unexpected_message),
-    *rows("7.1", BOTH, ["certificate", "client_key_exchange", "server_hello_done"],
+    *rows("7.1", BOTH,
+          ["server_hello", "certificate", "client_key_exchange", "server_hello_done"],
           {"change-cipher-spec-before": early_change_cipher_spec}, A.unexpected_message),
     *rows("7.1", BOTH, ["certificate", "server_key_exchange", "client_key_exchange"],
           {"interrupted-by-change-cipher-spec": interrupted_by(b"\x01", C.change_cipher_spec)},
@@ -261,7 +262,12 @@ ROWS = [
           }, A.decrypt_error),
     # Records.
     *rows("6.2.3.3", BOTH, ["finished", "application_data"],
-          {"not-protected": raw(bytes(64), C.handshake)}, A.bad_record_mac),
+          {
+              "not-protected": raw(bytes(64), C.handshake),
+              "close-notify-not-protected": raw(b"\x01\x00", C.alert),
+              "long-alert-not-protected": raw(bytes(64), C.alert),
+              "data-not-protected": raw(bytes(64), C.application_data),
+          }, A.bad_record_mac),
     *rows("6.2.1", BOTH, ["certificate", "client_key_exchange"],
           {"behind-an-empty-record": record(b"", C.handshake)}, A.unexpected_message),
     *rows("7.1", ONE_OF_EACH_ROLE, ["certificate"],

@@ -14,8 +14,9 @@ from ..messages.extensions import Extensions, ExtensionType
 from ..messages.handshake import Certificate, CertificateEntry, CertificateVerify, Finished
 from ..messages.handshake12 import Certificate12, RawCertificate12, ServerKeyExchange
 from ..pki.public_keys import Presented
-from ..record.protection import MAX_PLAINTEXT_LENGTH
+from ..record.protection import MAX_PLAINTEXT_LENGTH, ContentType
 from ..record.protection12 import Opener12, Sealer12
+from ..record.receive import unexpected_record
 from . import authentication
 from .authentication import PeerIdentity
 from .steps import Handshake, Steps
@@ -34,7 +35,14 @@ __all__ = [
 
 
 def begin(hs: Handshake) -> None:
-    """Receive records by the rules of TLS 1.2 from now on: the version is negotiated."""
+    """Receive records by the rules of TLS 1.2 from now on: the version is negotiated.
+
+    Raises:
+        ProtocolError: the server sent change_cipher_spec before its ServerHello, which only
+            TLS 1.3 ignores (RFC 9846 5, RFC 5246 7.1).
+    """
+    if hs.incoming.has_ignored_change_cipher_spec:
+        raise unexpected_record(ContentType.change_cipher_spec)
     hs.incoming.accept_change_cipher_spec = False
     hs.incoming.plaintext_limit = MAX_PLAINTEXT_LENGTH
 

@@ -187,6 +187,11 @@ class Incoming:
         self._opener = opener
         self.is_protected = True
 
+    @property
+    def has_ignored_change_cipher_spec(self) -> bool:
+        """Whether one was ignored; only before the first encrypted record."""
+        return self._empty_records > 0
+
     def install_at_change_cipher_spec(self, opener: RecordOpener) -> None:
         """Expect a change_cipher_spec, and encrypted records after it (RFC 5246 7.1)."""
         self._next_opener = opener
