@@ -325,13 +325,16 @@ def test_impossible_exports_are_rejected(label: str, length: int, context: bytes
 
 
 def test_the_key_log_has_the_master_secret_of_both_sides() -> None:
+    """Of a full handshake, and of one that resumes its session."""
     lines: dict[str, list[str]] = {"client": [], "server": []}
-    client, _ = established(
-        replace(CLIENT_12, key_log=lines["client"].append),
-        replace(SERVER_12, key_log=lines["server"].append),
-    )
-    assert client.negotiated.version == "TLSv1.2"
+    config = replace(CLIENT_12, key_log=lines["client"].append, resumption=True)
+    accepting = replace(SERVER_12, key_log=lines["server"].append)
+    for resumed in (False, True):
+        client, _ = established(config, accepting)
+        assert client.negotiated.version == "TLSv1.2"
+        assert client.negotiated.resumed is resumed
     assert lines["client"] == lines["server"]
-    (line,) = lines["client"]
-    name, random, secret = line.split()
+    (name, random, secret), of_resumption = (line.split() for line in lines["client"])
     assert (name, len(random), len(secret)) == ("CLIENT_RANDOM", 64, 96)
+    assert of_resumption[::2] == [name, secret]
+    assert of_resumption[1] != random
