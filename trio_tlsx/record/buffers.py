@@ -47,7 +47,10 @@ class Batch:
         """Return the slots for ``length`` bytes of content, ``fragment_length`` in each record."""
         slot, step = sealer.slot, fragment_length + sealer.overhead
         layout = (slot, step, fragment_length)
-        full = self._slots.get(layout) or self._lay_out(layout)
+        try:
+            full = self._slots[layout]
+        except KeyError:
+            full = self._lay_out(layout)
         count, rest = divmod(length, fragment_length)
         slots = full[:count]
         if rest:
