@@ -95,7 +95,12 @@ def quoted_texts(page: str) -> list[str]:
     return [quote for quote in quotes if len(quote.split()) > 2]
 
 
-@pytest.mark.parametrize("quote", quoted_texts("troubleshooting.md") + quoted_texts("tutorial.md"))
+QUOTING_PAGES = ("troubleshooting.md", "tls12.md", "tutorial.md")
+
+
+@pytest.mark.parametrize(
+    "quote", [quote for page in QUOTING_PAGES for quote in quoted_texts(page)]
+)
 def test_the_quoted_errors_exist(quote: str) -> None:
     pattern = ".*".join(map(re.escape, quote.split("…")))
     assert re.search(pattern, texts_of_the_code())
