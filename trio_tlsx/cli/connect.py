@@ -41,9 +41,9 @@ async def connect(
     """Connect, describe the connection, and copy bytes in both directions until either ends.
 
     Args:
-        target: where to connect to.
+        target: the server to connect to.
         server_name: the name that the certificate is verified for.
-        config: what to negotiate.
+        config: the configuration.
         style: how to describe the connection.
         early_data: sent with the first message, if the session allows it.
 

@@ -26,7 +26,7 @@ MAX_PROXY_ANSWER = 2**14
 CHUNK = 2**12
 
 #: The options that do not change the handshake with a proxy.
-HOPELESS = ("--insecure", "--server-name", "--tls-min")
+USELESS_WITH_PROXY = ("--insecure", "--server-name", "--tls-min")
 
 
 class Proxy(NamedTuple):
@@ -49,7 +49,7 @@ class Proxy(NamedTuple):
 
 
 class Destination(NamedTuple):
-    """Where to connect to, and how.
+    """The server to connect to, and the path to it.
 
     Attributes:
         host: a name or an address.
@@ -57,7 +57,7 @@ class Destination(NamedTuple):
         starttls: the protocol that starts TLS, or None.
         proxy: the proxy to connect through, or None.
         timeout: the time for the connection and the handshake together, in seconds.
-        service: where to look up the service of this name in DNS, or None to connect to it.
+        service: looks up the service of this name in DNS; None to connect to ``host`` itself.
     """
 
     host: str
@@ -101,8 +101,10 @@ class Destination(NamedTuple):
         try:
             stream: trio.abc.Stream = await trio.open_tcp_stream(host, port)
         except OSError as error:
-            whom = self.proxy or self
-            raise click.ClickException(f"cannot connect to {whom}: {describe(error)}") from error
+            first_hop = self.proxy or self
+            raise click.ClickException(
+                f"cannot connect to {first_hop}: {describe(error)}"
+            ) from error
         try:
             if self.proxy is not None:
                 stream = await _over_tls(stream, self.proxy)
@@ -126,9 +128,8 @@ async def _over_tls(stream: trio.abc.Stream, proxy: Proxy) -> trio.abc.Stream:
         await tls_stream.do_handshake()
     except trio.BrokenResourceError as error:
         await trio.aclose_forcefully(tls_stream)
-        raise click.ClickException(
-            f"handshake with {proxy} failed: {with_advice(error, proxy.host, without=HOPELESS)}"
-        ) from error
+        reason = with_advice(error, proxy.host, without=USELESS_WITH_PROXY)
+        raise click.ClickException(f"handshake with {proxy} failed: {reason}") from error
     return tls_stream
 
 
@@ -166,9 +167,9 @@ async def connect_tls(
     """Connect and do the handshake.
 
     Args:
-        target: where to connect to.
+        target: the server to connect to.
         server_name: the name that the certificate is verified for.
-        config: what to negotiate.
+        config: the configuration.
         early_data: as for TLSStream.
 
     Raises:

@@ -49,7 +49,7 @@ Stream: TypeAlias = TLSStream[trio.abc.Stream]
 
 @dataclass
 class Findings:
-    """What a server accepts.
+    """The result of the probes: the parameters that a server accepts.
 
     Attributes:
         negotiated: the result of a handshake with the whole offer.
@@ -91,7 +91,7 @@ class Findings:
 
 
 class ProbeOffer(NamedTuple):
-    """What to offer to the server.
+    """The offer to the server.
 
     Attributes:
         trust: the trusted CAs; by default the platform's.
@@ -115,9 +115,9 @@ async def probe(target: Destination, server_name: str, offer: ProbeOffer) -> Fin
     """Connect several times.
 
     Args:
-        target: where to connect to.
+        target: the server to connect to.
         server_name: the name that the certificate must have.
-        offer: what to offer in the handshake that is described.
+        offer: the offer of the handshake that is described.
 
     Raises:
         click.ClickException: there is no server, or it rejects this client.
@@ -304,7 +304,7 @@ async def _connects(
 async def _rejection(
     error: click.ClickException, target: Destination, server_name: str, offer: ProbeOffer
 ) -> click.ClickException:
-    """Return the failure, with the versions that the server speaks."""
+    """Return the failure, with the versions that the server accepts."""
     versions = await _accepted_versions(target, server_name, offer)
     only = f"; it accepts {', '.join(versions)}" if versions else ""
     return click.ClickException(f"{error.format_message()}{only}")

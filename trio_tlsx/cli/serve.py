@@ -49,7 +49,7 @@ async def serve(
 
     Args:
         service: what to do with a connection.
-        config: what to negotiate.
+        config: the configuration.
         certificate: the server's own certificate, whose pin is printed.
         host: the address to listen on.
         port: the port to listen on.

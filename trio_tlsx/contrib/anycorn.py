@@ -46,11 +46,13 @@ async def serve(
 ) -> None:
     """Serve an ASGI application until ``shutdown_trigger`` returns, on asyncio or on trio.
 
-    The logger ``trio_tlsx`` logs failed handshakes (:meth:`TLSListener.serve`), and what anycorn
-    raises for one connection. Neither ends the server. ALPN selects
-    the HTTP version. For HTTP/2 the listeners' ``alpn_protocols`` must contain ``h2``.
-    ``scope["extensions"]["tls"]`` is a :class:`~trio_tlsx.contrib.asgi.TLSExtension`. A
-    cancellation cancels all handlers at once.
+    The logger ``trio_tlsx`` logs failed handshakes, as :meth:`TLSListener.serve` does, and the
+    exceptions of anycorn for one connection. Neither ends the server.
+
+    ALPN selects the HTTP version. For HTTP/2 the listeners' ``alpn_protocols`` must contain
+    ``h2``. ``scope["extensions"]["tls"]`` is a :class:`~trio_tlsx.contrib.asgi.TLSExtension`.
+
+    If cancelled, it cancels all handlers at once.
 
     Args:
         app: the application.

@@ -41,7 +41,7 @@ __all__ = ["ConnectionAttribute", "RefreshingStaple", "TLSListener", "TLSStream"
 
 T_Stream = TypeVar("T_Stream", bound=anyio.abc.ByteStream)
 
-#: What anyio waits between two addresses of a host, in seconds (RFC 8305 5).
+#: The time that anyio waits between two addresses of a host, in seconds (RFC 8305 5).
 HAPPY_EYEBALLS_DELAY = 0.25
 
 #: To a type checker its attributes have the types of their values; at run time they are keys.
@@ -54,7 +54,7 @@ _OF_TLS: frozenset[Any] = frozenset(getattr(_TLS, name) for name in _TLS.__annot
 class ConnectionAttribute(anyio.TypedAttributeSet):
     """The typed attribute that our streams have beside :class:`anyio.streams.tls.TLSAttribute`."""
 
-    #: What the two sides agreed on in the handshake.
+    #: The result of the handshake.
     negotiated: Negotiated = anyio.typed_attribute()
 
 
@@ -76,9 +76,9 @@ class TLSStream(
         server_hostname: as for :class:`trio_tlsx.TLSStream`.
         server_port: as for :class:`trio_tlsx.TLSStream`.
         server_side: as for :class:`trio_tlsx.TLSStream`.
-        standard_compatible: send ``close_notify`` on :meth:`aclose`, and require the peer's. False
-            is only for a protocol whose messages say where they end, as in HTTP; otherwise anybody
-            on the path can cut the connection, and that looks like its end.
+        standard_compatible: send ``close_notify`` on :meth:`aclose`, and require the peer's. Pass
+            False only if the protocol marks the end of each message, as HTTP does. Otherwise an
+            attacker on the path can truncate the data unnoticed.
         handshake_timeout: as for :class:`trio_tlsx.TLSStream`, in seconds.
         early_data: as for :class:`trio_tlsx.TLSStream`; anybody who records it can send it again.
         resend_early_data: as for :class:`trio_tlsx.TLSStream`.
@@ -96,15 +96,15 @@ class TLSStream(
 
     Every method raises:
 
-    - :exc:`anyio.BrokenResourceError` if the connection failed: its message says why, and its
-      ``__cause__`` is the :exc:`TLSError` (with an :class:`ssl.SSLContext` the stdlib's
+    - :exc:`anyio.BrokenResourceError` if the connection failed: its message has the reason, and
+      its ``__cause__`` is the :exc:`TLSError` (with an :class:`ssl.SSLContext` the stdlib's
       :exc:`ssl.SSLError`), or a :exc:`TimeoutError` after ``handshake_timeout``;
     - :exc:`anyio.ClosedResourceError` after this side has closed it, and for a send while another
       task closes it;
     - :exc:`anyio.BusyResourceError` if two tasks send, or receive, at the same time.
 
-    A byte stream of anyio cannot send without waiting. So if a handshake is cancelled, its alerts
-    leave with :meth:`aclose`. If a send is cancelled, nothing can be sent afterwards.
+    A byte stream of anyio cannot send without waiting. So if a handshake is cancelled,
+    :meth:`aclose` sends the alerts. If a send is cancelled, nothing can be sent afterwards.
     """
 
     transport_stream: T_Stream
@@ -186,9 +186,9 @@ class TLSStream(
                 await self._send(octets, waited=waited)
 
     async def abandon(self) -> None:
-        """Close at once: send only the alerts that say why, and wait for them a second at most.
+        """Close at once: send only the alerts that explain the end, within one second.
 
-        A cancellation does not reach this method.
+        The method is shielded from cancellation.
         """
         with anyio.CancelScope(shield=True):
             await self._driver.pump.flush_alert()
@@ -199,10 +199,11 @@ class TLSStream(
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
         """The attributes of the stream below, those of TLS, and :class:`ConnectionAttribute`.
 
-        Of :class:`anyio.streams.tls.TLSAttribute` only ``server_side`` and ``standard_compatible``
-        are there before the handshake is complete. ``ssl_object`` and
-        ``channel_binding_tls_unique`` need OpenSSL: they are there with an :class:`ssl.SSLContext`
-        only. Any other attribute raises :exc:`anyio.TypedAttributeLookupError`.
+        Before the handshake is complete, only ``server_side`` and ``standard_compatible`` of
+        :class:`anyio.streams.tls.TLSAttribute` are available. ``ssl_object`` and
+        ``channel_binding_tls_unique`` need OpenSSL: they are available only with an
+        :class:`ssl.SSLContext`. Any other attribute raises
+        :exc:`anyio.TypedAttributeLookupError`.
         """
         below: Mapping[Any, Callable[[], Any]] = cast(
             "Any", self.transport_stream
@@ -252,7 +253,7 @@ async def connect_tls(
     Args:
         remote_host: a DNS name or an IP address to connect to.
         remote_port: its TCP port.
-        config: what to negotiate; by default ``ClientConfig()``.
+        config: the configuration; by default ``ClientConfig()``.
         server_hostname: the name that the server's certificate must be for; by default
             ``remote_host``.
         local_host: the IP address to connect from, as for :func:`anyio.connect_tcp`.
@@ -301,7 +302,7 @@ class TLSListener(anyio.abc.Listener[TLSStream[anyio.abc.ByteStream]]):
     Args:
         listener: the listener below, such as :func:`anyio.create_tcp_listener` returns; it belongs
             to this one from now on.
-        config: what every connection negotiates.
+        config: the configuration of every connection.
         standard_compatible: as for :class:`TLSStream`.
         handshake_timeout: as for :class:`TLSStream`, in seconds; None for no limit.
         replayable_early_data: accept early data, and call the handler as soon as there is some,
@@ -314,7 +315,7 @@ class TLSListener(anyio.abc.Listener[TLSStream[anyio.abc.ByteStream]]):
 
     Attributes:
         listener: the listener below.
-        config: what every connection negotiates.
+        config: the configuration of every connection.
     """
 
     def __init__(
@@ -348,7 +349,7 @@ class TLSListener(anyio.abc.Listener[TLSStream[anyio.abc.ByteStream]]):
 
         Args:
             handler: called with each connection; it closes the connection.
-            task_group: where handlers run; by default in a task group of this method.
+            task_group: the task group for the handlers; by default one of this method.
         """
 
         async def handle(stream: TLSStream[anyio.abc.ByteStream]) -> None:
@@ -396,7 +397,7 @@ class TLSListener(anyio.abc.Listener[TLSStream[anyio.abc.ByteStream]]):
 
 
 def _peer_of(stream: anyio.abc.ByteStream) -> str:
-    """Return where a connection comes from, for the log."""
+    """Return the peer of a connection, for the log."""
     address = stream.extra(SocketAttribute.remote_address, None)
     return f"a {type(stream).__name__}" if address is None else socket_address(address)
 

@@ -28,7 +28,7 @@ from ..engine.interface import Engine
 
 __all__ = ["ANYIO", "AnyioDriver", "ByteStreamTransport"]
 
-#: What a stream below raises if another task closes or breaks it.
+#: The exceptions of a stream below that another task closes or breaks.
 ENDED = (
     OSError,
     anyio.EndOfStream,
@@ -46,7 +46,7 @@ class BusyTLSStreamError(anyio.BusyResourceError):
 
 
 class ParkedTasks:
-    """Where tasks wait until another task wakes all of them; true while a task waits."""
+    """A place where tasks wait until another task wakes all of them; true while a task waits."""
 
     __slots__ = ("_event", "_waiting")
 

@@ -47,7 +47,7 @@ class TLSExtension(TypedDict):
         server_cert: the certificate of this server in PEM; None if it is not known.
         client_cert_chain: the certificates that the client sent, in PEM, its own first.
         client_cert_name: the subject of the client's own certificate (RFC 4514); None without one.
-        client_cert_error: None: a certificate that is not accepted ends the handshake.
+        client_cert_error: always None, since a rejected certificate ends the handshake.
         tls_version: the version, ``0x0304`` for TLS 1.3.
         cipher_suite: the number of the cipher suite; None if it is not known.
     """
@@ -85,7 +85,7 @@ def tls_extension(stream: ConnectionInfo, server_cert: str | None = None) -> TLS
 def server_certificate(config: ServerConfig | ssl.SSLContext) -> str | None:
     """Return the certificate of a server in PEM; None if it selects among several, or has none.
 
-    :class:`ReloadingCredentials` are not several: it is the one in use now.
+    With :class:`ReloadingCredentials` the result is the certificate that is in use now.
     """
     if not isinstance(config, ServerConfig):
         return None
@@ -127,9 +127,9 @@ class TLSApplication:
 
 @contextmanager
 def logged_failures(address: object) -> Generator[None, None, None]:
-    """Log what a connection's server raises, so that other connections go on.
+    """Log an exception of one connection's HTTP server, so that other connections continue.
 
-    hypercorn and anycorn contain what an application raises, but not their own faults. A client
+    hypercorn and anycorn catch exceptions of an application, but not their own faults. A client
     can cause some of those, for example with data for an HTTP/2 stream that has ended.
     """
     try:

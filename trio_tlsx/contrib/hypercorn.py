@@ -44,12 +44,14 @@ async def serve(
 ) -> None:
     """Serve an ASGI application until ``shutdown_trigger`` returns.
 
-    The logger ``trio_tlsx`` logs failed handshakes, as :func:`handshake_first` does, and what
-    hypercorn raises for one connection. Neither ends the server. ALPN selects
-    the HTTP version. For HTTP/2 the listeners' ``alpn_protocols`` must contain ``h2``.
-    ``scope["extensions"]["tls"]`` is a :class:`~trio_tlsx.contrib.asgi.TLSExtension`. Behind a
-    :class:`ProxyProtocolListener`, ``scope["client"]`` is the client's address. A cancellation
-    cancels all handlers at once.
+    The logger ``trio_tlsx`` logs failed handshakes, as :func:`handshake_first` does, and the
+    exceptions of hypercorn for one connection. Neither ends the server.
+
+    ALPN selects the HTTP version. For HTTP/2 the listeners' ``alpn_protocols`` must contain
+    ``h2``. ``scope["extensions"]["tls"]`` is a :class:`~trio_tlsx.contrib.asgi.TLSExtension`.
+    Behind a :class:`ProxyProtocolListener`, ``scope["client"]`` is the client's address.
+
+    If cancelled, it cancels all handlers at once.
 
     Args:
         app: the application.

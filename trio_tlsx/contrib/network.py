@@ -1,4 +1,4 @@
-"""TLS of this library for httpcore, httpcore2, httpx and httpx2, which differ in their classes."""
+"""The code that the adapters for httpcore, httpcore2, httpx and httpx2 share."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class NetworkErrors:
 
 
 class NetworkBackend:
-    """The base of the backends; a subclass has the classes of its package.
+    """The base of the backends; a subclass adds the classes of its package.
 
     Attributes:
         errors: the package's exceptions.
@@ -130,7 +130,7 @@ class NetworkStream:
     """A connection with any number of TLS layers.
 
     Args:
-        network: the network that ``stream`` is of.
+        network: the network of ``stream``.
         stream: the uppermost layer.
         socket: the socket below all layers.
         port: the port of the server that ``stream`` leads to.
@@ -165,7 +165,7 @@ class NetworkStream:
             return
         with _within(self._network, timeout, self._errors.write_timeout, self._errors.write):
             await self._network.send(self._stream, buffer)
-        # The backend is told of a tunnel in no other way.
+        # The request for a tunnel is the only sign of the server's port behind a proxy.
         if buffer.startswith(b"CONNECT "):
             self._port = _port_of_target(buffer.split(b" ", 2)[1])
         elif buffer.startswith(SOCKS_CONNECT) and len(buffer) > len(SOCKS_CONNECT):
@@ -203,7 +203,7 @@ class NetworkStream:
         )
 
     def get_extra_info(self, info: str) -> Any:
-        """Return what a package asks of a connection; None for what it has not."""
+        """Return a property of the connection by httpcore's name; None for an unknown name."""
         match info:
             case "ssl_object":  # a TLSStream has the methods of an ssl.SSLObject
                 return self._stream if self._network.is_tls(self._stream) else None

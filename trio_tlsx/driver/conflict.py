@@ -10,7 +10,7 @@ __all__ = ["ConflictDetector", "ParkingLot"]
 
 
 class ParkingLot(Protocol):
-    """Where tasks wait until another task wakes all of them; true while a task waits."""
+    """A place where tasks wait until another task wakes all of them; true while a task waits."""
 
     def __bool__(self) -> bool: ...
 

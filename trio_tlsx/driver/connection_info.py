@@ -1,4 +1,4 @@
-"""What a program may ask a stream about its connection, without waiting."""
+"""The properties of a stream about its connection, which are available without waiting."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ConnectionInfo:
 
     @property
     def negotiated(self) -> Negotiated:
-        """What the two sides agreed on in the handshake.
+        """The result of the handshake.
 
         Raises:
             NeedHandshakeError: the handshake is not complete.
@@ -54,9 +54,9 @@ class ConnectionInfo:
         """Derive keying material that only the two sides of this connection can (RFC 9846 7.5).
 
         Args:
-            label: what it is for, 1 to 249 ASCII characters; the registered labels begin with
+            label: the purpose, 1 to 249 ASCII characters. Registered labels begin with
                 ``EXPORTER``, your own with ``EXPERIMENTAL``.
-            length: how much to derive, in bytes.
+            length: the length of the result, in bytes.
             context: other data that the result depends on; None for none, which in TLS 1.3 is
                 the same as ``b""``, and in TLS 1.2 is not (RFC 5705 4).
 

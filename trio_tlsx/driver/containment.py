@@ -1,7 +1,7 @@
 """Containment: the faults of one connection do not end the server.
 
-Anybody on the network can make a handshake fail or reset a connection. That is logged in one line
-by the logger ``trio_tlsx``, and the connection is closed.
+Anybody on the network can make a handshake fail or reset a connection. The logger ``trio_tlsx``
+then logs one line, and the connection is closed.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ __all__ = ["HANDSHAKE_TIMEOUT", "handle_connection"]
 
 S = TypeVar("S", bound=StreamMethods[Any])
 
-#: How long a client may take over its handshake by default, in seconds.
+#: The default time limit of a client's handshake, in seconds.
 HANDSHAKE_TIMEOUT = 10
 
-#: Characters that are logged of why a connection failed: the reason may quote what the peer sent.
+#: The most characters of a reason that are logged: the reason may quote data of the peer.
 MAX_REASON_LENGTH = 500
 
 _log = logging.getLogger("trio_tlsx")
@@ -38,7 +38,7 @@ async def handle_connection(
     replayable_early_data: bool = False,
     raise_connection_errors: bool = False,
 ) -> None:
-    """Do the handshake, call the handler, and log what this connection alone does wrong.
+    """Do the handshake, call the handler, and log the faults of this connection.
 
     Args:
         stream: the stream of the connection, on a server.
@@ -46,7 +46,7 @@ async def handle_connection(
         peer: returns the name of the peer for the log.
         library: the async library of the stream.
         replayable_early_data: accept early data, and call the handler as soon as there is some.
-        raise_connection_errors: raise also what is logged otherwise.
+        raise_connection_errors: also raise the errors that are otherwise logged.
     """
     try:
         await stream.do_handshake(until_replayable_early_data=replayable_early_data)
@@ -96,7 +96,7 @@ async def _run_handler(
 def _is_cancellation(
     group: BaseExceptionGroup[BaseException] | None, library: AsyncLibrary
 ) -> bool:
-    """Return whether a group is nothing but cancellations; None has no leaf at all."""
+    """Return whether all leaves of a group are cancellations; None has no leaves."""
     return group is None or group.split(library.cancelled_class())[1] is None
 
 

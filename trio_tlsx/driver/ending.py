@@ -1,4 +1,4 @@
-"""The end of a connection: what has ended it, and what every later call raises."""
+"""The end of a connection: its cause, and the exception that every later call raises."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Ending"]
 
 
 class Ending:
-    """Stores what has ended one connection, or one direction of it.
+    """Stores the cause of the end of a connection, or of one direction of it.
 
     Args:
         engine: the engine of the connection.
@@ -23,15 +23,15 @@ class Ending:
 
     Attributes:
         library: the async library that the driver waits with.
-        pump: moves the ciphertext. Once its ``send_failure`` is set, sending is over, but
-            receiving goes on.
+        pump: moves the ciphertext. Once its ``send_failure`` is set, nothing more can be sent, but
+            receiving continues.
         receiving: taken by the task that receives data.
         closing: a task is closing the stream, so that nothing more can be sent.
         closed: this side has closed the stream.
-        failure: what broke the connection in both directions: the protocol, the transport, or a
-            handshake that was given up.
-        send_ended: ``close_notify`` was queued; nothing can be sent behind it.
-        alerted: the last thing sent, or still queued, is the alert that explains the end.
+        failure: the error that broke the connection in both directions: of the protocol, of the
+            transport, or of a handshake that was given up.
+        send_ended: ``close_notify`` was queued; nothing can be sent after it.
+        alerted: the last message, sent or still queued, is the alert that explains the end.
     """
 
     __slots__ = (
@@ -68,7 +68,7 @@ class Ending:
             raise self.broken(self.failure) from self.failure
 
     def check_sendable(self) -> None:
-        """Raise the error of a send that is not possible, or no longer possible."""
+        """Raise the error of a send that is not possible now or any more."""
         ended = self.closed or self.closing or self.send_ended
         if ended or self.failure or self.pump.send_failure:
             self.check_usable()
@@ -82,7 +82,7 @@ class Ending:
             raise self.library.ClosedResourceError("another task is closing this TLSStream")
 
     def check_unbroken_sending(self) -> None:
-        """Raise why nothing can be sent any more, if that is so."""
+        """Raise the error that broke sending, if there is one."""
         if (error := self.pump.send_failure) is not None:
             raise self.broken(error) from error
 

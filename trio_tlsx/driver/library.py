@@ -1,4 +1,4 @@
-"""What the driver needs of an async library: trio, or anyio over trio or asyncio.
+"""The names that the driver needs of an async library: trio, or anyio over trio or asyncio.
 
 This folder imports neither. An adapter, such as ``io/library.py``, passes its
 :class:`AsyncLibrary` in.
@@ -35,7 +35,7 @@ class CancelScope(Protocol):
 
 
 class Closable(Protocol):
-    """A stream below: what the driver itself does with it."""
+    """The stream below, as the driver uses it."""
 
     async def aclose(self) -> None:
         """Close the stream."""
@@ -47,9 +47,9 @@ class AsyncLibrary(NamedTuple):
 
     BrokenResourceError: type[Exception]
     ClosedResourceError: type[Exception]
-    #: The end of what :meth:`Driver.wait_session` waits for.
+    #: Raised by :meth:`Driver.wait_session` if no session will come.
     EndOfChannel: type[Exception]
-    #: What is in the way before the handshake is complete.
+    #: Raised by properties that need a complete handshake.
     NeedHandshakeError: type[Exception]
     TooSlowError: type[Exception]
     ConflictDetector: type[ConflictDetector]

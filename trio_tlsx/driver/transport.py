@@ -1,4 +1,4 @@
-"""What moves ciphertext between an engine and the stream below it."""
+"""The interface through which ciphertext moves between an engine and the stream below it."""
 
 from __future__ import annotations
 

@@ -1,20 +1,20 @@
-"""The handshake: both roles, each top to bottom as in the RFC, as generators that yield wants.
+"""The handshake: both roles, each from top to bottom as in the RFC, as generators.
 
-- ``client``, ``server``: the version. ``client13``, ``server13``: TLS 1.3. ``client12``,
-  ``server12``: TLS 1.2; ``steps12`` has what both roles share.
-- ``client_hello``: makes a ClientHello from parameters, also an inner or outer one of ECH
-  (Encrypted Client Hello). ECH itself is not implemented. Its places: the client calls
-  ``make_client_hello`` twice in ``client``, and again after a HelloRetryRequest in
-  ``client13_hello``, which also finds out whether the server accepted; the server decrypts in
-  ``server``, before it selects a version and a configuration; it decrypts a second hello and
-  confirms in ``server13_hello``; the configurations and keys of ECH would be a module of
-  ``config``, the HPKE one of ``crypto``.
+- ``client``, ``server``: start a handshake and select the version. ``client13``, ``server13``: the
+  rest of a TLS 1.3 handshake. ``client12``, ``server12``: that of TLS 1.2.
 - ``client13_hello``, ``server13_hello``: the hellos of TLS 1.3 and the HelloRetryRequest.
+  ``client12_hello``, ``server12_hello``: the hellos of TLS 1.2.
+- ``client_hello``: makes a ClientHello from parameters, also an inner or an outer one.
+- ``ech_client``, ``ech_server``, ``ech_confirmation``, ``ech_key_log``: Encrypted Client Hello.
 - ``group_selection``, ``second_client_hello``: the server's key exchange and its retry.
-- ``authentication``, ``certificate_selection``, ``certificate_compression``: certificates.
+- ``authentication``, ``certificate_selection``, ``certificate_types``,
+  ``certificate_compression``: certificates and raw public keys.
 - ``resumption_client``, ``resumption_server``, ``early_data``, ``psk``, ``external_psk``: PSKs.
-- ``steps``, ``steps12``: what both roles are written in; they install keys.
-- ``record_sizes``: record_size_limit and max_fragment_length.
-- ``wants``, ``questions``: what they yield.
-- ``established``: what remains after the handshake.
+  ``resumption_client12``, ``resumption_server12``: the sessions of TLS 1.2.
+- ``alpn``, ``record_sizes``: the extensions for the application protocol and for record sizes.
+  ``hello``: checks of both hellos. ``keys13``: the keys of TLS 1.3.
+- ``steps``: sends and receives messages and installs keys, for both roles. ``steps12``: the same
+  for TLS 1.2.
+- ``wants``, ``questions``: the values that a generator yields.
+- ``established``: the result of a handshake.
 """

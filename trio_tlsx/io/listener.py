@@ -1,7 +1,7 @@
 """Servers and clients over TCP.
 
 A server must survive every client. :func:`handshake_first` does the handshake in the connection's
-own task, and logs what one connection does wrong instead of raising it in the server's nursery.
+own task, and logs the faults of one connection instead of raising them in the server's nursery.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = [
 
 T_Stream = TypeVar("T_Stream", bound=trio.abc.Stream)
 
-#: What trio waits between two addresses of a host, in seconds (RFC 8305 5).
+#: The time that trio waits between two addresses of a host, in seconds (RFC 8305 5).
 HAPPY_EYEBALLS_DELAY = 0.25
 
 
@@ -53,7 +53,7 @@ class TLSListener(trio.abc.Listener[TLSStream[T_Stream]], Generic[T_Stream]):
 
     Args:
         transport_listener: the listener below; it belongs to this one from now on.
-        config: what every connection negotiates.
+        config: the configuration of every connection.
         https_compatible: as for :class:`TLSStream`.
         handshake_timeout: as for :class:`TLSStream`, in seconds; None for no limit.
 
@@ -63,7 +63,7 @@ class TLSListener(trio.abc.Listener[TLSStream[T_Stream]], Generic[T_Stream]):
 
     Attributes:
         transport_listener: the listener below.
-        config: what every connection negotiates.
+        config: the configuration of every connection.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class TLSListener(trio.abc.Listener[TLSStream[T_Stream]], Generic[T_Stream]):
 
     @property
     def port(self) -> int:
-        """The TCP port that this listener is bound to: the one that port 0 became.
+        """The TCP port that this listener is bound to; for port 0, the one that was selected.
 
         Raises:
             RuntimeError: the listener is closed, or it is not over a TCP socket.
@@ -110,7 +110,7 @@ class TLSListener(trio.abc.Listener[TLSStream[T_Stream]], Generic[T_Stream]):
         """Accept the next connection. If cancelled, no connection is lost.
 
         Raises:
-            OSError: what the listener below raises, as when there are no file descriptors left.
+            OSError: from the listener below, for example if there are no file descriptors left.
         """
         transport_stream = await self.transport_listener.accept()
         try:
@@ -128,7 +128,7 @@ class TLSListener(trio.abc.Listener[TLSStream[T_Stream]], Generic[T_Stream]):
     async def aclose(self) -> None:
         """Close the listener below; the connections that it accepted stay open.
 
-        If cancelled, it is closed all the same.
+        If cancelled, it is closed nevertheless.
         """
         await self.transport_listener.aclose()
 
@@ -139,12 +139,12 @@ def handshake_first(
     replayable_early_data: bool = False,
     raise_connection_errors: bool = False,
 ) -> Callable[[TLSStream[T_Stream]], Awaitable[None]]:
-    """Call a handler after the handshake, and keep the faults of one connection to itself.
+    """Call a handler after the handshake, and log the faults of one connection.
 
     Anybody on the network can make a handshake fail or reset a connection, and neither must end
-    the server. Use this around the handler of :func:`trio.serve_listeners` and of what is built on
-    it. Each of these is logged in one line by the logger ``trio_tlsx``, and the connection is
-    closed:
+    the server. Use this around the handler of :func:`trio.serve_listeners`, and of functions that
+    are built on it. Each of these exceptions is logged in one line by the logger ``trio_tlsx``,
+    and the connection is closed:
 
     - **in the handshake: every** :exc:`Exception`, with its traceback unless it is a
       :exc:`trio.BrokenResourceError`;
@@ -162,7 +162,7 @@ def handshake_first(
         replayable_early_data: accept early data, and call the handler as soon as there is some,
             before the handshake is complete. The handler must then call
             :meth:`TLSStream.receive_replayable_early_data` until that returns ``b""``.
-        raise_connection_errors: raise also what is logged otherwise.
+        raise_connection_errors: also raise the errors that are otherwise logged.
 
     Returns:
         A handler that does the handshake first.
@@ -190,7 +190,7 @@ def behind_proxy(stream: trio.abc.Stream, peer: str) -> str:
 
 
 def peer_of(stream: trio.abc.Stream) -> str:
-    """Return where a connection comes from; call it while the connection is there."""
+    """Return the peer of a connection for the log. Call it while the connection exists."""
     if isinstance(stream, ProxiedStream):
         stream = stream.transport_stream
     if not isinstance(stream, trio.SocketStream):
@@ -223,7 +223,7 @@ async def open_tls_over_tcp_stream(
     Args:
         host: a DNS name or an IP address to connect to.
         port: its TCP port.
-        config: what to negotiate; by default ``ClientConfig()``.
+        config: the configuration; by default ``ClientConfig()``.
         ssl_context: trio's name for ``config``.
         https_compatible: as for :class:`TLSStream`.
         server_hostname: the name that the server's certificate must be for; by default ``host``.
@@ -232,9 +232,9 @@ async def open_tls_over_tcp_stream(
         happy_eyeballs_delay: as for :func:`trio.open_tcp_stream`, in seconds.
         early_data: as for :class:`TLSStream`; anybody who records it can send it again.
         resend_early_data: as for :class:`TLSStream`.
-        retry_ech: do the handshake too; and if the server rejects Encrypted Client Hello and sends
-            its current configurations, connect once more with these (RFC 9849 6.1.6). It is never
-            tried without ECH.
+        retry_ech: do the handshake too. If the server rejects Encrypted Client Hello and sends its
+            current configurations, connect once more with these (RFC 9849 6.1.6). The function
+            never connects without ECH.
 
     Raises:
         OSError: the connection could not be made.
@@ -293,7 +293,7 @@ async def do_handshake_with_ech_retry(
     wrap: WrapTransport,
     config: ClientConfig | ssl.SSLContext,
 ) -> TLSStream[trio.SocketStream]:
-    """Do the handshake; if the server has other configurations, once more with those."""
+    """Do the handshake; if the server sends retry configurations, connect again with those."""
     try:
         await _shake_hands(stream)
     except trio.BrokenResourceError as error:
@@ -331,7 +331,7 @@ async def open_tls_over_tcp_listeners(
 
     Args:
         port: the TCP port; 0 for any that is free.
-        config: what every connection negotiates.
+        config: the configuration of every connection.
         host: the address to listen on; by default all.
         https_compatible: as for :class:`TLSStream`.
         backlog: as for :func:`trio.open_tcp_listeners`.
@@ -373,8 +373,8 @@ async def serve_tls_over_tcp(
     can end the server: a handshake that fails, and a connection that breaks in the handler, is
     logged in one line and closed (the exact rule is that of :func:`handshake_first`).
     :func:`trio.serve_ssl_over_tcp` raises both. All other errors of ``handler`` end the server,
-    as in trio. When there are no file descriptors left, ``trio.serve_listeners`` logs that and
-    goes on later.
+    as in trio. If there are no file descriptors left, ``trio.serve_listeners`` logs that and
+    continues later.
 
     If cancelled, it closes the listeners and cancels the handlers, except those in a
     ``handler_nursery``.
@@ -384,10 +384,10 @@ async def serve_tls_over_tcp(
             ``close_notify`` unless the handler has called ``aclose``. A cancelled ``aclose`` sends
             none either.
         port: the TCP port; 0 for any that is free.
-        config: what every connection negotiates.
+        config: the configuration of every connection.
         host: the address to listen on; by default all.
         backlog: as for :func:`trio.open_tcp_listeners`.
-        handler_nursery: where handlers run; by default in a nursery of this function.
+        handler_nursery: the nursery for the handlers; by default one of this function.
         handshake_timeout: as for :class:`TLSStream`, in seconds; None for no limit.
         https_compatible: as for :class:`TLSStream`.
         replayable_early_data: as for :func:`handshake_first`.

@@ -74,7 +74,7 @@ class TLSStream(
 
     Args:
         transport_stream: the stream below; it belongs to this one from now on.
-        config: what to negotiate, and in which role: a :class:`ClientConfig`, a
+        config: the configuration, which also selects the role: a :class:`ClientConfig`, a
             :class:`ServerConfig`, or a stdlib :class:`ssl.SSLContext`, with which OpenSSL speaks
             TLS.
         server_hostname: the server that a client connects to: a DNS name or an IP address. The

@@ -114,7 +114,7 @@ class Worker:
 
         Args:
             handler: called with each connection. It should not close the stream.
-            config: what every connection negotiates.
+            config: the configuration of every connection.
             handshake_timeout: as for :class:`TLSStream`, in seconds; None for no limit.
             https_compatible: as for :class:`TLSStream`.
             replayable_early_data: as for :func:`handshake_first`.

@@ -1,7 +1,7 @@
-"""What the built-in verifier refuses although RFC 5280 allows it, or OpenSSL accepts it.
+"""The limits of the built-in verifier: it rejects certificates that RFC 5280 or OpenSSL accepts.
 
-``cryptography.x509.verification`` has the CA/B Forum's profile, parts of which no policy of ours
-reaches. Each check here raises what it sees in a certificate, with the way out.
+``cryptography.x509.verification`` has the CA/B Forum's profile, and our policy cannot change all
+parts of it. Each check here raises an error for one limit, with the remedy.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ OTHER_VERIFIER = (
     'verifier="openssl"'
 )
 
-# What the verifier accepts as a CA's key.
+# The keys of CAs that the verifier accepts.
 CURVES = ("secp256r1", "secp384r1", "secp521r1")
 MLDSA = (mldsa.MLDSA44PublicKey, mldsa.MLDSA65PublicKey, mldsa.MLDSA87PublicKey)
 CAN_VERIFY_MLDSA = int(cryptography.__version__.partition(".")[0]) >= 50

@@ -32,7 +32,7 @@ MAX_PATH_LENGTH = 12
 
 @dataclass(slots=True)
 class Candidates:
-    """What the search has found.
+    """The result of the search.
 
     Attributes:
         issuers: for each certificate that was reached, the certificates that issued it: the
@@ -73,8 +73,8 @@ def on_the_way(chain: Sequence[x509.Certificate], trust: TrustStore) -> list[x50
     checked.
 
     Args:
-        chain: what the peer sent, the leaf first.
-        trust: where paths end.
+        chain: the certificates that the peer sent, the leaf first.
+        trust: the trusted certificates.
     """
     leaf, *others = dict.fromkeys(chain)
     by_subject: dict[Canonical, list[x509.Certificate]] = {}
@@ -98,8 +98,8 @@ def find_candidates(
     """Find the certificates above the leaf, from the leaf on.
 
     Args:
-        chain: what the peer sent, the leaf first.
-        trust: where paths end.
+        chain: the certificates that the peer sent, the leaf first.
+        trust: the trusted certificates.
         checks: the signatures that may still be checked.
     """
     found = Candidates()

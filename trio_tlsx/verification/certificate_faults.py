@@ -1,7 +1,7 @@
-"""What is wrong with the certificates of a path, by RFC 5280 and by the policy of this library.
+"""Faults of the certificates on a path, by RFC 5280 and by the policy of this library.
 
-Each check looks at the certificate itself. It raises only what it has seen, never what is left
-when everything else has passed.
+Each check reads the certificate itself. It raises only for a fault that it has found, never
+because all other checks have passed.
 
 With the built-in verifier these checks only explain: ``verify`` has rejected the chain, and
 ``diagnosis`` looks for the fault to report. With ``openssl_verifier`` they decide, because
@@ -77,7 +77,7 @@ def faults_of(path: Path, purpose: Purpose, at: datetime.datetime) -> list[Certi
 
     Args:
         path: from the leaf to the trusted certificate.
-        purpose: what the leaf is used for.
+        purpose: the use of the leaf.
         at: the time at which the path has to be valid.
     """
     found: list[CertificateError] = []

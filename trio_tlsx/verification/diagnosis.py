@@ -32,12 +32,12 @@ __all__ = ["Diagnosis", "diagnose", "mismatch", "unexplained"]
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What is to be said of a chain that was refused.
+    """The reason why a chain was rejected.
 
     Attributes:
-        fault: what is wrong with it by the rules; None if nothing was found.
-        limit: what the verifier does not accept although nothing is wrong with it; None if
-            nothing was found.
+        fault: the error for a violation of the rules; None if none was found.
+        limit: the error for a limit of the verifier that a valid chain exceeds; None if none was
+            found.
     """
 
     fault: CertificateError | None
@@ -47,12 +47,12 @@ class Diagnosis:
 def diagnose(
     chain: Sequence[x509.Certificate], purpose: Purpose, trust: TrustStore, at: datetime.datetime
 ) -> Diagnosis:
-    """Find out why a chain was refused, apart from the server's name.
+    """Find the reason why a chain was rejected, apart from the server's name.
 
     Args:
-        chain: what the peer sent, the leaf first; not empty.
-        purpose: what the leaf is used for.
-        trust: where the chain has to end.
+        chain: the certificates that the peer sent, the leaf first; not empty.
+        purpose: the use of the leaf.
+        trust: the trusted certificates.
         at: the time at which it has to be valid.
     """
     candidates = find_candidates(chain, trust, SignatureChecks())
@@ -86,7 +86,7 @@ def unexplained(chain: Sequence[x509.Certificate], purpose: Purpose) -> Certific
     )
 
 
-# Where no path leads to a trusted certificate
+# Errors if no path leads to a trusted certificate
 
 
 def _missing_link(

@@ -66,8 +66,8 @@ def find_path(
     """Find the path from a leaf to a trusted certificate, and check each certificate on it.
 
     Args:
-        chain: what the peer sent, the leaf first; not empty.
-        purpose: what the leaf has to be good for.
+        chain: the certificates that the peer sent, the leaf first; not empty.
+        purpose: the use that the leaf must be valid for.
         store: the trusted certificates, for OpenSSL.
         trusted: the same.
         at: the time by which dates are checked, with its time zone.
@@ -87,7 +87,7 @@ def find_path(
     return path
 
 
-# What OpenSSL's numbers mean
+# The meaning of OpenSSL's error numbers
 
 
 def _explain(

@@ -13,14 +13,14 @@ __all__ = ["verify_raw_public_key"]
 
 
 def verify_raw_public_key(key: RawPublicKey, trust: TrustStore | None) -> None:
-    """Verify that a peer's key is trusted. The peer has proved that it holds the key.
+    """Verify that a peer's key is trusted. The peer has already proven that it holds the key.
 
     Args:
-        key: the peer's.
-        trust: has the trusted keys; None if nothing is trusted.
+        key: the peer's key.
+        trust: the trusted keys; None if nothing is trusted.
 
     Raises:
-        CertificateError: the key is none of them, or is too weak.
+        CertificateError: the key is not trusted, or is too weak.
     """
     check_rsa_strength(key)
     pins = frozenset[bytes]() if trust is None else trust.pins

@@ -21,7 +21,7 @@ from .policy import CLIENT, SERVER, Purpose
 
 __all__ = ["verify_client", "verify_server"]
 
-#: With more certificates than that, those that cannot matter are left out of the search.
+#: If there are more certificates, those that cannot be on a path are left out of the search.
 FEW_CERTIFICATES = 3
 
 _BUILDERS = {purpose: purpose.policy_builder() for purpose in (SERVER, CLIENT)}
@@ -37,9 +37,9 @@ def verify_server(
     """Verify that a server's chain leads to a trusted certificate and that it is for this name.
 
     Args:
-        chain: what the server sent: the leaf, then the others in any order.
+        chain: the certificates that the server sent: the leaf, then the others in any order.
         server_name: the DNS name or IP address that the client wanted to reach.
-        trust: where the chain may end.
+        trust: the trusted certificates.
         at: the time at which the certificates have to be valid, with its time zone.
         der_chain: the chain in DER, as it was sent, if known; a path is found again by it.
 
@@ -66,8 +66,8 @@ def verify_client(
     """Verify that a client's chain leads to a trusted certificate, whatever its name.
 
     Args:
-        chain: what the client sent: the leaf, then the others in any order.
-        trust: where the chain may end.
+        chain: the certificates that the client sent: the leaf, then the others in any order.
+        trust: the trusted certificates.
         at: the time at which the certificates have to be valid, with its time zone.
         der_chain: the chain in DER, as it was sent, if known; a path is found again by it.
 
@@ -208,9 +208,8 @@ def _search_path(
     Raises:
         CertificateError: there is no trusted certificate.
         VerificationError: there is no path.
-        ValueError: there is none, or there is no name to verify; and then the library fails to
-            decode a name for its error, or the leaf's names for its result (or one of
-            ``MALFORMED``).
+        ValueError: ``cryptography`` could not decode a name of a certificate: for its error if
+            there is no path, or for its result if ``name`` is None (or one of ``MALFORMED``).
     """
     if trust.store is None:
         raise CertificateError(

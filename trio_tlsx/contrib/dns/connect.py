@@ -64,7 +64,7 @@ async def open_tls_to_service(
     Args:
         name: the DNS name of the service, or an IP address.
         port: its TCP port. Sessions are kept and resumed by ``name`` and this port.
-        config: what to negotiate; by default ``ClientConfig()``. Its ``ech`` must be None or
+        config: the configuration; by default ``ClientConfig()``. Its ``ech`` must be None or
             ``"grease"``, and its versions must have TLS 1.3.
         scheme: the scheme of the service, as for :func:`lookup_service`.
         resolver: sends the queries; by default to the DNS servers of the system.
