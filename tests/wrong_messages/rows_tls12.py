@@ -104,9 +104,13 @@ def other_types(peers: Iterable[type[AnyPeer12]], *places: str) -> Iterator[Row]
     """The whole table of which message may stand where, at these places or at all."""
     for peer in peers:
         for place in places or peer.places:
-            if place in ("change_cipher_spec", "application_data"):
+            if place == "change_cipher_spec":
                 continue
-            allowed = {HandshakeType[place], *ALSO_ALLOWED.get(place, ())}
+            allowed = {*ALSO_ALLOWED.get(place, ())}
+            if place != "application_data":
+                allowed.add(HandshakeType[place])
+            elif peer.role == "server":
+                allowed.add(HandshakeType.client_hello)  # a request to renegotiate
             if peer.role == "client":
                 allowed.add(HandshakeType.hello_request)  # which is ignored, without an octet
             deviations = {
