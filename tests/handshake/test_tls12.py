@@ -34,6 +34,8 @@ from trio_tlsx.errors import (
     CertificateError,
 )
 from trio_tlsx.handshake import authentication, server12
+from trio_tlsx.handshake.server12_hello import Terms12
+from trio_tlsx.handshake.steps import Handshake
 from trio_tlsx.messages.extensions import ExtensionType as E
 from trio_tlsx.messages.handshake import encode_message
 from trio_tlsx.messages.handshake12 import HelloRequest
@@ -137,6 +139,26 @@ def test_a_server_need_not_have_a_response() -> None:
     established(
         replace(CLIENT_12, verify=peers.append, ocsp_stapling=True),
         replace(SERVER_12, credentials=credentials().stapling(lambda: None)),
+    )
+    assert peers[0].ocsp_response is None
+
+
+def test_a_server_may_leave_out_the_response_that_it_announced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """RFC 6066 8; to the verifier it is missing."""
+    send = server12.send_server_certificate
+
+    def send_certificate_alone(hs: Handshake, terms: Terms12, _: object) -> None:
+        send(hs, terms, {})
+
+    monkeypatch.setattr(server12, "send_server_certificate", send_certificate_alone)
+    peers: list[Peer] = []
+    exchange(
+        *established(
+            replace(CLIENT_12, verify=peers.append, ocsp_stapling=True),
+            replace(SERVER_12, credentials=credentials().stapling(b"response")),
+        )
     )
     assert peers[0].ocsp_response is None
 

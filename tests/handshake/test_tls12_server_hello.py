@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from engine_pairs import SERVER_NAME, established
+from engine_pairs import SERVER_NAME, credentials, established
 from hellos import first_hello, flight
 from pairs12 import BOTH, CLIENT_12, SERVER_12, changed_hello
 
@@ -40,6 +40,17 @@ def test_server_name_is_not_acknowledged_when_a_session_is_resumed() -> None:
     assert not client.negotiated.resumed
     assert server.negotiated.server_name == SERVER_NAME
     assert E.server_name not in server_hello(config).extensions
+
+
+def test_nothing_is_stapled_when_a_session_is_resumed() -> None:
+    """RFC 6066 8: there is no Certificate, and so no CertificateStatus."""
+    config = replace(CLIENT_12, resumption=True, ocsp_stapling=True, timestamps=True)
+    stapling = credentials().stapling(b"response").with_timestamps([b"a timestamp"])
+    server_config = replace(SERVER_12, credentials=stapling)
+    of_leaf = {E.status_request, E.signed_certificate_timestamp}
+    assert of_leaf <= server_hello(config, server_config).extensions.keys()
+    established(config, server_config)
+    assert not of_leaf & server_hello(config, server_config).extensions.keys()
 
 
 @pytest.mark.parametrize("versions", [BOTH, BOTH[1:]])
