@@ -66,7 +66,7 @@ def _signed_content(context: bytes, transcript_hash: bytes) -> bytes:
     return b"\x20" * 64 + context + b"\0" + transcript_hash
 
 
-# What this side sends
+# The messages that this side sends
 
 
 def send_certificate(
@@ -96,7 +96,7 @@ def send_finished(hs: Handshake, suite: CipherSuite, base_key: bytes) -> None:
     hs.outgoing.finished = True
 
 
-# What the peer sends
+# The messages that the peer sends
 
 
 class SignedMessage(Protocol):
@@ -108,7 +108,7 @@ class SignedMessage(Protocol):
 
 @dataclass(slots=True, eq=False)
 class PeerIdentity(Presented):
-    """What a peer presented that proved to hold its key, and the scheme of that proof."""
+    """The certificates or key of a peer that has proven to hold the key, and the scheme used."""
 
     signature_scheme: SignatureScheme
 

@@ -15,7 +15,7 @@ from .steps import Handshake, Steps
 
 __all__ = ["Selected", "for_server", "select_client_credentials"]
 
-#: What to send, and what to sign with.
+#: The credentials to send, and the scheme to sign with.
 Selected: TypeAlias = tuple[Credentials, SignatureScheme]
 
 #: Returns the schemes that credentials can sign in; None stands for those of the signer.

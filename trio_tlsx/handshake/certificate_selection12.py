@@ -1,4 +1,4 @@
-"""What credentials can sign in TLS 1.2 (RFC 5246 7.4.2, 7.4.4)."""
+"""The signature schemes that credentials support in TLS 1.2 (RFC 5246 7.4.2, 7.4.4)."""
 
 from __future__ import annotations
 

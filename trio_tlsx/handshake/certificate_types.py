@@ -56,7 +56,7 @@ def selected_types(config: ClientParameters, extensions: Extensions) -> Selected
     """Return the types that the server selected.
 
     Args:
-        extensions: those of the server's EncryptedExtensions; in TLS 1.2 of its ServerHello.
+        extensions: the extensions of EncryptedExtensions; in TLS 1.2 those of the ServerHello.
 
     Raises:
         ProtocolError: the client did not offer a type.
@@ -82,11 +82,11 @@ def _selected(
 
 
 def check_server_type(config: ClientParameters, types: SelectedTypes) -> None:
-    """Check that the client accepts the type of certificate that the server is about to send."""
+    """Check that the client accepts the type of certificate that the server will send."""
     if types.of_server not in config.peer_certificate_types:
         raise CertificateError(
-            "this server does not send a raw public key, and the client accepts nothing else: "
-            "pass the CA of its certificate in trust=, or give the server a raw key",
+            "this server sends a certificate, and the client accepts only raw public keys: pass "
+            "the CA of the certificate in trust=, or configure the server with a raw key",
             AlertDescription.unsupported_certificate,
         )
 
@@ -133,7 +133,7 @@ def requested_type(config: ServerParameters, extensions: Extensions) -> Certific
         body = extensions[_E.client_certificate_type]
         offered = decode_certificate_types(body, "client_certificate_type")
     elif CertificateType.X509 not in accepted and config.client_auth == "optional":
-        return None  # RFC 7250 4.2: this client need not have a certificate at all
+        return None  # RFC 7250 4.2: an optional client may have no raw public key
     for certificate_type in accepted:
         if certificate_type in offered:
             return certificate_type
@@ -152,7 +152,7 @@ def answer_types(
 
     Args:
         extensions: those of the ClientHello.
-        of_client: the type that is requested of the client; None if none is.
+        of_client: the type that the server requests; None if it requests no certificate.
         own: the server's credentials, if it has any for this client.
     """
     answer: dict[int, bytes] = {}

@@ -51,7 +51,7 @@ _E = ExtensionType
 
 @dataclass(slots=True, eq=False)
 class KeyExchange:
-    """The client's half of the key exchange, made for the server's."""
+    """The client's half of the key exchange, in the group that the server selected."""
 
     group: Group
     key: EphemeralKey = field(repr=False)
@@ -191,7 +191,8 @@ def check_key_exchange(
         raise authentication.unsupported_key(leaf) from error
     if authentication_of_leaf != selection.suite.authentication:
         raise ProtocolError(
-            f"the key in the server's certificate does not go with {selection.suite.name}"
+            f"the key in the server's certificate does not fit the cipher suite "
+            f"{selection.suite.name}"
         )
     check_curve(config, leaf)
     content = b"".join(selection.randoms) + encode_parameters(message.group, message.public)

@@ -25,7 +25,7 @@ _E = ExtensionType
 
 @dataclass(slots=True, eq=False)
 class Selection12:
-    """What a server selected in its ServerHello.
+    """A server's selection in its ServerHello.
 
     Attributes:
         randoms: the client's and the server's.

@@ -147,7 +147,7 @@ def apply_extensions(hs: Handshake, offer: Offer, extensions: Extensions) -> str
             "the peer's answer to server_name is not empty", AlertDescription.decode_error
         )
     if (groups := extensions.get(_E.supported_groups)) is not None:
-        # RFC 9846 4.3.7: what the server would rather have had; of no use to this handshake.
+        # RFC 9846 4.3.7: the groups that the server prefers, for later connections.
         ext.decode_uint16_list(groups, "supported_groups")
     return selected_protocol(offer.config, extensions)
 

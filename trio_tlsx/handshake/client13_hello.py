@@ -38,7 +38,7 @@ _E = ExtensionType
 
 @dataclass(slots=True, eq=False)
 class Offer:
-    """What a client offered.
+    """The offer of a client.
 
     Attributes:
         port: the server's TCP port, if known.
@@ -64,7 +64,7 @@ class Offer:
 
 @dataclass(slots=True, eq=False)
 class Selection:
-    """What a server selected in its ServerHello.
+    """A server's selection in its ServerHello.
 
     Attributes:
         psk: one of the offered PSKs; None if the server authenticates by a certificate.

@@ -1,9 +1,9 @@
-"""The result of a handshake: what a connection keeps of it, and what is dropped.
+"""The result of a handshake, which is all that a connection keeps of it.
 
 The generator of a handshake returns a :class:`Completed`. The connection then drops the
-generator, and with it the transcript, the key exchange and all secrets except these: that of
-the exporter of :class:`Established`, the traffic keys, the exporter secret of accepted early
-data, and on a server the resumption secret in ``new_tickets`` until the tickets are sent.
+generator, and with it the transcript, the key exchange and all secrets except these: the exporter
+secret in :class:`Established`, the traffic keys, the exporter secret of accepted early data, and
+on a server the resumption secret in ``new_tickets`` until the tickets are sent.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Established:
 
 @dataclass(slots=True, eq=False)
 class Completed:
-    """The result of a handshake: what the connection keeps, and what it needs next.
+    """The result of a handshake: the part that the connection keeps, and the part it needs next.
 
     Attributes:
         key_update_bytes: the amount of sent data after which to update the keys, in bytes.

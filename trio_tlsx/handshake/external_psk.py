@@ -39,11 +39,11 @@ def find_psks(
     """Find the offered keys that this server has.
 
     Args:
-        find: looks them up; None where there are none.
-        suites: what they have to go with.
-        needed: there are no certificates to go on with. Who guesses at identities shall not learn
-            then which of them exist: the others get keys that nobody has, for which as much is
-            computed, and which end as a wrong binder does (RFC 9846 6.2).
+        find: looks up a key; None if the server has no external keys.
+        suites: the cipher suites that the keys must fit.
+        needed: whether the server has no certificate instead. Then an attacker must not learn
+            which identities exist: each unknown identity gets a random key, so that the same
+            computations end with the same alert as for a wrong binder (RFC 9846 6.2).
     """
     if find is None:
         return []

@@ -1,4 +1,4 @@
-"""How a server selects the group of the key exchange, and answers a key share (RFC 9846 4.3.8)."""
+"""A server's selection of the group, and its answer to a key share (RFC 9846 4.3.8)."""
 
 from __future__ import annotations
 
@@ -57,7 +57,10 @@ def retried_key_share(hello: ClientHello, group: Group) -> bytes:
     """Return the key share that a second ClientHello must have (RFC 9846 4.3.8)."""
     shares = key_shares(hello)
     if group.code not in shares:
-        raise ProtocolError(f"the peer did not send the key share ({group.name}) asked for")
+        raise ProtocolError(
+            f"the peer's second ClientHello lacks the key share of {group.name} that the "
+            "HelloRetryRequest asked for"
+        )
     return shares[group.code]
 
 

@@ -50,15 +50,15 @@ _E = ExtensionType
 
 @dataclass(slots=True, eq=False)
 class ServerSession:
-    """A session as a server knows it: the content of its ticket.
+    """A server's session: the content of its ticket.
 
     Attributes:
-        authenticated_at: when the handshake with certificates was, over however many resumptions.
-        client: who the client showed to be then; None if nobody.
+        authenticated_at: the time of the handshake with certificates, before any resumptions.
+        client: the client that was authenticated in it; None if none was.
         alpn_protocol: the application protocol; None if none was negotiated.
-        ticket_age_add: what the client adds to the ticket's age, in milliseconds.
-        max_early_data_size: how much early data it may send, in bytes; 0 for none.
-        application_data: what of the application's own rides along.
+        ticket_age_add: the number that the client adds to the ticket's age, in milliseconds.
+        max_early_data_size: how much early data the client may send, in bytes; 0 for none.
+        application_data: data of the application in the ticket.
         group: in TLS 1.2, the code of the group of the key exchange; 0 in TLS 1.3, where each
             resumption has a key exchange of its own.
     """
@@ -157,8 +157,8 @@ def known_sessions(
     """Return the sessions of the offered tickets that this server accepts.
 
     Args:
-        context: what they must have been issued for.
-        tickets: each with its obfuscated age.
+        context: the context that the tickets must have been issued for.
+        tickets: the tickets, each with its obfuscated age.
     """
     known: list[Psk[ServerSession]] = []
     for ticket, age in tickets:
@@ -183,7 +183,7 @@ def open_session(
     try:
         session = ServerSession.decode(octets, suites)
     except (ProtocolError, LookupError, *MALFORMED):
-        # Another version of this library sealed it, with a suite that this one does not have.
+        # Another version of this library issued it, with a suite that this one does not have.
         return None
     lifetime = datetime.timedelta(seconds=config.ticket_keys.lifetime)
     return session if session.is_usable(config.clock(), lifetime) else None
@@ -194,10 +194,10 @@ class TicketIssuer:
     """Make the tickets that a server sends.
 
     Attributes:
-        count: how many of them.
-        context: what they are good for.
-        resumption_secret: what their keys come from.
-        application_data: what of the application's own rides along.
+        count: the number of tickets.
+        context: the context that they are issued for.
+        resumption_secret: the secret that their PSKs are derived from.
+        application_data: data of the application in the tickets.
     """
 
     config: ServerParameters

@@ -41,7 +41,7 @@ __all__ = [
 
 _E = ExtensionType
 
-#: What the context of a ticket begins with, so that no ticket of TLS 1.3 has the same.
+#: The start of the context of a TLS 1.2 ticket. No ticket of TLS 1.3 has this context.
 CONTEXT_PREFIX = b"TLS 1.2"
 
 

@@ -1,4 +1,4 @@
-"""What a second ClientHello may differ in from the first (RFC 9846 4.2.2)."""
+"""The check that a second ClientHello repeats the first one (RFC 9846 4.2.2)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["check_second_client_hello"]
 
 _E = ExtensionType
 
-#: What may differ between two ClientHellos (RFC 9846 4.2.2).
+#: The extensions that may differ between the two ClientHellos (RFC 9846 4.2.2).
 _MAY_CHANGE = {
     _E.key_share,
     _E.early_data,
     _E.cookie,
     _E.pre_shared_key,
     _E.padding,
-    # RFC 9849 6.1.5: an outer hello that could not be decrypted is new in the second hello.
+    # RFC 9849 6.1.5: the client encrypts its second inner hello anew.
     _E.encrypted_client_hello,
 }
 
@@ -30,7 +30,10 @@ _MAY_CHANGE = {
 def check_second_client_hello(first: ClientHello, second: ClientHello, retry: ServerHello) -> None:
     """Check that the client changed only what the HelloRetryRequest asked to change."""
     if without_extensions(first, _MAY_CHANGE) != without_extensions(second, _MAY_CHANGE):
-        raise ProtocolError("the peer changed its ClientHello more than it was asked to")
+        raise ProtocolError(
+            "the peer's second ClientHello differs from the first in more than the "
+            "HelloRetryRequest asked for"
+        )
     if _E.early_data in second.extensions:
         raise ProtocolError("the peer offers early data after a HelloRetryRequest")
     shares = key_shares(second)
@@ -56,7 +59,9 @@ def check_second_client_hello(first: ClientHello, second: ClientHello, retry: Se
             AlertDescription.missing_extension,
         )
     elif not hmac.compare_digest(cookie, expected):
-        raise ProtocolError("the peer sent another cookie than it was given")
+        raise ProtocolError(
+            "the cookie of the peer's second ClientHello is not that of the HelloRetryRequest"
+        )
 
 
 def without_extensions(hello: ClientHello, omitted: Collection[int]) -> ClientHello:

@@ -52,7 +52,7 @@ _E = ExtensionType
 
 @dataclass(slots=True, eq=False)
 class Terms12:
-    """What both sides agree on after the ClientHello.
+    """The parameters that both sides agree on after the ClientHello.
 
     Attributes:
         identity: the credentials and the signature scheme of the server.

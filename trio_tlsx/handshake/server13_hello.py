@@ -69,13 +69,13 @@ _E = ExtensionType
 
 @dataclass(slots=True, eq=False)
 class Choice:
-    """What a server selects from a ClientHello.
+    """A server's selection from a ClientHello.
 
     Attributes:
         identity: the certificate and the signature scheme; None if none fits the client.
         psk: the PSK; its binder is checked later. None for a certificate.
-        group: None for no key exchange at all.
-        peer_share: None as long as the client has not sent one of that group.
+        group: the group of the key exchange; None for no key exchange.
+        peer_share: the client's key share of that group; None until the client has sent it.
         with_certificate: whether the server authenticates by its certificate although there is an
             external PSK (RFC 9973).
     """
@@ -95,7 +95,7 @@ class Choice:
 
 @dataclass(slots=True, eq=False)
 class Terms:
-    """What both sides agree on after the ClientHello.
+    """The parameters that both sides agree on after the ClientHello.
 
     Attributes:
         hello: the last ClientHello.
@@ -105,7 +105,7 @@ class Terms:
         group, peer_share: the key exchange; None if there is none.
         early_data: the early data that the server accepts; None for none.
         ech: the encrypted_client_hello that the client sent, if any.
-        messages: where ``ech`` was accepted, the messages so far, which are confirmed.
+        messages: if ``ech`` was accepted, the messages so far, which the confirmation covers.
         client_type: the type of certificate that is requested of the client; None for none.
         with_certificate: whether the server sends a certificate although there is a PSK.
     """
@@ -349,14 +349,14 @@ def known_psks(
     *,
     needed: bool,
 ) -> Steps[Sequence[Psk[ServerSession]]]:
-    """Return the offered keys that this server has: of sessions, or else external keys.
+    """Return the offered PSKs that this server has: those of sessions, or else external ones.
 
-    The client has one too if its binder is right.
+    The binder, which is checked later, proves that the client has the key.
 
     Args:
-        suites: what the keys have to go with.
-        identity: who we are for this client: our tickets are good for that.
-        needed: we could be nobody without a key.
+        suites: the cipher suites that the keys must fit.
+        identity: the server's certificate for this client, which its tickets are bound to.
+        needed: whether the server has no certificate for this client.
     """
     identities = offered.identities[:MAX_IDENTITIES]
     if identity is not None:

@@ -1,4 +1,4 @@
-"""What an engine can want: to read, to write, or the answer of a hook."""
+"""The values that a handshake yields: to read, to write, or a question to a hook."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Want(enum.Enum):
-    """What the engine needs before it can continue."""
+    """The condition that the engine waits for before it can continue."""
 
     NOTHING = "nothing"  #: the handshake has finished
     READ = "read"  #: pass received ciphertext in, then call again

@@ -35,7 +35,7 @@ _random = SystemRandom()
 
 _KEM_CODES: dict[str, int] = {"X25519": 0x0020, "P-256": 0x0010}
 MAX_NAME_LENGTH_VALUE = 255
-#: The names of most hosts are no longer; clients pad shorter ones to this many bytes.
+#: Clients pad names to this many bytes. Few host names are longer.
 DEFAULT_NAME_LENGTH = 64
 
 #: A client connects with the same configurations again, and checking a public key takes 0.1 ms.
@@ -69,14 +69,15 @@ class ECHKey:
         """Generate a key.
 
         Args:
-            public_name: the name that everybody may see, which the server has a certificate for.
-            kem: the key exchange: ``"X25519"``, which every client has, or ``"P-256"``.
+            public_name: the name that everybody may see. The server needs a certificate for it.
+            kem: the key exchange: ``"X25519"``, which every client supports, or ``"P-256"``.
             maximum_name_length: the length of the longest name of the server, in bytes. Clients
                 pad shorter names to it.
-            other_ids: the ``config_id`` of the server's other keys; this one gets another.
+            other_ids: the ``config_id`` of each other key of the server, so that this key gets a
+                different one.
 
         Raises:
-            ConfigError: an argument is not possible, or all 256 ids are in ``other_ids``.
+            ConfigError: an argument is invalid, or all 256 ids are in ``other_ids``.
         """
         check("public_name", public_name, Expected(STR, "a DNS name"))
         check("maximum_name_length", maximum_name_length, Expected(INT, "a number of bytes"))
@@ -112,8 +113,8 @@ class ECHKey:
         """Load a key and its configuration from PEM, as OpenSSL 4 writes it (RFC 9934).
 
         Raises:
-            ConfigError: there is no private key, no configuration of this key, or one of them
-                cannot be parsed; or the configuration has a cipher suite that is not supported.
+            ConfigError: the private key or its configuration is missing or cannot be parsed, or
+                the configuration has a cipher suite that this library does not support.
         """
         blocks = {block.label: block.pem for block in pem_blocks(pem)}
         key_pem, config_pem = blocks.get(PRIVATE_KEY), blocks.get(PEM_LABEL)
@@ -163,7 +164,7 @@ def _kem_key(private_key: _PrivateKey) -> EphemeralKey:
 
 
 def _check_suites(config: ECHConfig) -> None:
-    """Clients may use each suite that the configuration offers (RFC 9849 4)."""
+    """Check that the server supports each suite: a client may use any of them (RFC 9849 4)."""
     for kdf, aead in config.cipher_suites:
         if kdf not in KDFS or aead not in AEADS:
             raise ConfigError(
@@ -214,7 +215,7 @@ def candidates(configs: Iterable[ECHConfig]) -> Iterator[tuple[ECHConfig, HPKESu
 
 
 def _suite(config: ECHConfig) -> HPKESuite | None:
-    """Return the first suite of the configuration that there is here."""
+    """Return the first suite of the configuration that this library supports."""
     kem = KEMS.get(config.kem_id)
     if kem is None:
         return None
@@ -234,7 +235,7 @@ def _is_valid(kem_id: int, public_key: bytes) -> bool:
 
 
 def hpke_info(config: ECHConfig) -> bytes:
-    """Return what the encryption is bound to (RFC 9849 6.1)."""
+    """Return the info that binds the encryption to the configuration (RFC 9849 6.1)."""
     return b"tls ech\0" + config.encoded
 
 

@@ -59,7 +59,7 @@ class ECHKeys:
             keys: an :class:`ECHKey`, or several, the current one first. Keep passing the previous
                 keys, after the new one, for as long as clients may have their configurations. If
                 several servers share the keys, first pass the new key to all of them as the last
-                one, so that each can decrypt before any sends the new configuration.
+                one, so that each can decrypt before one of them sends the new configuration.
 
         Raises:
             ConfigError: there is no key or more than 255, a key has the wrong type, or its public
@@ -82,13 +82,13 @@ class ECHKeys:
 
 
 def check_public_names(keys: ECHKeys, candidates: Sequence[Credentials]) -> None:
-    """Check that a server can be what the public names of its keys say (RFC 9849 8.1.1).
+    """Check that a server has a certificate for each public name (RFC 9849 8.1.1).
 
     Raises:
-        ConfigError: none of the credentials is for one of the names.
+        ConfigError: none of the credentials is for a public name.
     """
     for name in sorted(keys.public_names):
-        # RFC 9525 6.3: a star stands for exactly one label.
+        # RFC 9525 6.3: a wildcard matches exactly one label.
         names = {name.lower(), "*." + name.lower().partition(".")[2]}
         if all(names.isdisjoint(credentials.dns_names) for credentials in candidates):
             raise ConfigError(

@@ -130,7 +130,7 @@ class RawPublicKey:
 
 @dataclass(slots=True, eq=False)
 class Presented:
-    """What a peer sends in Certificate: certificates, or one raw public key.
+    """The content of a peer's Certificate: certificates, or one raw public key.
 
     Attributes:
         chain: the certificates, the peer's own first. Empty with a raw public key.
@@ -142,7 +142,7 @@ class Presented:
 
     @property
     def leaf(self) -> x509.Certificate | RawPublicKey:
-        """What has the key that the peer has to prove that it holds."""
+        """The certificate or the raw key that the peer must prove to hold the private key of."""
         return self.raw_public_key or self.chain[0]
 
 
@@ -157,7 +157,7 @@ def label_of(leaf: x509.Certificate | RawPublicKey) -> str:
 
 
 def owner_of(leaf: x509.Certificate | RawPublicKey) -> str:
-    """Return what an error calls the first item of a chain."""
+    """Return the name of the first item of a chain for an error."""
     label = label_of(leaf)
     return f"the {label}" if isinstance(leaf, RawPublicKey) else f"the certificate of {label}"
 
