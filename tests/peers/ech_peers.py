@@ -39,7 +39,7 @@ class OpenSSL4Peer(OpenSSLPeer):
     name = "openssl"
     cannot: ClassVar[Inabilities] = {
         ("client", "retry and reject"): Inability(
-            "its client sends `illegal_parameter` then, to its own server too",
+            "its client sends `illegal_parameter` then, even to its own server",
             AssertionError,
         ),
     }

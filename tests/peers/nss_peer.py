@@ -157,7 +157,7 @@ class NewerNSSPeer(NSSPeer):
     cannot: ClassVar[Inabilities] = {
         ("server", "early data"): Inability("`selfserv` rejects all early data", AssertionError),
         ("server", "retry and reject"): Inability(
-            "`selfserv` sends no retry configurations then, to its own client neither",
+            "`selfserv` sends no retry configurations then, not even to its own client",
             AssertionError,
         ),
     }
