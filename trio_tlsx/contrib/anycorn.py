@@ -74,7 +74,7 @@ async def serve(
         server = TCPServer(
             cast(Any, connection_app), config, context, state.copy(), cast(Any, stream)
         )
-        address = stream.extra(SocketAttribute.remote_address, None)  # noqa: S610 - not Django's
+        address = stream.extra(SocketAttribute.remote_address, None)
         with logged_failures(address):
             await server.run()
 
