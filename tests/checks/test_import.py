@@ -104,7 +104,7 @@ def test_every_public_name_can_be_imported() -> None:
 
 def test_unknown_name_raises_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'trio_tlsx' has no attribute 'TLSStreams'"):
-        _ = trio_tlsx.TLSStreams  # pyright: ignore[reportAttributeAccessIssue]
+        _ = trio_tlsx.TLSStreams
 
 
 def test_type_checkers_and_the_interpreter_find_the_same_names() -> None:

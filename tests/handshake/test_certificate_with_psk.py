@@ -124,9 +124,9 @@ def test_peer_without_it(
 def test_required_without_tls_1_2(config: ClientConfig | ServerConfig) -> None:
     older = {"versions": ["TLSv1.2"], "groups": ["x25519", "P-256"]}
     if isinstance(config, ClientConfig):
-        error = refusal_of(config, replace(SERVER, **older))  # pyright: ignore[reportArgumentType]
+        error = refusal_of(config, replace(SERVER, **older))
     else:
-        error = refusal_of(replace(CLIENT, **older), config)  # pyright: ignore[reportArgumentType]
+        error = refusal_of(replace(CLIENT, **older), config)
     assert error.alert is A.protocol_version
 
 

@@ -53,7 +53,7 @@ def hello(**changes: object) -> handshake.ClientHello:
         legacy_compression_methods=b"\0",
         extensions=EXTENSIONS,
     )
-    return dataclasses.replace(whole, **changes)  # pyright: ignore[reportArgumentType]
+    return dataclasses.replace(whole, **changes)
 
 
 def test_client_hello_view_of_what_is_offered() -> None:

@@ -432,7 +432,7 @@ def test_a_function_may_wait() -> None:
 
 @pytest.mark.parametrize("answer", [b"", "no base64!", 5, key.config_list[:-1]], ids=range(4))
 def test_a_function_with_a_wrong_answer_ends_the_handshake(answer: object) -> None:
-    config = replace(ECH_CLIENT, ech={SERVER_NAME: answer}.get)  # pyright: ignore[reportArgumentType]
+    config = replace(ECH_CLIENT, ech={SERVER_NAME: answer}.get)
     client, server = connections(config, ECH_SERVER)
     assert isinstance(failure_of(lambda: shake_hands(client, server)), InternalError)
 

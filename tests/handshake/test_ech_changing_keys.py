@@ -83,7 +83,7 @@ def test_public_names_stay_those_that_the_server_has_certificates_for() -> None:
     with pytest.raises(ConfigError, match="keys is empty: pass at least one ECH key"):
         keys.use([])
     with pytest.raises(ConfigError, match="keys is of type bytes; pass an ECHKey"):
-        keys.use(key.config_list)  # type: ignore[arg-type]
+        keys.use(key.config_list)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ConfigError, match=r"no certificate is for 'other\.example'"):
         replace(ECH_SERVER, ech_keys=ECHKeys(ECHKey.generate("other.example")))
     assert repr(keys) == "<ECHKeys, 1 keys>"

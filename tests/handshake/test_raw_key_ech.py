@@ -53,7 +53,7 @@ def test_only_a_certificate_is_that_of_the_public_name() -> None:
 @pytest.mark.parametrize("names", [BOTH, both_names])
 def test_client_that_trusts_only_keys_gets_no_retry_configs(names: object) -> None:
     client = replace(CLIENT, trust=trusting(SERVER_KEY))
-    pair = connections(client, replace(STALE_SERVER, credentials=names))  # type: ignore[arg-type]
+    pair = connections(client, replace(STALE_SERVER, credentials=names))
     error = failure_of(lambda: shake_hands(*pair))
     assert isinstance(error, CertificateError)
     assert "only raw public keys are trusted" in str(error)

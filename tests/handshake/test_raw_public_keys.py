@@ -321,7 +321,7 @@ def test_key_elsewhere(version: str) -> None:
         schemes = SERVER_KEY.signer.schemes
 
         def sign(self, scheme: object, message: bytes) -> bytes:
-            return SERVER_KEY.signer.sign(self.schemes[0], message)  # type: ignore[return-value]
+            return SERVER_KEY.signer.sign(self.schemes[0], message)  # pyright: ignore[reportReturnType]
 
     key = RawPublicKey.of(KEYS["P-256"].public_key())
     credentials = Credentials.for_raw_public_key(key, Remote())

@@ -108,7 +108,7 @@ def test_group_is_remembered_for_one_name_and_port() -> None:
     "options", [{"remember_groups": False}, {"key_shares": DEFAULT}], ids=lambda o: next(iter(o))
 )
 def test_client_that_does_not_remember(options: dict[str, object]) -> None:
-    client = replace(new_client(), **options)  # pyright: ignore[reportArgumentType]
+    client = replace(new_client(), **options)
     for _ in range(2):
         assert connect(client, P384) == ("secp384r1", True)
 

@@ -214,7 +214,7 @@ async def test_refreshing_staple_with_a_hanging_responder(
 ) -> None:
     responder.hang()
     assert await given(staple) is None
-    assert trio.current_time() == pytest.approx(FETCH_SECONDS)  # pyright: ignore[reportUnknownMemberType]
+    assert trio.current_time() == pytest.approx(FETCH_SECONDS)
     assert "TooSlowError" in caplog.text
 
 

@@ -115,7 +115,7 @@ def test_wrong_pem_is_an_error(pem: bytes, text: str) -> None:
 
 
 def altered(**changes: object) -> ECHConfig:
-    return replace(KEY.config, **changes)  # pyright: ignore[reportArgumentType]
+    return replace(KEY.config, **changes)
 
 
 UNUSABLE = {

@@ -81,7 +81,7 @@ def pss_with_salt(length: int) -> Case:
     builder = x509.CertificateBuilder(
         model.issuer,
         model.subject,
-        model.public_key(),  # pyright: ignore[reportArgumentType]
+        model.public_key(),
         model.serial_number,
         model.not_valid_before_utc,
         model.not_valid_after_utc,

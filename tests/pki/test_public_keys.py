@@ -187,7 +187,7 @@ def test_signer_has_the_raw_key() -> None:
     with pytest.raises(ConfigError, match="the key of raw public key"):
         Credentials.for_raw_public_key(key, signer)
     with pytest.raises(ConfigError, match="RawPublicKey"):
-        Credentials.for_raw_public_key(OTHER.public_key(), signer)  # type: ignore[arg-type]
+        Credentials.for_raw_public_key(OTHER.public_key(), signer)  # pyright: ignore[reportArgumentType]
 
 
 def test_nothing_is_stapled_to_a_raw_key() -> None:

@@ -121,7 +121,7 @@ def test_the_length_of_a_modulus() -> None:
         .not_valid_before(NOW)
         .not_valid_after(NOW)
         .add_extension(LEAF_KEY_USAGE, critical=True)
-        .sign(ca.private_key, SHA256())  # pyright: ignore[reportArgumentType]
+        .sign(ca.private_key, SHA256())
     )
     with pytest.raises(CertificateError, match="8200 bits; at most 8192 are accepted"):
         check_rsa_work(leaf)

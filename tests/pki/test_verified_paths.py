@@ -90,7 +90,7 @@ def test_every_way_to_make_a_trust_store_has_the_option(tmp_path: Any) -> None:
         assert trust.verified_paths is None
     assert TrustStore.platform().verified_paths is not None
     with pytest.raises(ConfigError, match="cache_paths"):
-        TrustStore([root.certificate], cache_paths=1)  # type: ignore[arg-type]
+        TrustStore([root.certificate], cache_paths=1)  # pyright: ignore[reportArgumentType]
 
 
 # The conditions

@@ -142,7 +142,7 @@ SIDES = [(scenario, role) for scenario in SCENARIOS for role in ("client", "serv
 
 
 @pytest.fixture(autouse=True)
-def randomness(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
+def randomness(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in RANDOM_MODULES:
         monkeypatch.setattr(module, "urandom", same_random)
 

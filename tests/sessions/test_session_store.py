@@ -128,7 +128,7 @@ def test_session_repr_shows_no_secrets() -> None:
 
 def test_session_ends_with_ticket_verification_or_certificate() -> None:
     def ends(**changes: object) -> datetime.datetime:
-        return replace(SESSION, **changes).expires_at  # pyright: ignore[reportArgumentType]
+        return replace(SESSION, **changes).expires_at
 
     assert ends() == NOW + datetime.timedelta(seconds=7200)
     week = 7 * 24 * 3600

@@ -261,7 +261,7 @@ def ech_changed(**fields: object) -> Deviation:
     def change(octets: bytes) -> bytes:
         outer = decode_ech(octets)
         assert isinstance(outer, OuterECH)
-        return replace(outer, **fields).encode()  # pyright: ignore[reportArgumentType]
+        return replace(outer, **fields).encode()
 
     return extension_changed(ECH, change)
 

@@ -62,7 +62,7 @@ def engine_for(
             resend_early_data=resend_early_data,
             observer=observer,
         )
-    if not isinstance(config, ServerConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(config, ServerConfig):
         raise TypeError(
             "config must be a ClientConfig, a ServerConfig or an ssl.SSLContext, "
             f"not {type(config).__name__}"

@@ -25,7 +25,7 @@ NAMES = ("north", "south", "west")
 
 async def run(nursery: trio.Nursery, *command: str | Path, **options: object) -> trio.Process:
     """Start a program. It gets SIGTERM when the nursery is cancelled."""
-    start = partial(trio.run_process, [str(word) for word in command], stdin=b"", **options)  # type: ignore[arg-type]
+    start = partial(trio.run_process, [str(word) for word in command], stdin=b"", **options)
     return await nursery.start(start)
 
 
