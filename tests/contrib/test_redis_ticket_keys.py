@@ -225,7 +225,24 @@ async def test_key_of_a_wrong_length_is_not_used(
         assert one.problem == "the next key is not known yet"
 
 
-@pytest.mark.parametrize("answer", [None, [], [b"x"], [b"1", b"2"], [b"1", b"1e3", b"2"]])
+NOW = b"1000000000000"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        [],
+        [b"x"],
+        [b"1", b"2"],
+        [b"1", b"1e3", b"2"],
+        [NOW, b"-1", b"2"],
+        [NOW, b"9" * 40, b"2"],
+        [b"-1"],
+        [b"9" * 40],
+        [b"9" * 400],
+    ],
+)
 async def test_answer_that_is_none_is_a_problem(
     store: OneStore, autojump_clock: trio.testing.MockClock, answer: Any
 ) -> None:
@@ -266,7 +283,8 @@ async def test_real_server_keeps_the_first_key_and_no_other_periods(server: Redi
             present, coming = sorted(server.command("HKEYS", NAME).split())
         before = server.command("HMGET", NAME, present, coming)
         server.command("HSET", NAME, str(int(present) - 3), "old", str(int(present) + 9), "far")
-        server.command("HSET", NAME, "no number", "x")
+        for name in ("no number", "nan", f"{present}.0"):
+            server.command("HSET", NAME, name, "x")
         async with sharing(make(redis)):
             assert server.command("HMGET", NAME, present, coming) == before
             assert sorted(server.command("HKEYS", NAME).split()) == [present, coming]

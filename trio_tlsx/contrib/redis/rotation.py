@@ -34,6 +34,9 @@ RETRY_SECONDS = 1.0
 #: The most by which the clock of Redis may go back, in seconds.
 MAX_STEP_BACK = 30.0
 
+#: A time of Redis is below this, in milliseconds. Lua computes with it exactly.
+MAX_MILLISECONDS = 2**53
+
 WRAPPING = b"trio-tlsx key of a period"
 
 # Store the proposed keys of this period and of the next, unless another server was first. Remove
@@ -44,7 +47,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local period = math.floor(now / tonumber(ARGV[1]))
 local kept = tonumber(ARGV[2])
 for _, stored in ipairs(redis.call('HKEYS', KEYS[1])) do
-    local number = tonumber(stored)
+    local number = stored:match('^%d+$') and tonumber(stored)
     if not number or number < period - kept or number > period + 2 then
         redis.call('HDEL', KEYS[1], stored)
     end
@@ -151,9 +154,9 @@ class KeyRotation:
         answer = await self._redis.exchange().run_script(SHARE, [self._name], arguments)
         try:
             now, *stored = answer
-            offset = int(now) / 1000 - trio.current_time()
+            offset = _seconds(int(now)) - trio.current_time()
             current = dict(self._unwrapped(stored))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise RedisUnavailable(Refusal.FAULT, "the answer cannot be decoded") from error
         if self._offset is not None and offset < self._offset - MAX_STEP_BACK:
             raise RedisUnavailable(Refusal.CLOCK)
@@ -229,6 +232,13 @@ class KeyRotation:
 
     def __repr__(self) -> str:
         return f"<KeyRotation, {len(self.known)} keys, {self.problem or 'shared'}>"
+
+
+def _seconds(milliseconds: int) -> float:
+    """Return a time of Redis in seconds; ValueError if no clock can show it."""
+    if not 0 <= milliseconds < MAX_MILLISECONDS:
+        raise ValueError("no clock shows this time")
+    return milliseconds / 1000
 
 
 def _check_wrapping(keys: Iterable[bytes]) -> None:
