@@ -101,10 +101,15 @@ def with_suites(*suites: tuple[int, int]) -> bytes:
             KEY.to_pem().split(b"-----BEGIN ECH")[0] + config_pem(b"\0\x01a"),
             "cannot be parsed",
         ),
+        (
+            KEY.to_pem().split(b"-----BEGIN ECH")[0]
+            + config_pem(KEY.config_list).replace(b"\nA", b"\n\xc1"),
+            "not in base64",
+        ),
         (with_suites((1, 1), (3, 1)), "the cipher suite of KDF 3 and AEAD 1"),
         (with_suites((1, 0xFFFF)), "the cipher suite of KDF 1 and AEAD 65535"),
     ],
-    ids=range(10),
+    ids=range(11),
 )
 def test_wrong_pem_is_an_error(pem: bytes, text: str) -> None:
     with pytest.raises(ConfigError, match=text):

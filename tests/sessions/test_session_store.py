@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -113,6 +114,24 @@ def test_session_bytes_that_cannot_be_decoded_are_rejected(form: int) -> None:
     undecodable = bytes((form,)) + seal(KEY, b"not a session", BYTE_FORM_CONTEXTS[form])
     with pytest.raises(ValueError, match="cannot be decoded"):
         Session.from_bytes(undecodable, KEY)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"signature_scheme": "a_scheme_of_tomorrow"},
+        {"received_at": datetime.datetime.max.replace(tzinfo=datetime.UTC)},
+    ],
+)
+def test_session_bytes_with_values_of_another_version_are_rejected(
+    changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the handshake that resumes the session would fail."""
+    with monkeypatch.context() as other_version:
+        other_version.setattr(client, "EPOCH", client.EPOCH - datetime.timedelta(days=400_000))
+        data = replace(SESSION, **changes).to_bytes(KEY)
+    with pytest.raises(ValueError, match="cannot be decoded"):
+        Session.from_bytes(data, KEY)
 
 
 def test_session_store_repr_shows_the_count() -> None:

@@ -319,3 +319,19 @@ def test_forged_state_of_a_ticket_store_is_rejected(scenario: SessionScenario) -
     scenario.server = replace(scenario.server, ticket_store=NothingIsForged())
     scenario.connect()
     assert not scenario.resumes()
+
+
+class NothingIsAsked(MemoryTicketStore):
+    def take(self, name: bytes) -> bytes | None:
+        raise AssertionError(f"the server asked for {name!r}")
+
+
+@pytest.mark.parametrize("version", ["TLSv1.3", "TLSv1.2"])
+def test_ticket_store_is_asked_for_names_alone(scenario: SessionScenario, version: str) -> None:
+    """Not for the tickets of a server without a store, and not for identities of external PSKs."""
+    scenario.client = replace(scenario.client, versions=[version])
+    scenario.server = replace(scenario.server, versions=[version])
+    scenario.connect()
+    assert len(scenario.session_store.sessions[-1].ticket) > TICKET_NAME_LENGTH
+    scenario.server = replace(scenario.server, ticket_store=NothingIsAsked())
+    assert not scenario.resumes()

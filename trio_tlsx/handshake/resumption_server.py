@@ -34,7 +34,14 @@ from .psk import MAX_TICKET_LENGTH, Psk
 from .questions import TicketIssued, TicketWanted
 from .steps import Handshake, Steps
 
-__all__ = ["ServerSession", "TicketIssuer", "known_sessions", "ticket_context"]
+__all__ = [
+    "ServerSession",
+    "TicketIssuer",
+    "known_sessions",
+    "open_session",
+    "stored_state",
+    "ticket_context",
+]
 
 #: Of what a ticket is called in a store, in bytes.
 TICKET_NAME_LENGTH = 32
@@ -164,11 +171,22 @@ def known_sessions(
     for ticket, age in tickets:
         sealed: bytes | None = ticket
         if config.ticket_store is not None:
-            sealed = yield from hs.ask(TicketWanted(config.ticket_store, ticket))
+            sealed = yield from stored_state(hs, config.ticket_store, ticket)
         session = None if sealed is None else open_session(config, context, sealed)
         if session is not None:
             known.append(Psk(ticket, age, session.suite, session.secret, session))
     return known
+
+
+def stored_state(hs: Handshake, store: TicketStore, name: bytes) -> Steps[bytes | None]:
+    """Take the state of a ticket from the store; None if there is none.
+
+    A store is not asked for what cannot be a name of a ticket, such as the identity of an external
+    PSK.
+    """
+    if len(name) != TICKET_NAME_LENGTH:
+        return None
+    return (yield from hs.ask(TicketWanted(store, name)))
 
 
 def open_session(
@@ -182,8 +200,8 @@ def open_session(
         return None
     try:
         session = ServerSession.decode(octets, suites)
-    except (ProtocolError, LookupError, *MALFORMED):
-        # Another version of this library issued it, with a suite that this one does not have.
+    except (ProtocolError, LookupError, OverflowError, *MALFORMED):
+        # Another version of this library issued it, with values that this one does not have.
         return None
     lifetime = datetime.timedelta(seconds=config.ticket_keys.lifetime)
     return session if session.is_usable(config.clock(), lifetime) else None

@@ -19,11 +19,12 @@ from ..messages.handshake12 import NewSessionTicket12
 from ..pki.negotiated import Negotiated
 from .authentication import PeerIdentity
 from .psk import MAX_TICKET_LENGTH
-from .questions import TicketIssued, TicketWanted
+from .questions import TicketIssued
 from .resumption_server import (
     TICKET_NAME_LENGTH,
     ServerSession,
     open_session,
+    stored_state,
     ticket_context,
 )
 from .server12_hello import Terms12
@@ -76,7 +77,7 @@ def find_session(hs: Handshake, terms: Terms12) -> Steps[FoundSession | None]:
     if not config.tickets:
         return None
     if store is not None and (name := ticket or hello.legacy_session_id):
-        sealed = yield from hs.ask(TicketWanted(store, name))
+        sealed = yield from stored_state(hs, store, name)
     if not sealed:
         return None
     session = open_session(config, context_of(terms), sealed, CIPHER_SUITES_12)

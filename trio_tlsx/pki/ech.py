@@ -130,7 +130,8 @@ class ECHKey:
         if not isinstance(private_key, x25519.X25519PrivateKey | ec.EllipticCurvePrivateKey):
             raise ConfigError("the private key of an ECH key must be of X25519 or P-256")
         kem_key = _kem_key(private_key)
-        for config in decode_configs(b"".join(config_pem.splitlines()[1:-1]).decode("ascii")):
+        encoded = b"".join(config_pem.splitlines()[1:-1]).decode("latin-1")
+        for config in decode_configs(encoded):
             if config.public_key == kem_key.public and config.kem_id in KEMS:
                 _check_suites(config)
                 return cls(config, private_key, kem_key)

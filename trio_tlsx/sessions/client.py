@@ -15,6 +15,7 @@ from ..arguments import BYTES, INT, Expected, check
 from ..clock import EPOCH, MILLISECOND
 from ..crypto.cipher_suites import CIPHER_SUITES, CipherSuite
 from ..crypto.cipher_suites12 import CIPHER_SUITES_12
+from ..crypto.signatures import SignatureScheme
 from ..errors import ConfigError, ProtocolError
 from ..messages.codec import Reader, opaque8, opaque16, opaque24, uint8, uint16, uint32, uint64
 from ..pki.certificates import MALFORMED
@@ -171,7 +172,7 @@ class Session:
             )
         try:
             return cls._read(Reader(plaintext, "stored session"), form)
-        except (ProtocolError, LookupError, *MALFORMED) as error:
+        except (ProtocolError, LookupError, OverflowError, *MALFORMED) as error:
             raise ValueError("the stored session cannot be decoded: discard it") from error
 
     @classmethod
@@ -190,7 +191,7 @@ class Session:
             context=context,
             cipher_suite=cipher_suite,
             peer_certificates=tuple(certificates),
-            signature_scheme=reader.opaque8().decode("ascii"),
+            signature_scheme=SignatureScheme[reader.opaque8().decode("ascii")].name,
             verified_at=_moment(reader.uint64()),
             received_at=_moment(reader.uint64()),
             lifetime=reader.uint32(),
