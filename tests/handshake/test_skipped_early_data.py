@@ -27,6 +27,7 @@ from trio_tlsx.handshake.client_hello import HelloParameters
 from trio_tlsx.handshake.wants import Want
 from trio_tlsx.messages.extensions import ExtensionType
 from trio_tlsx.messages.handshake import ClientHello, encode_message
+from trio_tlsx.record.message_reader import STEPS_BETWEEN_PAUSES
 from trio_tlsx.record.protection import (
     MAX_INNER_PLAINTEXT_LENGTH,
     RECORD_HEADER_LENGTH,
@@ -84,6 +85,22 @@ def test_skipped_empty_records_are_limited() -> None:
             assert alert_of(lambda server=server: go_on(server)) is A.bad_record_mac
         else:
             shake_hands(client, server)
+
+
+@pytest.mark.usefixtures("offers_early_data")
+def test_pauses_while_early_data_is_skipped() -> None:
+    """So a client that sends many small records does not keep other tasks from running."""
+    client, server = connections()
+    client.do_handshake()
+    carry(client, server)
+    server.pauses = True
+    assert server.do_handshake() is Want.WRITE
+    server.data_to_send()
+    count = 100 * STEPS_BETWEEN_PAUSES
+    server.receive_data(plain(b"", ContentType.application_data) * count)
+    wants = [server.do_handshake() for _ in range(100)]
+    assert set(wants) == {Want.PAUSE}
+    assert server.do_handshake() is Want.READ
 
 
 def go_on(connection: Connection) -> None:

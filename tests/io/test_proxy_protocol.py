@@ -91,6 +91,7 @@ REJECTED = {
     "v1 too many words": b"PROXY TCP4 192.0.2.7 198.51.100.1 1 2 3\r\n",
     "v1 two spaces": b"PROXY TCP4  192.0.2.7 198.51.100.1 1\r\n",
     "v1 wrong family": b"PROXY TCP4 2001:db8::7 2001:db8::1 1 2\r\n",
+    "v1 zone in an address": b"PROXY TCP6 fe80::7%\n 2001:db8::1 1 2\r\n",
     "v1 no address": b"PROXY TCP4 localhost 198.51.100.1 1 2\r\n",
     "v1 leading zero in an address": b"PROXY TCP4 192.0.2.007 198.51.100.1 1 2\r\n",
     "v1 port too large": b"PROXY TCP4 192.0.2.7 198.51.100.1 65536 2\r\n",

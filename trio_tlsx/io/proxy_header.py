@@ -103,7 +103,8 @@ def _decode_v1(line: bytes) -> ProxyHeader:
     if words[1] == "UNKNOWN":
         return ProxyHeader(1)
     parse = {"TCP4": ipaddress.IPv4Address, "TCP6": ipaddress.IPv6Address}.get(words[1])
-    if parse is None or len(words) != 6:
+    # Python's addresses of IPv6 may have a zone, with any characters in it; TCP6 has none.
+    if parse is None or len(words) != 6 or b"%" in line:
         raise ProxyHeaderError(f"the line has the wrong form: {line!r}")
     try:
         hosts = [str(parse(word)) for word in words[2:4]]

@@ -7,7 +7,7 @@ from ..messages.handshake import MESSAGE_HEADER_LENGTH, HandshakeType
 from .alerts import ReceivedAlerts
 from .interface import RecordOpener
 from .protection import ContentType
-from .receive import Incoming, unexpected, unexpected_record
+from .receive import SKIPPED, Incoming, unexpected, unexpected_record
 
 __all__ = ["MessageReader", "MessageRules", "wrong_finished_length"]
 
@@ -105,6 +105,8 @@ class MessageReader:
                 raise self._end_of_transport()
             return False
         self._steps += 1
+        if record is SKIPPED:
+            return True
         if record.content_type == ContentType.handshake:
             self._records += 1
             if self._records > MAX_RECORDS_PER_MESSAGE:

@@ -45,6 +45,10 @@ class Record(NamedTuple):
     content: bytes
 
 
+#: What :meth:`Incoming.next_record` returns for a record of rejected early data. It looks like an
+#: empty record of application data.
+SKIPPED = Record(ContentType.application_data, b"")
+
 #: One received record: its type, and views of its header and its payload in the input, which more
 #: input invalidates.
 Frame: TypeAlias = tuple[int, memoryview, memoryview]
@@ -202,7 +206,7 @@ class Incoming:
             self._opener.update()
 
     def next_record(self) -> Record | None:
-        """Return the next record; None if it is not complete.
+        """Return the next record; None if it is not complete, ``SKIPPED`` for skipped early data.
 
         Raises:
             ProtocolError: the record is not authentic, or is not allowed here.
@@ -258,8 +262,7 @@ class Incoming:
         except ProtocolError:
             if not self.early_data_to_skip:
                 raise
-            self._skip_early_data(len(payload))
-            return None
+            return self._skip_early_data(len(payload))
         self._note_opened()
         if len(plaintext) > self.plaintext_limit:
             raise record_overflow(len(plaintext))
@@ -268,8 +271,7 @@ class Incoming:
     def _unprotected(self, content_type: int, payload: memoryview) -> Record | None:
         if content_type == ContentType.application_data:
             if self.early_data_to_skip:
-                self._skip_early_data(len(payload))
-                return None
+                return self._skip_early_data(len(payload))
             raise unexpected_record(content_type)
         if not payload:
             # RFC 9846 5.1: only records of application data may be empty.
@@ -387,7 +389,7 @@ class Incoming:
         self.accept_plaintext_alert = False
         self.early_data_to_skip = 0
 
-    def _skip_early_data(self, length: int) -> None:
+    def _skip_early_data(self, length: int) -> Record:
         """Ignore a record of rejected early data; ProtocolError if there was too much of it."""
         if self._opener is not None:
             self._opener.sequence_number = 0  # no record was decrypted with these keys yet
@@ -396,6 +398,7 @@ class Incoming:
         if content_length > self.early_data_to_skip:
             raise unexpected(f"sent more rejected early data than {MAX_SKIPPED_EARLY_DATA} bytes")
         self.early_data_to_skip -= content_length
+        return SKIPPED
 
     def _not_a_record(self) -> ProtocolError:
         start = bytes(self._view[self._start : min(self._end, self._start + 40)])
