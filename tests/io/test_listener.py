@@ -8,12 +8,15 @@ import socket
 import ssl
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any, NoReturn, cast
 
 import pytest
 import trio
 import trio.testing
+from early_data_scenarios import EARLY
+from early_data_streams import EarlyDataStreams
 from tls_pairs import SERVER_NAME, Engine, stays_blocked
 
 from trio_tlsx.errors import CertificateError, ConfigError
@@ -309,6 +312,41 @@ async def test_connecting_with_a_handshake_timeout(
         with pytest.raises(trio.BrokenResourceError, match="within 5 seconds"):
             await stream.do_handshake()
         await trio.aclose_forcefully(stream)
+
+
+async def test_connecting_with_early_data_that_is_sent_again(ca: CA) -> None:
+    early = EarlyDataStreams(ca)
+    engine = Engine("native", early.client, replace(early.server, max_early_data_size=0))
+    async with (
+        serving(engine) as port,
+        await open_tls_over_tcp_stream(
+            "127.0.0.1",
+            port,
+            config=early.client,
+            server_hostname=SERVER_NAME,
+            early_data=EARLY,
+            resend_early_data=True,
+        ) as stream,
+    ):
+        assert await stream.receive_some() == EARLY
+        assert not stream.negotiated.early_data_accepted
+
+
+async def test_delay_between_the_attempts_to_connect(
+    native: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delays: list[float] = []
+
+    def connect(*_: Any, happy_eyeballs_delay: float, **__: Any) -> NoReturn:
+        delays.append(happy_eyeballs_delay)
+        raise OSError("unreachable")
+
+    monkeypatch.setattr(trio, "open_tcp_stream", connect)
+    with pytest.raises(OSError, match="unreachable"):
+        await open_tls_over_tcp_stream(
+            "test.example", 443, config=native.client_config, happy_eyeballs_delay=7
+        )
+    assert delays == [7]
 
 
 async def test_impossible_host_name_is_rejected_before_connecting(

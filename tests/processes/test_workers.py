@@ -17,11 +17,13 @@ from supervised import Pipe, TCPStream, ask, ask_often, ask_once, connect, super
 from trio_tlsx import (
     ClientConfig,
     Connection,
+    Session,
     TLSStream,
     WorkerError,
     open_tls_over_tcp_stream,
     serve_in_processes,
 )
+from trio_tlsx.sessions.ticket_keys import NAME_LENGTH
 from trio_tlsx.testing import CA, write_pem_files
 
 HOST = "127.0.0.1"
@@ -97,6 +99,27 @@ async def test_session_is_not_resumed_after_its_keys_were_withdrawn(
             async with await connect(supervisor.port, config) as stream:
                 await ask(stream)
                 resumed = stream.negotiated.resumed
+
+
+async def test_workers_use_new_ticket_keys_and_resume_sessions_of_the_old_ones(
+    files: tuple[str, str], config: ClientConfig
+) -> None:
+    old, new = bytes(32), bytes([1] * 32)
+    async with supervised("echo", *files, processes=1, ticket_keys=[old]) as supervisor:
+
+        async def ticket_name() -> tuple[bytes, bool]:
+            async with await connect(supervisor.port, config) as stream:
+                await ask(stream)
+                assert isinstance(stream.session, Session)
+                return stream.session.ticket[:NAME_LENGTH], stream.negotiated.resumed
+
+        first, resumed = await ticket_name()
+        assert not resumed
+        supervisor.use_ticket_keys([new, old])
+        name = first
+        while name == first:  # the worker learns of it at once, but not before
+            name, resumed = await ticket_name()
+            assert resumed
 
 
 async def test_early_data_is_accepted_once_by_all_workers(
