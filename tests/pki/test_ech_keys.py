@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from trio_tlsx import ClientConfig, ServerConfig
 from trio_tlsx.errors import ConfigError
 from trio_tlsx.messages.ech import ECHConfig, encode_config_list
-from trio_tlsx.pki.ech import ECHKey, KemName, candidates
+from trio_tlsx.pki.ech import MAX_CONFIGS, ECHKey, KemName, candidates
 from trio_tlsx.testing import CA
 
 AUTHORITY = CA()
@@ -136,6 +136,15 @@ UNUSABLE = {
 @pytest.mark.parametrize("name", UNUSABLE)
 def test_the_next_configuration_is_used(name: str) -> None:
     assert [c for c, _ in candidates([UNUSABLE[name], KEY.config])] == [KEY.config]
+
+
+def test_few_public_keys_of_a_list_are_checked() -> None:
+    """A hostile server or DNS server cannot make a client check thousands of them."""
+    unusable = UNUSABLE["a public key of a wrong length"]
+    for count, usable in [(MAX_CONFIGS - 1, [KEY.config]), (MAX_CONFIGS, [])]:
+        assert [c for c, _ in candidates([unusable] * count + [KEY.config])] == usable
+    unknown = UNUSABLE["an unknown KEM"]
+    assert list(candidates([unknown] * MAX_CONFIGS + [KEY.config]))
 
 
 def test_an_unknown_optional_extension_is_no_hindrance() -> None:

@@ -7,6 +7,7 @@ import binascii
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from secrets import SystemRandom
 from typing import Literal, TypeAlias
 
@@ -37,6 +38,10 @@ _KEM_CODES: dict[str, int] = {"X25519": 0x0020, "P-256": 0x0010}
 MAX_NAME_LENGTH_VALUE = 255
 #: Clients pad names to this many bytes. Few host names are longer.
 DEFAULT_NAME_LENGTH = 64
+
+#: The configurations of one list whose public keys a client checks. A server publishes one or two;
+#: a hostile list has room for thousands.
+MAX_CONFIGS = 16
 
 #: A client connects with the same configurations again, and checking a public key takes 0.1 ms.
 MAX_CHECKED_KEYS = 64
@@ -203,12 +208,21 @@ def decode_configs(value: bytes | str) -> tuple[ECHConfig, ...]:
 
 
 def candidates(configs: Iterable[ECHConfig]) -> Iterator[tuple[ECHConfig, HPKESuite]]:
-    """Iterate over the configurations that a client can use (RFC 9849 6.1, 6.1.7)."""
+    """Iterate over the configurations that a client can use (RFC 9849 6.1, 6.1.7).
+
+    Only the first of them whose algorithms, extensions and name can be used have their public keys
+    checked, ``MAX_CONFIGS`` at most.
+    """
+    for config, suite in islice(_supported(configs), MAX_CONFIGS):
+        if _is_valid(config.kem_id, config.public_key):
+            yield config, suite
+
+
+def _supported(configs: Iterable[ECHConfig]) -> Iterator[tuple[ECHConfig, HPKESuite]]:
     for config in configs:
         suite = _suite(config)
         if (
             suite is not None
-            and _is_valid(config.kem_id, config.public_key)
             and not config.has_unknown_mandatory_extension
             and is_public_name(config.public_name)
         ):
