@@ -259,7 +259,19 @@ async def test_aclose_that_is_cancelled_closes_all_the_same(
 @on_each_backend
 async def test_second_aclose_waits_for_the_first(native: Engine) -> None:
     async with connected(native, lockstep) as (client, server):
-        await together(client.aclose, client.aclose, partial(receive_end, server))
+        closed: list[bool] = []
+
+        async def close() -> None:
+            await client.aclose()
+            closed.append(True)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(close)
+            tasks.start_soon(close)
+            await anyio.wait_all_tasks_blocked()
+            assert not closed
+            await receive_end(server)
+        assert closed == [True, True]
 
 
 @on_each_backend
