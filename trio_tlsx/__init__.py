@@ -192,9 +192,8 @@ _NAMES = {
     ),
     ".handshake.questions": (
         "AntiReplayWanted ClientCredentialsWanted CredentialsWanted ECHConfigsWanted"
-        " OCSPResponseWanted"
-        " PSKWanted SessionReceived SessionWanted SignatureWanted TicketIssued"
-        " TicketWanted VerificationWanted"
+        " OCSPResponseWanted PSKWanted SessionReceived SessionWanted SignatureWanted"
+        " TicketIssued TicketWanted VerificationWanted"
     ),
     ".handshake.wants": "Question Want",
     ".io.listener": (

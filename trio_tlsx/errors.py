@@ -13,6 +13,7 @@ __all__ = [
     "AlertReceived",
     "CertificateError",
     "ConfigError",
+    "ECHRejected",
     "HandshakeShutdown",
     "InternalError",
     "NegotiationError",
