@@ -1,4 +1,4 @@
-"""Connect to a service where its records in DNS say that it is, without disclosing its name.
+"""Connect to a service by its records in DNS, without disclosing its name.
 
 Usage: python service_in_dns.py NAME PORT CA_FILE DNS_ADDRESS DNS_PORT
 """

@@ -1,4 +1,4 @@
-"""A TLS server in several processes, whose answers say which process has sent them.
+"""A TLS server in several processes. Each answer names the process that sent it.
 
 Send SIGHUP to replace the processes, for example after an update of this file. Send SIGTERM to
 stop: the connections have DRAIN_TIMEOUT seconds to finish.

@@ -238,7 +238,7 @@ def versions_between(oldest: str, newest: str) -> tuple[str, ...]:
 
 # The options that several commands have
 
-#: What adds an argument or an option to a command.
+#: Adds an argument or an option to a command.
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 target_argument: Decorator = click.argument(

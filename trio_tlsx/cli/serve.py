@@ -48,13 +48,13 @@ async def serve(
     The first line of standard output is the address.
 
     Args:
-        service: what to do with a connection.
+        service: handles each connection.
         config: the configuration.
         certificate: the server's own certificate, whose pin is printed.
         host: the address to listen on.
         port: the port to listen on.
         log: the file for the log; standard error by default.
-        drain: how long connections may go on after SIGTERM, in seconds.
+        drain: how long connections may continue after SIGTERM, in seconds.
     """
     log_to(log)
     handle = handshake_first(

@@ -38,12 +38,12 @@ async def serve(
     The first line of standard output is the address.
 
     Args:
-        options: what all processes need.
+        options: the options for all processes.
         certificate: the server's own certificate, whose pin is printed.
         host: the address to listen on.
         port: the port to listen on.
         processes: the number of processes.
-        drain: how long connections may go on after a signal, in seconds.
+        drain: how long connections may continue after a signal, in seconds.
     """
     log_to(None if options.log is None else Path(options.log))
     logging.getLogger("trio_tlsx").setLevel(logging.INFO)

@@ -18,12 +18,12 @@ def accepted_types(
     """Return the types that the peer may send, most preferred first.
 
     Args:
-        names: the names in the configuration; None for the types that ``trust`` has something of.
+        names: the names in the configuration; None for the types that ``trust`` contains.
         trust: the configuration's trust store; None for the platform's.
-        verified: whether the built-in verification decides about the peer.
+        verified: whether the built-in verification is used.
 
     Raises:
-        ConfigError: a name is unknown, there is none, or nothing of a type is trusted.
+        ConfigError: a name is unknown, the list is empty, or nothing of a type is trusted.
     """
     has_keys = trust is not None and bool(trust.pins)
     has_certificates = trust is None or bool(trust.certificates)
@@ -54,7 +54,7 @@ def offered_types(
         candidates: the client's credentials.
 
     Raises:
-        ConfigError: a name is unknown, or there is none.
+        ConfigError: a name is unknown, or the list is empty.
     """
     if names is not None:
         return _look_up("own_certificate_types", names)

@@ -59,7 +59,7 @@ SelectClientCredentials: TypeAlias = Callable[
 
 @dataclass(frozen=True)
 class ClientConfig(CommonConfig):
-    """What a client offers and which servers it trusts.
+    """The configuration of a client: its offers, its credentials and the servers that it trusts.
 
     The arguments that clients and servers share are those of
     :class:`~trio_tlsx.config.common.CommonConfig`. All are keyword arguments.
@@ -115,12 +115,12 @@ class ClientConfig(CommonConfig):
         max_fragment_length: also ask for records of at most so many bytes in the way that old
             servers understand (RFC 6066 4): 512, 1,024, 2,048 or 4,096. A server that supports
             ``record_size_limit`` ignores it.
-        ech: hides the server's name, and all else in the ClientHello that tells what the client
-            wants, from everybody on the path (RFC 9849). The server's ECHConfigList, as bytes or
-            in base64 as DNS has it; or a function that returns it for the name, None for none, or
-            an awaitable of these; or ``"grease"``, to look like a client that hides a name. The
-            handshake raises :class:`ECHRejected` if the server does not take the hidden hello. If
-            a function has no configuration that can be used, the name is sent in the clear.
+        ech: hides the server's name, the application protocols and the pre-shared keys from
+            everybody on the path (RFC 9849). Pass the server's ECHConfigList, as bytes or in
+            base64; or a function that returns it for a name, or None, or an awaitable of these; or
+            ``"grease"``, to look like a client that hides a name. If the server rejects the hidden
+            hello, the handshake raises :class:`ECHRejected`. If a function returns no
+            configuration that can be used, the name is sent in the clear.
         require_secure_renegotiation: in TLS 1.2, reject a server that does not signal secure
             renegotiation (RFC 5746).
 
@@ -219,7 +219,7 @@ class ClientParameters(CommonParameters):
 
     @cached_property
     def ech_outer(self) -> ClientParameters:
-        """The parameters of an outer hello, which tells nothing of what the client wants."""
+        """The parameters of an outer hello, which everybody on the path can read."""
         return replace(
             self,
             alpn_protocols=(),

@@ -23,7 +23,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionEvent:
-    """What happened in a connection.
+    """An event of a connection.
 
     Attributes:
         server_side: whether this side is the server.

@@ -64,7 +64,7 @@ SelectServerCredentials: TypeAlias = (
 
 @dataclass(frozen=True)
 class ServerConfig(CommonConfig):
-    """What a server accepts and which certificates it has.
+    """The configuration of a server: its credentials, and the clients that it accepts.
 
     The arguments that clients and servers share are those of
     :class:`~trio_tlsx.config.common.CommonConfig`. All are keyword arguments.

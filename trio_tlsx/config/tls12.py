@@ -37,7 +37,7 @@ def look_up_versions(names: Iterable[str]) -> frozenset[int]:
     """Return the versions with these names.
 
     Raises:
-        ConfigError: a name is unknown, or there is none.
+        ConfigError: a name is unknown, or the list is empty.
     """
     codes = {name: code for code, name in PROTOCOL_NAMES.items()}
     known = ", ".join(repr(name) for name in codes)

@@ -225,7 +225,7 @@ if not _HAS_MLKEM:
         "X25519MLKEM768 and its like are neither offered nor accepted"
     )
 
-#: What is negotiated unless a configuration names others, the most wanted first.
+#: The default groups, most preferred first.
 DEFAULT_GROUPS = _available(_X25519MLKEM768, _X25519, _SECP256R1, _SECP384R1)
 
 #: All that can be negotiated, by code point.

@@ -190,7 +190,7 @@ def setup_base_sender(
     """Encrypt to a public key: return the encapsulated key and the context (RFC 9180 5.1.1).
 
     Args:
-        info: what else both sides know, and bind the context to.
+        info: other data that both sides have, which the context is bound to.
         ephemeral: the sender's key pair, for tests with published vectors.
 
     Raises:

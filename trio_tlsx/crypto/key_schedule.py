@@ -140,7 +140,7 @@ class _Stage:
 
 
 class EarlySecret(_Stage):
-    """The Early Secret: what can be derived before the ServerHello.
+    """The Early Secret, for the secrets that exist before the ServerHello.
 
     Args:
         psk: the pre-shared key; None for a handshake without one.
@@ -218,7 +218,7 @@ def salt_without_psk(digest: Hash) -> HmacKey:
 
 
 class HandshakeSecret(_Stage):
-    """The Handshake Secret: what protects the messages after the ServerHello."""
+    """The Handshake Secret, for the keys of the messages after the ServerHello."""
 
     __slots__ = ()
 
@@ -236,7 +236,7 @@ class HandshakeSecret(_Stage):
 
 
 class MainSecret(_Stage):
-    """The Main Secret: what outlives the handshake."""
+    """The Main Secret, for the secrets that outlive the handshake."""
 
     __slots__ = ()
 
@@ -261,7 +261,7 @@ class MainSecret(_Stage):
         return self._derive("res master", client_finished_hash)
 
 
-# What is made of the secrets
+# Values derived from the secrets
 
 
 def traffic_keys(suite: CipherSuite, traffic_secret: bytes) -> tuple[bytes, bytes]:
@@ -291,7 +291,7 @@ def finished_verify_data(suite: CipherSuite, base_key: bytes, transcript_hash: b
 def ech_confirmation(
     suite: CipherSuite, inner_random: bytes, transcript_hash: bytes, *, retry: bool
 ) -> bytes:
-    """Compute what tells a client that its inner hello was accepted (RFC 9849 7.2).
+    """Compute the confirmation that a server accepted the inner hello (RFC 9849 7.2).
 
     Args:
         inner_random: the random of the inner hello.

@@ -48,7 +48,7 @@ PublicKey: TypeAlias = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | PurePublic
 
 
 class KeyHolder(Protocol):
-    """What has a public key: an ``x509.Certificate`` or a :class:`RawPublicKey`."""
+    """An object with a public key: an ``x509.Certificate`` or a :class:`RawPublicKey`."""
 
     @property
     def public_key_algorithm_oid(self) -> ObjectIdentifier:
@@ -129,7 +129,7 @@ _PURE: tuple[tuple[SignatureScheme, type[PurePublicKey], type[PurePrivateKey]], 
 )
 
 
-#: What the ``sign`` and ``verify`` methods of a key take besides the message, by scheme.
+#: The arguments of a key's ``sign`` and ``verify`` besides the message, by scheme.
 _PARAMETERS: dict[SignatureScheme, tuple[Any, ...]] = {
     **{scheme: (algorithm,) for scheme, algorithm in _ECDSA.values()},
     **_RSA,
@@ -138,18 +138,17 @@ _PARAMETERS: dict[SignatureScheme, tuple[Any, ...]] = {
 
 _MLDSA = (_Scheme.mldsa44, _Scheme.mldsa65, _Scheme.mldsa87)
 
-#: What a client, but no server, may sign a CertificateVerify with (RFC 9963 2).
+#: The schemes of a CertificateVerify that only clients may use (RFC 9963 2).
 CLIENT_ONLY_SCHEMES = tuple(scheme for scheme in _RSA if scheme.name.endswith("_legacy"))
 
-#: What certificates, but not CertificateVerify, may still be signed with.
+#: The schemes of signatures in certificates that CertificateVerify may not use.
 CERTIFICATE_ONLY_SCHEMES = (
     _Scheme.rsa_pkcs1_sha256,
     _Scheme.rsa_pkcs1_sha384,
     _Scheme.rsa_pkcs1_sha512,
 )
 
-#: What a CertificateVerify may be signed with unless a configuration names others, the most
-#: wanted first.
+#: The default schemes of CertificateVerify, most preferred first.
 DEFAULT_SCHEMES = tuple(
     scheme
     for scheme in SignatureScheme

@@ -26,7 +26,7 @@ _E = ExtensionType
 def answer_record_sizes(
     hs: Handshake, ours: int, offered: Extensions, *, type_length: int
 ) -> dict[int, bytes]:
-    """Limit records as the client requests; return the extensions that tell it so.
+    """Limit records as the client requests; return the extensions that confirm this.
 
     Args:
         ours: this server's ``record_size_limit``, in bytes.

@@ -119,7 +119,7 @@ def store_again(
     session: Session,
     ticket: NewSessionTicket12 | None,
 ) -> Steps[None]:
-    """Store a resumed session with its new ticket, or as it was, as it is still good."""
+    """Store a resumed session, with the new ticket if there is one."""
     if ticket is not None:
         session = replace(
             session,

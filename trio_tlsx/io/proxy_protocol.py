@@ -1,4 +1,4 @@
-"""A listener behind a proxy that tells the client's address by the PROXY protocol."""
+"""A listener behind a proxy that sends the client's address by the PROXY protocol."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class ProxiedStream(trio.abc.HalfCloseableStream):
         return self._header
 
     async def _read_more(self) -> None:
-        # A look at what has come first: what follows the header must stay in the socket.
+        # Peek first: the data after the header must stay in the socket.
         sock = self.transport_stream.socket
         seen = await sock.recv(MAX_HEADER_LENGTH, socket.MSG_PEEK)
         if not seen:

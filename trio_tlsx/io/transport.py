@@ -131,7 +131,7 @@ class DescriptorTransport(SocketTransport):
 
     Attributes:
         expects_bulk: the last read returned so much that a large buffer is worth its cost.
-        read_error: what a read has raised elsewhere; the next one here raises it.
+        read_error: an exception of a read by the short path; the next read here raises it.
     """
 
     __slots__ = ("expects_bulk", "read_error")

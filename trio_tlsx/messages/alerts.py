@@ -38,7 +38,7 @@ _MEANING = {
 }
 
 
-#: What servers of TLS 1.2, which has no certificate_required, send instead (RFC 5246 7.4.6).
+#: The alerts that TLS 1.2 servers send instead of certificate_required (RFC 5246 7.4.6).
 _REFUSALS_OF_NO_CERTIFICATE = {_A.handshake_failure, _A.bad_certificate}
 
 

@@ -18,7 +18,7 @@ class CertificateType(enum.IntEnum):
     RawPublicKey = 2
 
 
-#: What a side without the extension has.
+#: The types of a side that does not send the extension.
 DEFAULT_TYPES = (CertificateType.X509,)
 
 

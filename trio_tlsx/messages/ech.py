@@ -36,12 +36,12 @@ MANDATORY = 0x8000
 
 #: RFC 9849 6.1.3: an encoded inner hello has a multiple of this many bytes.
 PADDING_UNIT = 32
-#: What a server_name extension takes beside the name, in bytes.
+#: The length of a server_name extension without the name, in bytes.
 SERVER_NAME_OVERHEAD = 9
 
 #: The extensions that an inner hello takes from the outer one if both have the same (RFC 9849
 #: 5.1). They follow each other in both; after a gap none is taken. None has a value that depends
-#: on the server's name, so that the length of the encrypted hello tells nothing (10.5).
+#: on the server's name, so the length of the encrypted hello does not disclose it (10.5).
 SHARED_EXTENSIONS = frozenset(
     {
         _E.supported_versions,
@@ -129,7 +129,7 @@ class ECHConfig:
 
     @property
     def has_unknown_mandatory_extension(self) -> bool:
-        """Whether a client must ignore this configuration (RFC 9849 4.2); it knows none."""
+        """Whether a client must ignore this configuration. No extension is supported (4.2)."""
         return any(extension & MANDATORY for extension in self.extensions)
 
 

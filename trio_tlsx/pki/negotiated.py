@@ -30,7 +30,7 @@ class Negotiated:
         alpn_protocol: the application protocol (RFC 7301), None if none was negotiated.
         server_name: the name that the client sent, None if it sent none.
         peer_certificates: the chain as the peer sent it, its own certificate first.
-        signature_scheme: what the peer signed the handshake with, such as
+        signature_scheme: the scheme of the peer's signature of the handshake, such as
             ``"ecdsa_secp256r1_sha256"``; None if it sent no certificate.
         resumed: whether the handshake resumed an earlier session.
         hello_retry_request: whether the server asked for a second ClientHello, which costs a round
@@ -39,8 +39,8 @@ class Negotiated:
         psk_identity: the identity of the :class:`ExternalPSK` that authenticated both sides, in
             place of certificates, or together with them (``certificate_with_psk``); None without
             one.
-        ech_accepted: whether the ClientHello was encrypted (RFC 9849), so that nobody on the path
-            has read the server's name.
+        ech_accepted: whether the server accepted an encrypted ClientHello (RFC 9849), so that
+            nobody on the path could read the server's name.
         ticket_application_data: on a server, the application data in the ticket that this
             connection resumes (``ServerConfig.ticket_application_data``); empty otherwise.
         peer_raw_public_key: the public key of a peer that sent it in place of certificates (RFC

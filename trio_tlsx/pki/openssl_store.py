@@ -94,7 +94,7 @@ class OpenSSLStore:
 
         Args:
             leaf: the peer's own certificate.
-            others: what else the peer sent.
+            others: the other certificates that the peer sent.
             at: the time, with its time zone.
 
         Returns:

@@ -315,7 +315,7 @@ def _check_listed(
         )
 
 
-# What is said of it
+# Errors
 
 
 def _unknown(

@@ -28,7 +28,7 @@ MAX_RSA_BITS = 8192
 #: accept exponents of 32 bits or a little more, and 2**32 + 1 is the largest that was ever common.
 MAX_EXPONENT_BITS = 33
 
-#: The algorithms of RSA keys: a key of another one need not be read to know that it is none.
+#: The algorithms of RSA keys. A key with another algorithm need not be read.
 RSA_ALGORITHMS = frozenset(
     {PublicKeyAlgorithmOID.RSAES_PKCS1_v1_5, PublicKeyAlgorithmOID.RSASSA_PSS}
 )

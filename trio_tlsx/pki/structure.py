@@ -125,7 +125,7 @@ def read_extension(certificate: x509.Certificate, kind: type[_T]) -> _T | None:
     return extensions.get_extension_for_class(kind).value
 
 
-# What such a certificate needs besides; nothing reads it.
+# The other fields of such a certificate, which nothing reads.
 _ALGORITHM = _Algorithm(oid=SignatureAlgorithmOID.ED25519)
 _MOMENT = asn1.UTCTime(datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC))
 _NOTHING = asn1.BitString(b"", 0)

@@ -127,7 +127,7 @@ class TrustStore:
             )
         check("cache_paths", cache_paths, CACHE_PATHS)
         self._verifier: Verifier = verifier
-        #: What was verified with these certificates, and no others; None if nothing is kept.
+        #: The paths that were verified with these certificates; None without a cache.
         self.verified_paths: VerifiedPaths | None = VerifiedPaths() if cache_paths else None
         #: For the verifier of ``cryptography``; None if there are only public keys.
         self.store: Store | None = Store(list(self._certificates)) if self._certificates else None

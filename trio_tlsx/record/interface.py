@@ -1,6 +1,6 @@
-"""What the record layer needs of the protection of a version of TLS.
+"""The interface between the record layer and the protection of one version of TLS.
 
-:mod:`.protection` fulfils it for TLS 1.3. The record layer knows no version: the layout of a
+:mod:`.protection` implements it for TLS 1.3. The record layer knows no version: the layout of a
 protected record, its types and its limits belong to the objects that seal and open it.
 """
 

@@ -30,7 +30,7 @@ STEPS_BETWEEN_PAUSES = 64
 
 
 class MessageRules:
-    """What TLS 1.3 allows of alerts, and of the length of messages; other versions differ."""
+    """The rules of TLS 1.3 for alerts and for the length of messages; other versions differ."""
 
     __slots__ = ("alerts",)
 
@@ -53,7 +53,7 @@ class MessageReader:
     """Read handshake messages, and the alerts between them.
 
     Attributes:
-        rules: those of the version of TLS, as far as it is known.
+        rules: the rules of the version of TLS. Until it is selected, those of the offer.
     """
 
     __slots__ = ("_buffer", "_incoming", "_position", "_records", "_steps", "rules")

@@ -1,4 +1,4 @@
-"""What TLS 1.2 allows of alerts, and of the length of messages (RFC 5246 7.2)."""
+"""The rules of TLS 1.2 for alerts and for the length of messages (RFC 5246 7.2)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_HELLO_REQUESTS = 4
 
 
 class ReceivedAlerts12(ReceivedAlerts):
-    """The alerts of a peer that speaks TLS 1.2: warnings do not end the connection."""
+    """The alerts of a TLS 1.2 peer: warnings do not end the connection."""
 
     __slots__ = ("_warnings",)
 

@@ -20,8 +20,8 @@ NOTHING = memoryview(b"")
 #: No more application data is encrypted while this many bytes are queued.
 MAX_QUEUED = BUFFER_LENGTH
 
-#: The encrypted messages of a flight are padded to a multiple of this many bytes, where their
-#: length could tell the server's name.
+#: If the length of a flight's encrypted messages could disclose the server's name, they are padded
+#: to a multiple of this many bytes.
 FLIGHT_UNIT = 512
 
 
@@ -38,8 +38,8 @@ class Outgoing:
         record_version: the version in the headers of unencrypted records.
         data_records: the number of records of application data encrypted so far.
         bytes_sealed: how much of their content was sealed after early data, in bytes.
-        hides_lengths: whether handshake messages are padded, so that the server's certificate does
-            not tell its name by its length (RFC 9849 6.1.3).
+        hides_lengths: whether handshake messages are padded, so that the length of the server's
+            certificate does not disclose its name (RFC 9849 6.1.3).
         direct_limit: the value of ``data_records`` at which :meth:`seal_data` stops, because a
             message may be due before more data.
     """

@@ -62,8 +62,8 @@ class Session:
         session_id: in TLS 1.2, the server's name for the session; empty if there is a ticket.
         extended_master_secret: whether the secret is an extended master secret of TLS 1.2 (RFC
             7627). Other sessions of TLS 1.2 are not resumed.
-        name_was_hidden: whether the ClientHello was encrypted (RFC 9849). Then the session is only
-            offered in an encrypted one, since a ticket in the clear could tell the name.
+        name_was_hidden: whether the ClientHello was encrypted (RFC 9849). Then the session is
+            offered only in an encrypted ClientHello, because the ticket could disclose the name.
         group: in TLS 1.2, the group of the key exchange; None in TLS 1.3, where each resumption
             has a key exchange of its own.
         peer_raw_public_key: the server's public key, if it sent that in place of certificates (RFC

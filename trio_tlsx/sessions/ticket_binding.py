@@ -1,7 +1,7 @@
-"""What a session ticket is bound to.
+"""The binding of a session ticket to the context that it was issued in.
 
-A server accepts a ticket only in the context that it was issued in. The context is the additional
-data of the ticket's encryption, so a ticket does not open in another one.
+A server accepts a ticket only in this context. The context is the additional data of the ticket's
+encryption, so the ticket cannot be decrypted in another context.
 
 A ticket is also limited in time: see ``ServerSession.is_usable`` in
 ``handshake/resumption_server.py``. Its PSK has a hash, which the hash of the cipher suite must

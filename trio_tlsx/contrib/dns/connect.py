@@ -51,11 +51,10 @@ async def open_tls_to_service(
     """Connect to a service by its records in DNS, and do the handshake (RFC 9460, RFC 9848).
 
     The endpoints are tried in the order of their priorities, each at all of its addresses, until
-    a TCP connection is made. Over it the handshake encrypts the ClientHello with the endpoint's
-    configurations. The server's certificate must be for ``name``, whatever DNS says. If the server
+    a TCP connection is made. The ClientHello is encrypted with the configurations of that
+    endpoint. The server's certificate must be for ``name``, whatever DNS contains. If the server
     rejects Encrypted Client Hello and sends its current configurations, the function connects once
-    more with these (RFC 9849 6.1.6). A handshake that fails is an error; no other endpoint is
-    tried then.
+    more with these (RFC 9849 6.1.6). If a handshake fails, no other endpoint is tried.
 
     If all records have configurations, the client connects to these endpoints only (RFC 9848 5.1).
 
