@@ -138,6 +138,15 @@ REMOVALS_OF_TLS12_RESUMPTION = [
         "lifetime = config.ticket_keys.lifetime",
         SESSION_ID_TESTS,
     ),
+    Removal(
+        "TLS 1.2: data that waits for the handshake is sent only in its protocol",
+        "RFC 7301 3.1",
+        "handshake/client12.py",
+        "if selection.alpn_protocol == early_data.alpn_protocol(offer.config):",
+        "in_another_protocol",
+        "if True:",
+        "tests/handshake/test_tls12_without_tls13_options.py",
+    ),
     # What a client keeps
     Removal(
         "TLS 1.2: the longest lifetime of a session",

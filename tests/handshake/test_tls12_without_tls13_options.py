@@ -79,6 +79,18 @@ def test_early_data_is_not_sent_with_a_session_of_tls_1_2(resend: bool) -> None:
     assert read_all(server) == (b"early" if resend else b"")
 
 
+@pytest.mark.parametrize(("selected", "sent"), [("h2", b"early"), ("http/1.1", b"")])
+def test_early_data_is_not_sent_in_another_protocol(selected: str, sent: bytes) -> None:
+    """It is in the client's first protocol, and waits for the server to select that one."""
+    config = replace(CLIENT_12, alpn_protocols=["h2", "http/1.1"])
+    client = Connection.client(config, SERVER_NAME, early_data=b"early", resend_early_data=True)
+    server = Connection.server(replace(SERVER_12, alpn_protocols=[selected]))
+    shake_hands(client, server)
+    carry(client, server)
+    assert client.negotiated.alpn_protocol == selected
+    assert read_all(server) == sent
+
+
 @pytest.mark.parametrize("role", ["client", "server"])
 def test_update_keys_raises(role: str) -> None:
     client, server = established(CLIENT_12, SERVER_12)
