@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
 from early_data_streams import EARLY, EarlyDataStreams
-from tls_pairs import MEMORY, SERVER_NAME, UNIX, Engine, Transports
+from tls_pairs import MEMORY, SERVER_NAME, UNIX, Engine
 
 from trio_tlsx import TLSStream
 from trio_tlsx.testing import CA
@@ -22,14 +23,16 @@ def scenario(ca: CA) -> EarlyDataStreams:
     return EarlyDataStreams(ca)
 
 
-async def accepted(
-    scenario: EarlyDataStreams, over: Transports
-) -> tuple[trio.abc.Stream, TLSStream[Any]]:
-    """A server that has early data; its client has sent that and nothing else."""
-    raw, transport = await over.connect()
+@asynccontextmanager
+async def accepted(scenario: EarlyDataStreams) -> AsyncGenerator[TLSStream[Any], None]:
+    """A server that has received early data; its client has sent that and nothing else."""
+    raw, transport = await UNIX.connect()
     server = TLSStream(transport, scenario.server, handshake_timeout=TIMEOUT)
     await raw.send_all(scenario.recorded())
-    return raw, server
+    async with raw:
+        assert await server.receive_replayable_early_data() == EARLY
+        yield server
+        await server.aclose()
 
 
 async def times_out(function: Callable[..., Awaitable[object]], *args: Any) -> float:
@@ -67,9 +70,7 @@ async def test_the_time_of_the_handler_does_not_count(
 async def test_the_time_of_all_methods_counts_together(
     scenario: EarlyDataStreams, autojump_clock: trio.testing.MockClock
 ) -> None:
-    raw, server = await accepted(scenario, UNIX)
-    async with raw:
-        assert await server.receive_replayable_early_data() == EARLY
+    async with accepted(scenario) as server:
         for _ in range(2):
             with trio.move_on_after(4):
                 await server.wait_send_all_might_not_block()  # that does not wait
@@ -78,50 +79,38 @@ async def test_the_time_of_all_methods_counts_together(
         assert await times_out(server.answer_early_data, b"x") == pytest.approx(2)
         with pytest.raises(trio.BrokenResourceError, match="within 10 seconds"):
             await server.receive_replayable_early_data()
-        await server.aclose()
 
 
 async def test_answering_is_bounded(
     scenario: EarlyDataStreams, autojump_clock: trio.testing.MockClock
 ) -> None:
     """The client reads nothing, and its Finished never comes."""
-    raw, server = await accepted(scenario, UNIX)
-    async with raw:
-        assert await server.receive_replayable_early_data() == EARLY
+    async with accepted(scenario) as server:
         assert await times_out(server.answer_early_data, bytes(10_000_000)) == TIMEOUT
-        await server.aclose()
 
 
 async def test_waiting_for_room_is_bounded(
     scenario: EarlyDataStreams, autojump_clock: trio.testing.MockClock
 ) -> None:
-    raw, server = await accepted(scenario, UNIX)
-    async with raw:
-        assert await server.receive_replayable_early_data() == EARLY
+    async with accepted(scenario) as server:
         with trio.move_on_after(3):
             await server.answer_early_data(bytes(10_000_000))
         assert await times_out(server.wait_send_all_might_not_block) == pytest.approx(7)
-        await server.aclose()
 
 
 async def test_waiting_for_the_finished_is_bounded(
     scenario: EarlyDataStreams, autojump_clock: trio.testing.MockClock
 ) -> None:
-    raw, server = await accepted(scenario, UNIX)
-    async with raw:
-        assert await server.receive_replayable_early_data() == EARLY
+    async with accepted(scenario) as server:
         await trio.sleep(1000)
         assert await times_out(server.receive_replayable_early_data) == TIMEOUT
-        await server.aclose()
 
 
 async def test_two_methods_at_once_do_not_count_twice(
     scenario: EarlyDataStreams, autojump_clock: trio.testing.MockClock
 ) -> None:
-    raw, server = await accepted(scenario, UNIX)
     took: dict[str, float] = {}
-    async with raw:
-        assert await server.receive_replayable_early_data() == EARLY
+    async with accepted(scenario) as server:
 
         async def receive() -> None:
             took["receive"] = await times_out(server.receive_replayable_early_data)
@@ -135,7 +124,6 @@ async def test_two_methods_at_once_do_not_count_twice(
             nursery.start_soon(answer)
         assert took["answer"] == pytest.approx(TIMEOUT - 4)
         assert TIMEOUT <= took["receive"] <= TIMEOUT + 1, "a second more for the alert"
-        await server.aclose()
 
 
 async def test_handshake_timeout_ends_with_the_handshake(
