@@ -1,4 +1,4 @@
-"""``--ech dns``: connect to a service as its records in DNS say, with its name hidden."""
+"""``--ech dns``: connect to a service by its records in DNS, with its name hidden."""
 
 from __future__ import annotations
 

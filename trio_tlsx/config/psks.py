@@ -20,8 +20,8 @@ def with_certificates_and_psks(
     """Check ``certificate_with_psk``; return the parameters, without TLS 1.2 if it is required.
 
     Raises:
-        ConfigError: the value is unknown, there are no keys or no TLS 1.3, or a key might do
-            without a key exchange.
+        ConfigError: the value is unknown, there are no keys or no TLS 1.3, or
+            ``psk_without_key_exchange`` is set.
     """
     value = config.certificate_with_psk
     if value not in ("never", "optional", "required"):
@@ -46,7 +46,7 @@ def with_certificates_and_psks(
 
 
 def with_suites_of_psks(common: CommonParameters, psks: Sequence[ExternalPSK]) -> CommonParameters:
-    """Drop the suites of TLS 1.3 whose hash function no key has: none could use a key."""
+    """Drop the TLS 1.3 suites whose hash function no key has, since they cannot use a key."""
     suites = {
         suite.code: suite
         for suite in common.suite_table.values()

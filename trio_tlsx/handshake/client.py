@@ -36,7 +36,7 @@ from .steps import Handshake, Steps
 
 __all__ = ["client_handshake"]
 
-#: RFC 9846 4.2.3: the end of the random of a server that could have done better.
+#: RFC 9846 4.2.3: the end of the random of a server that supports a newer version.
 DOWNGRADE_SENTINELS = (b"DOWNGRD\x01", b"DOWNGRD\x00")
 
 

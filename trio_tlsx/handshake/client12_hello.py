@@ -1,4 +1,4 @@
-"""How a client processes a ServerHello of TLS 1.2 (RFC 5246 7.4.1.3)."""
+"""A client's processing of a TLS 1.2 ServerHello (RFC 5246 7.4.1.3)."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Selection12:
     """A server's selection in its ServerHello.
 
     Attributes:
-        randoms: the client's and the server's.
+        randoms: the random of the client and that of the server.
         session_id: the id that the server gives to the session; empty for none.
-        extended_master_secret: whether both sides have it.
+        extended_master_secret: whether both sides support it.
         alpn_protocol: the application protocol; None if none was selected.
-        extensions: the server's.
+        extensions: the extensions of the ServerHello.
         session: the session that the server resumes; None for a full handshake.
         types: the types of certificates.
     """
@@ -71,7 +71,7 @@ def process_server_hello(hs: Handshake, offer: Offer, answer: ServerHello) -> Se
         )
     extended = steps12.check_extended_master_secret(config, extensions)
     if session is not None and not extended:
-        # RFC 7627 5.3: only sessions with it are kept.
+        # RFC 7627 5.3: the client stores only sessions with an extended master secret.
         raise NegotiationError(
             "the peer resumes a session without its extended master secret",
         )

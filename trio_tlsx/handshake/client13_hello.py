@@ -1,4 +1,4 @@
-"""How a client processes a HelloRetryRequest and a ServerHello of TLS 1.3 (RFC 9846 4.2)."""
+"""A client's processing of the HelloRetryRequest and the ServerHello (RFC 9846 4.2)."""
 
 from __future__ import annotations
 

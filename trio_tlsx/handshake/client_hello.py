@@ -1,4 +1,4 @@
-"""How a client makes a ClientHello (RFC 9846 4.2.2)."""
+"""The ClientHello of a client (RFC 9846 4.2.2)."""
 
 from __future__ import annotations
 
@@ -180,8 +180,8 @@ def initial_groups(
 ) -> Sequence[Group]:
     """Return the groups of the first key shares, in order of preference (RFC 9846 4.3.8).
 
-    A group that this server selected before takes the place of the default one of its kind. So the
-    client offers a post-quantum key share as ever.
+    A group that this server selected before replaces the default one of its kind, post-quantum or
+    not. So the client still offers a post-quantum key share.
     """
     remembered = config.selected_groups
     if not remembered or (code := remembered.get((server_name.host, port))) is None:

@@ -19,7 +19,7 @@ from .steps import Handshake, Steps
 
 __all__ = ["read_ticket", "resume", "store_session"]
 
-#: How long a session is used whose server does not say (RFC 5077 3.3), in seconds.
+#: The lifetime of a session if the server sends none (RFC 5077 3.3), in seconds.
 UNKNOWN_LIFETIME = 2 * 60 * 60
 
 

@@ -1,4 +1,4 @@
-"""How a server processes a ClientHello of TLS 1.2 and answers it (RFC 5246 7.4.1)."""
+"""A server's processing of a TLS 1.2 ClientHello, and its answer (RFC 5246 7.4.1)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ __all__ = ["Terms12", "check_client_hello_12", "choose_terms", "send_server_hell
 
 RENEGOTIATION_SCSV = 0x00FF  # RFC 5746 3.3
 
-#: RFC 9846 4.2.3: the end of the random of a server that could have done TLS 1.3.
+#: RFC 9846 4.2.3: the end of the random of a server that also supports TLS 1.3.
 DOWNGRADE_SENTINEL = b"DOWNGRD\x01"
 
 _E = ExtensionType
@@ -120,7 +120,7 @@ def common_groups(config: ServerParameters, hello: ClientHello) -> Sequence[Grou
     """Return the groups that both sides allow, in the server's order of preference."""
     body = hello.extensions.get(_E.supported_groups)
     if body is None:
-        # RFC 8422 4 lets the server choose any curve, but nothing says which the client has.
+        # RFC 8422 4 lets the server select any curve, but the client may not support it.
         raise NegotiationError("the peer's ClientHello lacks supported_groups")
     offered = ext.decode_uint16_list(body, "supported_groups")
     if common := [g for g in config.tls12.group_table.values() if g.code in offered]:
@@ -190,8 +190,8 @@ def send_server_hello(
     Args:
         stapled: the extensions of the server's leaf, as TLS 1.3 has them.
         ticket_promised: whether a NewSessionTicket follows.
-        session_id: the client's, if its session is resumed; that of a new session, if any.
-        resumes: whether it is.
+        session_id: the id of the resumed or of the new session; empty for none.
+        resumes: whether the client's session is resumed.
     """
     extensions = answered_extensions(hs, terms, stapled)
     if _E.client_certificate_type in terms.hello.extensions or (
@@ -200,7 +200,7 @@ def send_server_hello(
         requested = None if resumes else terms.client_type
         extensions |= answer_types(terms.hello.extensions, requested, terms.credentials)
     if _E.server_name in terms.hello.extensions and not resumes:
-        # RFC 6066 3: not where a session is resumed, which is of this name already.
+        # RFC 6066 3: a resumption has no answer to server_name.
         extensions[_E.server_name] = b""
     if ticket_promised:
         extensions[_E.session_ticket] = b""
@@ -219,7 +219,7 @@ def send_server_hello(
 
 
 def server_random(config: ServerParameters) -> bytes:
-    """Return a new random, which says if this server could have done TLS 1.3."""
+    """Return a new random, with the sentinel if this server also supports TLS 1.3."""
     random = urandom(RANDOM_LENGTH)
     if TLS13 not in config.versions:
         return random

@@ -50,7 +50,7 @@ def begin(hs: Handshake) -> None:
 def check_extended_master_secret(
     config: ClientParameters | ServerParameters, extensions: Extensions
 ) -> bool:
-    """Return whether the peer has the extended master secret (RFC 7627 5.2, 5.3)."""
+    """Return whether the peer supports the extended master secret (RFC 7627 5.2, 5.3)."""
     has_it = ExtensionType.extended_master_secret in extensions
     if config.tls12.require_extended_master_secret and not has_it:
         raise NegotiationError(
@@ -116,5 +116,5 @@ def expect_change_of_keys(hs: Handshake, suite: CipherSuite12, keys: DirectionKe
 
 
 def exporter_of(secret: MasterSecret, tls_unique: bytes, *, extended: bool) -> Exporter12:
-    """Return the exporter of the connection; without an extended master secret it refuses."""
+    """Return the exporter of the connection; without an extended master secret it raises."""
     return Exporter12(secret, tls_unique) if extended else Exporter12(None, None)

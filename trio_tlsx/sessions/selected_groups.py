@@ -6,12 +6,12 @@ from collections import OrderedDict
 
 __all__ = ["MAX_SERVERS", "SelectedGroups"]
 
-#: The most servers to remember a group of.
+#: The most servers whose groups are remembered.
 MAX_SERVERS = 256
 
 
 class SelectedGroups(OrderedDict[tuple[str, int | None], int]):
-    """The code of the group that a server selected, by its name and port, the newest server last.
+    """The code of the group that each server selected, by name and port, the newest server last.
 
     Threads may share it: each step leaves it complete.
     """
