@@ -98,6 +98,8 @@ REMOVALS_OF_REDIS = [
     Removal("ECH keys in Redis have the public name", "RFC 9849 8.1.1", ECH_KEYS,
             "if key.config.public_name != self._public_name:", "another_public_name",
             "if False:", ECH_TESTS),
+    Removal("number of ECH keys that a server proposes to Redis", "RFC 9849 8.1.1", ECH_KEYS,
+            "deque(maxlen=MAX_PROPOSED)", "add_up", "deque()", ECH_TESTS),
     Removal("only an ECH key that other servers know is published", "RFC 9849 8.1.1", ECH_KEYS,
             "while not self._shared or ", "only_if_other_servers", "while ", ECH_TESTS),
     Removal("the length of a ticket key in Redis", "4.7.1", "contrib/redis/ticket_keys.py",

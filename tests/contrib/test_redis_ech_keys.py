@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -100,6 +100,23 @@ async def test_next_key_is_known_before_its_configuration_is_sent(
             for keys in (one, cut_off):
                 assert accepts(keys, before)
                 assert accepts(keys, after)
+
+
+class FullStore(OneStore):
+    """It takes no key, as where someone else writes entries that no server can decrypt."""
+
+    async def run_script(self, script: object, keys: object, arguments: Sequence[Any]) -> Any:
+        now, *_ = await super().run_script(script, keys, arguments[:2])
+        return [now]
+
+
+async def test_proposed_keys_do_not_add_up(autojump_clock: trio.testing.MockClock) -> None:
+    """A server proposes two keys each time that it asks, and there are 256 ids of keys."""
+    keys = make(FullStore())
+    async with sharing(keys):
+        await trio.sleep(4 * 3600)
+        assert keys.problem == "Redis has no key that a key-encryption key of this server opens"
+        assert accepts(keys, keys.keys[0].config_list)
 
 
 async def test_server_that_loses_redis_goes_on_with_what_it_knows(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 import trio
@@ -19,6 +20,9 @@ __all__ = ["RedisECHKeys"]
 #: for this time.
 DEFAULT_ECH_LIFETIME = 24 * 3600
 MAX_ECH_LIFETIME = 366 * 24 * 3600
+
+#: The keys that a server proposes at a time: of the present period and the next.
+MAX_PROPOSED = 2
 
 
 class RedisECHKeys(ECHKeys):
@@ -69,7 +73,8 @@ class RedisECHKeys(ECHKeys):
         self._public_name = public_name
         self._kem: KemName = kem
         self._maximum_name_length = maximum_name_length
-        self._loaded: dict[bytes, ECHKey] = {}
+        self._loaded: dict[bytes, ECHKey] = {}  # those that are in Redis
+        self._proposed: deque[ECHKey] = deque(maxlen=MAX_PROPOSED)
         self._changed = trio.Event()
         self._shared = False
         super().__init__(self._generate())
@@ -120,14 +125,13 @@ class RedisECHKeys(ECHKeys):
             self._public_name,
             kem=self._kem,
             maximum_name_length=self._maximum_name_length,
-            other_ids=[key.config.config_id for key in self._loaded.values()],
+            other_ids=[key.config.config_id for key in (*self._loaded.values(), *self._proposed)],
         )
 
     def _create(self) -> bytes:
         key = self._generate()
-        pem = key.to_pem()
-        self._loaded[pem] = key
-        return pem
+        self._proposed.append(key)
+        return key.to_pem()
 
     def _is_key(self, pem: bytes) -> bool:
         """Return whether this is a key for the same public name, of this or another server."""
