@@ -147,6 +147,24 @@ REMOVALS_OF_TLS12_RESUMPTION = [
         "if True:",
         "tests/handshake/test_tls12_without_tls13_options.py",
     ),
+    Removal(
+        "TLS 1.2: the age of the authentication",
+        "4.7.1",
+        "handshake/resumption_server12.py",
+        "session.authenticated_at if session else now,",
+        "do_not_extend_the_authentication",
+        "now,",
+        RESUMPTION_TESTS,
+    ),
+    Removal(
+        "TLS 1.2: length of a ticket that is sent",
+        "RFC 5077 3.3",
+        "handshake/resumption_server12.py",
+        'ticket if len(ticket) <= MAX_TICKET_LENGTH else b""',
+        "too_long_to_send",
+        "ticket",
+        RESUMPTION_TESTS,
+    ),
     # What a client keeps
     Removal(
         "TLS 1.2: the longest lifetime of a session",

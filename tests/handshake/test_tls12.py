@@ -326,6 +326,9 @@ def test_both_sides_export_the_same() -> None:
     )
     for kind in ("tls-unique", "tls-exporter", "tls-server-end-point"):
         assert client.channel_binding(kind) == server.channel_binding(kind) != None  # noqa: E711
+    # RFC 9266 2: the context is empty, and not missing.
+    exported = client.export_keying_material("EXPORTER-Channel-Binding", 32, b"")
+    assert client.channel_binding("tls-exporter") == exported
     with pytest.raises(ValueError, match="unknown channel binding"):
         client.channel_binding("tls-nothing")
 

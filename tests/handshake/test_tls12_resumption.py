@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clocks import ManualClock
 from engine_pairs import (
     SERVER_NAME,
     authority,
@@ -37,7 +38,7 @@ from trio_tlsx.handshake import resumption_server12, server12
 from trio_tlsx.messages.extensions import ExtensionType as E
 from trio_tlsx.pki.peer import Peer
 from trio_tlsx.sessions.client import Session
-from trio_tlsx.sessions.ticket_keys import TicketKeys
+from trio_tlsx.sessions.ticket_keys import MAX_LIFETIME, TicketKeys
 from trio_tlsx.sessions.ticket_store import MemoryTicketStore
 
 LABEL = "EXPERIMENTAL trio-tlsx test"
@@ -270,3 +271,26 @@ def test_a_wrong_secret_is_found_by_finished() -> None:
     store.put(replace(session, secret=bytes(48)))
     client, server = connections(config, SERVER_12)
     assert failure_of(lambda: shake_hands(client, server)).alert is A.bad_record_mac
+
+
+def test_renewed_tickets_do_not_extend_the_authentication() -> None:
+    """A server lets a client resume for a week after the full handshake, whatever it renews."""
+    clock = ManualClock()
+    config, store = stored(clock=clock)
+    keys = TicketKeys([bytes(32)], lifetime=MAX_LIFETIME, clock=clock)
+    server = replace(SERVER_12, clock=clock, ticket_keys=keys)
+    established(config, server)
+    for day in range(1, 8):
+        clock.forward(24 * 3600)
+        session = store.take(SERVER_NAME, None, b"test")
+        assert session is not None
+        store.put(replace(session, verified_at=clock.now))  # a client that does not care
+        assert established(config, server)[0].negotiated.resumed is (day < 7)
+
+
+def test_a_ticket_too_long_to_send_is_an_empty_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 5077 3.3: the ServerHello has promised one."""
+    monkeypatch.setattr(resumption_server12, "MAX_TICKET_LENGTH", 10)
+    config, store = stored()
+    exchange(*established(config, SERVER_12))
+    assert len(store) == 0
