@@ -165,6 +165,15 @@ REMOVALS_OF_TLS12_RESUMPTION = [
         "ticket",
         RESUMPTION_TESTS,
     ),
+    Removal(
+        "TLS 1.2: no ticket without the extended master secret",
+        "RFC 7627 5.3",
+        "handshake/resumption_server12.py",
+        "bool(terms.config.tickets) and terms.extended_master_secret",
+        "no_ticket_is_promised",
+        "bool(terms.config.tickets)",
+        "tests/handshake/test_tls12_server_hello.py",
+    ),
     # What a client keeps
     Removal(
         "TLS 1.2: the longest lifetime of a session",

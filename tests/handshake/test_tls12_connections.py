@@ -24,6 +24,7 @@ from engine_pairs import (
 from hellos import exchange, first_hello, flight
 from pairs12 import BOTH, CLIENT_12, SERVER_12, alert_of, changed_hello
 
+from trio_tlsx.config.server import ServerConfig
 from trio_tlsx.engine.connection import Connection
 from trio_tlsx.errors import AlertDescription as A
 from trio_tlsx.errors import (
@@ -37,6 +38,7 @@ from trio_tlsx.messages.alerts import WARNING
 from trio_tlsx.messages.extensions import ExtensionType as E
 from trio_tlsx.messages.handshake import encode_message
 from trio_tlsx.messages.handshake12 import HelloRequest
+from trio_tlsx.messages.info import ClientHello
 from trio_tlsx.record.protection import ContentType
 
 LABEL = "EXPERIMENTAL trio-tlsx test"
@@ -226,6 +228,19 @@ def test_a_connection_of_both_versions_reads_alerts_by_the_rules_of_its_own() ->
             assert client.read() is Want.READ
         else:
             assert isinstance(failure_of(client.read), AlertReceived)
+
+
+def test_another_configuration_with_a_newer_version_reads_alerts_by_its_rules() -> None:
+    """The ClientHello was read by the rules of TLS 1.2 before."""
+
+    def select(_: ClientHello) -> ServerConfig:
+        return replace(SERVER_12, versions=BOTH)
+
+    first = ServerConfig(versions=BOTH[1:], select_credentials=select)
+    client, server = established(replace(CLIENT_12, versions=BOTH), first)
+    warning = bytes((WARNING, A.unrecognized_name))
+    server.receive_data(sealed(client, warning, ContentType.alert))
+    assert isinstance(failure_of(server.read), AlertReceived)
 
 
 def test_both_versions_are_the_default() -> None:

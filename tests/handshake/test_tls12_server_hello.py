@@ -53,6 +53,14 @@ def test_nothing_is_stapled_when_a_session_is_resumed() -> None:
     assert not of_leaf & server_hello(config, server_config).extensions.keys()
 
 
+def test_no_ticket_is_promised_without_an_extended_master_secret() -> None:
+    """RFC 7627 5.3: such a session is not to be resumed."""
+    config = replace(CLIENT_12, resumption=True)
+    assert E.session_ticket in server_hello(config).extensions
+    with changed_hello({E.extended_master_secret: None}):
+        assert E.session_ticket not in server_hello(config).extensions
+
+
 @pytest.mark.parametrize("versions", [BOTH, BOTH[1:]])
 def test_point_formats_are_sent_and_echoed(versions: Any) -> None:
     """RFC 8422 5.1.2, 5.2: only in answer to the client's."""
