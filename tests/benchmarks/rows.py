@@ -141,7 +141,7 @@ def row_named(title: str) -> Row:
     return next(row for row in SUMMARY if row.title == title)
 
 
-def by_turns(case: str, version: str) -> Row:
+def versions_row(case: str, version: str) -> Row:
     return Row("", "versions", case, ("us",), version)
 
 
@@ -233,23 +233,23 @@ GOALS = (
     *(
         Goal(
             f"{size} writes, CPU, TLS 1.2, of our TLS 1.3",
-            by_turns(f"writes of {size}", "TLS 1.2"),
+            versions_row(f"writes of {size}", "TLS 1.2"),
             1.05,
-            base=by_turns(f"writes of {size}", "TLS 1.3"),
+            base=versions_row(f"writes of {size}", "TLS 1.3"),
         )
         for size in BULK
     ),
     Goal(
         "full handshake in memory, TLS 1.2, of our TLS 1.3",
-        by_turns("full handshake in memory", "TLS 1.2"),
+        versions_row("full handshake in memory", "TLS 1.2"),
         1,
-        base=by_turns("full handshake in memory", "TLS 1.3"),
+        base=versions_row("full handshake in memory", "TLS 1.3"),
     ),
     Goal(
         "connection, full, CPU, TLS 1.2, of our TLS 1.3",
-        by_turns("connection: full handshake, echo, close", "TLS 1.2"),
+        versions_row("connection: full handshake, echo, close", "TLS 1.2"),
         1,
-        base=by_turns("connection: full handshake, echo, close", "TLS 1.3"),
+        base=versions_row("connection: full handshake, echo, close", "TLS 1.3"),
     ),
     Goal(
         "handshakes per CPU second in two processes, of one process",

@@ -164,7 +164,7 @@ def test_buffers_change_their_layout_between_suites() -> None:
 
 
 def test_a_buffer_keeps_a_few_layouts() -> None:
-    """Connections of both versions send by turns without new slots; peers cannot add endlessly."""
+    """Connections of both versions use the slots again; a peer cannot add layouts endlessly."""
     batch = Batch()
     sealer, _ = pair(AES_128)
     first = batch.slots(sealer, 100, 100)[0]
