@@ -32,7 +32,7 @@ Times = dict[str, float]
 
 
 def versions(bench: Bench) -> None:
-    """Measure both versions, which take turns; the figure of a round is the median of its turns."""
+    """Measure both versions, which take turns; a figure is the median of a round."""
     pki, turns = bench.pki, bench.sizes.turns
     gc.disable()
     for number in range(bench.results.rounds):
