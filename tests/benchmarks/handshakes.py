@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from .contenders import Contender
-from .measurement import Bench, Case, Work, progress
+from .measurement import SHORT_SAMPLES, Bench, Case, Work, progress
 from .openssl import s_time
 from .pairs import Worker
 from .settings import AES_128_12, DEFAULT_GROUPS, KEY_TYPES, X25519, Setting
@@ -58,7 +58,8 @@ def full(bench: Bench) -> None:
             ),
             one_by_one(bench, part, "ECDSA certificate, TLS 1.2", TLS12),
             *map(at_once, VARIANTS),
-        ]
+        ],
+        SHORT_SAMPLES,
     )
     s_time(bench, part, "ECDSA certificate", Setting())
 
@@ -71,7 +72,8 @@ def resumed(bench: Bench) -> None:
             one_by_one(bench, part, name, Setting(groups=groups, tickets=tickets))
             for tickets, name in names.items()
             for groups in VARIANTS
-        ]
+        ],
+        SHORT_SAMPLES,
     )
     s_time(bench, "resumed handshake", "server with 1 ticket", Setting(tickets=1))
 

@@ -27,6 +27,10 @@ Work: TypeAlias = tuple[list[Any], int] | None
 
 SECONDS_FOR_A_MODULE = 900
 
+#: Samples of less than a second vary a lot: a round trip takes 50 microseconds in one and 100 in
+#: the next, with every contender. Such cases have so many times as many rounds.
+SHORT_SAMPLES = 3
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -205,8 +209,12 @@ class Bench:
         for pair in self._pairs.values():
             pair.end()
 
-    def run(self, cases: Sequence[Case]) -> None:
-        """Run all rounds of cases, in processes that serve all rounds and parts."""
+    def run(self, cases: Sequence[Case], rounds_times: int = 1) -> None:
+        """Run all rounds of cases, in processes that serve all rounds and parts.
+
+        Args:
+            rounds_times: the factor for the number of rounds.
+        """
         wanted = {
             (name, case.setting): None
             for case in cases
@@ -214,8 +222,9 @@ class Bench:
             if self.is_wanted(contender, case.setting) and case.work(contender) is not None
         }
         self._pairs |= self.start(key for key in wanted if key not in self._pairs)
-        for number in range(self.results.rounds):
-            progress(f"{cases[0].part}: round {number + 1} of {self.results.rounds}")
+        rounds = self.results.rounds * rounds_times
+        for number in range(rounds):
+            progress(f"{cases[0].part}: round {number + 1} of {rounds}")
             with self._watching_others(cases[0].part):
                 for case in cases:
                     self._run_round(case)

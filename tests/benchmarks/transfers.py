@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .contenders import Contender
-from .measurement import Bench, Case, Work
+from .measurement import SHORT_SAMPLES, Bench, Case, Work
 from .settings import AES_128, AES_128_12, SUITES, Setting
 
 PLAIN = Setting()
@@ -51,7 +51,8 @@ def bulk(bench: Bench) -> None:
                 exchange,
                 held=1,
             ),
-        ]
+        ],
+        SHORT_SAMPLES,
     )
 
 
@@ -77,7 +78,8 @@ def ping_pong(bench: Bench) -> None:
         [
             round_trips("ping-pong", 1, sizes.pings, "us", "round trip"),
             round_trips("ping-pong", sizes.at_once, sizes.pings_at_once, "us", "round trip"),
-        ]
+        ],
+        SHORT_SAMPLES,
     )
 
 
