@@ -118,7 +118,7 @@ REMOVALS_OF_RECORDS = [
     # Limits
     Removal("length of a message", "6.2", READER, "if length > limit:", "announced-"),
     Removal("empty records in a row", "5.1", INCOMING,
-            "if self._empty_records > MAX_EMPTY_RECORDS:", "", tests=EMPTY_RECORDS),
+            "if self.empty_records > MAX_EMPTY_RECORDS:", "", tests=EMPTY_RECORDS),
     Removal("empty records with warnings between them", "5.1", INCOMING,
             "if content_type != ContentType.alert:", "warnings", "if True:", EMPTY_RECORDS),
     Removal("limit of skipped early data", "4.3.10", INCOMING,

@@ -368,7 +368,7 @@ REMOVALS_OF_TLS12 = [
         "TLS 1.2: no change_cipher_spec comes before the ServerHello",
         "RFC 5246 7.1",
         STEPS,
-        "if hs.incoming.has_ignored_change_cipher_spec:",
+        "if hs.incoming.empty_records:",
         "server_hello-change-cipher-spec-before",
         "if False:",
     ),

@@ -24,6 +24,7 @@ ONE_VERSION = {
     "test_early_data_cancellation": EARLY_DATA,
     "test_stream_early_data": EARLY_DATA,
     "test_handshake_time": EARLY_DATA,
+    "test_connecting_with_early_data_that_is_sent_again": EARLY_DATA,
     "test_reset_during_a_flood_of_early_data": EARLY_DATA,
     "test_no_ticket_is_stored_twice": EARLY_DATA,
     "test_stream_key_updates": KEY_UPDATE,

@@ -41,7 +41,7 @@ def begin(hs: Handshake) -> None:
         ProtocolError: the server sent change_cipher_spec before its ServerHello, which only
             TLS 1.3 ignores (RFC 9846 5, RFC 5246 7.1).
     """
-    if hs.incoming.has_ignored_change_cipher_spec:
+    if hs.incoming.empty_records:
         raise unexpected_record(ContentType.change_cipher_spec)
     hs.incoming.accept_change_cipher_spec = False
     hs.incoming.plaintext_limit = MAX_PLAINTEXT_LENGTH

@@ -69,6 +69,8 @@ class Incoming:
         early_data_to_skip: how many bytes of records that cannot be decrypted to ignore: early
             data that this server rejected (RFC 9846 4.3.10). The overhead of the records does not
             count, because a client may send small records.
+        empty_records: how many of the last records, in a row, had no content or were an ignored
+            change_cipher_spec.
         data_records: the number of non-empty records of application data received so far.
         bytes_opened: how much of their content was decrypted, in bytes.
         partial_length: how many bytes of the next record have arrived, if everything before it is
@@ -77,7 +79,6 @@ class Incoming:
     """
 
     __slots__ = (
-        "_empty_records",
         "_end",
         "_is_borrowed",
         "_next_opener",
@@ -91,6 +92,7 @@ class Incoming:
         "bytes_opened",
         "data_records",
         "early_data_to_skip",
+        "empty_records",
         "is_protected",
         "partial_length",
         "plaintext_limit",
@@ -105,7 +107,7 @@ class Incoming:
         self._opener: RecordOpener | None = None
         self._next_opener: RecordOpener | None = None  # from a change_cipher_spec on
         self._pending: Record | None = None  # decrypted already, and returned next
-        self._empty_records = 0
+        self.empty_records: int = 0
         self.is_protected: bool = False
         self.at_eof: bool = False
         self.received_anything: bool = False
@@ -190,11 +192,6 @@ class Incoming:
         """Expect encrypted records from now on."""
         self._opener = opener
         self.is_protected = True
-
-    @property
-    def has_ignored_change_cipher_spec(self) -> bool:
-        """Whether one was ignored; only before the first encrypted record."""
-        return self._empty_records > 0
 
     def install_at_change_cipher_spec(self, opener: RecordOpener) -> None:
         """Expect a change_cipher_spec, and encrypted records after it (RFC 5246 7.1)."""
@@ -294,7 +291,7 @@ class Incoming:
         elif not content:
             raise unexpected("sent an empty record")
         if content_type != ContentType.alert:  # a warning of TLS 1.2 is no progress
-            self._empty_records = 0
+            self.empty_records = 0
         return Record(content_type, content)
 
     def take_application_data(self, limit: int) -> bytes:
@@ -334,7 +331,7 @@ class Incoming:
         if data := opener.open_data(record, plaintext_limit):
             self.data_records += 1
             self.bytes_opened += len(data)
-            self._empty_records = 0
+            self.empty_records = 0
         return data
 
     def open_run(self, count: int, limit: int | None) -> bytes:
@@ -364,7 +361,7 @@ class Incoming:
         if data:
             self.bytes_opened += end
             self._start += consumed
-            self._empty_records = 0
+            self.empty_records = 0
             self.accept_plaintext_alert = False
         return data
 
@@ -380,8 +377,8 @@ class Incoming:
         self._count_empty_record()
 
     def _count_empty_record(self) -> None:
-        self._empty_records += 1
-        if self._empty_records > MAX_EMPTY_RECORDS:
+        self.empty_records += 1
+        if self.empty_records > MAX_EMPTY_RECORDS:
             raise unexpected(f"sent more than {MAX_EMPTY_RECORDS} empty records in a row")
 
     def _note_opened(self) -> None:
