@@ -1,4 +1,4 @@
-"""What both ends of a connection do in one process, over a socket pair."""
+"""Exchanges between both ends of a connection, in one process over a socket pair."""
 
 from __future__ import annotations
 

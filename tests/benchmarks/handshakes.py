@@ -8,7 +8,7 @@ from .contenders import Contender
 from .measurement import SHORT_SAMPLES, Bench, Case, Work, progress
 from .openssl import s_time
 from .pairs import Worker
-from .settings import AES_128_12, DEFAULT_GROUPS, KEY_TYPES, X25519, Setting
+from .settings import DEFAULT_GROUPS, KEY_TYPES, TLS12, X25519, Setting
 
 VARIANTS = {X25519: "X25519", DEFAULT_GROUPS: "default groups"}
 
@@ -16,9 +16,6 @@ VARIANTS = {X25519: "X25519", DEFAULT_GROUPS: "default groups"}
 #: The settings in which all contenders are measured; in other settings only two are.
 FOR_ALL = (Setting(), Setting(groups=DEFAULT_GROUPS), Setting("RSA"), Setting(tickets=2))
 CLOSE_RIVALS = ("trio_tlsx", "trio.SSLStream")
-
-#: A connection of TLS 1.2; otherwise as ``Setting()``.
-TLS12 = Setting(suite=AES_128_12)
 
 
 def one_by_one(bench: Bench, part: str, name: str, setting: Setting) -> Case:

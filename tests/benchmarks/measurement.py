@@ -28,7 +28,7 @@ Work: TypeAlias = tuple[list[Any], int] | None
 SECONDS_FOR_A_MODULE = 900
 
 #: Samples of less than a second vary a lot: a round trip takes 50 microseconds in one and 100 in
-#: the next, with every contender. Such cases have so many times as many rounds.
+#: the next, with every contender. Such cases have this many times the usual rounds.
 SHORT_SAMPLES = 3
 
 

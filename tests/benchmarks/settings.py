@@ -76,6 +76,10 @@ class Setting:
         )
 
 
+#: A connection of TLS 1.2; otherwise as ``Setting()``.
+TLS12 = Setting(suite=AES_128_12)
+
+
 class PKI:
     """PEM files in a directory: for each key type a root CA, a chain of two, and its key.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .contenders import Contender
 from .measurement import SHORT_SAMPLES, Bench, Case, Work
-from .settings import AES_128, AES_128_12, SUITES, Setting
+from .settings import AES_128, SUITES, TLS12, Setting
 
 PLAIN = Setting()
 BLOCK = 2**16
@@ -36,7 +36,7 @@ def bulk(bench: Bench) -> None:
     bench.run(
         [
             *(row(f"writes of {size(count)}", count) for count in WRITE_BYTES),
-            row("writes of 64 KiB, TLS 1.2", BLOCK, Setting(suite=AES_128_12)),
+            row("writes of 64 KiB, TLS 1.2", BLOCK, TLS12),
             *(
                 row(f"writes of 64 KiB, {suite}", BLOCK, Setting(suite=suite))
                 for suite in SUITES

@@ -15,16 +15,16 @@ from itertools import chain
 import trio
 
 from .exchanges import connected, connection, transfer
-from .in_memory import Ours as InMemory
+from .in_memory import Ours as OursInMemory
 from .in_memory import shake_hands
 from .measurement import Bench, progress
 from .on_trio import Ours
 from .report import median
-from .settings import AES_128_12, PKI, Setting
+from .settings import PKI, TLS12, Setting
 from .transfers import WRITE_BYTES, size
 
 PART = "versions"
-VERSIONS = {"TLS 1.3": Setting(), "TLS 1.2": Setting(suite=AES_128_12)}
+VERSIONS = {"TLS 1.3": Setting(), "TLS 1.2": TLS12}
 BLOCKS = 64  #: of 64 KiB, in a sample of data
 
 #: By version: CPU microseconds.
@@ -55,7 +55,7 @@ def add(bench: Bench, case: str, unit: str, times: Times) -> None:
 
 
 def handshakes(pki: PKI, turns: int) -> Times:
-    pairs = {version: InMemory(pki, setting) for version, setting in VERSIONS.items()}
+    pairs = {version: OursInMemory(pki, setting) for version, setting in VERSIONS.items()}
     samples = Samples()
     for version in in_turns(turns):
         client, server, _ = shake_hands(pairs[version])
