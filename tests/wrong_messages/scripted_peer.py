@@ -7,6 +7,7 @@ deviation the handshake succeeds, data flows, and keys are updated.
 from __future__ import annotations
 
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
@@ -97,8 +98,8 @@ def header(handshake_type: int, length: int) -> bytes:
     return bytes((handshake_type,)) + length.to_bytes(3)
 
 
-class Peer:
-    """What both roles have.
+class Peer(ABC):
+    """The base of both roles.
 
     Attributes:
         places: the steps of the script that a deviation can take the place of.
@@ -151,8 +152,9 @@ class Peer:
         while self._next_message():
             pass
 
+    @abstractmethod
     def script(self) -> None:
-        raise NotImplementedError
+        """Send and expect the messages of the handshake, in their order."""
 
     def step(self, place: str, message: AnyMessage) -> None:
         deviation = self.deviations.get(place)
