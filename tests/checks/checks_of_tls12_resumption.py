@@ -174,7 +174,7 @@ REMOVALS_OF_TLS12_RESUMPTION = [
         "bool(terms.config.tickets)",
         "tests/handshake/test_tls12_server_hello.py",
     ),
-    # What a client keeps
+    # The sessions that a client keeps
     Removal(
         "TLS 1.2: the longest lifetime of a session",
         "4.7.1",

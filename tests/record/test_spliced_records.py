@@ -23,8 +23,8 @@ PAIRS: dict[str, tuple[ClientConfig, ServerConfig]] = {
     "ECH": (ECH_CLIENT, ECH_SERVER),
 }
 
-#: What happens to one record: it arrives, is dropped, arrives twice, comes after the next one, or
-#: is replaced by one of the other handshake.
+#: The fates of a record: it arrives, is dropped, arrives twice, changes places with the one before
+#: it, or is replaced by one of the other handshake.
 ARRIVES, DROPPED, DOUBLED, LATE, REPLACED = range(5)
 fates = st.lists(st.sampled_from([ARRIVES] * 6 + [DROPPED, DOUBLED, LATE, REPLACED]), max_size=30)
 

@@ -41,9 +41,10 @@ def find_psks(
     Args:
         find: looks up a key; None if the server has no external keys.
         suites: the cipher suites that the keys must fit.
-        needed: whether the server has no certificate instead. Then an attacker must not learn
-            which identities exist: each unknown identity gets a random key, so that the same
-            computations end with the same alert as for a wrong binder (RFC 9846 6.2).
+        needed: whether the handshake fails without a key, because the server has no certificate.
+            Then an attacker must not learn which identities exist: each unknown identity gets a
+            random key, so that the same computations end with the same alert as for a wrong binder
+            (RFC 9846 6.2).
     """
     if find is None:
         return []

@@ -43,7 +43,7 @@ __all__ = [
     "ticket_context",
 ]
 
-#: Of what a ticket is called in a store, in bytes.
+#: The length of a ticket's name in a store, in bytes.
 TICKET_NAME_LENGTH = 32
 
 #: Parts of an encoded session: the cipher suite, two times in milliseconds, the scheme of the
@@ -181,8 +181,7 @@ def known_sessions(
 def stored_state(hs: Handshake, store: TicketStore, name: bytes) -> Steps[bytes | None]:
     """Take the state of a ticket from the store; None if there is none.
 
-    A store is not asked for what cannot be a name of a ticket, such as the identity of an external
-    PSK.
+    Other identities, such as those of external PSKs, never reach the store.
     """
     if len(name) != TICKET_NAME_LENGTH:
         return None

@@ -38,8 +38,8 @@ def begin(hs: Handshake) -> None:
     """Receive records by the rules of TLS 1.2 from now on: the version is negotiated.
 
     Raises:
-        ProtocolError: the server sent change_cipher_spec before its ServerHello, which only
-            TLS 1.3 ignores (RFC 9846 5, RFC 5246 7.1).
+        ProtocolError: the peer sent change_cipher_spec before its hello, which only TLS 1.3
+            ignores (RFC 9846 5, RFC 5246 7.1).
     """
     if hs.incoming.empty_records:
         raise unexpected_record(ContentType.change_cipher_spec)
